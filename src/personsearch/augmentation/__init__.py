@@ -1,0 +1,1 @@
+"""What a training sample may become: image pool, text edits, generated pairs."""

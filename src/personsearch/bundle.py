@@ -1,0 +1,91 @@
+"""The model bundle: a folder that training writes, MLflow stores, and indexing and serving load.
+
+    bundle.yaml             what the model is and where it came from (BundleSpec)
+    tokenizer.json          Hugging Face tokenizers format
+    weights.safetensors     absent in bundles that are ONNX only
+    image_encoder.onnx, text_encoder.onnx   once exported
+    calibration.json, metrics.json, golden.json, MODEL_CARD.md
+
+Nothing in it is a pickle.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from personsearch.config import Config
+from personsearch.errors import UserError
+from personsearch.files import hash_file, replacing
+
+SPEC = "bundle.yaml"
+TOKENIZER = "tokenizer.json"
+WEIGHTS = "weights.safetensors"
+IMAGE_ONNX = "image_encoder.onnx"
+TEXT_ONNX = "text_encoder.onnx"
+CALIBRATION = "calibration.json"
+METRICS = "metrics.json"
+GOLDEN = "golden.json"
+MODEL_CARD = "MODEL_CARD.md"
+
+Variant = Literal["torch", "onnx-fp32", "onnx-int8"]
+
+
+class Preprocessing(Config):
+    """Squash to height×width (bicubic, antialiased), scale to [0, 1], standardise per channel."""
+
+    height: int
+    width: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class Lineage(Config):
+    """Where a model came from; an empty string is "not known"."""
+
+    dataset_hash: str
+    git_commit: str
+    run_id: str = ""
+    parent: str = ""
+
+
+class BundleSpec(Config):
+    """The content of bundle.yaml. `architecture` is an open_clip model configuration."""
+
+    format: Literal[1] = 1
+    method: str
+    variant: Variant = "torch"
+    architecture: dict[str, Any]
+    preprocessing: Preprocessing
+    context_length: int
+    embedding_dim: int
+    lineage: Lineage
+
+
+def write_spec(folder: Path, spec: BundleSpec) -> None:
+    """Write bundle.yaml, whole or not at all."""
+    with replacing(folder / SPEC) as temporary:
+        temporary.write_text(yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+
+
+def read_spec(folder: Path) -> BundleSpec:
+    """Read bundle.yaml.
+
+    Raises:
+        UserError: `folder` is no bundle, or one of a format this version does not read.
+    """
+    if not (folder / SPEC).is_file():
+        raise UserError(f"{folder}: not a model bundle ({SPEC} is missing)")
+    return BundleSpec.from_yaml(folder / SPEC)
+
+
+def fingerprint(folder: Path) -> str:
+    """Identity of what the bundle computes: SHA-256 of weights, graphs, tokenizer and preprocessing, 16 hex digits."""
+    spec = read_spec(folder)
+    digest = hashlib.sha256(spec.preprocessing.model_dump_json().encode())
+    digest.update(str(spec.context_length).encode())
+    for name in (TOKENIZER, WEIGHTS, IMAGE_ONNX, TEXT_ONNX):
+        if (folder / name).is_file():
+            digest.update(f"{name}\0{hash_file(folder / name)}".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,7 @@
+"""`personsearch` commands of the group "search"."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands to the root command."""

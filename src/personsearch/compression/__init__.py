@@ -1,0 +1,1 @@
+"""ONNX export, quantisation and the choice among the variants."""

@@ -1,0 +1,45 @@
+"""The base of every stage's configuration: frozen, unknown keys refused, read from YAML."""
+
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from personsearch.errors import UserError
+
+
+class Config(BaseModel):
+    """Frozen settings of one stage, declared in the file that uses them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def from_yaml(cls, path: Path, section: str | None = None) -> Self:
+        """Read a whole YAML file, or one top-level section of it.
+
+        Raises:
+            UserError: the file is missing, is not YAML, lacks the section or fails validation.
+        """
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        except yaml.YAMLError as error:
+            raise UserError(f"{path}: not valid YAML: {error}") from error
+        if section is not None:
+            if not isinstance(values, dict) or section not in values:
+                raise UserError(f"{path}: section {section!r} is missing")
+            values = values[section]
+        try:
+            return cls.model_validate(values if values is not None else {})
+        except ValidationError as error:
+            raise UserError(f"{path}: {describe_validation_error(error)}") from error
+
+
+def describe_validation_error(error: ValidationError) -> str:
+    """One line that names each wrong key, what it held and what was wanted."""
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'value'}={problem['input']!r}: {problem['msg']}"
+        for problem in error.errors()
+    )

@@ -1,0 +1,1 @@
+"""Data sets: records, readers, preparation, synthetic pedestrians, the packed image cache."""

@@ -1,0 +1,1 @@
+"""Retrieval metrics, calibration, the gate and the report."""

@@ -1,0 +1,1 @@
+"""Crops with camera and time: the store, ingest from video, building an index."""

@@ -1,0 +1,1 @@
+"""The only importers of platforms: DVC, MLflow, Milvus, Kubeflow."""

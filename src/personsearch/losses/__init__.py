@@ -1,0 +1,1 @@
+"""Loss families, one small file each: pure functions of tensors."""

@@ -1,0 +1,1 @@
+"""Dual encoders on open_clip, their weights and their tokenizers."""

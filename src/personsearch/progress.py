@@ -1,0 +1,43 @@
+"""Progress on long work: a bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+PLAIN_INTERVAL_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+def track(items: Iterable[T], description: str, *, total: int | None = None) -> Iterator[T]:
+    """Yield `items`, showing on standard error how many are done."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    if sys.stderr.isatty():
+        yield from _track_on_terminal(items, description, total)
+    else:
+        yield from _track_plainly(items, description, total)
+
+
+def _track_on_terminal(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+    from rich.console import Console
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield from progress.track(items, total=total, description=description)
+
+
+def _track_plainly(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+    of_total = f"/{total}" if total is not None else ""
+    last = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        if time.monotonic() - last >= PLAIN_INTERVAL_SECONDS:
+            last = time.monotonic()
+            print(f"{description}: {done}{of_total}", file=sys.stderr, flush=True)
+    print(f"{description}: {done}{of_total} done", file=sys.stderr, flush=True)

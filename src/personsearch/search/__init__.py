@@ -1,0 +1,1 @@
+"""Encoders, vector indexes, filters and the searcher that joins them."""

@@ -1,0 +1,28 @@
+"""What turns pictures and words into vectors of one space, whatever runs underneath.
+
+Shapes: N items, H height, W width, D embedding dimension.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personsearch.bundle import Preprocessing
+
+
+class Encoder(Protocol):
+    """Both methods return L2-normalised float32 [N, D]; an empty input gives [0, D]."""
+
+    @property
+    def preprocessing(self) -> Preprocessing: ...
+
+    @property
+    def embedding_dim(self) -> int: ...
+
+    def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Pixels already resized to the model's height and width (`images.resize`)."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]: ...

@@ -1,0 +1,83 @@
+"""Vector indexes and the collections that hold them: one contract, an exact and a Milvus implementation.
+
+Shapes: N crops, Q queries, D embedding dimension. Scores are cosine similarities.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personsearch.search.crop import Crop
+from personsearch.search.filters import EVERYTHING, CropFilter
+
+LIVE_ALIAS = "persons"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A crop and its cosine similarity to the query."""
+
+    crop: Crop
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionProperties:
+    """What a collection says of itself: which model made its vectors, from which data."""
+
+    model_name: str
+    model_version: str
+    fingerprint: str
+    dataset_hash: str
+    embedding_dim: int
+
+
+class VectorIndex(Protocol):
+    """Crops with unit vectors. Vectors of the wrong dimension, not finite or not of unit length are refused
+    with ValueError before anything is written.
+    """
+
+    def upsert(self, crops: Sequence[Crop], vectors_ND: NDArray[np.float32]) -> None:
+        """Add crops, or replace those whose `crop_id` is present. Durable when it returns."""
+        ...
+
+    def delete(self, crop_filter: CropFilter) -> int:
+        """Remove what the filter admits; an empty filter is refused. Returns how many were removed."""
+        ...
+
+    def search(self, vectors_QD: NDArray[np.float32], k: int, crop_filter: CropFilter = EVERYTHING) -> list[list[Hit]]:
+        """For each query its best crops, best first; equal scores in the order of `crop_id`."""
+        ...
+
+    def count(self, crop_filter: CropFilter = EVERYTHING) -> int: ...
+
+    def iterate(self, batch_size: int = 1000) -> Iterator[tuple[list[Crop], NDArray[np.float32]]]:
+        """Everything stored, in batches, each crop once."""
+        ...
+
+
+class CollectionStore(Protocol):
+    """Named collections and aliases. Raises UserError for a name that does not exist, or the store out of reach."""
+
+    def create(self, name: str, properties: CollectionProperties) -> VectorIndex: ...
+
+    def open(self, name_or_alias: str) -> VectorIndex: ...
+
+    def properties(self, name_or_alias: str) -> CollectionProperties: ...
+
+    def names(self) -> list[str]: ...
+
+    def alias_target(self, alias: str) -> str | None:
+        """The collection that an alias names, None where there is no such alias."""
+        ...
+
+    def switch_alias(self, alias: str, name: str) -> None:
+        """Point `alias` at `name` atomically, creating it where it does not exist."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Remove a collection; one that an alias names is refused with UserError."""
+        ...

@@ -1,0 +1,29 @@
+"""Addresses and folders of an installation: flags, then environment (`PERSONSEARCH_…`), then these defaults."""
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Embedded defaults on one machine; each address may name a distributed engine instead."""
+
+    model_config = SettingsConfigDict(env_prefix="PERSONSEARCH_", frozen=True)
+
+    home: Path = Path("var")
+    gallery: Path | None = None
+    milvus_uri: str | None = None
+    mlflow_uri: str | None = None
+    model_name: str = "personsearch"
+
+    @property
+    def gallery_folder(self) -> Path:
+        return self.gallery or self.home / "gallery"
+
+    @property
+    def milvus_address(self) -> str:
+        return self.milvus_uri or str(self.home / "milvus.db")
+
+    @property
+    def mlflow_address(self) -> str:
+        return self.mlflow_uri or f"sqlite:///{self.home / 'mlflow.db'}"

@@ -1,0 +1,1 @@
+"""The training stage: objective, optimiser, schedule, distribution, checkpoints."""
