@@ -1,0 +1,63 @@
+# The commands of this project; CI runs the same ones. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+FOOTAGE ?=
+export DVC_NO_ANALYTICS := 1
+# Idle OpenMP threads sleep instead of spinning: on shared cores spinning halves everybody's speed.
+export OMP_WAIT_POLICY := PASSIVE
+export GOMP_SPINCOUNT := 0
+
+.PHONY: help setup demo test test-all check format lock compile up down serve bench clean browser
+
+help:  ## List the commands.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: .venv/.installed  ## Build .venv from requirements.lock (about a minute).
+
+.venv/.installed: requirements.lock pyproject.toml
+	@infra/setup.sh
+	@touch $@
+
+demo: setup  ## The whole system once, on this machine; FOOTAGE=video.avi searches your own footage.
+	@$(PYTHON) -m pipelines.demo $(if $(FOOTAGE),--footage "$(FOOTAGE)")
+
+test: setup browser  ## All tests but the slow ones.
+	$(PYTHON) -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-all: setup browser  ## All tests, with the slow ones that train for quality.
+	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+check: setup  ## Style, types, layers, lock, compiled pipelines, manifests.
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	infra/check_lock.sh
+	.venv/bin/personsearch pipeline compile --check
+	$(PYTHON) infra/check_manifests.py
+
+format: setup  ## Format and mend what ruff can mend.
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+lock: setup  ## Resolve pyproject.toml into requirements.lock anew.
+	.venv/bin/uv $(shell cat infra/lock.args) -q pyproject.toml -o requirements.lock
+
+compile: setup  ## Write the compiled pipelines.
+	.venv/bin/personsearch pipeline compile
+
+up: setup  ## Start MLflow, Milvus Lite's server and serving in the background.
+	@.venv/bin/personsearch up
+
+down: setup  ## Stop what `make up` or `make demo` started.
+	@.venv/bin/personsearch down
+
+bench: setup  ## Print the tables behind every performance claim in docs/.
+	@for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(PYTHON) $$benchmark || exit 1; done
+
+browser:
+	@infra/require_browser.sh
+
+clean: down  ## Stop the services and remove what runs have written (keeps .venv).
+	rm -rf var demo
