@@ -1,0 +1,234 @@
+"""The gallery: crops of people as JPEG files, what is known of them in SQLite, and what was erased.
+
+    <folder>/gallery.db                             rows, tombstones, which videos were ingested
+    <folder>/images/<camera>/<date>/<crop_id>.jpg   the pictures
+
+Image files are written before their rows and removed after them, so a process killed at any moment leaves at most
+files without a row, which `sweep` removes. Writers take turns (a lock file); readers never wait.
+"""
+
+import fcntl
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from personsearch.errors import UserError
+from personsearch.files import replacing
+from personsearch.gallery.database import (
+    COLUMNS,
+    connect,
+    create_schema,
+    from_milliseconds,
+    from_row,
+    last_sequence,
+    next_sequence,
+    to_milliseconds,
+    to_row,
+    where,
+)
+from personsearch.search.crop import Crop
+from personsearch.search.filters import EVERYTHING, CropFilter
+
+JPEG_START = b"\xff\xd8\xff"
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+PAGE_ROWS = 1000
+
+
+class Gallery:
+    """Crops in a folder. Several processes and threads may read and write it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the gallery of a folder, an empty one where there is none.
+
+        Raises:
+            UserError: the folder cannot be used, or its database is of another version.
+        """
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot hold a gallery: {error.strerror}") from error
+        self.database = folder / "gallery.db"
+        with self._writing():
+            create_schema(self.database)
+
+    def add(self, crops: Iterable[tuple[Crop, bytes]]) -> int:
+        """Store crops with their JPEG bytes, all of them or none. Returns how many were new.
+
+        A crop already stored, or erased before, is skipped. The gallery decides where the picture lies: the stored
+        crop's `image_uri` is relative to `folder`, whatever the given one says.
+
+        Raises:
+            ValueError: bytes that are no JPEG, a time without zone, a quality outside [0, 1].
+            UserError: a camera or crop id that cannot be a file name.
+        """
+        with self._writing():
+            written: dict[str, Crop] = {}
+            try:
+                for crop, jpeg in crops:
+                    if crop.crop_id not in written and not self._is_known(crop.crop_id):
+                        written[crop.crop_id] = self._write_image(crop, jpeg)
+                with self._transaction() as connection:
+                    return _insert(connection, list(written.values()))
+            except BaseException:
+                for crop in written.values():
+                    self.image(crop).unlink(missing_ok=True)
+                raise
+
+    def crops(self, after_crop_id: str | None = None, *, crop_filter: CropFilter = EVERYTHING) -> Iterator[Crop]:
+        """Crops in the order of `crop_id`, a page in memory at a time; from behind `after_crop_id` if given."""
+        condition, values = where(crop_filter)
+        last = after_crop_id or ""
+        while page := self._rows(
+            f"SELECT {COLUMNS} FROM crops WHERE crop_id > ? AND {condition} ORDER BY crop_id LIMIT {PAGE_ROWS}",
+            [last, *values],
+        ):
+            yield from map(from_row, page)
+            last = page[-1][0]
+
+    def crops_since(self, sequence: int) -> Iterator[Crop]:
+        """Crops added after change number `sequence`, in the order of their addition (see `last_sequence`)."""
+        while page := self._rows(
+            f"SELECT sequence, {COLUMNS} FROM crops WHERE sequence > ? ORDER BY sequence LIMIT {PAGE_ROWS}", [sequence]
+        ):
+            yield from (from_row(row[1:]) for row in page)
+            sequence = page[-1][0]
+
+    def erased_since(self, sequence: int) -> Iterator[str]:
+        """Ids of crops erased after change number `sequence`, in the order of their erasure."""
+        while page := self._rows(
+            f"SELECT sequence, crop_id FROM tombstones WHERE sequence > ? ORDER BY sequence LIMIT {PAGE_ROWS}",
+            [sequence],
+        ):
+            yield from (row[1] for row in page)
+            sequence = page[-1][0]
+
+    def last_sequence(self) -> int:
+        """The number of the latest change. Read it *before* `crops_since` and `erased_since`, and start the next
+        catch-up from it: what arrives in between is seen twice, never missed.
+        """
+        with connect(self.database) as connection:
+            return last_sequence(connection)
+
+    def crop(self, crop_id: str) -> Crop | None:
+        """One crop by its id."""
+        rows = self._rows(f"SELECT {COLUMNS} FROM crops WHERE crop_id = ?", [crop_id])
+        return from_row(rows[0]) if rows else None
+
+    def count(self, crop_filter: CropFilter = EVERYTHING) -> int:
+        """How many crops the filter admits."""
+        condition, values = where(crop_filter)
+        return int(self._rows(f"SELECT COUNT(*) FROM crops WHERE {condition}", values)[0][0])
+
+    def image(self, crop: Crop) -> Path:
+        """Where a crop's picture lies."""
+        return self.folder / crop.image_uri
+
+    def erase(self, crop_filter: CropFilter) -> int:
+        """Remove what the filter admits, pictures and rows, for good. Returns how many crops were erased.
+
+        Raises:
+            UserError: the filter admits everything.
+        """
+        if crop_filter == EVERYTHING:
+            raise UserError("erase: no condition given; name cameras, times, tracks or crops")
+        condition, values = where(crop_filter)
+        with self._writing():
+            with self._transaction() as connection:
+                rows = connection.execute(f"SELECT crop_id FROM crops WHERE {condition}", values).fetchall()
+                sequence = next_sequence(connection)
+                now = to_milliseconds(datetime.now(UTC))
+                tombstones = [(sequence + n, crop_id, now) for n, (crop_id,) in enumerate(sorted(rows))]
+                connection.executemany("INSERT INTO tombstones VALUES (?, ?, ?)", tombstones)
+                connection.execute(f"DELETE FROM crops WHERE {condition}", values)
+            self._sweep()
+            with connect(self.database) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return len(rows)
+
+    def is_erased(self, crop_id: str) -> bool:
+        """Whether this id was erased and may not come back."""
+        return bool(self._rows("SELECT 1 FROM tombstones WHERE crop_id = ?", [crop_id]))
+
+    def sweep(self) -> int:
+        """Remove picture files without a row, left by a writer that was killed. Returns how many."""
+        with self._writing():
+            return self._sweep()
+
+    def _sweep(self) -> int:
+        removed = 0
+        with connect(self.database) as connection:
+            for path in (self.folder / "images").glob("*/*/*"):
+                uri = path.relative_to(self.folder).as_posix()
+                known = connection.execute("SELECT 1 FROM crops WHERE image_uri = ?", [uri]).fetchone()
+                if not known and path.suffix in (".jpg", ".partial"):
+                    path.unlink(missing_ok=True)
+                    removed += 1
+        return removed
+
+    def _is_known(self, crop_id: str) -> bool:
+        query = "SELECT 1 FROM crops WHERE crop_id = ?1 UNION ALL SELECT 1 FROM tombstones WHERE crop_id = ?1"
+        return bool(self._rows(query, [crop_id]))
+
+    def _write_image(self, crop: Crop, jpeg: bytes) -> Crop:
+        if not jpeg.startswith(JPEG_START):
+            raise ValueError(f"crop {crop.crop_id}: picture is no JPEG")
+        if not 0.0 <= crop.quality <= 1.0:
+            raise ValueError(f"crop {crop.crop_id}: quality {crop.quality}; 0 to 1 is wanted")
+        stored = replace(crop, image_uri=image_uri(crop.camera_id, crop.captured_at, crop.crop_id))
+        with replacing(self.image(stored)) as temporary:
+            temporary.write_bytes(jpeg)
+        return stored
+
+    def _rows(self, query: str, values: list[Any]) -> list[tuple[Any, ...]]:
+        with connect(self.database) as connection:
+            return connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with connect(self.database) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the gallery's writer lock; the operating system frees it when the process dies."""
+        with (self.folder / "writer.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def image_uri(camera_id: str, captured_at: datetime, crop_id: str) -> str:
+    """Where a crop's picture lies below the gallery's folder.
+
+    Raises:
+        UserError: an id that cannot be a file name.
+    """
+    date = from_milliseconds(to_milliseconds(captured_at)).strftime("%Y-%m-%d")
+    return f"images/{checked_name('camera', camera_id)}/{date}/{checked_name('crop', crop_id)}.jpg"
+
+
+def checked_name(kind: str, name: str) -> str:
+    """The name itself if it may be part of a path: letters, digits, `-`, `_` and `.`, at most 128.
+
+    Raises:
+        UserError: it may not.
+    """
+    if not SAFE_NAME.fullmatch(name):
+        raise UserError(f"{kind} {name!r}: letters, digits, '-', '_' and '.' are wanted, a letter or digit first")
+    return name
+
+
+def _insert(connection: sqlite3.Connection, crops: list[Crop]) -> int:
+    sequence = next_sequence(connection)
+    places = ", ".join("?" * (COLUMNS.count(",") + 2))
+    connection.executemany(
+        f"INSERT INTO crops (sequence, {COLUMNS}) VALUES ({places})",
+        [(sequence + n, *to_row(crop)) for n, crop in enumerate(crops)],
+    )
+    return len(crops)

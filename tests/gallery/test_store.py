@@ -1,0 +1,229 @@
+"""The gallery keeps what it was given, forgets what was erased, and survives being killed."""
+
+import io
+import multiprocessing
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from personsearch.errors import UserError
+from personsearch.gallery.database import where
+from personsearch.gallery.store import Gallery
+from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.filters import CropFilter
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def jpeg(colour: str = "red") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 16), colour).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def crop(crop_id: str, *, camera: str = "junction", at: datetime = NOON, track: str = "t1") -> Crop:
+    return Crop(
+        crop_id=crop_id,
+        camera_id=camera,
+        captured_at=at,
+        track_id=track,
+        image_uri="",
+        bbox=BoundingBox(1, 2, 30, 60),
+        frame_uri="video.avi#frame=3",
+        quality=0.5,
+        ingested_at=NOON,
+    )
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Gallery:
+    return Gallery(tmp_path / "gallery")
+
+
+def test_a_crop_comes_back_as_it_was_added(gallery: Gallery) -> None:
+    east = datetime(2026, 3, 1, 23, 30, 0, 123_000, tzinfo=timezone(timedelta(hours=-2)))
+    assert gallery.add([(crop("a", at=east), jpeg())]) == 1
+    stored = gallery.crop("a")
+    assert stored == replace(crop("a", at=east), image_uri="images/junction/2026-03-02/a.jpg")
+    assert gallery.image(stored).read_bytes() == jpeg()
+    assert stored.captured_at.tzinfo is UTC
+
+
+def test_adding_twice_adds_once(gallery: Gallery) -> None:
+    assert gallery.add([(crop("a"), jpeg("red")), (crop("a"), jpeg("blue"))]) == 1
+    assert gallery.add([(crop("a"), jpeg("blue")), (crop("b"), jpeg())]) == 1
+    assert gallery.count() == 2
+    assert gallery.image(gallery.crop("a")).read_bytes() == jpeg("red")
+
+
+def test_a_failing_addition_leaves_nothing(gallery: Gallery) -> None:
+    def stream() -> Iterator[tuple[Crop, bytes]]:
+        yield crop("a"), jpeg()
+        raise OSError("disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        gallery.add(stream())
+    assert gallery.count() == 0
+    assert list(gallery.folder.glob("images/**/*.jpg")) == []
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "a b", "ä", "a" * 129, "a\0b", "a\n"])
+def test_ids_that_could_leave_the_folder_are_refused(gallery: Gallery, name: str) -> None:
+    with pytest.raises(UserError, match="letters, digits"):
+        gallery.add([(crop("a", camera=name), jpeg())])
+    with pytest.raises(UserError, match="letters, digits"):
+        gallery.add([(crop(name), jpeg())])
+    assert gallery.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("given_crop", "picture", "message"),
+    [
+        (crop("a"), b"GIF89a", "no JPEG"),
+        (crop("a", at=datetime(2026, 3, 1)), jpeg(), "zone"),
+        (replace(crop("a"), quality=1.5), jpeg(), "quality"),
+    ],
+)
+def test_wrong_crops_are_refused(gallery: Gallery, given_crop: Crop, picture: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gallery.add([(given_crop, picture)])
+    assert gallery.count() == 0
+
+
+def test_an_erased_crop_is_gone_and_never_returns(gallery: Gallery) -> None:
+    gallery.add([(crop("a"), jpeg()), (crop("b", track="t2"), jpeg())])
+    picture = gallery.image(gallery.crop("a"))
+    assert gallery.erase(CropFilter(tracks=("t1",))) == 1
+    assert not picture.exists()
+    assert gallery.is_erased("a")
+    assert not gallery.is_erased("b")
+    assert gallery.add([(crop("a"), jpeg())]) == 0
+    assert [c.crop_id for c in gallery.crops()] == ["b"]
+    assert b"images/junction/2026-03-01/a.jpg" not in gallery.database.read_bytes()
+
+
+def test_an_empty_filter_erases_nothing(gallery: Gallery) -> None:
+    gallery.add([(crop("a"), jpeg())])
+    with pytest.raises(UserError, match="no condition"):
+        gallery.erase(CropFilter())
+    assert gallery.count() == 1
+
+
+def test_changes_are_numbered_in_one_sequence(gallery: Gallery) -> None:
+    gallery.add([(crop("b"), jpeg()), (crop("a"), jpeg())])
+    before = gallery.last_sequence()
+    gallery.erase(CropFilter(crop_ids=("a",)))
+    gallery.erase(CropFilter(crop_ids=("b",)))
+    gallery.add([(crop("c"), jpeg())])
+    assert [c.crop_id for c in gallery.crops_since(0)] == ["c"]
+    assert [c.crop_id for c in gallery.crops_since(before)] == ["c"]
+    assert list(gallery.erased_since(before)) == ["a", "b"]
+    assert list(gallery.erased_since(before + 1)) == ["b"]
+    assert gallery.last_sequence() == before + 3
+
+
+def test_iteration_is_ordered_paged_and_can_be_continued(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("personsearch.gallery.store.PAGE_ROWS", 3)
+    ids = [f"c{n:02d}" for n in range(10)]
+    shuffled = random.Random(0).sample(ids, 10)
+    gallery.add((crop(name), jpeg()) for name in shuffled)
+    assert [c.crop_id for c in gallery.crops()] == ids
+    assert [c.crop_id for c in gallery.crops("c04")] == ids[5:]
+    assert [c.crop_id for c in gallery.crops_since(0)] == shuffled
+
+
+times = st.datetimes(datetime(2026, 3, 1), datetime(2026, 3, 1, 0, 0, 1)).map(lambda t: t.replace(tzinfo=UTC))
+names = st.sampled_from(["a", "b", 'c"', "'; DROP TABLE crops; --"])
+some = st.none() | st.lists(names, max_size=2).map(tuple)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    camera=names, track=names, at=times, cameras=some, tracks=some, after=st.none() | times, before=st.none() | times
+)
+def test_the_sql_of_a_filter_means_what_the_filter_means(*, camera, track, at, cameras, tracks, after, before) -> None:
+    at = at.replace(microsecond=at.microsecond // 1000 * 1000)
+    crop_filter = CropFilter(cameras=cameras, tracks=tracks, after=after, before=before)
+    condition, values = where(crop_filter)
+    milliseconds = (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    query = f"SELECT COUNT(*) FROM (SELECT ? AS camera_id, ? AS track_id, ? AS captured_at) WHERE {condition}"
+    with sqlite3.connect(":memory:") as connection:
+        found = connection.execute(query, [camera, track, milliseconds, *values]).fetchone()[0]
+    assert bool(found) == crop_filter.admits(crop("x", camera=camera, track=track, at=at))
+
+
+def test_a_database_of_another_version_is_refused(gallery: Gallery) -> None:
+    with sqlite3.connect(gallery.database) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(UserError, match="version 99"):
+        Gallery(gallery.folder)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "gallery.db").write_text("hello, this is not a database at all" * 100)
+    with pytest.raises(UserError, match=r"gallery\.db"):
+        Gallery(tmp_path)
+    with pytest.raises(UserError, match="cannot hold"):
+        Gallery(tmp_path / "gallery.db")
+
+
+def _add_some(folder: Path, prefix: str) -> None:
+    for n in range(10):
+        Gallery(folder).add([(crop(f"{prefix}{n}"), jpeg()), (crop(f"shared{n}"), jpeg())])
+
+
+def test_writers_in_several_processes_take_turns(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_add_some, args=(tmp_path, prefix)) for prefix in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    gallery = Gallery(tmp_path)
+    assert gallery.count() == 30
+    assert len(list(gallery.crops_since(0))) == 30
+
+
+KILLED_WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_store import crop, jpeg
+from personsearch.gallery.store import Gallery
+gallery = Gallery(Path(sys.argv[1]))
+for n in range(10_000):
+    gallery.add([(crop(f"c{n:05d}-{m}"), jpeg()) for m in range(5)])
+    print(n, flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_whole_additions_only(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED_WRITER, str(tmp_path), str(Path(__file__).parent)]
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    acknowledged = [int(next(writer.stdout)) for _ in range(5)][-1]
+    time.sleep(random.random() * 0.01)
+    os.kill(writer.pid, signal.SIGKILL)
+    acknowledged = max([acknowledged, *map(int, writer.stdout.read().split())])
+    writer.wait()
+    gallery = Gallery(tmp_path)
+    gallery.sweep()
+    ids = [c.crop_id for c in gallery.crops()]
+    assert len(ids) % 5 == 0
+    assert len(ids) >= 5 * (acknowledged + 1)
+    assert {gallery.image(c) for c in gallery.crops()} == set(tmp_path.glob("images/*/*/*"))
+    assert gallery.sweep() == 0
