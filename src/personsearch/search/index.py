@@ -3,7 +3,7 @@
 Shapes: N crops, Q queries, D embedding dimension. Scores are cosine similarities.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
 
 LIVE_ALIAS = "persons"
+SCORE_DECIMALS = 6  # engines sum in different orders: scores closer than this are equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ class VectorIndex(Protocol):
 
     def upsert(self, crops: Sequence[Crop], vectors_ND: NDArray[np.float32]) -> None:
         """Add crops, or replace those whose `crop_id` is present. Durable when it returns."""
+        ...
+
+    def flush(self) -> None:
+        """Seal what was written, so that reads are fast; called before a collection counts as complete."""
         ...
 
     def delete(self, crop_filter: CropFilter) -> int:
@@ -81,3 +86,8 @@ class CollectionStore(Protocol):
     def drop(self, name: str) -> None:
         """Remove a collection; one that an alias names is refused with UserError."""
         ...
+
+
+def rank(hits: Iterable[Hit], k: int) -> list[Hit]:
+    """The k best hits: by score, equal ones by `crop_id`."""
+    return sorted(hits, key=lambda hit: (-hit.score, hit.crop.crop_id))[:k]
