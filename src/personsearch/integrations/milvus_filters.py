@@ -1,0 +1,53 @@
+"""From a CropFilter to Milvus' boolean expressions: the only place where a value enters an expression."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+from personsearch.search.filters import CropFilter
+
+MAX_LIST = 5000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def expressions(crop_filter: CropFilter) -> Iterator[str]:
+    """Disjoint expressions whose union is the filter; none for a filter that admits nothing.
+
+    Long lists are split, so that an expression stays within what an engine parses. "" admits everything.
+    """
+    times = [*_bound("captured_at >=", crop_filter.after), *_bound("captured_at <", crop_filter.before)]
+    lists = (
+        _memberships("camera_id", crop_filter.cameras),
+        _memberships("track_id", crop_filter.tracks),
+        _memberships("crop_id", crop_filter.crop_ids),
+    )
+    for memberships in product(*lists):
+        yield " and ".join([*filter(None, memberships), *times])
+
+
+def later_than(crop_id: str) -> str:
+    """The crops that follow `crop_id` in the order of the primary key; "" precedes all."""
+    return f"crop_id > {quote(crop_id)}"
+
+
+def quote(value: str) -> str:
+    """A string literal of Milvus' language, which reads JSON's escapes and takes all else as it stands."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def milliseconds(moment: datetime) -> int:
+    """UTC milliseconds since 1970, rounded up: crops have whole milliseconds, so no comparison changes."""
+    return -((_EPOCH - moment) // timedelta(milliseconds=1))
+
+
+def _bound(comparison: str, moment: datetime | None) -> list[str]:
+    return [] if moment is None else [f"{comparison} {milliseconds(moment)}"]
+
+
+def _memberships(field: str, values: tuple[str, ...] | None) -> list[str]:
+    if values is None:
+        return [""]
+    distinct = sorted(set(values))
+    slices = (distinct[start : start + MAX_LIST] for start in range(0, len(distinct), MAX_LIST))
+    return [f"{field} in [{', '.join(map(quote, part))}]" for part in slices]

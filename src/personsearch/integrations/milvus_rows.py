@@ -1,0 +1,69 @@
+"""A gallery crop as a row of a Milvus collection, readable by anyone with a Milvus client."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymilvus import CollectionSchema, DataType, MilvusClient
+
+from personsearch.integrations.milvus_filters import milliseconds
+from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.guards import MAX_BYTES
+from personsearch.search.index import CollectionProperties
+
+CROP_FIELDS = [*MAX_BYTES, "captured_at", "bbox", "quality", "ingested_at"]
+VECTOR = "embedding"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def collection_schema(embedding_dim: int) -> CollectionSchema:
+    """The fields of DESIGN's gallery crop; times are UTC milliseconds, bbox is [x, y, width, height]."""
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    for name, max_bytes in MAX_BYTES.items():
+        schema.add_field(name, DataType.VARCHAR, max_length=max_bytes, is_primary=name == "crop_id")
+    schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=embedding_dim)
+    schema.add_field("captured_at", DataType.INT64)
+    schema.add_field("bbox", DataType.ARRAY, element_type=DataType.INT32, max_capacity=4)
+    schema.add_field("quality", DataType.DOUBLE)
+    schema.add_field("ingested_at", DataType.INT64)
+    return schema
+
+
+def row_of(crop: Crop, vector_D: NDArray[np.float32]) -> dict[str, Any]:
+    """The row of a crop that `guards.check_crop` has passed."""
+    strings = {name: getattr(crop, name) for name in MAX_BYTES}
+    return strings | {
+        VECTOR: vector_D.tolist(),
+        "captured_at": milliseconds(crop.captured_at),
+        "bbox": [crop.bbox.x, crop.bbox.y, crop.bbox.width, crop.bbox.height],
+        "quality": float(crop.quality),
+        "ingested_at": milliseconds(crop.ingested_at),
+    }
+
+
+def crop_of(row: Mapping[str, Any]) -> Crop:
+    """The crop of a row that was read with CROP_FIELDS."""
+    return Crop(
+        **{name: row[name] for name in MAX_BYTES},
+        captured_at=_EPOCH + timedelta(milliseconds=row["captured_at"]),
+        bbox=BoundingBox(*row["bbox"]),
+        quality=row["quality"],
+        ingested_at=_EPOCH + timedelta(milliseconds=row["ingested_at"]),
+    )
+
+
+def stored_properties(properties: CollectionProperties) -> dict[str, str]:
+    """Milvus keeps properties as strings."""
+    return {name: str(value) for name, value in asdict(properties).items()}
+
+
+def read_properties(stored: Mapping[str, str]) -> CollectionProperties | None:
+    """What a collection says of itself, None where it was not made by personsearch."""
+    try:
+        values: dict[str, Any] = {name: stored[name] for name in CollectionProperties.__slots__}
+        return CollectionProperties(**values | {"embedding_dim": int(values["embedding_dim"])})
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,75 @@
+"""The engines that every index test runs on: in memory, Milvus Lite, its server mode, a real Milvus server."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from personsearch.integrations.milvus_index import MilvusStore
+from personsearch.integrations.milvus_server import start_server
+from personsearch.search.exact import ExactStore
+from personsearch.search.index import CollectionProperties, CollectionStore
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "servers"))
+from real_milvus import real_milvus
+
+ENGINES = ("exact", "lite", "lite-server", "server")
+MILVUS = ENGINES[1:]
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def lite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = start_server(tmp_path_factory.mktemp("lite-server") / "milvus.db")
+    yield server.uri
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(real_milvus(tmp_path_factory.mktemp("milvus")))
+        except RuntimeError as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"real Milvus: {error}")
+            pytest.skip(f"real Milvus: {error}")
+        yield address
+
+
+def milvus_address(engine: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    if engine == "lite":
+        return str(folder / "milvus.db")
+    return str(request.getfixturevalue("lite_server" if engine == "lite-server" else "milvus_server"))
+
+
+@pytest.fixture(params=MILVUS)
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a Milvus of each kind is found."""
+    return milvus_address(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=ENGINES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CollectionStore]:
+    """A store of each engine; the servers are shared, so tests give collections names of their own."""
+    if request.param == "exact":
+        yield ExactStore()
+        return
+    opened = MilvusStore(milvus_address(request.param, request, tmp_path))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def name() -> str:
+    """A collection's name that no other test uses."""
+    return f"persons_v1_{os.getpid()}_{next(_numbers)}"
+
+
+@pytest.fixture
+def properties() -> CollectionProperties:
+    return CollectionProperties("personsearch", "1", "0123456789abcdef", "data", embedding_dim=8)

@@ -1,0 +1,206 @@
+"""The contract of VectorIndex and CollectionStore: the same cases on every engine."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from personsearch.errors import UserError
+from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.exact import ExactIndex
+from personsearch.search.filters import CropFilter
+from personsearch.search.index import CollectionProperties, CollectionStore, VectorIndex
+
+START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+
+
+def crop(number: int, **changes: object) -> Crop:
+    made = Crop(
+        crop_id=f"crop{number:05d}",
+        camera_id=f"camera{number % 3}",
+        captured_at=START + timedelta(seconds=number),
+        track_id=f"track{number // 4}",
+        image_uri=f"images/{number}.jpg",
+        bbox=BoundingBox(number, 2, 30, 40),
+        frame_uri="",
+        quality=0.25,
+        ingested_at=START + timedelta(milliseconds=1),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def unit(vectors_ND: NDArray[np.float64]) -> NDArray[np.float32]:
+    return (vectors_ND / np.linalg.norm(vectors_ND, axis=1, keepdims=True)).astype(np.float32)
+
+
+def vectors(count: int, seed: int = 0) -> NDArray[np.float32]:
+    return unit(np.random.default_rng(seed).normal(size=(count, 8)))
+
+
+@pytest.fixture
+def index(store: CollectionStore, name: str, properties: CollectionProperties) -> VectorIndex:
+    return store.create(name, properties)
+
+
+def ids(index: VectorIndex) -> list[str]:
+    return [crop.crop_id for crops, _ in index.iterate() for crop in crops]
+
+
+def test_a_crop_comes_back_as_it_was_stored(index: VectorIndex) -> None:
+    stored = crop(1, crop_id="a\"b\\c'é☃", camera_id="", track_id="t\n1")
+    vector = vectors(1)
+    index.upsert([stored], vector)
+    assert index.search(vector, 1)[0][0].crop == stored
+    [(crops, vectors_ND)] = list(index.iterate())
+    assert crops == [stored]
+    np.testing.assert_allclose(vectors_ND, vector, atol=1e-6)
+
+
+def test_search_agrees_with_the_slow_oracle(index: VectorIndex) -> None:
+    crops, stored = [crop(n) for n in range(300)], vectors(300)
+    index.upsert(crops, stored)
+    index.flush()
+    queries = vectors(5, seed=1)
+    for query, hits in zip(queries, index.search(queries, 10), strict=True):
+        expected = sorted(range(300), key=lambda row: -float(stored[row] @ query))[:10]
+        assert [hit.crop.crop_id for hit in hits] == [crops[row].crop_id for row in expected]
+        np.testing.assert_allclose([hit.score for hit in hits], stored[expected] @ query, atol=1e-5)
+
+
+def test_equal_scores_come_in_the_order_of_their_ids(index: VectorIndex) -> None:
+    same = np.repeat(vectors(1), 20, axis=0)
+    index.upsert([crop(n) for n in reversed(range(20))], same)
+    [hits] = index.search(same[:1], 5)
+    assert [hit.crop.crop_id for hit in hits] == [f"crop{n:05d}" for n in range(5)]
+
+
+def test_upsert_replaces(index: VectorIndex) -> None:
+    index.upsert([crop(n) for n in range(4)], vectors(4))
+    moved = crop(2, camera_id="elsewhere")
+    index.upsert([crop(2), moved], vectors(2, seed=3))
+    assert index.count() == 4
+    assert index.count(CropFilter(cameras=("elsewhere",))) == 1
+    assert index.search(vectors(2, seed=3)[1:], 1)[0][0].crop == moved
+
+
+def test_delete_removes_what_the_filter_admits_and_no_more(index: VectorIndex) -> None:
+    index.upsert([crop(n) for n in range(12)], vectors(12))
+    assert index.delete(CropFilter(cameras=("camera1",), before=START + timedelta(seconds=7))) == 2
+    assert index.count() == 10
+    assert index.delete(CropFilter(tracks=("nobody",))) == 0
+    with pytest.raises(ValueError, match="empty filter"):
+        index.delete(CropFilter())
+    assert "crop00001" not in ids(index)
+    assert len(index.search(vectors(1), 20)[0]) == 10
+
+
+def test_filters_restrict_a_search(index: VectorIndex) -> None:
+    index.upsert([crop(n) for n in range(40)], vectors(40))
+    wanted = CropFilter(
+        cameras=("camera0", "camera2"), after=START + timedelta(seconds=5), before=START + timedelta(seconds=30)
+    )
+    [hits] = index.search(vectors(1, seed=9), 40, wanted)
+    assert {hit.crop.crop_id for hit in hits} == {c.crop_id for c in map(crop, range(40)) if wanted.admits(c)}
+    assert index.search(vectors(1), 5, CropFilter(cameras=())) == [[]]
+    assert index.count(CropFilter(crop_ids=())) == 0
+
+
+def test_a_list_longer_than_an_expression_may_be(index: VectorIndex) -> None:
+    index.upsert([crop(n) for n in range(30)], vectors(30))
+    many = CropFilter(crop_ids=tuple(f"crop{n:05d}" for n in range(10, 12_000)))
+    assert index.count(many) == 20
+    exact = ExactIndex(8)
+    exact.upsert([crop(n) for n in range(30)], vectors(30))
+    query = vectors(1, seed=4)
+    assert [h.crop for h in index.search(query, 7, many)[0]] == [h.crop for h in exact.search(query, 7, many)[0]]
+    assert index.delete(many) == 20
+
+
+def test_iterate_gives_each_crop_once_across_batches_and_flushes(index: VectorIndex) -> None:
+    for start in (50, 0, 100):
+        index.upsert([crop(n) for n in range(start, start + 50)], vectors(50, seed=start))
+        index.flush()
+    index.upsert([crop(7)], vectors(1))
+    batches = [[c.crop_id for c in crops] for crops, _ in index.iterate(batch_size=16)]
+    assert [crop_id for batch in batches for crop_id in batch] == [f"crop{n:05d}" for n in range(150)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.full((1, 8), np.nan, dtype=np.float32), "NaN"),
+        (np.ones((1, 8), dtype=np.float32), "unit length"),
+        (np.zeros((1, 8), dtype=np.float32), "unit length"),
+        (np.eye(1, 7, dtype=np.float32), r"\[1, 8\] expected"),
+        (np.eye(2, 8, dtype=np.float32), r"\[1, 8\] expected"),
+    ],
+)
+def test_bad_vectors_are_refused_before_anything_is_written(
+    index: VectorIndex, bad: NDArray[np.float32], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        index.upsert([crop(1)], bad)
+    assert index.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (crop(1, crop_id=""), "without crop_id"),
+        (crop(1, camera_id="é" * 300), "600 bytes"),
+        (crop(1, captured_at=datetime(2026, 3, 1)), "zone"),
+        (crop(1, captured_at=START + timedelta(microseconds=5)), "whole milliseconds"),
+    ],
+)
+def test_bad_metadata_is_refused_before_anything_is_written(index: VectorIndex, bad: Crop, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        index.upsert([crop(0), bad], vectors(2))
+    assert index.count() == 0
+
+
+@pytest.mark.parametrize("k", [0, -1, 16385])
+def test_k_outside_what_a_server_gives_is_refused(index: VectorIndex, k: int) -> None:
+    with pytest.raises(ValueError, match="1 to 16384"):
+        index.search(vectors(1), k)
+
+
+def test_an_empty_collection_answers(index: VectorIndex) -> None:
+    assert index.search(vectors(2), 5) == [[], []]
+    assert index.count() == 0
+    assert list(index.iterate()) == []
+    index.upsert([], vectors(0))
+
+
+def test_collections_and_aliases(store: CollectionStore, name: str, properties: CollectionProperties) -> None:
+    alias, other = f"alias_{name}", f"{name}_2"
+    store.create(name, properties).upsert([crop(1)], vectors(1))
+    store.create(other, replace(properties, model_version="2"))
+    assert {name, other} <= set(store.names())
+    assert store.alias_target(alias) is None
+    store.switch_alias(alias, name)
+    pinned = store.open(alias)
+    assert (store.alias_target(alias), store.properties(alias)) == (name, properties)
+    store.switch_alias(alias, other)
+    assert store.properties(alias).model_version == "2"
+    assert (store.open(alias).count(), pinned.count()) == (0, 1)
+    assert alias not in store.names()
+    with pytest.raises(UserError, match=f"alias {alias} names it"):
+        store.drop(other)
+    store.drop(name)
+    assert name not in store.names()
+
+
+def test_wrong_names_are_readable_errors(store: CollectionStore, name: str, properties: CollectionProperties) -> None:
+    store.create(name, properties)
+    for mistake in (
+        lambda: store.open("nobody"),
+        lambda: store.properties("nobody"),
+        lambda: store.drop("nobody"),
+        lambda: store.switch_alias("persons_x", "nobody"),
+        lambda: store.switch_alias(name, name),
+        lambda: store.create(name, properties),
+    ):
+        with pytest.raises(UserError, match=f"nobody|{name}"):
+            mistake()
