@@ -5,6 +5,7 @@ Every stage after `prepare` reads this and nothing else.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -17,6 +18,7 @@ from personsearch.files import hash_file, replacing
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 MANIFEST = "manifest.parquet"
+ROWS_PER_GROUP = 8192
 
 SCHEMA = pa.schema(
     [
@@ -29,6 +31,7 @@ SCHEMA = pa.schema(
         pa.field("camera_id", pa.string()),
         pa.field("source", pa.string(), nullable=False),
         pa.field("attributes", pa.string()),
+        pa.field("origin", pa.string()),
     ]
 )
 
@@ -38,7 +41,8 @@ class ImageRecord:
     """One image of one person with its captions.
 
     `path` is relative to the data set's folder; `captions_bt` are back-translations, one per caption;
-    `attributes` is a JSON object of what is known of the person ("upper_colour": "red"), for breakdowns.
+    `attributes` is a JSON object of what is known of the person ("upper_colour": "red"), for breakdowns;
+    `source` names the data set and `origin` the image's path in it.
     """
 
     image_id: str
@@ -50,13 +54,14 @@ class ImageRecord:
     captions_bt: list[str] | None = None
     camera_id: str | None = None
     attributes: str | None = None
+    origin: str | None = None
 
 
 def write_manifest(folder: Path, records: Iterable[ImageRecord]) -> None:
-    """Write `manifest.parquet` into `folder`, whole or not at all."""
-    table = pa.Table.from_pylist([asdict(record) for record in records], schema=SCHEMA)
-    with replacing(folder / MANIFEST) as temporary:
-        pq.write_table(table, temporary)
+    """Write `manifest.parquet` into `folder`, whole or not at all, holding a group of rows at a time."""
+    with replacing(folder / MANIFEST) as temporary, pq.ParquetWriter(temporary, SCHEMA) as writer:
+        for group in _groups(records):
+            writer.write_table(pa.Table.from_pylist([asdict(record) for record in group], schema=SCHEMA))
 
 
 def read_manifest(folder: Path, split: Split | None = None) -> list[ImageRecord]:
@@ -68,12 +73,16 @@ def read_manifest(folder: Path, split: Split | None = None) -> list[ImageRecord]
     path = folder / MANIFEST
     if not path.is_file():
         raise UserError(f"{folder}: not a prepared data set ({MANIFEST} is missing); run `personsearch data prepare`")
-    schema = pq.read_schema(path)
-    if not set(SCHEMA.names) <= set(schema.names):
-        missing = ", ".join(sorted(set(SCHEMA.names) - set(schema.names)))
-        raise UserError(f"{path}: columns missing: {missing}")
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path}: not a Parquet file: {error}") from error
+    missing = [field.name for field in SCHEMA if not field.nullable and field.name not in schema.names]
+    if missing:
+        raise UserError(f"{path}: columns missing: {', '.join(missing)}")
+    columns = [name for name in SCHEMA.names if name in schema.names]
     filters = [("split", "==", split)] if split is not None else None
-    table = pq.read_table(path, columns=SCHEMA.names, filters=filters)
+    table = pq.read_table(path, columns=columns, filters=filters)
     return list(_records(table))
 
 
@@ -83,6 +92,12 @@ def dataset_hash(folder: Path) -> str:
     The manifest's `image_id` is derived from each image's bytes, so equal hashes mean equal content.
     """
     return hash_file(folder / MANIFEST)
+
+
+def _groups(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
+    iterator = iter(records)
+    while group := list(islice(iterator, ROWS_PER_GROUP)):
+        yield group
 
 
 def _records(table: pa.Table) -> Iterator[ImageRecord]:

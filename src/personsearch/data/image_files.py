@@ -1,0 +1,76 @@
+"""One image of a raw data set: its bytes, checked by decoding, upright RGB where they were not."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from personsearch.data.checks import Refused
+from personsearch.images import ImageRejected, open_image
+
+SMALLEST_SIDE = 8
+LARGEST_FILE_BYTES = 100_000_000
+JPEG_QUALITY = 95
+EXIF_ORIENTATION = 0x0112
+SUFFIX_OF_FORMAT = {"JPEG": ".jpg", "PNG": ".png"}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedImage:
+    """`digest` is the SHA-256 of the original bytes; `content` is what to store, usually those same bytes."""
+
+    digest: str
+    content: bytes
+    suffix: str
+    height: int
+    width: int
+
+
+def read_image(path: Path, shown: str) -> CheckedImage:
+    """Read and decode one image file; `shown` is its name in messages.
+
+    Raises:
+        Refused: missing, no ordinary file, not decodable, or smaller than SMALLEST_SIDE.
+    """
+    content = _read_bytes(path, shown)
+    try:
+        image = open_image(content)
+    except ImageRejected as error:
+        raise Refused("image-unreadable", f"{shown}: {error}") from error
+    if min(image.size) < SMALLEST_SIDE:
+        raise Refused(
+            "image-too-small", f"{shown}: {image.width}×{image.height} pixels; at least {SMALLEST_SIDE} a side"
+        )
+    digest = hashlib.sha256(content).hexdigest()
+    stored, suffix = _as_stored(content, image)
+    return CheckedImage(digest, stored, suffix, image.height, image.width)
+
+
+def _read_bytes(path: Path, shown: str) -> bytes:
+    try:
+        if not path.exists():
+            raise Refused("image-missing", f"{shown}: no such file")
+        if not path.is_file():  # a folder, or a pipe that would never end
+            raise Refused("image-unreadable", f"{shown}: not an ordinary file")
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise Refused("image-unreadable", f"{shown}: over {LARGEST_FILE_BYTES:,} bytes")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise Refused("image-unreadable", f"{shown}: cannot be read: {error}") from error
+
+
+def _as_stored(content: bytes, upright: Image.Image) -> tuple[bytes, str]:
+    """The original bytes if every reader sees the same upright RGB in them, else a new encoding of it."""
+    with Image.open(io.BytesIO(content)) as original:
+        format_name, mode = original.format or "", original.mode
+        orientation = original.getexif().get(EXIF_ORIENTATION, 1)
+    if format_name in SUFFIX_OF_FORMAT and mode in ("RGB", "L") and orientation == 1:
+        return content, SUFFIX_OF_FORMAT[format_name]
+    encoded = io.BytesIO()
+    if format_name in ("JPEG", "MPO"):
+        upright.save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+        return encoded.getvalue(), ".jpg"
+    upright.save(encoded, "PNG")
+    return encoded.getvalue(), ".png"

@@ -1,0 +1,26 @@
+"""Work in threads, results in order, only a few at a time in memory."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+AHEAD_PER_WORKER = 4
+
+
+def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
+    """Yield `function(item)` in the order of `items`; at most AHEAD_PER_WORKER × workers results wait."""
+    waiting: deque[Future[Result]] = deque()
+    executor = ThreadPoolExecutor(workers)
+    try:
+        for item in items:
+            waiting.append(executor.submit(function, item))
+            if len(waiting) >= AHEAD_PER_WORKER * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)

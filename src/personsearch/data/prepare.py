@@ -1,0 +1,189 @@
+"""From a raw data set in any known format to the prepared one that every other stage reads.
+
+Nothing is silently dropped: each refusal is a line of `rejected.jsonl`. A killed run goes on where it stopped.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+from pydantic import Field
+
+from personsearch.config import Config
+from personsearch.data.admission import Admission
+from personsearch.data.checks import Finding
+from personsearch.data.inspection import Inspector
+from personsearch.data.journal import Journal, Outcome
+from personsearch.data.parallel import map_in_order
+from personsearch.data.readers import FormatName, find_format
+from personsearch.data.records import MANIFEST, write_manifest
+from personsearch.data.statistics import Statistics, write_data_card
+from personsearch.data.survey import Survey, read_rows, survey
+from personsearch.errors import UserError
+from personsearch.files import hash_file, replacing, write_json
+from personsearch.progress import track
+from personsearch.run_record import RUN_RECORD, write_run_record
+
+REJECTED, WARNINGS, STATISTICS, CARD, JOURNAL = (
+    "rejected.jsonl", "warnings.jsonl", "stats.json", "DATA_CARD.md", ".journal.jsonl",
+)  # fmt: skip
+WRITTEN = ("images", MANIFEST, REJECTED, WARNINGS, STATISTICS, CARD, RUN_RECORD, JOURNAL)
+ALGORITHM = "prepare-1"  # raise it when the same input gives another output
+
+logger = logging.getLogger(__name__)
+
+
+class PrepareConfig(Config):
+    """How a raw data set is read.
+
+    `val_fraction`: share of the train identities held out as val, for data sets without a val split.
+    `keep_duplicates`: let images with equal bytes in, as the published protocols do.
+    `name`: what the data set is called; the format's name where it is not given.
+    """
+
+    format: FormatName = "auto"
+    strict: bool = False
+    max_caption_words: int = Field(default=200, ge=1)
+    val_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
+    keep_duplicates: bool = False
+    name: str = ""
+    licence: str = "not stated"
+
+
+def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, float]:
+    """Check every image and caption of `source` and write a prepared data set into `out_dir`.
+
+    Finished output of the same input is left as it is; a killed run is continued.
+
+    Raises:
+        UserError: no known format, a broken annotation file, nothing left after the checks, an `out_dir` with other
+            files in it, or, with `config.strict`, any refusal.
+    """
+    layout, annotations = find_format(source, config.format)
+    overview = survey(source, layout, annotations, config.val_fraction)
+    key = _key(config, layout.name, overview)
+    if _is_finished(out_dir, key):
+        logger.info("%s is up to date", out_dir)
+        return _finished_metrics(config, out_dir)
+    _claim(out_dir, key)
+    with Journal(out_dir / JOURNAL, key) as journal:
+        _process_rows(config, Inspector(source, layout, overview, config.max_caption_words), annotations, journal)
+    statistics = _write_findings(out_dir, journal)
+    if not statistics.images:
+        why = statistics.reasons() or "there were none"
+        raise UserError(f"{source}: none of {overview.rows} rows could be used ({why}); see {out_dir / REJECTED}")
+    write_manifest(out_dir, (outcome.record for outcome in journal.outcomes() if outcome.record))
+    summary = statistics.summary(config.name or layout.name, config.licence, layout, overview.identity_of_name)
+    write_json(out_dir / STATISTICS, summary)
+    write_data_card(out_dir / CARD, summary)
+    lineage = {"source": str(source), "format": layout.name, "input": key, "manifest": hash_file(out_dir / MANIFEST)}
+    write_run_record(out_dir, "prepare", config, statistics.metrics(), lineage)
+    journal.path.unlink()
+    return statistics.metrics()
+
+
+def _process_rows(config: PrepareConfig, inspector: Inspector, annotations: list[Path], journal: Journal) -> None:
+    """Inspect every row that the journal does not hold yet, and add it."""
+    name = config.name or inspector.layout.name
+    admission = Admission(journal.path.parent, source_name=name, keep_duplicates=config.keep_duplicates)
+    done = _resume(config, journal, admission)
+    rows = islice(read_rows(inspector.layout, annotations), done, None)
+    inspections = map_in_order(inspector, rows, workers=_workers())
+    for inspection in track(inspections, "prepare", total=inspector.overview.rows - done):
+        outcome = admission.admit(inspection)
+        journal.append(outcome)
+        _stop_if_strict(config, outcome)
+
+
+def _key(config: PrepareConfig, format_name: str, overview: Survey) -> str:
+    """What the output depends on. `strict` only decides whether to stop."""
+    settings = config.model_dump(mode="json", exclude={"strict", "format"})
+    text = json.dumps([ALGORITHM, format_name, settings, overview.content_key], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_finished(out_dir: Path, key: str) -> bool:
+    try:
+        lineage = json.loads((out_dir / RUN_RECORD).read_text(encoding="utf-8"))["lineage"]
+        return bool(lineage["input"] == key and lineage["manifest"] == hash_file(out_dir / MANIFEST))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _finished_metrics(config: PrepareConfig, out_dir: Path) -> dict[str, float]:
+    with (out_dir / REJECTED).open(encoding="utf-8") as file:
+        first = file.readline()
+    if config.strict and first:
+        raise UserError(_strict_message(json.loads(first)))
+    record = json.loads((out_dir / RUN_RECORD).read_text(encoding="utf-8"))
+    return {name: float(value) for name, value in record["metrics"].items()}
+
+
+def _claim(out_dir: Path, key: str) -> None:
+    """Make `out_dir` ours: keep the unfinished work of the same key, remove other output of this stage.
+
+    Raises:
+        UserError: it holds files that this stage did not write.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    present = {path.name for path in out_dir.iterdir()}
+    ours = present & {RUN_RECORD, JOURNAL, MANIFEST, REJECTED}
+    if present and not ours:
+        raise UserError(f"{out_dir}: holds other files; an empty folder or an earlier output of prepare is wanted")
+    if Journal(out_dir / JOURNAL, key).matches:
+        return
+    for name in WRITTEN:
+        path = out_dir / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _resume(config: PrepareConfig, journal: Journal, admission: Admission) -> int:
+    done = 0
+    for outcome in journal.outcomes():
+        admission.remember(outcome)
+        _stop_if_strict(config, outcome)
+        done += 1
+    if done:
+        logger.info("continuing after %d rows", done)
+    return done
+
+
+def _workers() -> int:
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _stop_if_strict(config: PrepareConfig, outcome: Outcome) -> None:
+    if config.strict and outcome.refused:
+        raise UserError(_strict_message(asdict(outcome.refused[0])))
+
+
+def _strict_message(finding: dict[str, object]) -> str:
+    return f"{finding['annotation']} row {finding['row']}: {finding['reason']}: {finding['detail']}"
+
+
+def _write_findings(out_dir: Path, journal: Journal) -> Statistics:
+    """Write `rejected.jsonl` and `warnings.jsonl`, counting on the way."""
+    statistics = Statistics()
+    with (
+        replacing(out_dir / REJECTED) as rejected,
+        replacing(out_dir / WARNINGS) as warnings,
+        rejected.open("w", encoding="utf-8") as refusals,
+        warnings.open("w", encoding="utf-8") as remarks,
+    ):
+        for outcome in journal.outcomes():
+            statistics.add(outcome)
+            refusals.writelines(_line(finding) for finding in outcome.refused)
+            remarks.writelines(_line(finding) for finding in outcome.remarks)
+    return statistics
+
+
+def _line(finding: Finding) -> str:
+    return json.dumps(asdict(finding), ensure_ascii=False) + "\n"

@@ -1,0 +1,52 @@
+"""One reader per data set format, and the choice between them."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from personsearch.data.readers import csv_folder, cuhk_pedes, icfg_pedes, rstpreid, tbps_clip, ufine6926
+from personsearch.data.readers.row import AnnotationRow, DatasetFormat, PublishedSplit
+from personsearch.errors import UserError
+
+__all__ = ["AnnotationRow", "DatasetFormat", "FormatName", "PublishedSplit", "find_format"]
+
+FormatName = Literal["auto", "cuhk-pedes", "icfg-pedes", "rstpreid", "ufine6926", "tbps-clip", "csv-folder"]
+FORMATS: dict[str, DatasetFormat] = {
+    module.FORMAT.name: module.FORMAT for module in (cuhk_pedes, icfg_pedes, rstpreid, ufine6926, tbps_clip, csv_folder)
+}
+NOT_AN_ANNOTATION = "caption_all.json"
+
+
+def find_format(source: Path, name: FormatName = "auto") -> tuple[DatasetFormat, list[Path]]:
+    """The format of a folder and its annotation files.
+
+    Raises:
+        UserError: no such folder, no known annotation file in it, or several (then `name` must choose).
+    """
+    _require_folder(source)
+    candidates = list(FORMATS.values()) if name == "auto" else [FORMATS[name]]
+    found = [(each, files) for each in candidates if (files := each.annotations(source))]
+    if len(found) > 1:  # a CSV file beside a published annotation is somebody's notes
+        found = [pair for pair in found if pair[0] is not csv_folder.FORMAT]
+    if len(found) > 1:
+        names = " or ".join(each.name for each, _ in found)
+        raise UserError(f"{source}: holds more than one data set; choose with --format {names}")
+    if found:
+        return found[0]
+    wanted = " or ".join(each.wanted for each in candidates)
+    if (source / NOT_AN_ANNOTATION).is_file():
+        raise UserError(
+            f"{source / NOT_AN_ANNOTATION}: has no split and no identities; {cuhk_pedes.ANNOTATION} is wanted"
+        )
+    raise UserError(f"{source}: no annotation file found; {wanted} is wanted")
+
+
+def _require_folder(source: Path) -> None:
+    if source.name == NOT_AN_ANNOTATION:
+        raise UserError(f"{source}: has no split and no identities; the folder of {cuhk_pedes.ANNOTATION} is wanted")
+    if source.is_file():
+        raise UserError(f"{source}: is a file; the folder that holds the annotation and the images is wanted")
+    if not source.is_dir():
+        raise UserError(f"{source}: no such folder")
+
+
+assert set(FORMATS) | {"auto"} == set(get_args(FormatName))
