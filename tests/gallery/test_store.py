@@ -115,6 +115,18 @@ def test_an_erased_crop_is_gone_and_never_returns(gallery: Gallery) -> None:
     assert b"images/junction/2026-03-01/a.jpg" not in gallery.database.read_bytes()
 
 
+def test_cameras_are_summed_up(gallery: Gallery) -> None:
+    later = NOON + timedelta(hours=2)
+    crops = [crop("a"), crop("b", at=later), crop("c", camera="door", at=later)]
+    gallery.add((one, jpeg()) for one in crops)
+    assert [(c.camera_id, c.crops, c.first, c.last) for c in gallery.cameras()] == [
+        ("door", 1, later, later),
+        ("junction", 2, NOON, later),
+    ]
+    gallery.erase(CropFilter(cameras=("door",)))
+    assert [c.camera_id for c in gallery.cameras()] == ["junction"]
+
+
 def test_an_empty_filter_erases_nothing(gallery: Gallery) -> None:
     gallery.add([(crop("a"), jpeg())])
     with pytest.raises(UserError, match="no condition"):

@@ -12,7 +12,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,16 @@ from personsearch.search.filters import EVERYTHING, CropFilter
 JPEG_START = b"\xff\xd8\xff"
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 PAGE_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSummary:
+    """A camera, the number of its crops, and the times of its first and last."""
+
+    camera_id: str
+    crops: int
+    first: datetime
+    last: datetime
 
 
 class Gallery:
@@ -124,6 +134,13 @@ class Gallery:
         """How many crops the filter admits."""
         condition, values = where(crop_filter)
         return int(self._rows(f"SELECT COUNT(*) FROM crops WHERE {condition}", values)[0][0])
+
+    def cameras(self) -> list[CameraSummary]:
+        """Every camera, by name, with how much is held of it."""
+        rows = self._rows(
+            "SELECT camera_id, COUNT(*), MIN(captured_at), MAX(captured_at) FROM crops GROUP BY 1 ORDER BY 1", []
+        )
+        return [CameraSummary(row[0], row[1], from_milliseconds(row[2]), from_milliseconds(row[3])) for row in rows]
 
     def image(self, crop: Crop) -> Path:
         """Where a crop's picture lies."""
