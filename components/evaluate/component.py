@@ -1,0 +1,33 @@
+"""Measure a model on the test split."""
+
+from kfp import dsl
+
+from components.images import TRAINING_IMAGE
+
+
+@dsl.component(base_image=TRAINING_IMAGE, install_kfp_package=False)
+def evaluate(
+    *,
+    model: dsl.Input[dsl.Model],
+    bundle: str,
+    fingerprint: str,
+    dataset: dsl.Input[dsl.Dataset],
+    dataset_hash: str,
+    config: dict,
+    code_version: str,
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    report: dsl.Output[dsl.HTML],
+):
+    """Write metrics, calibration and a report on the bundle in the folder `bundle` of the model."""
+    import shutil
+    from pathlib import Path
+
+    from personsearch.evaluation.evaluate import EvaluateConfig
+    from personsearch.evaluation.evaluate import evaluate as run
+    from personsearch.integrations.kubeflow_steps import report_metrics
+
+    out_dir = Path(evaluation.path)
+    results = run(EvaluateConfig.model_validate(config), Path(model.path) / bundle, Path(dataset.path), out_dir)
+    report_metrics(results, metrics)
+    shutil.copyfile(out_dir / "report.html", report.path)

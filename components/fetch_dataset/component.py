@@ -1,0 +1,18 @@
+"""Fetch one version of a data set from DVC."""
+
+from kfp import dsl
+
+from components.images import PLATFORM_IMAGE
+
+
+@dsl.component(base_image=PLATFORM_IMAGE, install_kfp_package=False)
+def fetch_dataset(
+    *, repository: str, revision: str, path: str, dataset_hash: str, code_version: str, dataset: dsl.Output[dsl.Dataset]
+):
+    """Fetch `path` at `revision` of a Git repository with DVC; refused if its hash is not `dataset_hash`."""
+    from pathlib import Path
+
+    from personsearch.integrations.dvc_data import fetch
+
+    fetch(repository, revision, path, Path(dataset.path), expected_hash=dataset_hash)
+    dataset.metadata["hash"] = dataset_hash

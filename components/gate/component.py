@@ -1,0 +1,19 @@
+"""Decide whether a model may be registered."""
+
+from kfp import dsl
+
+from components.images import PLATFORM_IMAGE
+
+
+@dsl.component(base_image=PLATFORM_IMAGE, install_kfp_package=False)
+def gate(*, metrics: dsl.Input[dsl.Metrics], model_name: str, config: dict, decision: dsl.Output[dsl.Artifact]) -> bool:
+    """Hold the metrics against the gate's floors and the champion's metrics; write why, return whether it passed."""
+    from pathlib import Path
+
+    from personsearch.evaluation.gate import GateConfig, decide
+    from personsearch.files import write_json
+    from personsearch.integrations.kubeflow_steps import champion_metrics, read_metrics
+
+    verdict = decide(GateConfig.model_validate(config), read_metrics(metrics), champion_metrics(model_name))
+    write_json(Path(decision.path), {"passed": verdict.passed, "reasons": verdict.reasons})
+    return verdict.passed

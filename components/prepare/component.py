@@ -1,0 +1,28 @@
+"""Turn a data set as published into a prepared one."""
+
+from kfp import dsl
+
+from components.images import PLATFORM_IMAGE
+
+
+@dsl.component(base_image=PLATFORM_IMAGE, install_kfp_package=False)
+def prepare(
+    *,
+    raw: dsl.Input[dsl.Dataset],
+    raw_hash: str,
+    config: dict,
+    code_version: str,
+    dataset: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+) -> str:
+    """Check every image and caption, write the prepared data set and return its hash."""
+    from pathlib import Path
+
+    from personsearch.data.prepare import PrepareConfig
+    from personsearch.data.prepare import prepare as run
+    from personsearch.data.records import dataset_hash
+    from personsearch.integrations.kubeflow_steps import report_metrics
+
+    results = run(PrepareConfig.model_validate(config), Path(raw.path), Path(dataset.path))
+    report_metrics(results, metrics)
+    return dataset_hash(Path(dataset.path))

@@ -1,0 +1,29 @@
+"""Train one model."""
+
+from kfp import dsl
+
+from components.images import TRAINING_IMAGE
+
+
+@dsl.component(base_image=TRAINING_IMAGE, install_kfp_package=False)
+def train(
+    *,
+    dataset: dsl.Input[dsl.Dataset],
+    dataset_hash: str,
+    config: dict,
+    code_version: str,
+    model: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+) -> str:
+    """Train one model, or go on from its checkpoints, and return the fingerprint of its bundle."""
+    from pathlib import Path
+
+    from personsearch.bundle import fingerprint
+    from personsearch.integrations.kubeflow_steps import report_metrics, resumable_folder
+    from personsearch.training.train import TrainConfig
+    from personsearch.training.train import train as run
+
+    with resumable_folder(Path(model.path), dataset_hash, config, code_version) as out_dir:
+        results = run(TrainConfig.model_validate(config), Path(dataset.path), out_dir)
+    report_metrics(results, metrics)
+    return fingerprint(Path(model.path) / "bundle")

@@ -1,0 +1,30 @@
+"""Writes the compiled pipelines that are committed beside this file, and says whether they are still true."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kfp import compiler
+
+from pipelines.indexing import indexing_pipeline
+from pipelines.training import training_pipeline
+
+PIPELINES: dict[str, Callable[..., Any]] = {"training": training_pipeline, "indexing": indexing_pipeline}
+COMPILED = Path(__file__).parent / "compiled"
+
+
+def compile_pipeline(name: str, folder: Path = COMPILED) -> Path:
+    """Compile one pipeline into `folder`; equal sources give equal bytes."""
+    path = folder / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    compiler.Compiler().compile(PIPELINES[name], str(path))
+    return path
+
+
+def stale(folder: Path, committed: Path = COMPILED) -> list[str]:
+    """Names of the pipelines whose committed YAML differs from what the sources compile to; works in `folder`."""
+    return [name for name in PIPELINES if not _equal(compile_pipeline(name, folder), committed / f"{name}.yaml")]
+
+
+def _equal(fresh: Path, committed: Path) -> bool:
+    return committed.is_file() and fresh.read_bytes() == committed.read_bytes()

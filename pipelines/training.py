@@ -1,0 +1,90 @@
+"""The training pipeline: from one version of a data set to a challenger in the model registry.
+
+Every step takes the hash of what it reads and the version of the code, because Kubeflow's cache looks at arguments
+and not at the content of artifacts. Gate and register read and write the registry, so they always run.
+"""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.augment.component import augment
+from components.compress.component import compress
+from components.evaluate.component import evaluate
+from components.fetch_dataset.component import fetch_dataset
+from components.gate.component import gate
+from components.prepare.component import prepare
+from components.register.component import register
+from components.train.component import train
+from pipelines.cluster import GPU, place
+
+
+class Trained(NamedTuple):
+    """What a run leaves: the compressed model, its data, its metrics and whether the gate let it pass."""
+
+    model: dsl.Model
+    dataset: dsl.Dataset
+    metrics: dsl.Metrics
+    report: dsl.HTML
+    decision: dsl.Artifact
+    passed: bool
+
+
+def _place(
+    *, light: tuple[dsl.PipelineTask, ...], heavy: tuple[dsl.PipelineTask, ...], trained: dsl.PipelineTask
+) -> None:
+    for task in light:
+        place(task, cpu="2", memory="4Gi")
+    for task in heavy:
+        place(task, cpu="4", memory="16Gi")
+    place(trained, cpu="8", memory="32Gi", volume="personsearch-checkpoints")
+
+
+@dsl.pipeline(name="personsearch-training", description="From a version of a data set to a registered challenger.")
+def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
+    dataset_repository: str,
+    dataset_revision: str,
+    dataset_path: str,
+    dataset_hash: str,
+    code_version: str,
+    train_config: dict,
+    prepare_config: dict = {},  # noqa: B006 (kfp reads the default, nothing changes it)
+    augment_config: dict = {},  # noqa: B006
+    evaluate_config: dict = {},  # noqa: B006
+    compress_config: dict = {},  # noqa: B006
+    gate_config: dict = {},  # noqa: B006
+    model_name: str = "personsearch",
+    accelerators: str = "1",
+) -> Trained:
+    """Fetch → prepare → augment → train → compress → gate → register, with an evaluation before and after compress."""
+    code = {"code_version": code_version}
+    raw = fetch_dataset(
+        repository=dataset_repository, revision=dataset_revision, path=dataset_path, dataset_hash=dataset_hash, **code
+    )
+    prepared = prepare(raw=raw.outputs["dataset"], raw_hash=dataset_hash, config=prepare_config, **code)
+    augmented = augment(
+        prepared=prepared.outputs["dataset"], prepared_hash=prepared.outputs["Output"], config=augment_config, **code
+    )
+    data = {"dataset": augmented.outputs["dataset"], "dataset_hash": augmented.outputs["Output"], **code}
+
+    trained = train(config=train_config, **data)
+    source = {"model": trained.outputs["model"], "fingerprint": trained.outputs["Output"], **data}
+    compressed = compress(config=compress_config, **source)
+    chosen = {"model": compressed.outputs["compressed"], "fingerprint": compressed.outputs["Output"], **data}
+    before = evaluate(bundle="bundle", config=evaluate_config, **source)
+    after = evaluate(bundle="chosen", config=evaluate_config, **chosen)
+
+    metrics = after.outputs["metrics"]
+    decision = gate(metrics=metrics, model_name=model_name, config=gate_config).set_caching_options(False)
+    with dsl.If(decision.outputs["Output"] == True, name="passed"):  # noqa: E712 (kfp builds the condition from it)
+        registered = register(metrics=metrics, model_name=model_name, **chosen).set_caching_options(False)
+    _place(light=(raw, prepared, augmented, decision, registered), heavy=(before, after, compressed), trained=trained)
+    trained.set_accelerator_type(GPU).set_accelerator_limit(accelerators)
+    return Trained(
+        model=compressed.outputs["compressed"],
+        dataset=augmented.outputs["dataset"],
+        metrics=metrics,
+        report=after.outputs["report"],
+        decision=decision.outputs["decision"],
+        passed=decision.outputs["Output"],
+    )

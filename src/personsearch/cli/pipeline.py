@@ -1,0 +1,94 @@
+"""`personsearch pipeline`: compile, run here, or submit to a cluster."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from personsearch.cli import output
+
+commands = typer.Typer(no_args_is_help=True, help="Compile the Kubeflow pipelines, run them here, submit them.")
+
+Name = Annotated[str, typer.Argument(help="training or indexing")]
+Parameter = Annotated[
+    list[str] | None, typer.Option("--param", help="key=value, the value read as YAML; key=@file.yaml reads a file.")
+]
+ParametersFile = Annotated[
+    Path | None, typer.Option("--params-file", help="YAML of pipeline parameters; --param goes before it.")
+]
+StagesFile = Annotated[
+    Path | None, typer.Option("--stages", help="params.yaml: section `prepare` becomes the parameter prepare_config, …")
+]
+Root = Annotated[Path, typer.Option(help="Where local runs, their cache and checkpoints are kept.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands to the root command."""
+    app.add_typer(commands, name="pipeline")
+
+
+@commands.command("compile")
+def compile_(
+    check: Annotated[bool, typer.Option(help="Write nothing; fail if the committed YAML is stale.")] = False,
+) -> None:
+    """Write pipelines/compiled/*.yaml, or check that they are what the sources say."""
+    from personsearch.integrations.kubeflow_sources import check_compiled, write_compiled
+
+    if check:
+        check_compiled()
+    else:
+        output.show({path.stem: path for path in write_compiled()}, as_json=False)
+
+
+@commands.command()
+def run(
+    name: Name,
+    *,
+    param: Parameter = None,
+    params_file: ParametersFile = None,
+    stages: StagesFile = None,
+    root: Root = Path("var/pipelines"),
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Run a pipeline on this machine; started again after a kill, it goes on where it was."""
+    from personsearch.integrations.kubeflow_runs import run_locally
+    from personsearch.integrations.kubeflow_sources import compiled, pipeline_arguments
+
+    spec = compiled(name, root)
+    arguments = pipeline_arguments(spec, params_file=params_file, stages=stages, overrides=param or [])
+    finished = run_locally(spec, arguments, root=root)
+    steps = {step.name: step.state for step in finished.steps}
+    output.show({**finished.outputs, **_named(finished.returned), "steps": steps}, as_json=as_json)
+
+
+@commands.command()
+def submit(
+    name: Name,
+    *,
+    param: Parameter = None,
+    params_file: ParametersFile = None,
+    stages: StagesFile = None,
+    endpoint: Annotated[str | None, typer.Option(help="Kubeflow's API; default: KF_PIPELINES_ENDPOINT.")] = None,
+    registry: Annotated[str | None, typer.Option(help="Registry that holds the images.")] = None,
+    experiment: Annotated[str, typer.Option(help="Kubeflow experiment to run in.")] = "personsearch",
+    wait: Annotated[bool, typer.Option(help="Return when the run has ended.")] = False,
+    root: Root = Path("var/pipelines"),
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Start a run on a Kubeflow cluster."""
+    from personsearch.integrations import kubeflow_cluster
+    from personsearch.integrations.kubeflow_sources import compiled, pipeline_arguments
+
+    spec = compiled(name, root)
+    arguments = pipeline_arguments(spec, params_file=params_file, stages=stages, overrides=param or [])
+    if registry:
+        spec = kubeflow_cluster.with_registry(spec, registry, spec.with_name(f"{name}-submitted.yaml"))
+    client = kubeflow_cluster.connect(endpoint)
+    run_id = kubeflow_cluster.submit(client, spec, arguments, experiment=experiment)
+    if wait:
+        kubeflow_cluster.wait(client, run_id, announce=lambda step, state: typer.echo(f"{step}: {state}", err=True))
+    output.show({"run_id": run_id}, as_json=as_json)
+
+
+def _named(returned: dict[str, Any]) -> dict[str, Any]:
+    return {f"{step} returned": value for step, value in returned.items()}

@@ -1,0 +1,108 @@
+"""Reads the stream that kfp's local runner prints: one file per step, one line per step for people.
+
+kfp prints about thirty lines per step, with its whole input; a person wants its name, its state and how long it took.
+"""
+
+import io
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TextIO
+
+State = Literal["running", "succeeded", "cached", "failed", "skipped"]
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+STARTED = re.compile(r"Executing task '(?P<step>[\w-]+)'$")
+FINISHED = re.compile(r"Task '(?P<step>[\w-]+)' finished with status (?P<status>SUCCESS|FAILURE)$")
+CACHED = re.compile(r"Task (?P<step>[\w-]+) cache hit \(key=")
+PROGRESS = re.compile(r"^(?P<text>[^\[{]*: \d+(/\d+)?( done)?)$")
+EXCEPTION = re.compile(r"^(?P<kind>[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning)?): ?(?P<message>.*)$")
+MARKS: dict[State, str] = {"running": "…", "succeeded": "✓", "cached": "=", "failed": "✗", "skipped": "–"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a run; `log` holds everything it printed."""
+
+    name: str
+    state: State
+    seconds: float
+    log: Path
+
+    def __str__(self) -> str:
+        took = f"{self.seconds:8.1f} s" if self.state in ("succeeded", "failed") else f"{self.state:>10}"
+        return f"{MARKS[self.state]} {self.name:<18} {took}"
+
+
+class StepLog(io.TextIOBase):
+    """A text stream that takes what kfp prints and tells `announce` of each step's start, progress and end."""
+
+    def __init__(self, folder: Path, announce: Callable[[Step, str], None]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.steps: dict[str, Step] = {}
+        self._announce = announce
+        self._current: Step | None = None
+        self._started = 0.0
+        self._rest = ""
+        self._file: TextIO = (folder / "pipeline.log").open("a", encoding="utf-8")
+
+    def write(self, text: str) -> int:
+        self._file.write(text)
+        self._file.flush()
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._read(COLOUR.sub("", line).strip())
+        return len(text)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _read(self, line: str) -> None:
+        if match := STARTED.search(line):
+            self._start(match["step"])
+        elif match := CACHED.search(line):
+            self.record(Step(match["step"], "cached", 0.0, self._log_of(match["step"])))
+        elif (match := FINISHED.search(line)) and self._current is not None:
+            state: State = "succeeded" if match["status"] == "SUCCESS" else "failed"
+            self.record(replace(self._current, state=state, seconds=time.monotonic() - self._started))
+            self._current = None
+        elif (match := PROGRESS.match(line)) and self._current is not None:
+            self._announce(self._current, match["text"])
+
+    def _start(self, name: str) -> None:
+        self._current = Step(name, "running", 0.0, self._log_of(name))
+        self._started = time.monotonic()
+        self._file.close()
+        self._file = self._current.log.open("a", encoding="utf-8")
+        self.record(self._current)
+
+    def record(self, step: Step) -> None:
+        """Note a step's new state and tell of it."""
+        self.steps[step.name] = step
+        self._announce(step, "")
+
+    def _log_of(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+
+def last_words(log: Path) -> tuple[str, str]:
+    """The exception that ended a step, as (kind, message); ("", last line) where its log shows none."""
+    lines = [COLOUR.sub("", line).rstrip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    raised = [match for line in lines if (match := EXCEPTION.match(line.removeprefix("    ").strip())) and match[3]]
+    if raised:
+        return raised[-1]["kind"].rpartition(".")[2], raised[-1]["message"]
+    spoken = [line.strip() for line in lines if line.strip(" -")]
+    return "", spoken[-1] if spoken else "no output"
+
+
+def announce_plainly(step: Step, progress: str) -> None:
+    """One line on standard error when a step ends, and its progress in between."""
+    if progress:
+        print(f"    {step.name}: {progress}", file=sys.stderr, flush=True)
+    elif step.state != "running":
+        print(step, file=sys.stderr, flush=True)

@@ -1,0 +1,97 @@
+"""Pipelines by name and their arguments, for the command line.
+
+The library may not import `pipelines`, which lies above it; the module is found by its name when a command asks.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from personsearch.errors import UserError
+from personsearch.integrations.kubeflow_runs import code_version, parameters
+
+
+def compiled(name: str, root: Path) -> Path:
+    """Compile the pipeline `name` from its sources into `root`.
+
+    Raises:
+        UserError: there is no such pipeline.
+    """
+    sources = import_module("pipelines.compile")
+    if name not in sources.PIPELINES:
+        raise UserError(f"pipeline {name!r}: unknown; known: {', '.join(sources.PIPELINES)}")
+    path: Path = sources.compile_pipeline(name, root)
+    return path
+
+
+def write_compiled() -> list[Path]:
+    """Write every compiled pipeline to where it is committed."""
+    sources = import_module("pipelines.compile")
+    return [sources.compile_pipeline(name) for name in sources.PIPELINES]
+
+
+def check_compiled() -> None:
+    """Compile into a temporary folder and compare byte for byte.
+
+    Raises:
+        UserError: a committed file is missing or not what its source compiles to.
+    """
+    with TemporaryDirectory() as folder:
+        stale = import_module("pipelines.compile").stale(Path(folder))
+    if stale:
+        raise UserError(f"compiled pipelines are stale: {', '.join(stale)}; run `personsearch pipeline compile`")
+
+
+def pipeline_arguments(
+    spec: Path, *, params_file: Path | None, stages: Path | None, overrides: Sequence[str]
+) -> dict[str, Any]:
+    """A pipeline's arguments: sections of `stages`, then `params_file`, then `key=value` overrides.
+
+    An override's value is YAML; that of a string parameter is taken as it stands.
+
+    `code_version` is filled in where the pipeline has such a parameter and nobody gave it.
+
+    Raises:
+        UserError: a file is not a YAML mapping, or an override is not `key=value`.
+    """
+    known = parameters(spec)
+    arguments: dict[str, Any] = {}
+    if stages is not None:
+        sections = {f"{name}_config": section for name, section in _mapping(stages).items()}
+        arguments.update({name: section or {} for name, section in sections.items() if name in known})
+    if params_file is not None:
+        arguments.update(_mapping(params_file))
+    arguments.update(_override(text, known) for text in overrides)
+    if "code_version" in known:
+        arguments.setdefault("code_version", code_version())
+    return arguments
+
+
+def _override(text: str, known: Mapping[str, Any]) -> tuple[str, Any]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise UserError(f"--param {text!r}: key=value expected")
+    if known.get(key, {}).get("parameterType") == "STRING":  # "0012" is a revision, not the number 10
+        return key, value
+    return key, _mapping(Path(value[1:])) if value.startswith("@") else _parsed(value, f"--param {key}")
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        values = _parsed(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: a YAML mapping expected, found {type(values).__name__}")
+    return values
+
+
+def _parsed(text: str, origin: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{origin}: not valid YAML: {error}") from error

@@ -1,0 +1,70 @@
+"""What the bodies of Kubeflow components share: metrics that cache well and a folder that survives a kill."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from personsearch.errors import UserError
+from personsearch.files import write_json
+
+CHECKPOINTS_VARIABLE = "PERSONSEARCH_CHECKPOINTS"
+
+
+class MetricsArtifact(Protocol):
+    """The part of `kfp.dsl.Metrics` that a step writes to."""
+
+    path: str
+
+    def log_metric(self, metric: str, value: float) -> None: ...
+
+
+def report_metrics(metrics: Mapping[str, float], artifact: MetricsArtifact) -> None:
+    """Show metrics in the run's page and write them to the artifact's file.
+
+    Without the file Kubeflow never takes a step with a metrics artifact from its cache.
+    """
+    for name, value in metrics.items():
+        artifact.log_metric(name, value)
+    write_json(Path(artifact.path), dict(metrics))
+
+
+def read_metrics(artifact: MetricsArtifact) -> dict[str, float]:
+    """The metrics that an earlier step reported.
+
+    Raises:
+        UserError: the artifact is not a file of metrics.
+    """
+    try:
+        return {name: float(value) for name, value in json.loads(Path(artifact.path).read_text()).items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{artifact.path}: not a file of metrics: {error}") from error
+
+
+@contextmanager
+def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
+    """Yield a folder named by `identity` for a stage that checkpoints; on success its content moves to `destination`.
+
+    A step that is killed and started again gets a new `destination` but finds its checkpoints, because the folder
+    lies below `PERSONSEARCH_CHECKPOINTS` (a mounted volume on a cluster) and its name depends on `identity` alone.
+    Without that variable the stage works in `destination` itself.
+    """
+    root = os.environ.get(CHECKPOINTS_VARIABLE)
+    if not root:
+        destination.mkdir(parents=True, exist_ok=True)
+        yield destination
+        return
+    folder = Path(root) / identity_hash(*identity)
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    shutil.copytree(folder, destination, dirs_exist_ok=True)
+    shutil.rmtree(folder)
+
+
+def identity_hash(*identity: Any) -> str:
+    """16 hex digits that are equal for equal JSON values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,80 @@
+"""Properties of every component: they are what a container can run, and thin."""
+
+import ast
+import builtins
+import dis
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import pytest
+
+import components
+from components.images import PLATFORM_IMAGE, TRAINING_IMAGE
+
+FOLDERS = sorted(path.parent for path in Path(components.__path__[0]).glob("*/component.py"))
+LONGEST_BODY = 15
+
+
+def component(folder: Path) -> Any:
+    return getattr(importlib.import_module(f"components.{folder.name}.component"), folder.name)
+
+
+def code_objects(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from code_objects(constant)
+
+
+def global_names(code: CodeType) -> set[str]:
+    loads = {"LOAD_GLOBAL", "LOAD_NAME"}
+    return {i.argval for c in code_objects(code) for i in dis.get_instructions(c) if i.opname in loads}
+
+
+def test_there_is_one_folder_per_step() -> None:
+    assert {folder.name for folder in FOLDERS} == {
+        *("fetch_dataset", "prepare", "augment", "train", "evaluate", "compress", "gate", "register", "index_gallery")
+    }
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_body_uses_no_name_of_its_module(folder: Path) -> None:
+    """Only the function's source reaches the container: a module-level name would be missing there."""
+    assert global_names(component(folder).python_func.__code__) <= set(dir(builtins))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_body_is_import_parse_call_report(folder: Path) -> None:
+    function = ast.parse(inspect.getsource(component(folder).python_func)).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    statements = function.body[1:]
+    lines = statements[-1].end_lineno - statements[0].lineno + 1  # type: ignore[operator]
+    assert lines <= LONGEST_BODY, f"{folder.name}: {lines} lines"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_module_imports_only_kfp_and_the_standard_library(folder: Path) -> None:
+    tree = ast.parse((folder / "component.py").read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom | ast.Import)]
+    modules = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imports}
+    foreign = {name for name in modules if name and name.split(".")[0] not in {*sys.stdlib_module_names, "kfp"}}
+    assert foreign == {"components.images"}
+    assert "__future__" not in modules, "kfp reads annotations as objects"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_component_names_one_of_our_images(folder: Path) -> None:
+    assert component(folder).component_spec.implementation.container.image in {TRAINING_IMAGE, PLATFORM_IMAGE}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_readme_names_every_input_and_output(folder: Path) -> None:
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    spec = component(folder).component_spec
+    for name in [*(spec.inputs or {}), *(spec.outputs or {})]:
+        assert name == "Output" or f"`{name}`" in text, f"{folder.name}/README.md does not mention {name}"
