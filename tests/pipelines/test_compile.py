@@ -24,7 +24,9 @@ def tasks(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
     graphs = [spec["root"], *spec["components"].values()]
     every = {name: task for graph in graphs for name, task in graph.get("dag", {}).get("tasks", {}).items()}
     return {
-        name: task for name, task in every.items() if "executorLabel" in spec["components"][task["componentRef"]["name"]]
+        name: task
+        for name, task in every.items()
+        if "executorLabel" in spec["components"][task["componentRef"]["name"]]
     }
 
 

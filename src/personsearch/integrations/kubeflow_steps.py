@@ -1,5 +1,6 @@
 """What the bodies of Kubeflow components share: metrics that cache well and a folder that survives a kill."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -41,7 +42,7 @@ def read_metrics(artifact: MetricsArtifact) -> dict[str, float]:
     """
     try:
         return {name: float(value) for name, value in json.loads(Path(artifact.path).read_text()).items()}
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{artifact.path}: not a file of metrics: {error}") from error
 
 
@@ -51,7 +52,7 @@ def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
 
     A step that is killed and started again gets a new `destination` but finds its checkpoints, because the folder
     lies below `PERSONSEARCH_CHECKPOINTS` (a mounted volume on a cluster) and its name depends on `identity` alone.
-    Without that variable the stage works in `destination` itself.
+    A second process with the same identity waits for the first. Without the variable the stage works in `destination`.
     """
     root = os.environ.get(CHECKPOINTS_VARIABLE)
     if not root:
@@ -59,10 +60,20 @@ def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
         yield destination
         return
     folder = Path(root) / identity_hash(*identity)
-    folder.mkdir(parents=True, exist_ok=True)
-    yield folder
-    shutil.copytree(folder, destination, dirs_exist_ok=True)
-    shutil.rmtree(folder)
+    with _locked(folder.with_suffix(".lock")):
+        folder.mkdir(exist_ok=True)
+        yield folder
+        shutil.copytree(folder, destination, dirs_exist_ok=True)
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an advisory lock, which the system lets go of when the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def identity_hash(*identity: Any) -> str:
