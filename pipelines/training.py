@@ -74,10 +74,17 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     before = evaluate(bundle="bundle", config=evaluate_config, **source)
     after = evaluate(bundle="chosen", config=evaluate_config, **chosen)
 
-    metrics = after.outputs["metrics"]
-    decision = gate(metrics=metrics, model_name=model_name, config=gate_config).set_caching_options(False)
+    metrics, same = after.outputs["metrics"], {"dataset_hash": data["dataset_hash"], "model_name": model_name}
+    decision = gate(metrics=metrics, config=gate_config, **same).set_caching_options(False)
     with dsl.If(decision.outputs["Output"] == True, name="passed"):  # noqa: E712 (kfp builds the condition from it)
-        registered = register(metrics=metrics, model_name=model_name, **chosen).set_caching_options(False)
+        registered = register(
+            model=chosen["model"],
+            metrics=metrics,
+            raw_hash=dataset_hash,
+            raw_revision=dataset_revision,
+            **same,
+            **code,
+        ).set_caching_options(False)
     _place(light=(raw, prepared, augmented, decision, registered), heavy=(before, after, compressed), trained=trained)
     trained.set_accelerator_type(GPU).set_accelerator_limit(accelerators)
     return Trained(

@@ -6,7 +6,14 @@ from components.images import PLATFORM_IMAGE
 
 
 @dsl.component(base_image=PLATFORM_IMAGE, install_kfp_package=False)
-def gate(*, metrics: dsl.Input[dsl.Metrics], model_name: str, config: dict, decision: dsl.Output[dsl.Artifact]) -> bool:
+def gate(
+    *,
+    metrics: dsl.Input[dsl.Metrics],
+    dataset_hash: str,
+    model_name: str,
+    config: dict,
+    decision: dsl.Output[dsl.Artifact],
+) -> bool:
     """Hold the metrics against the gate's floors and the champion's metrics; write why, return whether it passed."""
     from pathlib import Path
 
@@ -14,6 +21,7 @@ def gate(*, metrics: dsl.Input[dsl.Metrics], model_name: str, config: dict, deci
     from personsearch.files import write_json
     from personsearch.integrations.kubeflow_steps import champion_metrics, read_metrics
 
-    verdict = decide(GateConfig.model_validate(config), read_metrics(metrics), champion_metrics(model_name))
+    baseline = champion_metrics(model_name, dataset_hash)
+    verdict = decide(GateConfig.model_validate(config), read_metrics(metrics), baseline)
     write_json(Path(decision.path), {"passed": verdict.passed, "reasons": verdict.reasons})
     return verdict.passed

@@ -9,20 +9,18 @@ from components.images import PLATFORM_IMAGE
 def register(
     *,
     model: dsl.Input[dsl.Model],
-    fingerprint: str,
     metrics: dsl.Input[dsl.Metrics],
-    dataset: dsl.Input[dsl.Dataset],
-    dataset_hash: str,
     model_name: str,
+    dataset_hash: str,
+    raw_hash: str,
+    raw_revision: str,
     code_version: str,
 ) -> str:
     """Register the chosen bundle in MLflow with its metrics and lineage; return its version."""
     from pathlib import Path
 
-    from personsearch.integrations.kubeflow_steps import read_metrics
-    from personsearch.integrations.mlflow_registry import ModelRegistry
-    from personsearch.settings import Settings
+    from personsearch.integrations.kubeflow_steps import read_metrics, register_model
 
-    tags = {"validation_status": "passed", "dataset_hash": dataset_hash, "code_version": code_version}
-    registry = ModelRegistry(Settings().mlflow_address, model_name)
-    return registry.register(Path(model.path) / "chosen", metrics=read_metrics(metrics), tags=tags)
+    lineage = {"dataset_hash": dataset_hash, "raw_hash": raw_hash, "raw_revision": raw_revision}
+    tags = {**lineage, "code_version": code_version}
+    return register_model(Path(model.path) / "chosen", read_metrics(metrics), model_name=model_name, tags=tags)

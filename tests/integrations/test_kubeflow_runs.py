@@ -164,7 +164,7 @@ def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path) -> None:
 
 
 def test_killed_run_goes_on_where_it_was(spec: Path) -> None:
-    """The runner and its step are killed with -9 in the middle of `work`: nothing is done twice, nothing is left out."""
+    """The runner and its step are killed with -9 in the middle of `work`: nothing is done twice or left out."""
     diary = spec.parent / "diary"
     program = (
         "import sys; from pathlib import Path; from personsearch.integrations.kubeflow_runs import run_locally; "

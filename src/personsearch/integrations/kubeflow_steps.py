@@ -1,4 +1,4 @@
-"""What the bodies of Kubeflow components share: metrics that cache well and a folder that survives a kill."""
+"""What the bodies of Kubeflow components share: metrics, the registry, a folder that survives a kill."""
 
 import fcntl
 import hashlib
@@ -12,8 +12,10 @@ from typing import Any, Protocol
 
 from personsearch.errors import UserError
 from personsearch.files import write_json
+from personsearch.settings import Settings
 
 CHECKPOINTS_VARIABLE = "PERSONSEARCH_CHECKPOINTS"
+METRIC_TAG = "metric."
 
 
 class MetricsArtifact(Protocol):
@@ -44,6 +46,30 @@ def read_metrics(artifact: MetricsArtifact) -> dict[str, float]:
         return {name: float(value) for name, value in json.loads(Path(artifact.path).read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{artifact.path}: not a file of metrics: {error}") from error
+
+
+def register_model(bundle: Path, metrics: Mapping[str, float], *, model_name: str, tags: Mapping[str, str]) -> str:
+    """Register a bundle that passed the gate as challenger, its metrics as tags too; returns its version."""
+    from personsearch.integrations.mlflow_registry import ModelRegistry
+
+    values = {f"{METRIC_TAG}{name}": f"{value:.6g}" for name, value in metrics.items()}
+    registry = ModelRegistry(Settings().mlflow_address, model_name)
+    return registry.register(bundle, metrics=metrics, tags={"validation_status": "passed", **tags, **values})
+
+
+def champion_metrics(model_name: str, dataset_hash: str) -> dict[str, float] | None:
+    """The metrics of the champion, None where there is none or it was measured on other data (not comparable)."""
+    from personsearch.integrations.mlflow_registry import CHAMPION, ModelRegistry
+
+    registry = ModelRegistry(Settings().mlflow_address, model_name)
+    version = registry.alias_version(CHAMPION)
+    if version is None:
+        return None
+    tags = registry.version(version).tags
+    if tags.get("dataset_hash") != dataset_hash:
+        return None
+    metrics = {name: float(value) for name, value in tags.items() if name.startswith(METRIC_TAG)}
+    return {name.removeprefix(METRIC_TAG): value for name, value in metrics.items()} or None
 
 
 @contextmanager
