@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,14 +54,26 @@ def start_server(database: Path, *, port: int = 0, log: Path | None = None) -> M
         command = server_command(database, port)
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     server = MilvusLiteServer(process, f"http://{HOST}:{port}")
-    deadline = time.monotonic() + START_SECONDS
-    while not is_listening(port):
-        if process.poll() is not None or time.monotonic() > deadline:
-            server.stop()
-            raise UserError(f"{database}: Milvus Lite's server did not start: {last_line(log)}")
-        time.sleep(0.1)
+    try:
+        wait_until(lambda: is_listening(port), process, log, f"{database}: Milvus Lite's server")
+    except UserError:
+        server.stop()
+        raise
     logger.info("Milvus Lite serves %s at %s", database, server.uri)
     return server
+
+
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, name: str) -> None:
+    """Return once a server of ours is ready.
+
+    Raises:
+        UserError: it ended or took too long; the message holds the last of what it said.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise UserError(f"{name} did not start: {last_line(log)}")
+        time.sleep(0.1)
 
 
 def free_port() -> int:

@@ -1,0 +1,96 @@
+"""Reaching MLflow: a database or a server, its experiment, and the run that metrics belong to."""
+
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from personsearch.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "personsearch"
+REACH_SECONDS = 5.0
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+
+
+def connect(uri: str) -> "MlflowClient":
+    """A client of a database or server that was reached just now.
+
+    Raises:
+        UserError: it does not answer.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if uri.startswith(("http://", "https://")):
+        _require_answer(uri)
+    elif uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)  # MLflow's SQL store asks for the global address when it resolves models:/…
+    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def experiment_id(client: "MlflowClient", uri: str, name: str = EXPERIMENT) -> str:
+    """The experiment of that name; beside a database its artifacts lie beside the database."""
+    from mlflow.exceptions import MlflowException
+
+    location = None
+    if uri.startswith("sqlite:///"):
+        location = (Path(uri.removeprefix("sqlite:///")).parent / "mlflow-artifacts").resolve().as_uri()
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except MlflowException:  # another process was first
+        return str(client.get_experiment_by_name(name).experiment_id)
+
+
+def log_metrics(client: "MlflowClient", run_id: str, metrics: Mapping[str, float], *, model_id: str) -> None:
+    """Log metrics to a run, tied to the model they were measured on."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, [Metric(name, float(value), now, 0, model_id=model_id) for name, value in metrics.items()])
+
+
+@contextmanager
+def tracking_run(client: "MlflowClient", experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[str]:
+    """The run that MLFLOW_RUN_ID names, else one of our own."""
+    given = os.environ.get("MLFLOW_RUN_ID")
+    if given:
+        yield given
+        return
+    run_id = client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id
+    try:
+        yield run_id
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+
+
+def _require_answer(uri: str) -> None:
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=REACH_SECONDS).close()
+    except urllib.error.HTTPError:
+        return  # it answers; what it refuses is for the client to say
+    except (OSError, ValueError) as error:
+        raise UserError(f"{uri}: MLflow cannot be reached: {getattr(error, 'reason', error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """MLflow's messages go on for pages; the first line says it."""
+    return str(error).strip().splitlines()[0]
