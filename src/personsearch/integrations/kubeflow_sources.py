@@ -14,6 +14,8 @@ import yaml
 from personsearch.errors import UserError
 from personsearch.integrations.kubeflow_runs import code_version, parameters
 
+DATASET_VERSION = ("dataset_repository", "dataset_revision", "dataset_path")
+
 
 def compiled(name: str, root: Path) -> Path:
     """Compile the pipeline `name` from its sources into `root`.
@@ -53,7 +55,7 @@ def pipeline_arguments(
 
     An override's value is YAML; that of a string parameter is taken as it stands.
 
-    `code_version` is filled in where the pipeline has such a parameter and nobody gave it.
+    `code_version` and `dataset_hash` are filled in where the pipeline has such a parameter and nobody gave it.
 
     Raises:
         UserError: a file is not a YAML mapping, or an override is not `key=value`.
@@ -68,6 +70,10 @@ def pipeline_arguments(
     arguments.update(_override(text, known) for text in overrides)
     if "code_version" in known:
         arguments.setdefault("code_version", code_version())
+    if "dataset_hash" in known and not arguments.get("dataset_hash") and set(DATASET_VERSION) <= set(arguments):
+        from personsearch.integrations.dvc_data import dataset_identity
+
+        arguments["dataset_hash"] = dataset_identity(*(arguments[name] for name in DATASET_VERSION))
     return arguments
 
 
