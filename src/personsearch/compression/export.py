@@ -1,0 +1,103 @@
+"""Both towers of a dual encoder as ONNX graphs that end in unit vectors.
+
+    image_encoder.onnx   pixels float32 [N, 3, H, W] → vectors float32 [N, D]
+    text_encoder.onnx    tokens int64 [N, L], any L up to the context length → vectors float32 [N, D]
+
+Shapes: N items, L tokens, H height, W width, D embedding dimension, C channels of a transformer.
+"""
+
+import copy
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, BundleSpec
+from personsearch.files import replacing
+from personsearch.models.clip import DualEncoder
+
+OPSET = 18
+EXAMPLE_BATCH = 3  # 0 and 1 would be taken for constants
+
+
+def export_onnx(model: DualEncoder, spec: BundleSpec, out_dir: Path) -> None:
+    """Write both graphs of a model into `out_dir`; the model itself is left as it was."""
+    model = _with_plain_attention(copy.deepcopy(model).float().cpu().eval())
+    height, width = spec.preprocessing.height, spec.preprocessing.width
+    pixels_N3HW = torch.zeros(EXAMPLE_BATCH, 3, height, width)
+    tokens_NL = torch.ones(EXAMPLE_BATCH, max(2, spec.context_length // 2), dtype=torch.int64)
+    batch = torch.export.Dim.DYNAMIC
+    length = torch.export.Dim("length", max=spec.context_length)
+    _export(_ImageTower(model), "pixels", pixels_N3HW, {0: batch}, out_dir / IMAGE_ONNX)
+    _export(_TextTower(model), "tokens", tokens_NL, {0: batch, 1: length}, out_dir / TEXT_ONNX)
+
+
+class _ImageTower(nn.Module):
+    def __init__(self, model: DualEncoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.model.encode_image(pixels)
+
+
+class _TextTower(nn.Module):
+    def __init__(self, model: DualEncoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.model.encode_text(tokens)
+
+
+class PlainAttention(nn.Module):
+    """`nn.MultiheadAttention` with the same weights as one linear map, scaled dot product, one linear map.
+
+    The original traces its batch size and length into the graph as constants.
+    """
+
+    def __init__(self, attention: nn.MultiheadAttention) -> None:
+        super().__init__()
+        channels = attention.embed_dim
+        self.num_heads = attention.num_heads
+        self.query_key_value = nn.Linear(channels, 3 * channels)
+        self.query_key_value.weight = nn.Parameter(attention.in_proj_weight)
+        self.query_key_value.bias = nn.Parameter(attention.in_proj_bias)
+        self.out_proj = attention.out_proj
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, *, need_weights: bool = False, attn_mask: Tensor | None = None
+    ) -> tuple[Tensor, None]:
+        """Self-attention of `query` [N, L, C]; `key` and `value` are the same tensor."""
+        heads = (3, self.num_heads, query.shape[-1] // self.num_heads)
+        split = self.query_key_value(query).unflatten(-1, heads).permute(2, 0, 3, 1, 4)
+        attended = scaled_dot_product_attention(split[0], split[1], split[2], attn_mask=attn_mask)
+        return self.out_proj(attended.transpose(1, 2).flatten(2)), None
+
+
+def _with_plain_attention(model: DualEncoder) -> DualEncoder:
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.MultiheadAttention):
+                setattr(module, name, PlainAttention(child))
+    return model
+
+
+def _export(tower: nn.Module, input_name: str, example: Tensor, dynamic: dict[int, Any], path: Path) -> None:
+    with warnings.catch_warnings(), replacing(path) as temporary, torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
+        torch.onnx.export(
+            tower.eval(),
+            (example,),
+            str(temporary),
+            input_names=[input_name],
+            output_names=["vectors"],
+            dynamic_shapes=(dynamic,),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )

@@ -1,0 +1,79 @@
+"""Tiny real objects that many tests need: a model bundle and a prepared data set."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from personsearch.bundle import TOKENIZER, WEIGHTS, BundleSpec, Lineage, Preprocessing, write_spec
+from personsearch.data.records import ImageRecord, write_manifest
+
+COLOURS = {"red": (200, 30, 30), "green": (30, 170, 40), "blue": (30, 40, 200), "white": (230, 230, 230)}
+ARCHITECTURE = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": [32, 16], "patch_size": 8, "width": 32, "layers": 2, "head_width": 16},
+    "text_cfg": {"context_length": 20, "width": 32, "heads": 2, "layers": 2},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained dual encoder of 32×16 pixels and 20 tokens, as a torch bundle."""
+    import torch
+    from safetensors.torch import save_file
+
+    from personsearch.models.clip import DualEncoder
+    from personsearch.models.vocabulary import learn_tokenizer
+
+    folder = tmp_path_factory.mktemp("bundle")
+    tokenizer = learn_tokenizer([f"a person in a {colour} coat" for colour in COLOURS], 300)
+    tokenizer.save(str(folder / TOKENIZER))
+    text = ARCHITECTURE["text_cfg"] | {"vocab_size": tokenizer.get_vocab_size()}
+    architecture = ARCHITECTURE | {"text_cfg": text}
+    torch.manual_seed(0)
+    state = DualEncoder(architecture).clip.state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / WEIGHTS)
+    write_spec(
+        folder,
+        BundleSpec(
+            method="tiny",
+            architecture=architecture,
+            preprocessing=Preprocessing(height=32, width=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+            context_length=20,
+            embedding_dim=32,
+            lineage=Lineage(dataset_hash="none", git_commit=""),
+        ),
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared data set: 8 people in val and 8 in test, 3 images each, two cameras, known colours."""
+    folder = tmp_path_factory.mktemp("dataset")
+    (folder / "images").mkdir()
+    numbers = np.random.default_rng(0)
+    records = []
+    for person in range(16):
+        colour = list(COLOURS)[person % len(COLOURS)]
+        for view in range(3):
+            path = f"images/{person}_{view}.png"
+            noise = numbers.integers(-20, 20, (48, 24, 3))
+            pixels = np.clip(np.asarray(COLOURS[colour]) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / path)
+            records.append(
+                ImageRecord(
+                    image_id=f"{person}-{view}",
+                    path=path,
+                    person_id=person,
+                    split="val" if person < 8 else "test",
+                    captions=[f"a person in a {colour} coat", f"{colour} coat number {person}"],
+                    source="tiny",
+                    camera_id=f"camera {view % 2}",
+                    attributes=json.dumps({"upper_colour": colour, "bag": None, "person": f"tall {person % 2}"}),
+                )
+            )
+    write_manifest(folder, records)
+    return folder
