@@ -60,3 +60,104 @@ def prepare(
         licence=licence,
     )
     output.show(run(config, source, out), as_json=as_json)
+
+
+@data.command()
+def synthesize(
+    out: Annotated[Path, typer.Argument(help="Folder to write in CUHK-PEDES's format (imgs/, reid_raw.json).")],
+    *,
+    identities_train: Annotated[int, typer.Option(min=0, help="People to train on.")] = 600,
+    identities_val: Annotated[int, typer.Option(min=0, help="People to select the model on.")] = 60,
+    identities_test: Annotated[int, typer.Option(min=0, help="People to test on; a quarter are near twins.")] = 220,
+    images_per_identity: Annotated[int, typer.Option(min=1, max=12, help="Pictures of each, by other cameras.")] = 4,
+    cameras: Annotated[int, typer.Option(min=1, max=200, help="Cameras, each with its own look.")] = 12,
+    seed: Annotated[int, typer.Option(help="Same seed, same data set, whatever the number of workers.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that draw.")] = 2,
+    contact_sheet: Annotated[Path | None, typer.Option(help="Also save a sheet of samples to this PNG.")] = None,
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Invent pedestrians: draw them as surveillance cameras would see them, and describe them.
+
+    Run it again after an interruption: it continues.
+    """
+    from personsearch.data.synthetic.contact_sheet import save_contact_sheet
+    from personsearch.data.synthetic.synthesize import SynthesizeConfig
+    from personsearch.data.synthetic.synthesize import synthesize as run
+
+    config = SynthesizeConfig(
+        identities_train=identities_train,
+        identities_val=identities_val,
+        identities_test=identities_test,
+        images_per_identity=images_per_identity,
+        cameras=cameras,
+        seed=seed,
+        workers=workers,
+    )
+    output.show(run(config, out), as_json=as_json)
+    if contact_sheet is not None:
+        save_contact_sheet(out, contact_sheet)
+
+
+@data.command()
+def augment(
+    dataset: Annotated[Path, typer.Argument(help="A prepared data set.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; images are hard links where possible.")],
+    *,
+    translations: Annotated[
+        Path | None, typer.Option(help="JSON lines {caption, translation}, or a file of TBPS-CLIP with captions_bt.")
+    ] = None,
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Give every caption a second wording, from stored translations, for text augmentation in training."""
+    from personsearch.augmentation.augment import AugmentConfig
+    from personsearch.augmentation.augment import augment as run
+
+    output.show(run(AugmentConfig(translations=translations), dataset, out), as_json=as_json)
+
+
+@data.command()
+def describe(
+    dataset: Annotated[Path, typer.Argument(help="A prepared data set.")], *, as_json: output.JsonFlag = False
+) -> None:
+    """Count what a prepared data set holds, split by split."""
+    from personsearch.data.statistics import describe_dataset
+
+    output.show(describe_dataset(dataset), as_json=as_json)
+
+
+@data.command()
+def version(
+    dataset: Annotated[Path, typer.Argument(help="Folder to keep a version of.")],
+    *,
+    repository: Annotated[
+        Path | None, typer.Option(help="Git and DVC repository for data; made when absent. Default: below the home.")
+    ] = None,
+    message: Annotated[str, typer.Option(help="What changed.")] = "Add a version",
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Keep a version of a data set in a small DVC repository of its own, and print how to fetch it again."""
+    from dataclasses import asdict
+
+    from personsearch.integrations.dvc_repository import commit_dataset, create_data_repository
+    from personsearch.settings import Settings
+
+    folder = repository or Settings().home / "data-repository"
+    create_data_repository(folder)
+    output.show(asdict(commit_dataset(folder, dataset, message)), as_json=as_json)
+
+
+@data.command()
+def fetch(
+    repository: Annotated[str, typer.Argument(help="Folder or Git URL of a repository with DVC data.")],
+    path: Annotated[str, typer.Argument(help="Path of the data set in the repository.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    revision: Annotated[str, typer.Option("--rev", help="Commit, tag or branch.")] = "HEAD",
+    remote: Annotated[str | None, typer.Option(help="DVC remote to read from; default: the repository's.")] = None,
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Fetch one version of a data set from DVC, every file checked; run it again after an interruption."""
+    from personsearch.integrations.dvc_data import fetch as run
+
+    dataset_hash = run(repository, revision, path, out, remote=remote)
+    output.show({"dataset_hash": dataset_hash, "folder": str(out)}, as_json=as_json)

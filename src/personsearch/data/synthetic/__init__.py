@@ -1,0 +1,1 @@
+"""Synthetic pedestrians: identities, their pictures under several cameras, captions, footage."""

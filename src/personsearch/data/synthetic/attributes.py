@@ -1,0 +1,248 @@
+"""Who is drawn: a person's ground truth, as a viewer would describe it."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from personsearch.data.synthetic.palette import DENIM, PALETTE, draw_colour
+
+Lab = tuple[float, float, float]
+Gender = Literal["man", "woman", "boy", "girl"]
+T = TypeVar("T")
+
+JACKETS = ("jacket", "hooded jacket", "leather jacket", "padded jacket", "suit jacket", "coat", "vest", "cardigan")
+UPPER_TYPES = {
+    "jacket": 15, "hooded jacket": 10, "leather jacket": 5, "padded jacket": 6, "suit jacket": 5, "coat": 8, "vest": 3,
+    "cardigan": 3, "hoodie": 10, "sweater": 9, "shirt": 10, "t-shirt": 16, "polo shirt": 4, "tank top": 3,
+}  # fmt: skip
+WOMEN_UPPER_TYPES = UPPER_TYPES | {"blouse": 7, "dress": 8, "coat": 12, "cardigan": 6, "suit jacket": 2, "tank top": 5}
+LOWER_TYPES = {"jeans": 46, "trousers": 34, "shorts": 10, "tracksuit bottoms": 7}
+WOMEN_LOWER_TYPES = {"jeans": 44, "trousers": 20, "skirt": 12, "leggings": 13, "shorts": 8}
+UPPER_COLOURS = {
+    "black": 20, "dark grey": 7, "grey": 7, "light grey": 4, "white": 10, "red": 8, "dark red": 4, "pink": 4,
+    "orange": 3, "yellow": 3, "green": 4, "dark green": 3, "olive": 4, "light blue": 6, "blue": 8, "dark blue": 10,
+    "purple": 3, "brown": 6, "beige": 5,
+}  # fmt: skip
+LOWER_COLOURS = {
+    "black": 30, "dark grey": 12, "grey": 10, "light grey": 3, "white": 4, "dark blue": 14, "blue": 4, "brown": 6,
+    "beige": 9, "olive": 5, "dark red": 2, "dark green": 2, "red": 2,
+}  # fmt: skip
+DENIM_COLOURS = {"blue": 40, "light blue": 20, "dark blue": 25, "black": 10, "grey": 5}
+SHOES = {"sneakers": 12, "shoes": 10, "boots": 4, "sandals": 2}
+SHOE_COLOURS = {
+    "black": 40,
+    "white": 22,
+    "brown": 12,
+    "grey": 10,
+    "red": 3,
+    "blue": 3,
+    "dark blue": 4,
+    "beige": 3,
+    "pink": 2,
+}
+BAGS = {"none": 52, "backpack": 17, "shoulder bag": 12, "handbag": 6, "plastic bag": 6, "suitcase": 4, "briefcase": 3}
+HANDHELD = {"nothing": 74, "phone": 9, "paper": 9, "bottle": 3, "folder": 5}
+PATTERNS = {"plain": 66, "striped": 8, "checked": 6, "logo": 9, "dotted": 2, "two-tone": 9}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One identity; every string is a word of its group, `labs` the true colours of what has one.
+
+    `detail_colour` is the second colour of a pattern, or of the shirt under an open jacket (`open_front`).
+    """
+
+    gender: Gender
+    build: str
+    height: str
+    skin: str
+    hair_length: str
+    hair_style: str
+    hair_colour: str
+    beard: bool
+    headwear: str
+    headwear_colour: str
+    upper: str
+    upper_colour: str
+    sleeves: str
+    pattern: str
+    detail_colour: str
+    open_front: bool
+    lower: str
+    lower_colour: str
+    shoes: str
+    shoes_colour: str
+    bag: str
+    bag_colour: str
+    eyewear: str
+    scarf_colour: str
+    umbrella_colour: str
+    handheld: str
+    labs: dict[str, Lab] = field(repr=False)
+
+    @property
+    def female(self) -> bool:
+        """Whether drawn and described as a woman or girl."""
+        return self.gender in ("woman", "girl")
+
+    @property
+    def child(self) -> bool:
+        """Whether drawn at a child's size."""
+        return self.gender in ("boy", "girl")
+
+    def ground_truth(self) -> dict[str, str | bool]:
+        """What is known of the person, without the exact colours."""
+        return {key: value for key, value in asdict(self).items() if key != "labs"}
+
+
+def weighted(weights: dict[T, int] | dict[T, float], rng: np.random.Generator) -> T:
+    """One key, drawn by its weight."""
+    keys = list(weights)
+    shares = np.fromiter(weights.values(), float)
+    return keys[int(rng.choice(len(keys), p=shares / shares.sum()))]
+
+
+def draw_person(rng: np.random.Generator) -> Person:
+    """One random identity."""
+    gender: Gender = weighted({"man": 48, "woman": 44, "boy": 4, "girl": 4}, rng)  # type: ignore[assignment]
+    female = gender in ("woman", "girl")
+    upper = weighted(WOMEN_UPPER_TYPES if female else UPPER_TYPES, rng)
+    lower = "dress" if upper == "dress" else weighted(WOMEN_LOWER_TYPES if female else LOWER_TYPES, rng)
+    upper_colour = weighted(UPPER_COLOURS, rng)
+    pattern = _draw_pattern(upper, rng)
+    person = Person(
+        gender=gender,
+        build=weighted({"slim": 30, "average": 48, "heavy": 22}, rng),
+        height=weighted({"short": 20, "average": 60, "tall": 20}, rng),
+        skin=weighted({"light": 60, "tan": 25, "dark": 15}, rng),
+        **_draw_hair(female, gender == "man", rng),
+        headwear=_draw_headwear(upper, rng),
+        headwear_colour=weighted(UPPER_COLOURS, rng),
+        upper=upper,
+        upper_colour=upper_colour,
+        sleeves=_draw_sleeves(upper, rng),
+        pattern=pattern,
+        detail_colour=_other_colour(upper_colour, rng),
+        open_front=upper in JACKETS and pattern == "plain" and rng.random() < 0.4,
+        lower=lower,
+        lower_colour=upper_colour if lower == "dress" else _draw_lower_colour(lower, rng),
+        shoes=weighted(SHOES, rng),
+        shoes_colour=weighted(SHOE_COLOURS, rng),
+        bag=weighted(BAGS, rng),
+        bag_colour=weighted({**LOWER_COLOURS, "red": 8, "blue": 8, "pink": 4, "green": 3, "yellow": 2}, rng),
+        eyewear=weighted({"none": 82, "glasses": 12, "sunglasses": 6}, rng),
+        scarf_colour=weighted(UPPER_COLOURS, rng) if rng.random() < 0.06 else "none",
+        umbrella_colour=weighted(UPPER_COLOURS, rng) if rng.random() < 0.02 else "none",
+        handheld=weighted(HANDHELD, rng),
+        labs={},
+    )
+    return _with_colours(person, rng)
+
+
+def near_twin(person: Person, rng: np.random.Generator) -> Person:
+    """A distractor: the same person but for one or two attributes that a description can tell."""
+    changes: dict[str, object] = {}
+    for _ in range(int(rng.integers(1, 3))):
+        changes |= _one_change(person, rng)
+    twin = replace(person, **changes)  # type: ignore[arg-type]
+    return _with_colours(twin, rng)
+
+
+def _one_change(person: Person, rng: np.random.Generator) -> dict[str, object]:
+    match int(rng.integers(6)):
+        case 0:
+            colour = _other_colour(person.upper_colour, rng)
+            same_cloth = {"lower_colour": colour} if person.lower == "dress" else {}
+            return {"upper_colour": colour, **same_cloth}
+        case 1 if person.lower != "dress":
+            weights = DENIM_COLOURS if person.lower == "jeans" else LOWER_COLOURS
+            return {"lower_colour": weighted({k: v for k, v in weights.items() if k != person.lower_colour}, rng)}
+        case 2:
+            return {"shoes_colour": weighted({k: v for k, v in SHOE_COLOURS.items() if k != person.shoes_colour}, rng)}
+        case 3:
+            bag = "none" if person.bag != "none" else weighted({k: v for k, v in BAGS.items() if k != "none"}, rng)
+            return {"bag": bag}
+        case 4:
+            return {"headwear": "cap" if person.headwear == "none" else "none"}
+        case _:
+            return {"hair_colour": "blond" if person.hair_colour != "blond" else "black"}
+
+
+def _other_colour(colour: str, rng: np.random.Generator) -> str:
+    """A colour that is plainly not `colour`, whites and blacks preferred as in real clothes."""
+    weights = {**UPPER_COLOURS, "white": 22, "light grey": 8}
+    centre = PALETTE[colour].lab
+    far = {k: w for k, w in weights.items() if np.linalg.norm(np.subtract(PALETTE[k].lab, centre)) > 28}
+    return weighted(far, rng)
+
+
+def _draw_hair(female: bool, adult_man: bool, rng: np.random.Generator) -> dict[str, str | bool]:
+    lengths = {"short": 18, "medium": 30, "long": 52} if female else {"bald": 9, "short": 81, "medium": 7, "long": 3}
+    length = weighted(lengths, rng)
+    styles = {"loose": 60, "ponytail": 26, "bun": 14} if length == "long" and female else {"straight": 80, "curly": 20}
+    colours = {"black": 42, "brown": 32, "blond": 14, "grey": 8, "red": 4}
+    return {
+        "hair_length": length,
+        "hair_style": weighted(styles, rng),
+        "hair_colour": weighted(colours, rng),
+        "beard": bool(adult_man and rng.random() < 0.2),
+    }
+
+
+def _draw_headwear(upper: str, rng: np.random.Generator) -> str:
+    if upper in ("hoodie", "hooded jacket") and rng.random() < 0.25:
+        return "hood"
+    return weighted({"none": 76, "cap": 11, "beanie": 8, "hat": 5}, rng)
+
+
+def _draw_sleeves(upper: str, rng: np.random.Generator) -> str:
+    if upper in ("vest", "tank top"):
+        return "none"
+    if upper in ("t-shirt", "polo shirt"):
+        return "short" if rng.random() < 0.88 else "long"
+    if upper in ("shirt", "blouse", "dress"):
+        return weighted({"long": 5, "short": 4, "none": 2 if upper == "dress" else 0}, rng)
+    return "long"
+
+
+def _draw_pattern(upper: str, rng: np.random.Generator) -> str:
+    banned = {
+        "shirt": (), "sweater": ("checked",), "hoodie": ("checked", "dotted"), "t-shirt": ("checked",),
+        "dress": ("logo",), "blouse": ("logo",),
+    }.get(upper, ("checked", "striped", "dotted"))  # fmt: skip
+    if upper in ("suit jacket", "leather jacket", "cardigan"):
+        return "plain"
+    boosts = {"shirt": {"checked": 18, "striped": 10}, "t-shirt": {"logo": 18, "striped": 10}, "dress": {"dotted": 8}}
+    weights = {**PATTERNS, **boosts.get(upper, {})}
+    return weighted({k: w for k, w in weights.items() if k not in banned}, rng)
+
+
+def _draw_lower_colour(lower: str, rng: np.random.Generator) -> str:
+    if lower == "jeans":
+        return weighted(DENIM_COLOURS, rng)
+    if lower == "skirt":
+        return weighted({**LOWER_COLOURS, "red": 6, "pink": 5, "yellow": 2}, rng)
+    return weighted(LOWER_COLOURS, rng)
+
+
+def _with_colours(person: Person, rng: np.random.Generator) -> Person:
+    """The person with one true colour drawn for each garment whose name has none yet or has changed."""
+    lower = DENIM if person.lower == "jeans" else PALETTE
+    clouds = {
+        f"upper:{person.upper_colour}": PALETTE[person.upper_colour],
+        f"detail:{person.detail_colour}": PALETTE[person.detail_colour],
+        f"lower:{person.lower_colour}": lower[person.lower_colour],
+        f"shoes:{person.shoes_colour}": PALETTE[person.shoes_colour],
+        f"bag:{person.bag_colour}": PALETTE[person.bag_colour],
+        f"headwear:{person.headwear_colour}": PALETTE[person.headwear_colour],
+        f"scarf:{person.scarf_colour}": PALETTE.get(person.scarf_colour, PALETTE["red"]),
+        f"umbrella:{person.umbrella_colour}": PALETTE.get(person.umbrella_colour, PALETTE["black"]),
+    }
+    kept = {key: person.labs.get(key) or draw_colour(cloud, rng) for key, cloud in clouds.items()}
+    return replace(person, labs=kept)
+
+
+def true_lab(person: Person, part: str) -> Lab:
+    """The true colour of a part: "upper", "detail", "lower", "shoes", "bag", "headwear", "scarf" or "umbrella"."""
+    return next(lab for key, lab in person.labs.items() if key.startswith(f"{part}:"))

@@ -1,0 +1,103 @@
+"""A camera's signature and what its sensor, lens and codec do to a picture."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from personsearch.data.synthetic.palette import Floats
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """What all pictures of one camera share. `gain` is per channel (RGB); `person_height` in pixels, from–to."""
+
+    name: str
+    gain: tuple[float, float, float]
+    gamma: float
+    contrast: float
+    saturation: float
+    exposure: float
+    blur: float
+    noise: float
+    sharpening: float
+    jpeg_quality: tuple[int, int]
+    person_height: tuple[int, int]
+    pitch: float
+    indoors: bool
+    sun: float
+
+
+def draw_camera(name: str, rng: np.random.Generator) -> Camera:
+    """A random camera."""
+    warmth, tint = rng.normal(0, 0.055), rng.normal(0, 0.02)
+    low = int(rng.integers(44, 100))
+    indoors = bool(rng.random() < 0.25)
+    return Camera(
+        name=name,
+        gain=(float(np.exp(warmth)), float(np.exp(tint)), float(np.exp(-warmth))),
+        gamma=float(np.exp(rng.normal(-0.04, 0.12))),
+        contrast=float(rng.uniform(0.8, 1.6)),
+        saturation=float(rng.uniform(0.6, 1.45)),
+        exposure=float(np.exp(rng.normal(0.3, 0.2))),
+        blur=float(rng.uniform(0.1, 0.75)),
+        noise=float(rng.uniform(0.002, 0.02)),
+        sharpening=float(max(0.0, rng.uniform(-0.4, 1.2))),
+        jpeg_quality=(int(rng.integers(35, 70)), int(rng.integers(75, 95))),
+        person_height=(low, low + int(rng.integers(25, 80))),
+        pitch=float(rng.uniform(0.02, 0.55)),
+        indoors=indoors,
+        sun=0.15 if indoors else float(rng.choice([0.15, 0.35, 0.6, 0.95])),
+    )
+
+
+def develop(linear_HW3: Floats, camera: Camera, rng: np.random.Generator) -> Picture:
+    """8-bit RGB of linear light: exposure, cast, tone curve, saturation, blur, noise."""
+    exposure = camera.exposure * float(np.exp(rng.normal(0, 0.1)))
+    light = np.maximum(linear_HW3 * (np.asarray(camera.gain, np.float32) * exposure), 0)
+    tone = np.minimum(light, 1.5) ** np.float32(camera.gamma / 2.2)
+    tone = (tone - 0.42) * camera.contrast + 0.46
+    grey = tone @ np.array([0.3, 0.59, 0.11], np.float32)
+    tone = grey[..., None] + (tone - grey[..., None]) * camera.saturation
+    blur = camera.blur * float(rng.uniform(0.5, 1.7))
+    if blur > 0.25:
+        tone = cv2.GaussianBlur(tone, (0, 0), blur)
+    if rng.random() < 0.12:
+        tone = _motion_blur(tone, rng)
+    if camera.sharpening > 0.05:
+        tone = tone + camera.sharpening * (tone - cv2.GaussianBlur(tone, (0, 0), 1.0))
+    tone = tone + _sensor_noise(tone.shape, camera.noise * float(rng.uniform(0.4, 1.8)), rng)
+    return np.asarray(np.clip(tone * 255, 0, 255), np.uint8)
+
+
+def _sensor_noise(shape: tuple[int, ...], strength: float, rng: np.random.Generator) -> Floats:
+    """Fine noise of brightness and coarser noise of colour."""
+    height, width = shape[:2]
+    fine = rng.standard_normal((height, width, 1), np.float32) * strength
+    coarse = rng.standard_normal((height // 3 + 1, width // 3 + 1, 3), np.float32) * strength * 0.7
+    return np.asarray(fine + cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _motion_blur(tone: Floats, rng: np.random.Generator) -> Floats:
+    kernel = np.ones((1, int(rng.integers(2, 5))), np.float32)
+    return np.asarray(cv2.filter2D(tone, -1, kernel / kernel.size), np.float32)
+
+
+def encode(picture: Picture, camera: Camera, rng: np.random.Generator) -> bytes:
+    """JPEG bytes as the camera's codec would leave them (chroma at half resolution)."""
+    if rng.random() < 0.03:
+        picture = _interlaced(picture, rng)
+    quality = int(rng.integers(camera.jpeg_quality[0], camera.jpeg_quality[1] + 1))
+    coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    again = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    return bytes(cv2.imencode(".jpg", again, [cv2.IMWRITE_JPEG_QUALITY, 92])[1])
+
+
+def _interlaced(picture: Picture, rng: np.random.Generator) -> Picture:
+    """Odd lines a moment later than even ones."""
+    shifted = picture.copy()
+    shifted[1::2] = np.roll(picture[1::2], int(rng.choice([-1, 1])), axis=1)
+    return shifted

@@ -1,0 +1,107 @@
+"""What a surface looks like: colour, pattern, openings and folds, as functions of the place on its tube.
+
+Shapes: N places on one tube; along (metres from its top), share (along / length), angle (π/2 is the front).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personsearch.data.synthetic.palette import Floats
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Cloth:
+    """A material. Colours are linear RGB; `phase` individualises its pattern and folds.
+
+    `pattern`: plain, striped, checked, dotted, logo, back-logo, two-tone, sole, stripe (along a limb), face.
+    `opening`: half width in radians of an unbuttoned front that shows `detail`; `zip_line` draws one shut.
+    `folds`, `grain`, `gloss`: strengths of creases, of weave, of highlights.
+    """
+
+    colour: Floats
+    detail: Floats | None = None
+    pattern: str = "plain"
+    detail_part: str = ""
+    opening: float = 0.0
+    opening_top: float = 0.0
+    zip_line: bool = False
+    folds: float = 0.25
+    grain: float = 0.06
+    gloss: float = 0.0
+    quilted: float = 0.0
+    phase: float = 0.0
+    pitch: float = 0.06
+
+
+def paint(cloth: Cloth, along_N: Floats, share_N: Floats, angle_N: Floats) -> tuple[Floats, Mask]:
+    """Linear RGB (N, 3) of places, and where the detail colour shows."""
+    rgb = np.broadcast_to(cloth.colour, (len(along_N), 3)).copy()
+    shows = np.zeros(len(along_N), bool)
+    if cloth.detail is None:
+        return rgb, shows
+    if cloth.pattern != "plain":
+        strength = _pattern(cloth, along_N, share_N, angle_N)
+        rgb += strength[:, None] * (cloth.detail - cloth.colour)
+        shows |= strength > 0.5
+    if cloth.opening > 0:
+        from_front = np.abs(angle_N - np.pi / 2)
+        # An open jacket gapes more towards its hem; a buttoned one shows a V at the neck.
+        width = (
+            cloth.opening * (0.5 + 0.7 * share_N)
+            if cloth.opening_top == 0
+            else cloth.opening * (1 - (share_N - 0.08) / cloth.opening_top)
+        )
+        gap = (from_front < width) & (share_N > 0.04)
+        rgb[gap] = cloth.detail
+        edge = (~gap) & (from_front < width + 0.12) & (share_N > 0.04)
+        rgb[edge] *= 0.72
+        shows |= gap
+    return rgb, shows
+
+
+def _pattern(cloth: Cloth, along: Floats, share: Floats, angle: Floats) -> Floats:
+    """How much of the detail colour shows, 0..1."""
+    match cloth.pattern:
+        case "striped":
+            return _band(along / cloth.pitch + cloth.phase, 0.42)
+        case "checked":
+            across = _band(along / cloth.pitch + cloth.phase, 0.4)
+            return 0.55 * across + 0.45 * _band(angle * 0.16 / cloth.pitch + cloth.phase, 0.4)
+        case "dotted":
+            row = along / cloth.pitch
+            column = angle * 0.16 / cloth.pitch + 0.5 * (np.floor(row) % 2)
+            return (np.hypot(row % 1 - 0.5, column % 1 - 0.5) < 0.27).astype(np.float32)
+        case "logo" | "back-logo":
+            side = -1.0 if cloth.pattern == "back-logo" else 1.0
+            high = np.abs(share - 0.36) < 0.13
+            wide = np.abs(side * angle - np.pi / 2) < 0.55
+            letters = np.sin(angle * 21 + cloth.phase * 9) * np.sin(along * 95 + cloth.phase * 5) > -0.35
+            return (high & wide & letters).astype(np.float32)
+        case "two-tone":
+            return (share < 0.34 + 0.1 * np.sin(cloth.phase * 6)).astype(np.float32)
+        case "stripe":
+            return (np.minimum(np.abs(angle), np.pi - np.abs(angle)) < 0.3).astype(np.float32)
+        case "sole":
+            return (angle < -1.0).astype(np.float32)
+        case _:
+            return np.zeros_like(along)
+
+
+def _band(position: Floats, width: float) -> Floats:
+    return (position % 1 < width).astype(np.float32)
+
+
+def creases(cloth: Cloth, along_N: Floats, angle_N: Floats) -> Floats:
+    """Brightness factors (N) of folds, quilting and weave lines that follow the garment."""
+    swirl = np.sin(along_N * 31 + 2.2 * np.sin(angle_N + cloth.phase) + 7 * cloth.phase)
+    drape = np.sin(along_N * 13 - 2.6 * np.cos(angle_N * 1.5 - cloth.phase) + 3 * cloth.phase)
+    factor = 1 + cloth.folds * (0.28 * swirl + 0.34 * drape)
+    if cloth.quilted:
+        factor *= 1 - cloth.quilted * np.abs(np.cos(along_N * np.pi / 0.085 + cloth.phase)) ** 3
+    if cloth.zip_line:
+        factor *= np.where(np.abs(angle_N - np.pi / 2) < 0.07, 0.6, 1.0)
+    return np.asarray(factor, np.float32)

@@ -1,0 +1,268 @@
+"""Noun phrases for what can be seen of a person: one fact, many wordings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from personsearch.data.synthetic.attributes import Person, true_lab
+from personsearch.data.synthetic.palette import PALETTE, neighbouring_name
+
+FUZZY_NAME_SHARE = 0.12
+
+SUBJECTS = {
+    "man": ("man", "man", "man", "guy", "male", "gentleman", "male pedestrian"),
+    "woman": ("woman", "woman", "woman", "lady", "female", "girl", "female pedestrian"),
+    "boy": ("boy", "boy", "child", "kid", "young boy"),
+    "girl": ("girl", "girl", "child", "kid", "young girl"),
+}
+NEUTRAL_SUBJECTS = ("person", "person", "pedestrian", "someone", "individual")
+UPPER_WORDS = {
+    "jacket": ("jacket", "jacket", "jacket", "zip-up jacket", "coat"),
+    "hooded jacket": ("hooded jacket", "jacket with a hood", "hooded coat", "jacket"),
+    "leather jacket": ("leather jacket", "jacket", "shiny jacket"),
+    "padded jacket": ("padded jacket", "puffer jacket", "down jacket", "jacket", "quilted jacket"),
+    "suit jacket": ("suit jacket", "blazer", "jacket"),
+    "coat": ("coat", "long coat", "overcoat", "coat", "long jacket"),
+    "vest": ("vest", "sleeveless jacket", "body warmer"),
+    "cardigan": ("cardigan", "knitted cardigan", "sweater"),
+    "hoodie": ("hoodie", "hooded sweatshirt", "hooded top", "sweatshirt"),
+    "sweater": ("sweater", "jumper", "pullover", "top"),
+    "shirt": ("shirt", "shirt", "button-up shirt", "dress shirt"),
+    "t-shirt": ("t-shirt", "tshirt", "tee", "shirt", "top"),
+    "polo shirt": ("polo shirt", "polo", "shirt"),
+    "tank top": ("tank top", "sleeveless top", "sleeveless shirt", "top"),
+    "blouse": ("blouse", "top", "shirt"),
+    "dress": ("dress", "dress", "gown"),
+}
+LOWER_WORDS = {
+    "jeans": ("jeans", "jeans", "jeans", "denim jeans", "pants", "denim trousers"),
+    "trousers": ("trousers", "pants", "pants", "slacks", "trousers"),
+    "shorts": ("shorts", "shorts", "short pants"),
+    "tracksuit bottoms": ("tracksuit bottoms", "sweatpants", "track pants", "jogging pants", "trousers"),
+    "skirt": ("skirt",),
+    "leggings": ("leggings", "tights", "tight pants"),
+}
+SHOE_WORDS = {
+    "sneakers": ("sneakers", "trainers", "sports shoes", "shoes", "running shoes"),
+    "shoes": ("shoes", "shoes", "leather shoes"),
+    "boots": ("boots", "boots", "shoes"),
+    "sandals": ("sandals", "shoes"),
+}
+BAG_WORDS = {
+    "backpack": ("backpack", "backpack", "rucksack", "bag on the back"),
+    "shoulder bag": ("shoulder bag", "bag over the shoulder", "messenger bag", "bag with a strap", "bag"),
+    "handbag": ("handbag", "purse", "bag"),
+    "plastic bag": ("plastic bag", "shopping bag", "carrier bag", "bag"),
+    "suitcase": ("suitcase", "rolling suitcase", "trolley case"),
+    "briefcase": ("briefcase", "case", "bag"),
+}
+HANDHELD_WORDS = {
+    "phone": ("a phone", "a mobile phone", "a cell phone"),
+    "paper": ("a sheet of paper", "a white paper", "some papers"),
+    "bottle": ("a bottle", "a water bottle"),
+    "folder": ("a folder", "a brown folder", "a notebook"),
+}
+PATTERN_WORDS = {
+    "striped": ("striped", "horizontally striped"),
+    "checked": ("checked", "plaid", "checkered"),
+    "dotted": ("dotted", "polka dot", "spotted"),
+}
+CASUAL_DARK = {"black", "dark grey", "dark blue"}
+CASUAL_LIGHT = {"white", "light grey", "beige", "light blue"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One visible thing: how it attaches ("wear", "have", "carry", "hold") and a maker of its wordings."""
+
+    kind: str
+    topic: str
+    weight: float
+    phrase: Callable[[np.random.Generator], str]
+
+
+def choose(options: tuple[str, ...], rng: np.random.Generator) -> str:
+    """One of the wordings."""
+    return options[int(rng.integers(len(options)))]
+
+
+def article(phrase: str) -> str:
+    """The phrase with "a" or "an" before it."""
+    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
+
+
+def colour_word(person: Person, part: str, name: str, rng: np.random.Generator) -> str:
+    """A word for a colour, now and then the neighbouring name, the vaguer or the emphasised one."""
+    if rng.random() < FUZZY_NAME_SHARE:
+        name = neighbouring_name(true_lab(person, part), name)
+    word = choose(PALETTE[name].words, rng)
+    if name in CASUAL_DARK and rng.random() < 0.06:
+        return "dark"
+    if name in CASUAL_LIGHT and rng.random() < 0.05:
+        return choose(("light", "pale", "light coloured"), rng)
+    return word
+
+
+def visible_facts(person: Person, visible: frozenset[str]) -> list[Fact]:
+    """Everything that the visible parts show."""
+    facts = [_upper(person, visible)] if "upper" in visible else []
+    if "lower" in visible and person.lower != "dress":
+        facts.append(_lower(person))
+    if "hair" in visible:
+        facts.append(Fact("have", "hair", 0.4, lambda rng: _hair(person, rng)))
+    if "beard" in visible:
+        facts.append(Fact("have", "beard", 0.35, lambda rng: choose(("a beard", "facial hair"), rng)))
+    return facts + _worn_facts(person, visible) + _carried_facts(person, visible)
+
+
+def _upper(person: Person, visible: frozenset[str]) -> Fact:
+    return Fact("wear", "upper", 6.0, lambda rng: _upper_phrase(person, visible, rng))
+
+
+def _upper_phrase(person: Person, visible: frozenset[str], rng: np.random.Generator) -> str:
+    colour = colour_word(person, "upper", person.upper_colour, rng)
+    noun = choose(UPPER_WORDS[person.upper], rng)
+    sleeves = _sleeves(person, rng)
+    extra = ""
+    if "pattern" in visible and person.pattern != "plain" and rng.random() < 0.75:
+        colour, extra = _patterned(person, colour, rng)
+    if "inner" in visible and rng.random() < 0.6:
+        inner = article(
+            f"{colour_word(person, 'detail', person.detail_colour, rng)} {choose(('shirt', 't-shirt', 'top'), rng)}"
+        )
+        extra = choose((f" over {inner}", f" with {inner} underneath", f" open over {inner}"), rng)
+    if "hood" in visible and "hood" not in noun and rng.random() < 0.3:
+        extra += " with a hood" if " with" not in extra else " and a hood"
+    return f"{article(' '.join(filter(None, (colour, sleeves, noun))))}{extra}"
+
+
+def _sleeves(person: Person, rng: np.random.Generator) -> str:
+    if person.upper in ("t-shirt", "shirt", "polo shirt", "blouse", "dress", "sweater") and rng.random() < 0.25:
+        return {"long": "long-sleeved", "short": "short-sleeved", "none": "sleeveless"}[person.sleeves]
+    return ""
+
+
+def _patterned(person: Person, colour: str, rng: np.random.Generator) -> tuple[str, str]:
+    """The adjectives before, and the words after, the name of a patterned garment."""
+    detail = colour_word(person, "detail", person.detail_colour, rng)
+    match person.pattern:
+        case "logo":
+            picture = choose(("logo", "print", "writing", "design"), rng)
+            return (
+                colour,
+                f" with {picture if picture == 'writing' else article(picture)} on it"
+                if rng.random() < 0.5
+                else f" with a {detail} {choose(('logo', 'print', 'pattern'), rng)}",
+            )
+        case "two-tone":
+            with_detail = choose((f" with {detail} shoulders", f" with a {detail} upper part", ""), rng)
+            return (colour, with_detail) if with_detail else (f"{colour} and {detail}", "")
+        case pattern:
+            word = choose(PATTERN_WORDS[pattern], rng)
+            return choose(
+                (f"{colour} and {detail} {word}", f"{word} {colour} and {detail}", f"{word} {colour}"), rng
+            ), ""
+
+
+def _lower(person: Person) -> Fact:
+    def phrase(rng: np.random.Generator) -> str:
+        words = f"{colour_word(person, 'lower', person.lower_colour, rng)} {choose(LOWER_WORDS[person.lower], rng)}"
+        return article(words) if person.lower == "skirt" else words if rng.random() < 0.92 else f"a pair of {words}"
+
+    return Fact("wear", "lower", 5.0, phrase)
+
+
+def _hair(person: Person, rng: np.random.Generator) -> str:
+    colour = {
+        "blond": choose(("blond", "blonde", "fair"), rng),
+        "black": choose(("black", "dark"), rng),
+        "grey": choose(("grey", "gray"), rng),
+        "brown": choose(("brown", "dark brown"), rng),
+        "red": choose(("red", "ginger"), rng),
+    }[person.hair_colour]
+    if person.hair_length == "bald":
+        return choose(("a bald head", "little hair", "a balding head", "receding hair"), rng)
+    if person.hair_style in ("ponytail", "bun"):
+        tied = choose(
+            (f"a {colour} {person.hair_style}", f"{colour} hair in a {person.hair_style}", f"{colour} hair tied back"),
+            rng,
+        )
+        return tied
+    length = {"medium": choose(("medium length", "shoulder-length", ""), rng)}.get(
+        person.hair_length, person.hair_length
+    )
+    style = "curly" if person.hair_style == "curly" and rng.random() < 0.6 else ""
+    return " ".join(filter(None, (length, style, colour if rng.random() < 0.85 else "", "hair")))
+
+
+def _worn_facts(person: Person, visible: frozenset[str]) -> list[Fact]:
+    facts = []
+    if "shoes" in visible:
+        facts.append(
+            Fact(
+                "wear",
+                "shoes",
+                0.9,
+                lambda rng: (
+                    f"{colour_word(person, 'shoes', person.shoes_colour, rng)} {choose(SHOE_WORDS[person.shoes], rng)}"
+                ),
+            )
+        )
+    if "headwear" in visible:
+        facts.append(Fact("wear", "headwear", 2.0, lambda rng: _headwear(person, rng)))
+    if "eyewear" in visible:
+        words = (
+            ("glasses", "eyeglasses", "spectacles") if person.eyewear == "glasses" else ("sunglasses", "dark glasses")
+        )
+        facts.append(Fact("wear", "eyewear", 0.5, lambda rng: choose(words, rng)))
+    if "scarf" in visible:
+        facts.append(
+            Fact(
+                "wear",
+                "scarf",
+                1.5,
+                lambda rng: article(f"{colour_word(person, 'scarf', person.scarf_colour, rng)} scarf"),
+            )
+        )
+    return facts
+
+
+def _headwear(person: Person, rng: np.random.Generator) -> str:
+    if person.headwear == "hood":
+        return choose(("a hood over the head", "the hood up", "a hood"), rng)
+    nouns = {
+        "cap": ("cap", "baseball cap", "hat"),
+        "beanie": ("beanie", "knitted hat", "woolly hat", "hat"),
+        "hat": ("hat", "brimmed hat"),
+    }
+    return article(
+        f"{colour_word(person, 'headwear', person.headwear_colour, rng)} {choose(nouns[person.headwear], rng)}"
+    )
+
+
+def _carried_facts(person: Person, visible: frozenset[str]) -> list[Fact]:
+    facts = []
+    if "bag" in visible:
+        facts.append(
+            Fact(
+                "carry",
+                "bag",
+                2.5,
+                lambda rng: article(
+                    f"{colour_word(person, 'bag', person.bag_colour, rng) + ' ' if rng.random() < 0.85 else ''}{choose(BAG_WORDS[person.bag], rng)}"
+                ),
+            )
+        )
+    if "handheld" in visible:
+        facts.append(Fact("hold", "handheld", 1.0, lambda rng: choose(HANDHELD_WORDS[person.handheld], rng)))
+    if "umbrella" in visible:
+        facts.append(
+            Fact(
+                "hold",
+                "umbrella",
+                2.5,
+                lambda rng: article(f"{colour_word(person, 'umbrella', person.umbrella_colour, rng)} umbrella"),
+            )
+        )
+    return facts

@@ -1,0 +1,121 @@
+"""A body's joints in metres: x to its left, y up, z forward; feet at y = 0."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from personsearch.data.synthetic.attributes import Person
+from personsearch.data.synthetic.palette import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """A moment of walking or standing. Angles in radians, `phase` of the walking cycle in 0..2π.
+
+    `arms` names what (left, right) arm does: swing, pocket, phone, hold (forearm forward), hang.
+    """
+
+    walking: bool
+    phase: float
+    stride: float
+    lean: float
+    arms: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The joints of one half of the body."""
+
+    shoulder: Floats
+    elbow: Floats
+    wrist: Floats
+    hip: Floats
+    knee: Floats
+    ankle: Floats
+    toe: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """All joints, and the body's widths that garments are cut for."""
+
+    pelvis: Floats
+    chest: Floats
+    neck: Floats
+    head: Floats
+    left: Side
+    right: Side
+    girth: float
+    shoulder_width: float
+    scale: float
+
+
+def build_skeleton(person: Person, pose: Pose) -> Skeleton:
+    """Joints of a person in a pose; the lower foot touches the ground."""
+    scale = {"short": 0.94, "average": 1.0, "tall": 1.05}[person.height] * (0.95 if person.female else 1.02)
+    scale *= 0.72 if person.child else 1.0
+    girth = {"slim": 0.88, "average": 1.0, "heavy": 1.22}[person.build] * (0.92 if person.female else 1.0)
+    shoulder_width = (0.158 if person.female else 0.187) * (0.94 + 0.06 * girth)
+    bob = 0.012 * np.cos(2 * pose.phase) if pose.walking else 0.0
+    pelvis = _vector(0, 0.92 + bob, 0)
+    lean = np.sin(pose.lean)
+    chest = pelvis + _vector(0, 0.36, 0.36 * lean)
+    neck = pelvis + _vector(0, 0.545, 0.55 * lean)
+    head = neck + _vector(0, 0.15, 0.02 + 0.15 * lean)
+    sides = [_side(pose, 0, 1.0, pelvis, neck, shoulder_width), _side(pose, 1, -1.0, pelvis, neck, shoulder_width)]
+    return _grounded(Skeleton(pelvis, chest, neck, head, sides[0], sides[1], girth, shoulder_width, 1.0), scale)
+
+
+def _side(pose: Pose, index: int, sign: float, pelvis: Floats, neck: Floats, width: float) -> Side:
+    phase = pose.phase + (np.pi if index else 0.0)
+    swing = pose.stride * np.sin(phase) if pose.walking else 0.05 * sign
+    # The knee bends most while the leg swings forward, half a quarter before it is vertical.
+    bend = (0.12 + 0.85 * pose.stride * max(0.0, np.cos(phase - 0.35)) * 1.5) if pose.walking else 0.04
+    hip = pelvis + _vector(sign * 0.088, -0.02, 0)
+    knee = hip + _swing(0.42, swing + bend * 0.45, sign * 0.03)
+    ankle = knee + _swing(0.41, swing - bend * 0.75, sign * 0.01)
+    foot_tilt = 0.55 * max(0.0, -np.sin(phase)) * pose.stride if pose.walking else 0.0
+    toe = ankle + _vector(sign * 0.035, -0.055 - 0.15 * foot_tilt, 0.17)
+    shoulder = neck + _vector(sign * width, -0.065, 0)
+    elbow, wrist = _arm(pose.arms[index], -swing if pose.walking else 0.04, sign, shoulder)
+    return Side(shoulder, elbow, wrist, hip, knee, ankle, toe)
+
+
+def _arm(action: str, swing: float, sign: float, shoulder: Floats) -> tuple[Floats, Floats]:
+    if action == "phone":
+        elbow = shoulder + _vector(sign * 0.08, -0.23, 0.12)
+        return elbow, shoulder + _vector(sign * -0.06, 0.08, 0.1)
+    if action == "hold":
+        elbow = shoulder + _vector(sign * 0.05, -0.27, 0.02)
+        return elbow, elbow + _vector(sign * -0.09, 0.05, 0.22)
+    if action == "pocket":
+        elbow = shoulder + _vector(sign * 0.1, -0.25, -0.07)
+        return elbow, elbow + _vector(sign * -0.05, -0.2, 0.1)
+    lift = 0.8 * swing if action == "swing" else 0.15 * swing
+    elbow = shoulder + _swing(0.28, lift - 0.06, sign * 0.13)
+    return elbow, elbow + _swing(0.25, lift + 0.22 + 0.3 * max(0.0, lift), sign * 0.03)
+
+
+def _swing(length: float, angle: float, outward: float) -> Floats:
+    """A limb that hangs down, turned forward by `angle` and out to the side by `outward`."""
+    return _vector(length * np.sin(outward), -length * np.cos(angle) * np.cos(outward), length * np.sin(angle))
+
+
+def _grounded(skeleton: Skeleton, scale: float) -> Skeleton:
+    lowest = min(float(side.toe[1]) for side in (skeleton.left, skeleton.right)) - 0.035
+    shift = _vector(0, -lowest, 0)
+
+    def move(joint: Floats) -> Floats:
+        return np.asarray((joint + shift) * scale, np.float32)
+
+    def move_side(s: Side) -> Side:
+        joints = (s.shoulder, s.elbow, s.wrist, s.hip, s.knee, s.ankle, s.toe)
+        return Side(*(move(joint) for joint in joints))
+
+    core = [move(joint) for joint in (skeleton.pelvis, skeleton.chest, skeleton.neck, skeleton.head)]
+    sides = (move_side(skeleton.left), move_side(skeleton.right))
+    return Skeleton(*core, *sides, skeleton.girth, skeleton.shoulder_width * scale, scale)
+
+
+def _vector(x: float, y: float, z: float) -> Floats:
+    return np.array([x, y, z], np.float32)

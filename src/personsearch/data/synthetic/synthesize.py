@@ -1,0 +1,186 @@
+"""The stage that writes a synthetic data set in CUHK-PEDES's format: `imgs/`, `reid_raw.json`."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from personsearch.config import Config
+from personsearch.data.records import Split
+from personsearch.data.synthetic.attributes import Person, draw_person, near_twin
+from personsearch.data.synthetic.camera import Camera, draw_camera
+from personsearch.data.synthetic.captions import write_captions
+from personsearch.data.synthetic.snapshot import take_snapshot
+from personsearch.errors import UserError
+from personsearch.files import replacing, write_json
+from personsearch.progress import track
+from personsearch.run_record import RUN_RECORD, write_run_record
+
+ANNOTATIONS = "reid_raw.json"
+UNFINISHED = ".unfinished"
+DISTRACTOR_EVERY = 4
+
+
+class SynthesizeConfig(Config):
+    """How many people to invent, how often each is seen, by how many cameras."""
+
+    identities_train: int = Field(600, ge=0)
+    identities_val: int = Field(60, ge=0)
+    identities_test: int = Field(220, ge=0)
+    images_per_identity: int = Field(4, ge=1, le=12)
+    cameras: int = Field(12, ge=1, le=200)
+    captions_per_image: int = Field(2, ge=1, le=4)
+    seed: int = 0
+    workers: int = Field(1, ge=1, le=64)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One person to be drawn: number, split, the seed of their looks, whether a near twin of the one before."""
+
+    number: int
+    split: Split
+    twin: bool
+
+
+def synthesize(config: SynthesizeConfig, out_dir: Path) -> dict[str, float]:
+    """Write the data set and return its counts; a stopped run is finished by calling again.
+
+    The result depends on the configuration alone, not on `workers` or on interruptions.
+    """
+    if (finished := _claim(out_dir, config)) is not None:
+        return finished
+    identities = list(plan_identities(config))
+    entries: list[dict[str, Any]] = []
+    jobs = ((config, identity, out_dir) for identity in identities)
+    if config.workers == 1:
+        for made in track(map(_draw_identity, jobs), "synthesize", total=len(identities)):
+            entries += made
+    else:
+        with ProcessPoolExecutor(config.workers) as pool:
+            for made in track(pool.map(_draw_identity, jobs, chunksize=8), "synthesize", total=len(identities)):
+                entries += made
+    write_json(out_dir / ANNOTATIONS, entries)
+    metrics = {
+        "identities": float(len(identities)),
+        "images": float(len(entries)),
+        "captions": float(sum(len(entry["captions"]) for entry in entries)),
+    }
+    write_run_record(out_dir, "synthesize", config, metrics, {})
+    shutil.rmtree(out_dir / UNFINISHED, ignore_errors=True)
+    return metrics
+
+
+def _claim(out_dir: Path, config: SynthesizeConfig) -> dict[str, float] | None:
+    """Mark the folder as this configuration's; the metrics if it is whole already.
+
+    Raises:
+        UserError: the folder holds a data set, whole or begun, of other settings.
+    """
+    mine = config.model_dump(mode="json", exclude={"workers"})
+    record, begun = out_dir / RUN_RECORD, out_dir / UNFINISHED / "config.json"
+    for mark in (record, begun):
+        if mark.is_file():
+            known = json.loads(mark.read_text(encoding="utf-8"))
+            theirs = {key: value for key, value in known.get("config", known).items() if key != "workers"}
+            if theirs != mine:
+                raise UserError(f"{out_dir}: holds a synthetic data set of other settings; choose an empty folder")
+    if record.is_file() and (out_dir / ANNOTATIONS).is_file():
+        metrics: dict[str, float] = json.loads(record.read_text(encoding="utf-8"))["metrics"]
+        return metrics
+    write_json(begun, mine)
+    return None
+
+
+def plan_identities(config: SynthesizeConfig) -> Iterator[Identity]:
+    """All identities, numbered from 1 as in CUHK-PEDES: train, then val, then test; twins only in test."""
+    number = 0
+    counts: tuple[tuple[Split, int], ...] = (
+        ("train", config.identities_train),
+        ("val", config.identities_val),
+        ("test", config.identities_test),
+    )
+    for split, count in counts:
+        for index in range(count):
+            number += 1
+            yield Identity(number, split, twin=split == "test" and index % DISTRACTOR_EVERY == DISTRACTOR_EVERY - 1)
+
+
+def person_of(config: SynthesizeConfig, identity: Identity) -> Person:
+    """The looks of an identity, from the seed, its split and its number."""
+    rng = np.random.default_rng([config.seed, identity.number, 1])
+    if not identity.twin:
+        return draw_person(rng)
+    original = Identity(identity.number - 1, identity.split, twin=False)
+    return near_twin(person_of(config, original), rng)
+
+
+@lru_cache(maxsize=256)
+def camera_of(seed: int, index: int) -> Camera:
+    """The camera of an index."""
+    return draw_camera(f"cam_{index + 1:02d}", np.random.default_rng([seed, index, 2]))
+
+
+def _draw_identity(job: tuple[SynthesizeConfig, Identity, Path]) -> list[dict[str, Any]]:
+    """The annotations of one identity, whose images are written; what an earlier run finished is read instead."""
+    config, identity, out_dir = job
+    finished = out_dir / UNFINISHED / f"{identity.number:05d}.json"
+    if finished.is_file():
+        entries: list[dict[str, Any]] = json.loads(finished.read_text(encoding="utf-8"))
+        return entries
+    person = person_of(config, identity)
+    phase = float(np.random.default_rng([config.seed, identity.number, 3]).random())
+    order = np.random.default_rng([config.seed, identity.number, 4]).permutation(
+        max(config.cameras, config.images_per_identity)
+    )
+    entries = [
+        _draw_image(
+            config, identity, person, phase, camera_of(config.seed, int(order[index] % config.cameras)), index, out_dir
+        )
+        for index in range(config.images_per_identity)
+    ]
+    write_json(finished, entries)
+    return entries
+
+
+def _draw_image(
+    config: SynthesizeConfig,
+    identity: Identity,
+    person: Person,
+    phase: float,
+    camera: Camera,
+    index: int,
+    out_dir: Path,
+) -> dict[str, Any]:
+    rng = np.random.default_rng([config.seed, identity.number, 5, index])
+    path = f"{camera.name}/{identity.number:05d}_{index}.jpg"
+    snapshot = take_snapshot(person, phase, camera, rng)
+    with replacing(out_dir / "imgs" / path) as temporary:
+        temporary.write_bytes(snapshot.jpeg)
+    written = write_captions(person, snapshot.sight, rng, count=config.captions_per_image)
+    return {
+        "split": identity.split,
+        "captions": written.captions,
+        "captions_bt": written.captions_bt,
+        "file_path": path,
+        "processed_tokens": [tokens(caption) for caption in written.captions],
+        "id": identity.number,
+        "camera_id": camera.name,
+        "attributes": {
+            **person.ground_truth(),
+            "facing": snapshot.sight.facing,
+            "visible": sorted(snapshot.sight.visible),
+        },
+    }
+
+
+def tokens(caption: str) -> list[str]:
+    """Lower-case words without punctuation, as CUHK-PEDES's `processed_tokens`."""
+    return caption.lower().replace(",", " ").replace(".", " ").split()

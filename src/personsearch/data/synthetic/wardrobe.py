@@ -1,0 +1,376 @@
+"""Garments and things carried, cut to a skeleton as tubes."""
+
+import numpy as np
+
+from personsearch.data.synthetic.attributes import JACKETS, Person, true_lab
+from personsearch.data.synthetic.body import X, Y, Z, ellipsoid, skin_cloth
+from personsearch.data.synthetic.cloth import Cloth
+from personsearch.data.synthetic.palette import Floats, lab_to_linear
+from personsearch.data.synthetic.skeleton import Side, Skeleton
+from personsearch.data.synthetic.surfaces import Tube, limb
+
+HEM_BELOW_PELVIS = {
+    "coat": 0.34,
+    "suit jacket": 0.14,
+    "dress": 0.42,
+    "hoodie": 0.09,
+    "cardigan": 0.14,
+    "t-shirt": 0.08,
+    "shirt": 0.09,
+}
+BULK = {
+    "coat": 1.16,
+    "padded jacket": 1.3,
+    "hooded jacket": 1.17,
+    "jacket": 1.12,
+    "leather jacket": 1.1,
+    "hoodie": 1.14,
+    "vest": 1.14,
+    "sweater": 1.08,
+    "suit jacket": 1.08,
+    "tank top": 0.98,
+    "blouse": 1.02,
+}
+
+
+def upper_cloth(person: Person, phase: float) -> Cloth:
+    """The upper garment's material with its pattern, opening and folds."""
+    colour, detail = lab_to_linear(true_lab(person, "upper")), lab_to_linear(true_lab(person, "detail"))
+    shut_jacket = person.upper in JACKETS and not person.open_front
+    v_neck = shut_jacket and person.upper in ("suit jacket", "cardigan")
+    pattern = person.pattern if person.pattern != "logo" or np.sin(phase * 91) < 0.4 else "back-logo"
+    opening = 0.42 + 0.2 * float(np.sin(phase * 13)) if person.open_front else 0.5 if v_neck else 0.0
+    return Cloth(
+        colour,
+        detail,
+        pattern=pattern,
+        detail_part="inner" if opening else "pattern",
+        opening=opening,
+        opening_top=0.4 if v_neck else 0.0,
+        zip_line=shut_jacket or person.upper == "shirt",
+        folds={"leather jacket": 0.5, "suit jacket": 0.2, "coat": 0.28, "t-shirt": 0.3}.get(person.upper, 0.36),
+        grain=0.14 if person.upper in ("sweater", "cardigan") else 0.06,
+        gloss={"leather jacket": 0.5, "padded jacket": 0.3, "jacket": 0.1}.get(person.upper, 0.03),
+        quilted=0.4 if person.upper in ("padded jacket", "vest") else 0.0,
+        phase=phase,
+        pitch=0.035 + 0.05 * float(np.sin(phase * 31) ** 2),
+    )
+
+
+def upper_tubes(person: Person, skeleton: Skeleton, cloth: Cloth) -> list[Tube]:
+    """Torso, sleeves, collar and hood of the upper garment (a dress: down to its hem)."""
+    tubes = [_torso(person, skeleton, cloth), _shoulders(person, skeleton, cloth)]
+    for side in (skeleton.left, skeleton.right):
+        tubes += _sleeve(person, side, skeleton, cloth)
+    return [*tubes, *_collar(person, skeleton, cloth)]
+
+
+def _torso(person: Person, skeleton: Skeleton, cloth: Cloth) -> Tube:
+    s, girth, bulk = skeleton.scale, skeleton.girth, BULK.get(person.upper, 1.04)
+    width, hips = skeleton.shoulder_width, (0.163 if person.female else 0.152) * s
+    waist = (0.118 if person.female else 0.14) * s * (0.6 + 0.4 * girth)
+    belly = s * (0.105 + 0.09 * (girth - 0.9))
+    hem = HEM_BELOW_PELVIS.get(person.upper, 0.05) * s
+    pelvis, chest, neck = skeleton.pelvis, skeleton.chest, skeleton.neck
+    flare = 1.0 + (0.9 if person.upper == "dress" else 0.35) * hem / s
+    fitted = person.female or person.upper in ("suit jacket", "leather jacket")
+    middle = waist if fitted and bulk < 1.2 else max(waist, hips * 0.94)
+    centres = [
+        neck + 0.012 * s * Y,
+        neck - 0.045 * s * Y,
+        neck - 0.085 * s * Y,
+        chest - 0.03 * s * Y,
+        pelvis + 0.17 * s * Y,
+        pelvis - 0.02 * s * Y,
+        pelvis - hem * Y,
+    ]
+    radii = [
+        [0.065 * s, 0.06 * s], [0.8 * width, 0.085 * s], [0.98 * width, 0.1 * s],
+        [0.93 * width * (0.5 + 0.5 * girth), (0.118 + 0.012 * person.female) * s * (0.4 + 0.6 * girth)],
+        [middle, belly], [hips * (0.5 + 0.5 * girth), 0.112 * s * girth],
+        [hips * (0.5 + 0.5 * girth) * flare, 0.12 * s * girth * flare],
+    ]  # fmt: skip
+    growth = np.array([1, 0.96 + 0.04 * bulk, 0.9 + 0.1 * bulk, bulk, bulk, bulk, bulk], np.float32)
+    return Tube(
+        "upper",
+        cloth,
+        np.array(centres, np.float32),
+        np.array(radii, np.float32) * growth[:, None],
+        X,
+        Z,
+        squareness=0.86,
+    )
+
+
+def _shoulders(person: Person, skeleton: Skeleton, cloth: Cloth) -> Tube:
+    """The yoke that joins both sleeves to the neck."""
+    s = skeleton.scale * (0.94 + 0.1 * (BULK.get(person.upper, 1.0) - 1))
+    plain = Cloth(
+        cloth.detail if cloth.pattern == "two-tone" and cloth.detail is not None else cloth.colour,
+        folds=cloth.folds,
+        gloss=cloth.gloss,
+        phase=cloth.phase,
+    )
+    drop = -0.004 * s * Y
+    return limb(
+        "upper",
+        plain,
+        [skeleton.left.shoulder + drop, skeleton.neck - 0.045 * s * Y, skeleton.right.shoulder + drop],
+        [0.058 * s, 0.07 * s, 0.058 * s],
+    )
+
+
+def _sleeve(person: Person, side: Side, skeleton: Skeleton, cloth: Cloth) -> list[Tube]:
+    s, bulk = skeleton.scale * (0.75 + 0.25 * skeleton.girth), BULK.get(person.upper, 1.05)
+    joints, widths = [side.shoulder, side.elbow, side.wrist], [0.058 * s, 0.045 * s, 0.035 * s]
+    arm = limb("skin", skin_cloth(person, cloth.phase), joints, [w * 0.86 for w in widths])
+    if person.sleeves == "none":
+        return [arm]
+    pattern = cloth.pattern if cloth.pattern in ("striped", "checked", "dotted", "two-tone") else "plain"
+    sleeve_cloth = Cloth(
+        cloth.colour,
+        cloth.detail,
+        pattern,
+        "pattern",
+        folds=cloth.folds,
+        grain=cloth.grain,
+        gloss=cloth.gloss,
+        quilted=cloth.quilted,
+        phase=cloth.phase,
+        pitch=cloth.pitch,
+    )
+    if person.sleeves == "short":
+        middle = side.shoulder + (side.elbow - side.shoulder) * 0.72
+        return [arm, limb("upper", sleeve_cloth, [side.shoulder, middle], [widths[0] * bulk, widths[1] * bulk * 1.22])]
+    return [
+        limb(
+            "upper",
+            sleeve_cloth,
+            joints,
+            [w * bulk * growth for w, growth in zip(widths, (1, 1.08, 1.12), strict=True)],
+        )
+    ]
+
+
+def _collar(person: Person, skeleton: Skeleton, cloth: Cloth) -> list[Tube]:
+    s, neck, head = skeleton.scale, skeleton.neck, skeleton.head
+    plain = Cloth(cloth.colour, folds=cloth.folds, gloss=cloth.gloss, phase=cloth.phase)
+    if person.headwear == "hood":
+        centres = [
+            head + 0.145 * s * Y - 0.02 * Z,
+            head + 0.1 * s * Y - 0.025 * Z,
+            head - 0.025 * Z,
+            head - 0.1 * s * Y - 0.01 * Z,
+            neck - 0.03 * s * Y,
+        ]
+        radii = np.array([[0.03, 0.04], [0.09, 0.1], [0.112, 0.11], [0.1, 0.1], [0.12, 0.1]], np.float32) * s
+        opened = Cloth(
+            cloth.colour,
+            skin_cloth(person, cloth.phase).colour,
+            opening=0.8,
+            opening_top=9.0,
+            folds=cloth.folds,
+            phase=cloth.phase,
+        )
+        return [Tube("headwear", opened, np.array(centres, np.float32), radii, X, Z)]
+    if person.upper in ("hoodie", "hooded jacket"):
+        hood = ellipsoid("hood", plain, neck + 0.015 * s * Y - 0.1 * s * Z, (0.115 * s, 0.075 * s, 0.062 * s))
+        ring = ellipsoid("hood", plain, neck + 0.005 * s * Y, (0.098 * s, 0.04 * s, 0.09 * s))
+        return [hood, ring]
+    if person.upper in ("jacket", "leather jacket", "padded jacket", "coat", "shirt", "polo shirt", "vest"):
+        return [limb("upper", plain, [neck - 0.04 * s * Y, neck + 0.035 * s * Y], [0.088 * s, 0.074 * s])]
+    return []
+
+
+def scarf(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
+    """A scarf round the neck with one end hanging in front."""
+    if person.scarf_colour == "none":
+        return []
+    s, neck = skeleton.scale, skeleton.neck
+    cloth = Cloth(lab_to_linear(true_lab(person, "scarf")), folds=0.6, grain=0.15, phase=phase)
+    ring = ellipsoid("scarf", cloth, neck + 0.022 * s * Y, (0.098 * s, 0.056 * s, 0.098 * s))
+    end = limb(
+        "scarf",
+        cloth,
+        [neck + (0.03 * X + 0.1 * Z) * s, neck + (0.04 * X + 0.15 * Z - 0.3 * Y) * s],
+        [0.035 * s, 0.04 * s],
+        flat=0.5,
+    )
+    return [ring, end]
+
+
+def lower_tubes(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
+    """Bare legs, and what covers them."""
+    cloth = _lower_cloth(person, phase)
+    tubes = [tube for side in (skeleton.left, skeleton.right) for tube in _leg(person, side, skeleton, cloth)]
+    s, hips = skeleton.scale, 0.155 * skeleton.scale * (0.5 + 0.5 * skeleton.girth)
+    pelvis = skeleton.pelvis
+    if person.lower == "skirt":
+        centres = [
+            pelvis + 0.14 * s * Y,
+            pelvis,
+            pelvis - 0.22 * s * Y,
+            pelvis - (0.4 + 0.1 * np.sin(phase * 17)) * s * Y,
+        ]
+        radii = np.array(
+            [[0.7 * hips, 0.1 * s], [hips, 0.12 * s], [hips * 1.2, 0.16 * s], [hips * 1.32, 0.2 * s]], np.float32
+        )
+        return [*tubes, Tube("lower", cloth, np.array(centres, np.float32), radii, X, Z)]
+    if person.lower != "dress":
+        tubes.append(ellipsoid("lower", cloth, pelvis + 0.0 * Y, (hips * 1.0, 0.15 * s, 0.118 * s * skeleton.girth)))
+    return tubes
+
+
+def _lower_cloth(person: Person, phase: float) -> Cloth:
+    colour = lab_to_linear(true_lab(person, "lower"))
+    if person.lower == "jeans":
+        return Cloth(colour, folds=0.55, grain=0.14, phase=phase + 1)
+    if person.lower == "tracksuit bottoms":
+        stripe = np.full(3, 0.8, np.float32) if colour.mean() < 0.4 else np.full(3, 0.05, np.float32)
+        return Cloth(colour, stripe, pattern="stripe", folds=0.4, phase=phase + 1)
+    return Cloth(colour, folds={"leggings": 0.15, "dress": 0.5}.get(person.lower, 0.38), grain=0.05, phase=phase + 1)
+
+
+def _leg(person: Person, side: Side, skeleton: Skeleton, cloth: Cloth) -> list[Tube]:
+    s = skeleton.scale * (0.7 + 0.3 * skeleton.girth)
+    joints, widths = [side.hip, side.knee, side.ankle], [0.084 * s, 0.056 * s, 0.036 * s]
+    tights = np.sin(cloth.phase * 23) > 0.2 and person.lower in ("skirt", "dress")
+    under = Cloth(np.full(3, 0.012, np.float32)) if tights else skin_cloth(person, cloth.phase)
+    bare = limb("skin", under, joints, [w * 0.9 for w in widths])
+    match person.lower:
+        case "skirt" | "dress":
+            return [bare]
+        case "shorts":
+            end = side.knee + (side.hip - side.knee) * 0.12
+            return [bare, limb("lower", cloth, [side.hip, end], [widths[0] * 1.12, widths[1] * 1.5])]
+        case "leggings":
+            return [limb("lower", cloth, joints, [w * 0.98 for w in widths])]
+        case _:
+            cut = 1.0 + 0.35 * float(np.sin(cloth.phase * 5) ** 2)
+            return [limb("lower", cloth, joints, [widths[0] * 1.06, widths[1] * 1.12 * cut, widths[2] * 1.35 * cut])]
+
+
+def shoe_tubes(person: Person, skeleton: Skeleton) -> list[Tube]:
+    """Both shoes."""
+    colour = lab_to_linear(true_lab(person, "shoes"))
+    sole = np.full(3, 0.75, np.float32) if person.shoes == "sneakers" else np.full(3, 0.02, np.float32)
+    cloth = Cloth(colour, sole, pattern="sole", folds=0.15, gloss=0.15 if person.shoes in ("shoes", "boots") else 0.0)
+    tubes = []
+    for side in (skeleton.left, skeleton.right):
+        s = skeleton.scale
+        heel = side.ankle - 0.035 * s * Y - (side.toe - side.ankle) * 0.25
+        tubes.append(
+            limb(
+                "shoes",
+                cloth,
+                [heel, side.ankle + (side.toe - side.ankle) * 0.5 - 0.02 * s * Y, side.toe],
+                [0.038 * s, 0.046 * s, 0.036 * s],
+                flat=0.8,
+            )
+        )
+        if person.shoes == "boots":
+            tubes.append(
+                limb(
+                    "shoes",
+                    cloth,
+                    [side.ankle + (side.knee - side.ankle) * 0.45, side.ankle - 0.02 * s * Y],
+                    [0.062 * s, 0.05 * s],
+                )
+            )
+    return tubes
+
+
+def carried_tubes(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
+    """The bag, what is in the hand, the umbrella."""
+    return [*_bag(person, skeleton, phase), *_handheld(person, skeleton), *_umbrella(person, skeleton)]
+
+
+def box(part: str, cloth: Cloth, top: Floats, half: tuple[float, float, float]) -> Tube:
+    """A rounded box that hangs from `top`: half width, height, half depth."""
+    steps = np.array([0, 0.02, 0.5, 0.98, 1.0], np.float32)
+    swell = np.array([0.75, 0.93, 1.0, 0.97, 0.8], np.float32)
+    centres = top - steps[:, None] * half[1] * Y
+    return Tube(
+        part, cloth, centres.astype(np.float32), np.stack([swell * half[0], swell * half[2]], 1), X, Z, squareness=0.5
+    )
+
+
+def _bag(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
+    s = skeleton.scale
+    cloth = Cloth(lab_to_linear(true_lab(person, "bag")), folds=0.2, grain=0.08, gloss=0.08, phase=phase, zip_line=True)
+    strap = Cloth(cloth.colour * 0.8, folds=0.1)
+    carrying = skeleton.right if np.sin(phase * 37) > 0 else skeleton.left
+    sign = -1.0 if carrying is skeleton.right else 1.0
+    match person.bag:
+        case "backpack":
+            back = skeleton.neck - (0.03 * Y + 0.215 * Z) * s
+            straps = [
+                limb(
+                    "bag",
+                    strap,
+                    [
+                        side.shoulder * 0.72 + skeleton.neck * 0.28 + (0.055 * Y - 0.05 * Z) * s,
+                        side.shoulder * 0.75 + skeleton.chest * 0.25 + (0.115 * Z) * s,
+                        skeleton.chest + (0.85 * (side.shoulder - skeleton.chest) * X) - (0.12 * Y - 0.08 * Z) * s,
+                    ],
+                    [0.02 * s, 0.022 * s, 0.016 * s],
+                )
+                for side in (skeleton.left, skeleton.right)
+            ]
+            return [box("bag", cloth, back, (0.155 * s, 0.44 * s, 0.095 * s)), *straps]
+        case "shoulder bag":
+            hip = skeleton.pelvis + (sign * 0.235 * X + 0.1 * Y) * s
+            high = skeleton.neck - (sign * 0.1 * X + 0.02 * Y) * s
+            straps = [
+                limb("bag", strap, [high + depth * s * Z * 0.5, skeleton.chest + depth * s * Z, hip], [0.016 * s] * 3)
+                for depth in (0.15, -0.15)
+            ]
+            return [box("bag", cloth, hip, (0.075 * s, 0.27 * s, 0.17 * s)), *straps]
+        case "handbag" | "plastic bag" | "briefcase":
+            grip = carrying.wrist - 0.06 * s * Y
+            depth, height = {"handbag": (0.15, 0.24), "plastic bag": (0.14, 0.32), "briefcase": (0.2, 0.28)}[person.bag]
+            handle = limb("bag", strap, [grip, grip - 0.08 * s * Y], [0.012 * s, 0.014 * s])
+            return [box("bag", cloth, grip - 0.06 * s * Y, (0.06 * s, height * s, depth * s)), handle]
+        case "suitcase":
+            floor = carrying.wrist * X - (0.25 * Z) * s + sign * 0.12 * s * X
+            handle = limb("bag", strap, [carrying.wrist, floor + 0.6 * s * Y], [0.012 * s, 0.012 * s])
+            return [box("bag", cloth, floor + 0.6 * s * Y, (0.18 * s, 0.56 * s, 0.11 * s)), handle]
+        case _:
+            return []
+
+
+def _handheld(person: Person, skeleton: Skeleton) -> list[Tube]:
+    s = skeleton.scale
+    side = skeleton.left if person.handheld in ("phone", "bottle") else skeleton.right
+    at = side.wrist + (side.wrist - side.elbow) * 0.3
+    pale, dark = Cloth(np.full(3, 0.85, np.float32), folds=0.1), Cloth(np.full(3, 0.02, np.float32), gloss=0.5)
+    match person.handheld:
+        case "paper":
+            return [box("handheld", pale, at + 0.1 * s * Y, (0.09 * s, 0.22 * s, 0.012 * s))]
+        case "folder":
+            return [
+                box("handheld", Cloth(lab_to_linear((55, 20, 30))), at + 0.13 * s * Y, (0.03 * s, 0.3 * s, 0.13 * s))
+            ]
+        case "phone":
+            return [box("handheld", dark, at + 0.07 * s * Y, (0.035 * s, 0.14 * s, 0.015 * s))]
+        case "bottle":
+            return [
+                limb(
+                    "handheld",
+                    Cloth(lab_to_linear((70, -8, -12)), gloss=0.6),
+                    [at + 0.12 * s * Y, at - 0.1 * s * Y],
+                    [0.025 * s, 0.035 * s],
+                )
+            ]
+        case _:
+            return []
+
+
+def _umbrella(person: Person, skeleton: Skeleton) -> list[Tube]:
+    if person.umbrella_colour == "none":
+        return []
+    s, grip = skeleton.scale, skeleton.right.wrist
+    cloth = Cloth(lab_to_linear(true_lab(person, "umbrella")), folds=0.2, gloss=0.1)
+    top = skeleton.head + (0.36 * Y - 0.08 * X + 0.04 * Z) * s
+    stick = limb("umbrella", Cloth(np.full(3, 0.1, np.float32)), [grip, top], [0.012 * s, 0.012 * s])
+    return [stick, ellipsoid("umbrella", cloth, top - 0.12 * s * Y, (0.48 * s, 0.24 * s, 0.48 * s), bottom=0.05)]
