@@ -49,7 +49,7 @@ class Finding:
 
 def quoted(value: object) -> str:
     """A value as it may stand in a message: one line, shortened, printable."""
-    text = repr(value) if not isinstance(value, str) else one_line(value)
+    text = f"'{one_line(value)}'" if isinstance(value, str) else repr(value)
     return text if len(text) <= QUOTED_CHARACTERS else f"{text[:QUOTED_CHARACTERS]}… ({len(text)} characters)"
 
 

@@ -3,11 +3,9 @@
 Nothing is silently dropped: each refusal is a line of `rejected.jsonl`. A killed run goes on where it stopped.
 """
 
-import hashlib
 import json
 import logging
 import os
-import shutil
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -19,13 +17,14 @@ from personsearch.data.admission import Admission
 from personsearch.data.checks import Finding
 from personsearch.data.inspection import Inspector
 from personsearch.data.journal import Journal, Outcome
+from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage
 from personsearch.data.parallel import map_in_order
 from personsearch.data.readers import FormatName, find_format
 from personsearch.data.records import MANIFEST, write_manifest
 from personsearch.data.statistics import Statistics, write_data_card
 from personsearch.data.survey import Survey, read_rows, survey
 from personsearch.errors import UserError
-from personsearch.files import hash_file, replacing, write_json
+from personsearch.files import replacing, write_json
 from personsearch.progress import track
 from personsearch.run_record import RUN_RECORD, write_run_record
 
@@ -67,10 +66,11 @@ def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, flo
     layout, annotations = find_format(source, config.format)
     overview = survey(source, layout, annotations, config.val_fraction)
     key = _key(config, layout.name, overview)
-    if _is_finished(out_dir, key):
-        logger.info("%s is up to date", out_dir)
-        return _finished_metrics(config, out_dir)
-    _claim(out_dir, key)
+    if (metrics := finished_metrics(out_dir, key)) is not None:
+        _stop_if_strict_and_refused(config, out_dir)
+        return metrics
+    if not Journal(out_dir / JOURNAL, key).matches:
+        claim(out_dir, WRITTEN, marker=JOURNAL)
     with Journal(out_dir / JOURNAL, key) as journal:
         _process_rows(config, Inspector(source, layout, overview, config.max_caption_words), annotations, journal)
     statistics = _write_findings(out_dir, journal)
@@ -81,8 +81,8 @@ def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, flo
     summary = statistics.summary(config.name or layout.name, config.licence, layout, overview.identity_of_name)
     write_json(out_dir / STATISTICS, summary)
     write_data_card(out_dir / CARD, summary)
-    lineage = {"source": str(source), "format": layout.name, "input": key, "manifest": hash_file(out_dir / MANIFEST)}
-    write_run_record(out_dir, "prepare", config, statistics.metrics(), lineage)
+    origin = lineage(key, out_dir, source=str(source), format=layout.name)
+    write_run_record(out_dir, "prepare", config, statistics.metrics(), origin)
     journal.path.unlink()
     return statistics.metrics()
 
@@ -90,6 +90,7 @@ def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, flo
 def _process_rows(config: PrepareConfig, inspector: Inspector, annotations: list[Path], journal: Journal) -> None:
     """Inspect every row that the journal does not hold yet, and add it."""
     name = config.name or inspector.layout.name
+    _remove_half_images(journal.path.parent)
     admission = Admission(journal.path.parent, source_name=name, keep_duplicates=config.keep_duplicates)
     done = _resume(config, journal, admission)
     rows = islice(read_rows(inspector.layout, annotations), done, None)
@@ -101,48 +102,22 @@ def _process_rows(config: PrepareConfig, inspector: Inspector, annotations: list
 
 
 def _key(config: PrepareConfig, format_name: str, overview: Survey) -> str:
-    """What the output depends on. `strict` only decides whether to stop."""
+    """What the output depends on. `strict` only decides whether to stop, and `auto` finds a format by name."""
     settings = config.model_dump(mode="json", exclude={"strict", "format"})
-    text = json.dumps([ALGORITHM, format_name, settings, overview.content_key], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return input_key(ALGORITHM, format_name, settings, overview.content_key)
 
 
-def _is_finished(out_dir: Path, key: str) -> bool:
-    try:
-        lineage = json.loads((out_dir / RUN_RECORD).read_text(encoding="utf-8"))["lineage"]
-        return bool(lineage["input"] == key and lineage["manifest"] == hash_file(out_dir / MANIFEST))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _finished_metrics(config: PrepareConfig, out_dir: Path) -> dict[str, float]:
+def _stop_if_strict_and_refused(config: PrepareConfig, out_dir: Path) -> None:
     with (out_dir / REJECTED).open(encoding="utf-8") as file:
         first = file.readline()
     if config.strict and first:
         raise UserError(_strict_message(json.loads(first)))
-    record = json.loads((out_dir / RUN_RECORD).read_text(encoding="utf-8"))
-    return {name: float(value) for name, value in record["metrics"].items()}
 
 
-def _claim(out_dir: Path, key: str) -> None:
-    """Make `out_dir` ours: keep the unfinished work of the same key, remove other output of this stage.
-
-    Raises:
-        UserError: it holds files that this stage did not write.
-    """
-    out_dir.mkdir(parents=True, exist_ok=True)
-    present = {path.name for path in out_dir.iterdir()}
-    ours = present & {RUN_RECORD, JOURNAL, MANIFEST, REJECTED}
-    if present and not ours:
-        raise UserError(f"{out_dir}: holds other files; an empty folder or an earlier output of prepare is wanted")
-    if Journal(out_dir / JOURNAL, key).matches:
-        return
-    for name in WRITTEN:
-        path = out_dir / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+def _remove_half_images(out_dir: Path) -> None:
+    """What a killed process was writing."""
+    for path in (out_dir / "images").glob("*/.*.partial"):
+        path.unlink()
 
 
 def _resume(config: PrepareConfig, journal: Journal, admission: Admission) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from personsearch.data.journal import Outcome
 from personsearch.data.readers import DatasetFormat
-from personsearch.data.records import SPLITS, ImageRecord
+from personsearch.data.records import SPLITS, ImageRecord, dataset_hash, read_manifest
 from personsearch.files import replacing
 
 
@@ -157,3 +157,22 @@ def _published(summary: Mapping[str, Any]) -> list[str]:
     outside = summary["identities_outside_published_range"].items()
     differing += [f"- {split}: {count} identities outside the published range" for split, count in outside if count]
     return ["## Differs from the published data set", "", *differing, ""] if differing else []
+
+
+def describe_dataset(dataset: Path) -> dict[str, Any]:
+    """Counts of a prepared data set, taken from its manifest, in a flat table."""
+    described: dict[str, Any] = {}
+    for split in SPLITS:
+        counted = SplitStatistics()
+        records = read_manifest(dataset, split)
+        for record in records:
+            counted.add(record, (0, 0))
+        described[f"{split}_images"] = counted.images
+        described[f"{split}_identities"] = len(counted.identities)
+        described[f"{split}_captions"] = counted.captions
+        described[f"{split}_words_per_caption"] = (
+            round(counted.words / counted.captions, 2) if counted.captions else 0.0
+        )
+        described[f"{split}_cameras"] = len(counted.cameras - Counter(unknown=counted.images))
+        described[f"{split}_back_translated"] = sum(record.captions_bt is not None for record in records)
+    return {**described, "dataset_hash": dataset_hash(dataset)}

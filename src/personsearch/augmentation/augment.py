@@ -1,0 +1,99 @@
+"""From a prepared data set to one that also holds a second wording of its captions (`captions_bt`).
+
+Back-translation itself happens elsewhere, once: its stored result is looked up here by caption.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from personsearch.augmentation.translations import read_translations, same_wording
+from personsearch.config import Config
+from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage
+from personsearch.data.records import MANIFEST, ImageRecord, dataset_hash, read_manifest, write_manifest
+from personsearch.errors import UserError
+from personsearch.files import hash_file, replacing
+from personsearch.progress import track
+from personsearch.run_record import RUN_RECORD, write_run_record
+
+ALGORITHM = "augment-1"
+UNFINISHED = ".unfinished"
+CARRIED = ("stats.json", "rejected.jsonl", "warnings.jsonl", "DATA_CARD.md")
+
+
+class AugmentConfig(Config):
+    """`translations`: a stored file of translations, as JSON lines {caption, translation} or in TBPS-CLIP's form."""
+
+    translations: Path | None = None
+
+
+def augment(config: AugmentConfig, dataset: Path, out_dir: Path) -> dict[str, float]:
+    """Write the prepared data set `dataset` again with `captions_bt` filled; images are hard links where possible.
+
+    A caption without a stored translation keeps the one it had, or stands in for its own.
+
+    Raises:
+        UserError: no prepared data set, an unreadable file of translations, an `out_dir` with other files in it.
+    """
+    records = read_manifest(dataset)
+    if out_dir.resolve() == dataset.resolve():
+        raise UserError(f"{out_dir}: is the input; another folder is wanted")
+    translations_hash = hash_file(config.translations) if config.translations and config.translations.is_file() else ""
+    key = input_key(ALGORITHM, dataset_hash(dataset), translations_hash)
+    if (metrics := finished_metrics(out_dir, key)) is not None:
+        return metrics
+    translations = read_translations(config.translations) if config.translations else {}
+    claim(out_dir, ("images", MANIFEST, *CARRIED, RUN_RECORD), marker=UNFINISHED)
+    (out_dir / UNFINISHED).touch()
+    _link_files(dataset, out_dir, records)
+    counts: Counter[str] = Counter()
+    write_manifest(out_dir, _translated(records, translations, counts))
+    metrics = {name: float(counts[name]) for name in ("captions", "translated", "kept", "untranslated")}
+    metrics["images"] = float(len(records))
+    source = {"dataset": dataset_hash(dataset), "translations": translations_hash}
+    write_run_record(out_dir, "augment", config, metrics, lineage(key, out_dir, **source))
+    (out_dir / UNFINISHED).unlink()
+    return metrics
+
+
+def _translated(
+    records: list[ImageRecord], translations: Mapping[str, str], counts: Counter[str]
+) -> Iterator[ImageRecord]:
+    for record in records:
+        existing = record.captions_bt or record.captions
+        wordings = [
+            _second_wording(caption, old, translations, counts)
+            for caption, old in zip(record.captions, existing, strict=True)
+        ]
+        yield replace(record, captions_bt=wordings if wordings != record.captions else record.captions_bt)
+
+
+def _second_wording(caption: str, existing: str, translations: Mapping[str, str], counts: Counter[str]) -> str:
+    stored = translations.get(same_wording(caption))
+    counts["captions"] += 1
+    counts["translated" if stored else "kept" if existing != caption else "untranslated"] += 1
+    return stored or existing
+
+
+def _link_files(dataset: Path, out_dir: Path, records: list[ImageRecord]) -> None:
+    for record in track(records, "augment: images"):
+        _link(dataset / record.path, out_dir / record.path)
+    for name in CARRIED:
+        if (dataset / name).is_file():
+            _link(dataset / name, out_dir / name)
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under a second name; a copy where the file system cannot."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = source.resolve()
+    if not source.is_file():
+        raise UserError(f"{source}: named in {MANIFEST} and missing; run `personsearch data prepare` again")
+    try:
+        os.link(source, target)
+    except OSError:
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)

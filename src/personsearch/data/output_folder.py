@@ -1,0 +1,53 @@
+"""The folder that a stage writes a data set into: finished, unfinished, or somebody else's."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from personsearch.data.records import MANIFEST
+from personsearch.errors import UserError
+from personsearch.files import hash_file
+from personsearch.run_record import RUN_RECORD
+
+
+def input_key(*parts: Any) -> str:
+    """A hash of everything that an output depends on; each part is a JSON value."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def lineage(key: str, out_dir: Path, **more: str) -> dict[str, str]:
+    """What `finished_metrics` will look for in `run.json`."""
+    return {"input": key, "manifest": hash_file(out_dir / MANIFEST), **more}
+
+
+def finished_metrics(out_dir: Path, key: str) -> dict[str, float] | None:
+    """The metrics of a finished run on the same input whose manifest is still the one it wrote; else None."""
+    try:
+        record: Mapping[str, Any] = json.loads((out_dir / RUN_RECORD).read_text(encoding="utf-8"))
+        recorded = record["lineage"]
+        if recorded["input"] == key and recorded["manifest"] == hash_file(out_dir / MANIFEST):
+            return {name: float(value) for name, value in record["metrics"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None
+
+
+def claim(out_dir: Path, written: Iterable[str], *, marker: str) -> None:
+    """Empty `out_dir` of what an earlier run of the stage wrote; `marker` is the file of a run that did not end.
+
+    Raises:
+        UserError: it holds files that the stage did not write.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    present = {path.name for path in out_dir.iterdir()}
+    if present and not present & {RUN_RECORD, MANIFEST, marker}:
+        raise UserError(f"{out_dir}: holds other files; an empty folder or an earlier output of this stage is wanted")
+    for name in written:
+        path = out_dir / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
