@@ -1,0 +1,190 @@
+"""Data sets by (repository, revision, path), as DVC keeps them. The identity of a version is DVC's own hash."""
+
+import contextlib
+import hashlib
+import io
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from personsearch.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionedFile:
+    """One file of a version: its path in the repository, below the data set, and its MD5."""
+
+    repository_path: str
+    relative: str
+    md5: str
+
+    def is_intact(self, folder: Path) -> bool:
+        """Whether `folder` holds this very file."""
+        path = folder / self.relative
+        return path.is_file() and hash_md5(path) == self.md5
+
+
+def dataset_identity(repository: str, revision: str, path: str, *, remote: str | None = None) -> str:
+    """DVC's hash of `path` at `revision` of a Git repository; nothing is downloaded.
+
+    Raises:
+        UserError: the repository cannot be reached, has no such revision or path, or DVC does not track the path.
+    """
+    with _readable_errors(repository, revision, path):
+        return _identity(_file_system(repository, revision, remote), repository, revision, path)
+
+
+def fetch(
+    repository: str,
+    revision: str,
+    path: str,
+    out_dir: Path,
+    *,
+    remote: str | None = None,
+    expected_hash: str | None = None,
+) -> str:
+    """Bring `path` at `revision` of a Git repository (a folder or any Git URL) into `out_dir`; returns DVC's hash.
+
+    `remote` names another DVC remote of that repository than its default one. Every file is checked against its hash;
+    an interrupted fetch goes on where it stopped; `out_dir` appears only when it is whole.
+
+    Raises:
+        UserError: as `dataset_identity`; the content is not in the remote; the hash is not `expected_hash`; `out_dir`
+            holds something else.
+    """
+    with _readable_errors(repository, revision, path):
+        file_system = _file_system(repository, revision, remote)
+        identity = _identity(file_system, repository, revision, path)
+        if expected_hash and identity != expected_hash:
+            raise UserError(f"{repository}@{revision}: {path} has hash {identity}; {expected_hash} is wanted")
+        files = _list_files(file_system, path)
+        if not _is_whole(out_dir, files):
+            _download(file_system, files, out_dir)
+    return identity
+
+
+def hash_md5(path: Path) -> str:
+    """MD5 of a file's bytes, in hex, as DVC records it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _file_system(repository: str, revision: str, remote: str | None) -> Any:
+    os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+    from dvc.api import DVCFileSystem
+
+    return DVCFileSystem(local_path(repository), rev=revision, remote=remote)
+
+
+def local_path(repository: str) -> str:
+    """A `file://` address as a plain path: DVC would clone it and lose remotes given relative to the repository."""
+    parts = urlsplit(repository)
+    return unquote(parts.path) if parts.scheme == "file" else repository
+
+
+def _identity(file_system: Any, repository: str, revision: str, path: str) -> str:
+    info = file_system.info(path)
+    md5 = (info.get("dvc_info") or {}).get("md5")
+    if not md5:
+        raise UserError(f"{repository}@{revision}: {path} is not tracked by DVC")
+    return str(md5)
+
+
+def _list_files(file_system: Any, path: str) -> list[VersionedFile]:
+    root = path.rstrip("/")
+    if file_system.info(root)["type"] != "directory":
+        found = {root: file_system.info(root)}
+        root = root.rpartition("/")[0]
+    else:
+        found = file_system.find(root, detail=True)
+    prefix = f"{root}/" if root else ""
+    return [
+        VersionedFile(name, name.removeprefix("/").removeprefix(prefix), info["dvc_info"]["md5"])
+        for name, info in found.items()
+    ]
+
+
+def _is_whole(out_dir: Path, files: list[VersionedFile]) -> bool:
+    """Whether `out_dir` is this version already.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    if not out_dir.exists() or not any(out_dir.iterdir()):
+        return False
+    present = {path.relative_to(out_dir).as_posix() for path in out_dir.rglob("*") if path.is_file()}
+    if present == {file.relative for file in files} and all(file.is_intact(out_dir) for file in files):
+        return True
+    raise UserError(f"{out_dir}: holds something else than this version; an empty folder is wanted")
+
+
+def _download(file_system: Any, files: list[VersionedFile], out_dir: Path) -> None:
+    partial = out_dir.with_name(f".{out_dir.name}.partial")
+    missing = [file for file in files if not file.is_intact(partial)]
+    logger.info("fetching %d of %d files", len(missing), len(files))
+    for file in missing:
+        (partial / file.relative).parent.mkdir(parents=True, exist_ok=True)
+    if missing:
+        targets = [str(partial / file.relative) for file in missing]
+        file_system.get([file.repository_path for file in missing], targets)
+    for file in missing:
+        if not file.is_intact(partial):
+            raise UserError(f"{file.repository_path}: arrived with other content than its hash {file.md5} says")
+    _remove_strangers(partial, {file.relative for file in files})
+    if out_dir.exists():
+        out_dir.rmdir()
+    partial.rename(out_dir)
+
+
+def _remove_strangers(partial: Path, wanted: set[str]) -> None:
+    """Drop what an interrupted fetch of another version left."""
+    for path in partial.rglob("*"):
+        if path.is_file() and path.relative_to(partial).as_posix() not in wanted:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def quiet_dvc() -> Iterator[None]:
+    """DVC gives advice on standard output, where a command's result belongs."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+@contextlib.contextmanager
+def _readable_errors(repository: str, revision: str, path: str) -> Iterator[None]:
+    """Turn what DVC raises into one line that says what to mend."""
+    from dvc.exceptions import DvcException
+    from dvc.scm import CloneError, RevError, SCMError
+    from dvc_data.index import DataIndexDirError
+
+    at = f"{repository}@{revision}"
+    try:
+        with quiet_dvc():
+            yield
+    except RevError as error:
+        raise UserError(f"{repository}: has no revision {revision!r}") from error
+    except CloneError as error:
+        raise UserError(f"{repository}: cannot be reached or is no Git repository") from error
+    except SCMError as error:
+        raise UserError(f"{repository}: {_first_line(error)}") from error
+    except DataIndexDirError as error:
+        raise UserError(_not_in_remote(at, path)) from error
+    except FileNotFoundError as error:
+        missing_content = "storage files" in str(error)
+        raise UserError(_not_in_remote(at, path) if missing_content else f"{at}: has no {path}") from error
+    except (DvcException, OSError) as error:
+        raise UserError(f"{at}: {path}: {_first_line(error)}") from error
+
+
+def _not_in_remote(at: str, path: str) -> str:
+    return f"{at}: {path}: its content is not in the remote storage; run `dvc push` where it is"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
