@@ -1,0 +1,76 @@
+"""The application: `create_app(settings)` puts the parts together; importing this does nothing."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from personsearch import __version__
+from personsearch.audit import AuditLog
+from personsearch.gallery.store import Gallery
+from serving import problems
+from serving.live import LiveSource, LiveWatcher
+from serving.metrics import Metrics
+from serving.middleware import BodyLimit, RequestEnvelope
+from serving.routes import crops, health, page, search, verdicts
+from serving.security import RateLimit, accepted_keys
+from serving.service import Service
+from serving.settings import ServingSettings
+from serving.source import open_source
+
+DESCRIPTION = (
+    "Find a person in surveillance imagery by describing them. Answers are candidates, to be confirmed by a person."
+)
+
+
+def application() -> FastAPI:
+    """The application of this environment: `uvicorn --factory serving.app:application`."""
+    return create_app(ServingSettings())
+
+
+def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -> FastAPI:
+    """The application. `source` stands in for Milvus and MLflow.
+
+    Raises:
+        UserError: no API key is set, or the gallery cannot be opened.
+    """
+    service = _service(settings, source)
+    app = FastAPI(
+        title="personsearch",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    for part in (search, crops, verdicts, health, page):
+        app.include_router(part.router)
+    problems.install(app)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestEnvelope, metrics=service.metrics)
+    return app
+
+
+def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
+    metrics = Metrics()
+    gallery = Gallery(settings.gallery_folder)
+    source = source or open_source(settings, metrics)
+    return Service(
+        settings=settings,
+        keys=accepted_keys(settings),
+        audit=AuditLog(settings.audit_path),
+        gallery=gallery,
+        live=LiveWatcher(source, interval_seconds=settings.watch_seconds, metrics=metrics),
+        metrics=metrics,
+        search_limit=RateLimit(settings.searches_per_minute),
+        image_limit=RateLimit(settings.images_per_minute),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    live: LiveWatcher = app.state.service.live
+    live.start()
+    yield
+    live.stop()

@@ -1,0 +1,135 @@
+"""The live index: which collection the alias names, its encoder, and the swap to a new one with no request lost."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from personsearch.search.crop import Crop
+from personsearch.search.filters import CropFilter
+from personsearch.search.index import CollectionProperties
+from serving.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+STARTING = "starting: the live collection has not been looked up yet"
+NO_COLLECTION = "no live collection yet: promote a model version and index the gallery"
+WARM_UP_QUERY = "a person in a dark jacket"
+LONGEST_RETRY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A crop that may show the person. `confidence` is None where the model was never calibrated."""
+
+    crop: Crop
+    score: float
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Candidates, best first; `reliable` says whether the best one can be trusted, None where that is not known."""
+
+    candidates: list[Candidate]
+    reliable: bool | None
+
+
+class LiveSearch(Protocol):
+    """One collection with the encoder of the model that made it."""
+
+    @property
+    def collection(self) -> str: ...
+
+    @property
+    def properties(self) -> CollectionProperties: ...
+
+    def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer: ...
+
+    def refresh(self) -> int:
+        """Take in what was added to or deleted from the collection. Returns how many crops it holds."""
+        ...
+
+
+class LiveSource(Protocol):
+    """Where live collections come from."""
+
+    def target(self) -> str | None:
+        """The collection that is to be live, None where there is none yet."""
+        ...
+
+    def load(self, collection: str) -> LiveSearch: ...
+
+
+class LiveWatcher:
+    """Keeps `current` at what the alias names. A collection that cannot be loaded leaves the one before in place.
+
+    Requests read `current` once and keep that object: a swap never touches a request under way.
+    """
+
+    def __init__(self, source: LiveSource, *, interval_seconds: float, metrics: Metrics) -> None:
+        self.current: LiveSearch | None = None
+        self.problem = STARTING
+        self._source = source
+        self._interval = interval_seconds
+        self._metrics = metrics
+        self._failures = 0
+        self._failed: str | None = None
+        self._retry_at = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="live-watcher", daemon=True)
+
+    def start(self) -> None:
+        """Look now and every few seconds, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking; does not wait for a collection that is being loaded."""
+        self._stopping.set()
+
+    def look(self) -> None:
+        """One look at the alias: swap, refresh or note what is wrong. Never raises."""
+        try:
+            target = self._source.target()
+            if target is None:
+                self.problem = NO_COLLECTION
+            elif self.current is not None and target == self.current.collection:
+                self._metrics.live_crops.set(self.current.refresh())
+                self._succeed()
+            elif target != self._failed or time.monotonic() >= self._retry_at:
+                self._swap(target)
+        except Exception as error:  # any failure of a platform: serving goes on with what it has
+            self.problem = f"the live collection cannot be looked up: {error}"
+            logger.warning("%s", self.problem)
+        self._metrics.ready.set(self.current is not None)
+
+    def _swap(self, target: str) -> None:
+        try:
+            loaded = self._source.load(target)
+            loaded.search(WARM_UP_QUERY, k=1, crop_filter=CropFilter(), group_by_track=False)
+            crops = loaded.refresh()
+        except Exception as error:  # whatever is wrong with it, the collection before stays live
+            self._fail(target, error)
+            return
+        self.current = loaded
+        self._metrics.live_crops.set(crops)
+        self._metrics.live_switches.inc()
+        self._succeed()
+        logger.info("live: collection %s, model version %s", target, loaded.properties.model_version)
+
+    def _succeed(self) -> None:
+        self.problem, self._failures, self._failed = "", 0, None
+
+    def _fail(self, target: str, error: Exception) -> None:
+        self._failures += 1
+        self._failed = target
+        self._retry_at = time.monotonic() + min(self._interval * 2**self._failures, LONGEST_RETRY_SECONDS)
+        self.problem = f"collection {target} cannot go live: {error}"
+        self._metrics.live_failures.inc()
+        logger.error("%s", self.problem)
+
+    def _watch(self) -> None:
+        while not self._stopping.is_set():
+            self.look()
+            self._stopping.wait(self._interval)

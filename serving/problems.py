@@ -1,0 +1,110 @@
+"""Errors as RFC 9457 problem details: one shape, a readable sentence, the request's id."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from personsearch.audit import AuditUnavailable
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class WrongField(BaseModel):
+    """One field of a request that was refused."""
+
+    field: str
+    message: str
+
+
+class ProblemDetails(BaseModel):
+    """The body of every error."""
+
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[WrongField] = []
+
+
+class Problem(Exception):
+    """An error for the client: a status and a sentence."""
+
+    def __init__(self, status: HTTPStatus, detail: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+
+def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of a route's errors."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    return {status.value: {"description": status.phrase, "content": content} for status in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception with problem details."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(AuditUnavailable, _on_audit_unavailable)
+    app.add_exception_handler(Exception, _on_exception)
+
+
+def problem_response(
+    status: HTTPStatus,
+    detail: str,
+    request_id: str,
+    *,
+    errors: list[WrongField] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """An error as a response."""
+    body = ProblemDetails(title=status.phrase, status=status, detail=detail, request_id=request_id, errors=errors or [])
+    return JSONResponse(body.model_dump(), status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _on_problem(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)
+    return problem_response(error.status, error.detail, _request_id(request), headers=error.headers)
+
+
+def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers) if error.headers else None
+    return problem_response(HTTPStatus(error.status_code), str(error.detail), _request_id(request), headers=headers)
+
+
+def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = [WrongField(field=_field_name(problem["loc"]), message=problem["msg"]) for problem in error.errors()]
+    detail = "; ".join(f"{wrong.field}: {wrong.message}" for wrong in errors)
+    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, _request_id(request), errors=errors)
+
+
+def _on_audit_unavailable(request: Request, error: Exception) -> JSONResponse:
+    logger.error("audit log cannot be written: %s", error)
+    request.app.state.service.metrics.audit_failures.inc()
+    detail = "The audit log cannot be written, so the search was not answered."
+    return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, detail, _request_id(request))
+
+
+def _on_exception(request: Request, error: Exception) -> JSONResponse:
+    detail = "Something went wrong here. The log names this request."
+    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, detail, _request_id(request))
+
+
+def _field_name(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part not in ("body", "query", "path")) or "body"
+
+
+def _request_id(request: Request) -> str:
+    return str(request.scope.get("request_id", ""))

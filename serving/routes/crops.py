@@ -1,0 +1,76 @@
+"""Pictures of crops, the crops of a track, and the cameras they come from."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import FileResponse
+from pydantic import BaseModel
+
+from personsearch.search.filters import CropFilter
+from serving.problems import Problem, responses
+from serving.routes.search import CropView, crop_view
+from serving.security import Caller, ViewingCaller
+from serving.service import ServiceDep
+
+router = APIRouter(prefix="/v1", tags=["gallery"])
+
+IMAGE_CACHE = "private, max-age=600"
+Identifier = Annotated[str, Path(min_length=1, max_length=256)]
+
+
+class CameraView(BaseModel):
+    """A camera, how much of it the gallery holds, and from when to when."""
+
+    camera_id: str
+    crops: int
+    first: datetime
+    last: datetime
+
+
+class Cameras(BaseModel):
+    """Every camera in the gallery, by name."""
+
+    cameras: list[CameraView]
+
+
+class Track(BaseModel):
+    """The crops of one person's passage, in the order of time."""
+
+    track_id: str
+    crops: list[CropView]
+
+
+@router.get("/cameras", responses=responses(HTTPStatus.UNAUTHORIZED))
+def cameras(service: ServiceDep, _: Caller) -> Cameras:
+    """The cameras that a search can be narrowed to."""
+    held = service.gallery.cameras()
+    views = [CameraView(camera_id=c.camera_id, crops=c.crops, first=c.first, last=c.last) for c in held]
+    return Cameras(cameras=views)
+
+
+@router.get(
+    "/crops/{crop_id}/image",
+    response_class=FileResponse,
+    responses={200: {"content": {"image/jpeg": {}}}, **responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND)},
+)
+def image(crop_id: Identifier, service: ServiceDep, _: ViewingCaller) -> FileResponse:
+    """The picture of a crop."""
+    crop = service.gallery.crop(crop_id)
+    path = service.gallery.image(crop) if crop is not None else None
+    if path is None or not path.is_file():
+        raise Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no picture of crop {crop_id!r}.")
+    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": IMAGE_CACHE})
+
+
+@router.get("/crops", responses=responses(HTTPStatus.UNAUTHORIZED))
+def crops(
+    service: ServiceDep,
+    _: ViewingCaller,
+    track_id: Annotated[str, Query(min_length=1, max_length=256)],
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Track:
+    """The crops of one track, to see a candidate from other sides."""
+    held = sorted(service.gallery.crops(crop_filter=CropFilter(tracks=(track_id,))), key=lambda c: c.captured_at)
+    return Track(track_id=track_id, crops=[CropView(**crop_view(crop)) for crop in held[:limit]])

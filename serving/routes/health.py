@@ -1,0 +1,43 @@
+"""For the platform underneath: alive, ready, measured."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from serving.service import ServiceDep
+
+router = APIRouter(tags=["health"])
+
+
+class Readiness(BaseModel):
+    """Whether searches are answered; `problem` says what is wrong, even while an earlier collection still answers."""
+
+    ready: bool
+    problem: str = ""
+    collection: str | None = None
+    model_version: str | None = None
+
+
+@router.get("/healthz")
+def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "No search can be answered yet."}})
+def readyz(service: ServiceDep, response: Response) -> Readiness:
+    """A collection is loaded, its encoder warmed up, and one search was answered by it."""
+    live, problem = service.live.current, service.live.problem
+    if live is None:
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return Readiness(ready=False, problem=problem)
+    version = live.properties.model_version
+    return Readiness(ready=True, problem=problem, collection=live.collection, model_version=version)
+
+
+@router.get("/metrics", include_in_schema=False)
+def metrics(service: ServiceDep) -> Response:
+    """For Prometheus."""
+    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,212 @@
+"""`POST /v1/search`: a description and filters in, candidates out, and a record in the audit log before that."""
+
+import time
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from personsearch.search.crop import Crop
+from personsearch.search.filters import CropFilter
+from serving.live import Answer, Candidate, LiveSearch
+from serving.problems import Problem, responses
+from serving.security import SearchingCaller
+from serving.service import Service, ServiceDep
+
+NOTICE = "Candidates, to be confirmed by a person."
+MAX_K = 200
+MAX_TEXT = 1000
+MAX_CAMERAS = 200
+
+router = APIRouter(prefix="/v1", tags=["search"])
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)]
+CameraId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Purpose = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+
+
+class SearchRequest(BaseModel):
+    """Whom to look for, and where and when."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"text": "a woman in a red jacket and blue jeans", "cameras": ["junction"]}]},
+    )
+
+    text: Text = Field(description="What the person looks like, in English.")
+    cameras: list[CameraId] | None = Field(default=None, min_length=1, max_length=MAX_CAMERAS)
+    after: AwareDatetime | None = Field(default=None, description="Inclusive; ISO 8601 with a zone.")
+    before: AwareDatetime | None = Field(default=None, description="Exclusive; ISO 8601 with a zone.")
+    k: int = Field(default=20, ge=1, le=MAX_K, description="How many candidates at most.")
+    group_by_track: bool = Field(default=True, description="Only the best crop of each track.")
+    purpose: Purpose = Field(default="", description="Why, or for which case; kept in the audit log.")
+
+    @model_validator(mode="after")
+    def _after_before_before(self) -> "SearchRequest":
+        if self.after and self.before and self.after >= self.before:
+            raise ValueError("after must be earlier than before")
+        return self
+
+    def crop_filter(self) -> CropFilter:
+        """The conditions as a filter."""
+        cameras = tuple(self.cameras) if self.cameras is not None else None
+        return CropFilter(cameras=cameras, after=self.after, before=self.before)
+
+
+class Box(BaseModel):
+    """Pixels in the frame: left, top, width, height."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class CropView(BaseModel):
+    """A crop as clients see it."""
+
+    crop_id: str
+    camera_id: str
+    captured_at: datetime
+    track_id: str
+    bbox: Box
+    image_url: str
+
+
+class CandidateView(CropView):
+    """A crop that may show the person."""
+
+    rank: int
+    score: float = Field(description="Cosine similarity of description and picture.")
+    confidence: float | None = Field(
+        description="Estimated probability that this is a right match; null where the model was never calibrated."
+    )
+
+
+class ModelView(BaseModel):
+    """The model that made the vectors and read the query."""
+
+    name: str
+    version: str
+    fingerprint: str
+
+
+class SearchResponse(BaseModel):
+    """Candidates, best first."""
+
+    request_id: str
+    notice: str = NOTICE
+    no_reliable_match: bool | None = Field(
+        description="True where no candidate is likely right; null where the model was never calibrated."
+    )
+    candidates: list[CandidateView]
+    collection: str
+    model: ModelView
+    seconds: float
+
+
+@router.post(
+    "/search",
+    responses=responses(
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+)
+def search(body: SearchRequest, request: Request, service: ServiceDep, caller: SearchingCaller) -> SearchResponse:
+    """Rank the gallery's crops by how well they fit a description."""
+    start = time.perf_counter()
+    live = live_or_unavailable(service)
+    answer = live.search(body.text, k=body.k, crop_filter=body.crop_filter(), group_by_track=body.group_by_track)
+    candidates = _still_held(service, answer.candidates)
+    seconds = time.perf_counter() - start
+    reliable = answer.reliable if candidates else False
+    request_id = request.scope["request_id"]
+    service.audit.append("search", _record(body, live, candidates, reliable, caller=caller, request_id=request_id))
+    service.metrics.search_seconds.observe(seconds)
+    service.metrics.searches.labels(_outcome(reliable)).inc()
+    return _response(live, Answer(candidates, reliable), request_id, seconds)
+
+
+def live_or_unavailable(service: Service) -> LiveSearch:
+    """The collection that answers.
+
+    Raises:
+        Problem: 503, saying why, while there is none.
+    """
+    live = service.live.current
+    if live is None:
+        detail = f"Not ready: {service.live.problem}."
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"})
+    return live
+
+
+def crop_view(crop: Crop) -> dict[str, Any]:
+    """The fields of a CropView."""
+    box = crop.bbox
+    return {
+        "crop_id": crop.crop_id,
+        "camera_id": crop.camera_id,
+        "captured_at": crop.captured_at,
+        "track_id": crop.track_id,
+        "bbox": Box(x=box.x, y=box.y, width=box.width, height=box.height),
+        "image_url": f"/v1/crops/{crop.crop_id}/image",
+    }
+
+
+def _still_held(service: Service, candidates: list[Candidate]) -> list[Candidate]:
+    """Without crops that were erased from the gallery after the index was built."""
+    crop_ids = tuple(candidate.crop.crop_id for candidate in candidates)
+    held = {crop.crop_id for crop in service.gallery.crops(crop_filter=CropFilter(crop_ids=crop_ids))}
+    return [candidate for candidate in candidates if candidate.crop.crop_id in held]
+
+
+def _outcome(reliable: bool | None) -> str:
+    return {True: "match", False: "no_reliable_match", None: "not_calibrated"}[reliable]
+
+
+def _record(
+    body: SearchRequest,
+    live: LiveSearch,
+    candidates: list[Candidate],
+    reliable: bool | None,
+    *,
+    caller: str,
+    request_id: str,
+) -> dict[str, Any]:
+    request = body.model_dump(mode="json", exclude={"text", "purpose"})
+    return {
+        "request_id": request_id,
+        "who": caller,
+        "purpose": body.purpose,
+        "query": body.text,
+        "filters": request,
+        "collection": live.collection,
+        "model": live.properties.model_name,
+        "model_version": live.properties.model_version,
+        "fingerprint": live.properties.fingerprint,
+        "reliable": reliable,
+        "results": [candidate.crop.crop_id for candidate in candidates],
+    }
+
+
+def _response(live: LiveSearch, answer: Answer, request_id: str, seconds: float) -> SearchResponse:
+    properties = live.properties
+    candidates = [
+        CandidateView(**crop_view(candidate.crop), rank=rank, score=candidate.score, confidence=candidate.confidence)
+        for rank, candidate in enumerate(answer.candidates, start=1)
+    ]
+    return SearchResponse(
+        request_id=request_id,
+        no_reliable_match=None if answer.reliable is None else not answer.reliable,
+        candidates=candidates,
+        collection=live.collection,
+        model=ModelView(
+            name=properties.model_name, version=properties.model_version, fingerprint=properties.fingerprint
+        ),
+        seconds=round(seconds, 6),
+    )

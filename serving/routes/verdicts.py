@@ -1,0 +1,49 @@
+"""`POST /v1/verdicts`: a person says whether a candidate is right. Kept in the audit log."""
+
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from serving.problems import Problem, responses
+from serving.security import SearchingCaller
+from serving.service import ServiceDep
+
+router = APIRouter(prefix="/v1", tags=["search"])
+
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class VerdictRequest(BaseModel):
+    """What a person saw in a candidate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    search_request_id: Identifier = Field(description="`request_id` of the search that showed the candidate.")
+    crop_id: Identifier
+    verdict: Literal["confirmed", "rejected", "withdrawn"]
+    note: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class VerdictResponse(BaseModel):
+    """Where the verdict was recorded."""
+
+    request_id: str
+    record_hash: str
+
+
+@router.post(
+    "/verdicts",
+    status_code=HTTPStatus.CREATED,
+    responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def judge(body: VerdictRequest, request: Request, service: ServiceDep, caller: SearchingCaller) -> VerdictResponse:
+    """Record that a person confirmed or rejected a candidate, or took that back."""
+    if service.gallery.crop(body.crop_id) is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no crop {body.crop_id!r}.")
+    request_id = request.scope["request_id"]
+    values = {"request_id": request_id, "who": caller, **body.model_dump()}
+    record_hash = service.audit.append("verdict", values)
+    service.metrics.verdicts.labels(body.verdict).inc()
+    return VerdictResponse(request_id=request_id, record_hash=record_hash)

@@ -1,0 +1,38 @@
+"""What every route works with, made once per application."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from personsearch.api_keys import ApiKeys
+from personsearch.audit import AuditLog
+from personsearch.gallery.store import Gallery
+from serving.live import LiveWatcher
+from serving.metrics import Metrics
+from serving.security import RateLimit
+from serving.settings import ServingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of a running service."""
+
+    settings: ServingSettings
+    keys: ApiKeys
+    audit: AuditLog
+    gallery: Gallery
+    live: LiveWatcher
+    metrics: Metrics
+    search_limit: RateLimit
+    image_limit: RateLimit
+
+
+def service_of(request: Request) -> Service:
+    """The service that a request reached."""
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    return service
+
+
+ServiceDep = Annotated[Service, Depends(service_of)]

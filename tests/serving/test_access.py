@@ -1,0 +1,129 @@
+"""Nothing about people is told without a key, keys are limited, and responses carry their guards."""
+
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from personsearch.api_keys import local_key
+from personsearch.errors import UserError
+from serving.app import create_app
+from serving.security import RateLimit
+from serving.settings import ServingSettings
+from tests.serving.colours import ColourSource
+from tests.serving.conftest import KEY
+
+PROTECTED = [
+    ("POST", "/v1/search"),
+    ("POST", "/v1/verdicts"),
+    ("GET", "/v1/cameras"),
+    ("GET", "/v1/crops?track_id=junction/track 0"),
+    ("GET", "/v1/crops/red-0-0/image"),
+]
+OPEN = ["/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/web/app.js", "/web/style.css"]
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+@pytest.mark.parametrize("key", [None, "", "wrong", KEY + "x", KEY[:-1], "ä"])
+def test_a_key_is_wanted(client: TestClient, method: str, path: str, key: str | None) -> None:
+    del client.headers["X-API-Key"]
+    headers = {} if key is None else {"X-API-Key": key.encode()}
+    response = client.request(method, path, headers=headers, json={"text": "red"} if method == "POST" else None)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"]
+    assert "red-" not in response.text
+
+
+def test_every_route_that_is_not_open_is_protected(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {path.split("?")[0] for _, path in PROTECTED if "image" not in path} <= set(paths)
+    for path, operations in paths.items():
+        for operation in operations.values():
+            assert ("security" in operation) == path.startswith("/v1/")
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_the_page_and_health_are_open_and_guarded(client: TestClient, path: str) -> None:
+    del client.headers["X-API-Key"]
+    response = client.get(path)
+    assert response.status_code == 200
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["x-request-id"]
+
+
+def test_serving_does_not_start_without_a_key(home: Path, source: ColourSource) -> None:
+    with pytest.raises(UserError, match="no API key"):
+        create_app(ServingSettings(home=home), source=source)
+
+
+def test_anonymous_access_must_be_asked_for(home: Path, source: ColourSource) -> None:
+    client = TestClient(create_app(ServingSettings(home=home, allow_anonymous=True), source=source))
+    assert client.get("/v1/cameras").status_code == 200
+    assert client.get("/v1/cameras", headers={"X-API-Key": "wrong"}).status_code == 401
+
+
+def test_the_local_key_of_an_installation_is_accepted(home: Path, source: ColourSource) -> None:
+    key = local_key(home)
+    client = TestClient(create_app(ServingSettings(home=home), source=source))
+    assert client.get("/v1/cameras", headers={"X-API-Key": key}).status_code == 200
+
+
+def test_too_many_searches_are_refused_with_a_time_to_wait(settings: ServingSettings, source: ColourSource) -> None:
+    app = create_app(settings.model_copy(update={"searches_per_minute": 2}), source=source)
+    app.state.service.live.look()
+    client = TestClient(app, headers={"X-API-Key": KEY})
+    answers = [client.post("/v1/search", json={"text": "red"}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 31
+    assert client.get("/v1/crops/red-0-0/image").status_code == 200
+
+
+def test_the_rate_limit_fills_evenly_and_for_each_key() -> None:
+    now = 0.0
+    limit = RateLimit(60, clock=lambda: now)
+    assert [limit.take("a") for _ in range(60)] == [0.0] * 60
+    assert limit.take("a") == pytest.approx(1.0)
+    assert limit.take("b") == 0.0
+    now = 1.5
+    assert limit.take("a") == 0.0
+    assert limit.take("a") == pytest.approx(0.5)
+
+
+def test_a_request_keeps_a_well_formed_id_of_its_own(client: TestClient) -> None:
+    assert client.get("/healthz", headers={"X-Request-ID": "trace-7"}).headers["x-request-id"] == "trace-7"
+    odd = client.get("/healthz", headers={"X-Request-ID": "<script>"}).headers["x-request-id"]
+    assert odd.isalnum()
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/web/../app.py", "/web/%2e%2e/app.py", "/v1/crops/..%2f..%2fgallery.db/image"]
+)
+def test_unknown_addresses_are_problems(client: TestClient, path: str) -> None:
+    response = client.get(path)
+    assert response.status_code in (404, 422)
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_pictures_tracks_and_cameras(client: TestClient, source: ColourSource) -> None:
+    image = client.get("/v1/crops/red-0-0/image")
+    assert image.headers["content-type"] == "image/jpeg"
+    assert image.content.startswith(b"\xff\xd8\xff")
+    assert image.headers["cache-control"].startswith("private")
+    assert client.get("/v1/crops/nobody/image").status_code == 404
+    track = client.get("/v1/crops", params={"track_id": "junction/track 0"}).json()
+    assert [crop["crop_id"] for crop in track["crops"]] == ["red-0-0", "red-0-1", "red-0-2"]
+    cameras = client.get("/v1/cameras").json()["cameras"]
+    assert [(camera["camera_id"], camera["crops"]) for camera in cameras] == [("junction", 9), ("north-door", 9)]
+
+
+def test_our_own_mistake_is_a_problem_without_its_traceback(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = client.app.state.service.gallery
+    monkeypatch.setattr(gallery, "cameras", lambda: 1 / 0)
+    response = client.get("/v1/cameras")
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "division" not in response.text
+    assert response.json()["request_id"] == response.headers["x-request-id"]

@@ -1,0 +1,128 @@
+"""The alias is followed; what fails to load leaves what is live in place; no request is lost."""
+
+import threading
+import time
+
+import pytest
+from fastapi.testclient import TestClient
+
+from personsearch.gallery.store import Gallery
+from personsearch.search.exact import ExactStore
+from serving.app import create_app
+from serving.settings import ServingSettings
+from tests.serving.colours import ColourSource, add_figures, build_collection
+from tests.serving.conftest import KEY
+
+
+@pytest.fixture
+def next_collection(source: ColourSource, settings: ServingSettings) -> str:
+    build_collection(source.store, Gallery(settings.gallery_folder), "persons_v2_1", version="2")
+    return "persons_v2_1"
+
+
+def test_serving_starts_before_anything_is_live(settings: ServingSettings) -> None:
+    app = create_app(settings, source=ColourSource(ExactStore()))
+    client = TestClient(app, headers={"X-API-Key": KEY})
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").json()["problem"].startswith("starting")
+    app.state.service.live.look()
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["ready"]) == (503, False)
+    assert "no live collection yet" in ready.json()["problem"]
+    answer = client.post("/v1/search", json={"text": "red"})
+    assert answer.status_code == 503
+    assert "no live collection yet" in answer.json()["detail"]
+
+
+def test_a_store_out_of_reach_is_said_and_tried_again(settings: ServingSettings, source: ColourSource) -> None:
+    source.down = True
+    app = create_app(settings, source=source)
+    client = TestClient(app)
+    app.state.service.live.look()
+    assert "out of reach" in client.get("/readyz").json()["problem"]
+    source.down = False
+    app.state.service.live.look()
+    assert client.get("/readyz").json() == {
+        "ready": True,
+        "problem": "",
+        "collection": "persons_v1_1",
+        "model_version": "1",
+    }
+
+
+def test_a_store_lost_later_leaves_the_mirror_answering(client: TestClient, source: ColourSource) -> None:
+    source.down = True
+    client.app.state.service.live.look()
+    ready = client.get("/readyz").json()
+    assert ready["ready"]
+    assert "out of reach" in ready["problem"]
+    assert client.post("/v1/search", json={"text": "red"}).status_code == 200
+
+
+def test_the_alias_is_followed_and_followed_back(
+    client: TestClient, source: ColourSource, next_collection: str
+) -> None:
+    live = client.app.state.service.live
+    for name, version in ((next_collection, "2"), ("persons_v1_1", "1")):
+        source.store.switch_alias("persons", name)
+        live.look()
+        answer = client.post("/v1/search", json={"text": "red"}).json()
+        assert (answer["collection"], answer["model"]["version"]) == (name, version)
+
+
+def test_a_collection_that_fails_leaves_the_old_one_live(
+    client: TestClient, source: ColourSource, next_collection: str
+) -> None:
+    live = client.app.state.service.live
+    source.broken.add(next_collection)
+    source.store.switch_alias("persons", next_collection)
+    live.look()
+    ready = client.get("/readyz").json()
+    assert ready["ready"]
+    assert "golden vectors differ" in ready["problem"]
+    assert client.post("/v1/search", json={"text": "red"}).json()["collection"] == "persons_v1_1"
+    source.broken.clear()
+    live._retry_at = 0.0
+    live.look()
+    assert client.get("/readyz").json()["collection"] == next_collection
+    assert "personsearch_live_failures_total 1.0" in client.get("/metrics").text
+
+
+def test_crops_added_to_the_live_collection_are_found(
+    client: TestClient, source: ColourSource, settings: ServingSettings
+) -> None:
+    scratch = ExactStore()
+    gallery = add_figures(settings.gallery_folder, ["red"], first=10)
+    build_collection(scratch, gallery, "all")
+    for crops, vectors in scratch.open("all").iterate():
+        source.store.open("persons").upsert(crops, vectors)
+    client.app.state.service.live.look()
+    answer = client.post("/v1/search", json={"text": "red", "k": 2}).json()
+    assert [candidate["crop_id"].rsplit("-", 1)[0] for candidate in answer["candidates"]] == ["red-0", "red-10"]
+
+
+def test_switching_under_load_loses_no_request(client: TestClient, source: ColourSource, next_collection: str) -> None:
+    stop = threading.Event()
+    statuses: list[tuple[int, str]] = []
+
+    def keep_asking() -> None:
+        while not stop.is_set():
+            response = client.post("/v1/search", json={"text": "red", "k": 1})
+            statuses.append((response.status_code, response.json().get("collection", "")))
+
+    def wait_for_answers(wanted: int) -> None:
+        while len(statuses) < wanted:
+            time.sleep(0.01)
+
+    client.app.state.service.search_limit.per_minute = 10**9
+    threads = [threading.Thread(target=keep_asking) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for name in [next_collection, "persons_v1_1"] * 5:
+        source.store.switch_alias("persons", name)
+        client.app.state.service.live.look()
+        wait_for_answers(len(statuses) + 4)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) == {(200, "persons_v1_1"), (200, next_collection)}

@@ -1,0 +1,195 @@
+"""`POST /v1/search` answers from the live collection, says when nothing fits, and is audited first."""
+
+import json
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from personsearch.audit import verify
+from personsearch.gallery.store import Gallery
+from personsearch.search.filters import CropFilter
+from serving.app import create_app
+from serving.settings import ServingSettings
+from tests.serving.colours import ColourSource
+from tests.serving.conftest import KEY
+
+
+def ask(client: TestClient, text: str = "a red coat", **more: object) -> dict[str, object]:
+    response = client.post("/v1/search", json={"text": text, **more})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def test_the_described_person_comes_first(client: TestClient) -> None:
+    answer = ask(client, "a person in a red coat", k=3)
+    first = answer["candidates"][0]
+    assert first["crop_id"].startswith("red-")
+    assert first["rank"] == 1
+    assert first["camera_id"] == "junction"
+    assert first["captured_at"].startswith("2026-03-01T09:00:0")
+    assert first["bbox"].keys() == {"x", "y", "width", "height"}
+    assert first["confidence"] > 0.6
+    assert answer["no_reliable_match"] is False
+    assert answer["collection"] == "persons_v1_1"
+    assert answer["model"] == {"name": "colours", "version": "1", "fingerprint": "fingerprint-1"}
+    assert len(answer["candidates"]) == 3
+    scores = [candidate["score"] for candidate in answer["candidates"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_track_is_shown_once_unless_all_crops_are_wanted(client: TestClient) -> None:
+    grouped = ask(client, k=6)["candidates"]
+    assert len({candidate["track_id"] for candidate in grouped}) == len(grouped) == 6
+    single = ask(client, k=3, group_by_track=False)["candidates"]
+    assert {candidate["crop_id"].split("-")[0] for candidate in single} == {"red"}
+
+
+def test_no_reliable_match_is_said(client: TestClient) -> None:
+    answer = ask(client, "a purple kangaroo")
+    assert answer["no_reliable_match"] is True
+    assert answer["candidates"]
+
+
+def test_without_calibration_reliability_is_not_known(settings: ServingSettings, source: ColourSource) -> None:
+    source.calibration = None
+    app = create_app(settings, source=source)
+    app.state.service.live.look()
+    answer = ask(TestClient(app, headers={"X-API-Key": KEY}))
+    assert answer["no_reliable_match"] is None
+    assert answer["candidates"][0]["confidence"] is None
+
+
+def test_filters_narrow_by_camera_and_time(client: TestClient) -> None:
+    by_camera = ask(client, cameras=["north-door"])["candidates"]
+    assert {candidate["camera_id"] for candidate in by_camera} == {"north-door"}
+    window = {"after": "2026-03-01T10:02:00+01:00", "before": "2026-03-01T09:04:00Z"}
+    by_time = ask(client, **window)["candidates"]
+    assert {candidate["crop_id"].split("-")[0] for candidate in by_time} == {"blue", "yellow"}
+    nowhere = ask(client, cameras=["no such camera"])
+    assert nowhere["candidates"] == []
+    assert nowhere["no_reliable_match"] is True
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "text"),
+        ({"text": "   "}, "text"),
+        ({"text": "x" * 1001}, "text"),
+        ({"text": 7}, "text"),
+        ({"text": "red", "k": 0}, "k"),
+        ({"text": "red", "k": 100_000}, "k"),
+        ({"text": "red", "cameras": []}, "cameras"),
+        ({"text": "red", "after": "2026-03-01T09:00:00"}, "after"),
+        ({"text": "red", "after": "yesterday"}, "after"),
+        ({"text": "red", "after": "2026-03-02T00:00:00Z", "before": "2026-03-01T00:00:00Z"}, "body"),
+        ({"text": "red", "camera": "junction"}, "camera"),
+        ([], "body"),
+    ],
+)
+def test_a_wrong_request_is_told_which_field(client: TestClient, body: object, field: str) -> None:
+    response = client.post("/v1/search", json=body)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert field in {wrong["field"] for wrong in problem["errors"]}
+    assert problem["request_id"] == response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"text": "\\ud800"}',
+        b'{"text": NaN}',
+        b'{"text": "red", "k": 1e400}',
+        b"null",
+        b"[" * 60_000,
+    ],
+)
+def test_broken_bodies_are_refused_readably(client: TestClient, content: bytes) -> None:
+    response = client.post("/v1/search", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code in (400, 422), response.text
+    assert response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "text", ["穿红色外套的女人", "🧥🧥🧥", "red\x00coat", "'; DROP TABLE crops; --", "{{7*7}}", "red\u202ecoat"]
+)
+def test_any_text_is_a_query(client: TestClient, text: str) -> None:
+    assert ask(client, text)["candidates"]
+
+
+def test_a_large_body_is_refused(client: TestClient) -> None:
+    assert client.post("/v1/search", content=b"x" * 100_000).status_code == 413
+    unannounced = client.post("/v1/search", content=(b"x" * 10_000 for _ in range(10)))
+    assert unannounced.status_code == 413
+    assert unannounced.json()["status"] == 413
+
+
+def test_every_search_is_audited_before_it_is_answered(client: TestClient, settings: ServingSettings) -> None:
+    answer = ask(client, "a red coat", k=2, purpose="case 17", cameras=["junction"])
+    record = json.loads(settings.audit_path.read_text().splitlines()[-1])
+    assert record["query"] == "a red coat"
+    assert record["purpose"] == "case 17"
+    assert record["who"].startswith("key-")
+    assert record["filters"]["cameras"] == ["junction"]
+    assert record["request_id"] == answer["request_id"]
+    assert record["collection"] == "persons_v1_1"
+    assert record["results"] == [candidate["crop_id"] for candidate in answer["candidates"]]
+    assert verify(settings.audit_path).intact
+    assert KEY not in settings.audit_path.read_text()
+
+
+def test_without_an_audit_record_there_is_no_answer(client: TestClient, settings: ServingSettings) -> None:
+    settings.audit_path.mkdir(parents=True)
+    response = client.post("/v1/search", json={"text": "a red coat"})
+    assert response.status_code == 503
+    assert "audit" in response.json()["detail"]
+    assert "crop_id" not in response.text
+    assert "personsearch_audit_failures_total 1.0" in client.get("/metrics").text
+
+
+def test_an_erased_crop_is_not_shown_though_the_index_still_holds_it(
+    client: TestClient, settings: ServingSettings
+) -> None:
+    Gallery(settings.gallery_folder).erase(CropFilter(cameras=("junction",)))
+    answer = ask(client, "a red coat")
+    assert {candidate["camera_id"] for candidate in answer["candidates"]} == {"north-door"}
+
+
+def test_a_verdict_is_recorded(client: TestClient, settings: ServingSettings) -> None:
+    answer = ask(client)
+    verdict = {
+        "search_request_id": answer["request_id"],
+        "crop_id": answer["candidates"][0]["crop_id"],
+        "verdict": "confirmed",
+    }
+    response = client.post("/v1/verdicts", json=verdict)
+    assert response.status_code == 201
+    record = json.loads(settings.audit_path.read_text().splitlines()[-1])
+    assert record["event"] == "verdict"
+    assert record | verdict == record
+    assert record["hash"] == response.json()["record_hash"]
+    assert client.post("/v1/verdicts", json=verdict | {"crop_id": "nobody"}).status_code == 404
+    assert client.post("/v1/verdicts", json=verdict | {"verdict": "guilty"}).status_code == 422
+
+
+def test_metrics_count_and_never_hold_a_query(client: TestClient) -> None:
+    ask(client, "a very secret description in red")
+    metrics = client.get("/metrics").text
+    assert 'personsearch_searches_total{outcome="match"} 1.0' in metrics
+    assert 'personsearch_http_requests_total{method="POST",route="/v1/search",status="200"} 1.0' in metrics
+    assert "personsearch_search_seconds_count 1.0" in metrics
+    assert "secret" not in metrics
+
+
+def test_logs_never_hold_a_query_or_a_key(client: TestClient, caplog: pytest.LogCaptureFixture, home: Path) -> None:
+    caplog.set_level("DEBUG")
+    ask(client, "a very secret description")
+    client.post("/v1/search", json={"text": ["a very secret description"]})
+    assert "secret" not in caplog.text
+    assert KEY not in caplog.text
