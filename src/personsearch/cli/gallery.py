@@ -1,7 +1,158 @@
-"""`personsearch` commands of the group "gallery"."""
+"""`personsearch` commands of the group "gallery": ingest, gallery add-dataset, show, erase."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from personsearch.cli.output import JsonFlag, show
+from personsearch.errors import UserError
+
+if TYPE_CHECKING:
+    from personsearch.gallery.ingest.tracks import IngestConfig
+    from personsearch.search.filters import CropFilter
+
+GalleryFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--gallery", help="The gallery's folder. [default: $PERSONSEARCH_GALLERY or var/gallery]", show_default=False
+    ),
+]
+Params = Annotated[Path, typer.Option(help="YAML file with a section `ingest`; used where it exists.")]
+Start = Annotated[
+    str, typer.Option(help="When the first frame was taken: ISO 8601 with zone, as 2026-03-01T09:00:00Z.")
+]
+Cameras = Annotated[list[str] | None, typer.Option("--camera", help="Camera; may be repeated.")]
+Tracks = Annotated[list[str] | None, typer.Option("--track", help="Track id; may be repeated.")]
+Crops = Annotated[list[str] | None, typer.Option("--crop", help="Crop id; may be repeated.")]
+After = Annotated[str | None, typer.Option(help="Captured at or after this time (ISO 8601 with zone).")]
+Before = Annotated[str | None, typer.Option(help="Captured before this time (ISO 8601 with zone).")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the root command."""
+    app.command()(ingest)
+    gallery = typer.Typer(help="Crops of people: add, show, erase.", no_args_is_help=True)
+    gallery.command("add-dataset")(add_dataset)
+    gallery.command("show")(show_gallery)
+    gallery.command("erase")(erase)
+    app.add_typer(gallery, name="gallery")
+
+
+def ingest(
+    video: Annotated[Path, typer.Argument(help="Video file of a fixed camera.")],
+    *,
+    camera: Annotated[str, typer.Option(help="The camera's name: letters, digits, '-', '_', '.'.")],
+    start: Start,
+    detector: Annotated[
+        Path | None, typer.Option(help="ONNX person detector; without one motion and HOG are used.")
+    ] = None,
+    every: Annotated[int | None, typer.Option(help="Look at every n-th frame only.", min=1)] = None,
+    gallery: GalleryFolder = None,
+    params: Params = Path("params.yaml"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Find the people in a video, follow them, and keep the best crops of each in the gallery."""
+    from personsearch.gallery.ingest.stage import ingest as run
+    from personsearch.gallery.store import Gallery
+
+    config = _ingest_config(params, detector=detector, every=every)
+    result = run(config, video, Gallery(_folder(gallery)), camera_id=camera, start=_time("--start", start))
+    show(result, as_json=as_json)
+
+
+def add_dataset(
+    dataset: Annotated[Path, typer.Argument(help="A prepared data set (`personsearch data prepare`).")],
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    start: Start = "2026-01-01T00:00:00Z",
+    gallery: GalleryFolder = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Add the images of a prepared data set to the gallery, one second apart."""
+    from personsearch.gallery.add_dataset import add_dataset as run
+    from personsearch.gallery.store import Gallery
+
+    result = run(dataset, Gallery(_folder(gallery)), split=split, start=_time("--start", start))
+    show(result, as_json=as_json)
+
+
+def show_gallery(gallery: GalleryFolder = None, as_json: JsonFlag = False) -> None:
+    """Say what the gallery holds, by camera."""
+    from personsearch.gallery.store import Gallery
+
+    show(Gallery(_folder(gallery)).summary(), as_json=as_json)
+
+
+def erase(
+    *,
+    camera: Cameras = None,
+    track: Tracks = None,
+    crop: Crops = None,
+    after: After = None,
+    before: Before = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many crops would be erased.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    gallery: GalleryFolder = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Erase crops for good: all conditions given must hold. Their ids are never taken in again.
+
+    The search index follows when it next catches up with the gallery.
+    """
+    from personsearch.gallery.store import Gallery
+
+    opened = Gallery(_folder(gallery))
+    crop_filter = _crop_filter(cameras=camera, tracks=track, crops=crop, after=after, before=before)
+    count = opened.count(crop_filter)
+    if dry_run:
+        return show({"would_erase": count}, as_json=as_json)
+    if not yes:
+        typer.confirm(f"Erase {count} crops for good?", abort=True, err=True)
+    return show({"erased": opened.erase(crop_filter)}, as_json=as_json)
+
+
+def _folder(given: Path | None) -> Path:
+    from personsearch.settings import Settings
+
+    return given or Settings().gallery_folder
+
+
+def _time(name: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(f"{name} {text!r}: a time such as 2026-03-01T09:00:00Z is wanted") from error
+    if moment.tzinfo is None:
+        raise UserError(f"{name} {text!r}: the time zone is missing; write {text}Z for UTC")
+    return moment
+
+
+def _ingest_config(params: Path, *, detector: Path | None, every: int | None) -> "IngestConfig":
+    from personsearch.gallery.ingest.tracks import IngestConfig
+
+    config = IngestConfig.from_yaml(params, "ingest") if params.exists() else IngestConfig()
+    flags = {"detector": detector, "every": every}
+    return config.model_copy(update={name: value for name, value in flags.items() if value is not None})
+
+
+def _crop_filter(
+    *,
+    cameras: list[str] | None,
+    tracks: list[str] | None,
+    crops: list[str] | None,
+    after: str | None,
+    before: str | None,
+) -> "CropFilter":
+    from personsearch.search.filters import CropFilter
+
+    crop_filter = CropFilter(
+        cameras=tuple(cameras) if cameras else None,
+        tracks=tuple(tracks) if tracks else None,
+        crop_ids=tuple(crops) if crops else None,
+        after=_time("--after", after) if after else None,
+        before=_time("--before", before) if before else None,
+    )
+    if crop_filter == CropFilter():
+        raise UserError("erase: no condition given; use --camera, --track, --crop, --after or --before")
+    return crop_filter

@@ -142,6 +142,17 @@ class Gallery:
         )
         return [CameraSummary(row[0], row[1], from_milliseconds(row[2]), from_milliseconds(row[3])) for row in rows]
 
+    def summary(self) -> dict[str, Any]:
+        """Counts and the time covered, over all and by camera."""
+        query = """SELECT camera_id, COUNT(*), COUNT(DISTINCT track_id), MIN(captured_at), MAX(captured_at)
+                   FROM crops GROUP BY camera_id ORDER BY camera_id"""
+        cameras = {
+            camera: {"crops": crops, "tracks": tracks, "first": _iso(first), "last": _iso(last)}
+            for camera, crops, tracks, first, last in self._rows(query, [])
+        }
+        erased = self._rows("SELECT COUNT(*) FROM tombstones", [])[0][0]
+        return {"folder": str(self.folder), "crops": self.count(), "erased": erased, "cameras": cameras}
+
     def image(self, crop: Crop) -> Path:
         """Where a crop's picture lies."""
         return self.folder / crop.image_uri
@@ -239,6 +250,10 @@ def checked_name(kind: str, name: str) -> str:
     if not SAFE_NAME.fullmatch(name):
         raise UserError(f"{kind} {name!r}: letters, digits, '-', '_' and '.' are wanted, a letter or digit first")
     return name
+
+
+def _iso(milliseconds: int) -> str:
+    return from_milliseconds(milliseconds).isoformat(timespec="milliseconds")
 
 
 def _insert(connection: sqlite3.Connection, crops: list[Crop]) -> int:

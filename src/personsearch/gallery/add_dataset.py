@@ -1,0 +1,94 @@
+"""The stage `add-dataset`: the images of a prepared data set become gallery crops, each a track of its own.
+
+The n-th image of the split (in the manifest's order, from 0) was "captured" n seconds after the start, by the camera
+that the manifest names, or by `dataset`.
+"""
+
+import io
+import itertools
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import get_args
+
+from PIL import Image
+
+from personsearch.data.records import ImageRecord, Split, dataset_hash, read_manifest
+from personsearch.errors import UserError
+from personsearch.gallery.store import SAFE_NAME, Gallery
+from personsearch.images import ImageRejected, open_image
+from personsearch.progress import track
+from personsearch.search.crop import BoundingBox, Crop
+
+logger = logging.getLogger(__name__)
+
+UNNAMED_CAMERA = "dataset"
+IMAGES_PER_TRANSACTION = 200
+JPEG_QUALITY = 95
+
+
+def add_dataset(dataset: Path, gallery: Gallery, *, split: str, start: datetime) -> dict[str, float]:
+    """Add one split of a prepared data set; images that cannot be decoded are logged and counted, the rest goes on.
+
+    Ids follow from the image ids, so that adding a data set again adds nothing.
+
+    Raises:
+        UserError: no prepared data set, an unknown or empty split, or `start` without a time zone.
+    """
+    if split not in get_args(Split):
+        raise UserError(f"split {split!r}: one of {', '.join(get_args(Split))} is wanted")
+    if start.tzinfo is None:
+        raise UserError(f"start {start.isoformat()}: a time zone is wanted, such as {start.isoformat()}Z")
+    records = [record for record in read_manifest(dataset) if record.split == split]
+    if not records:
+        raise UserError(f"{dataset}: no images in split {split!r}")
+    gallery.sweep()
+    source = f"dataset:{dataset_hash(dataset)[:12]}"
+    added = rejected = 0
+    numbered = enumerate(track(records, "add images to the gallery"))
+    while batch := list(itertools.islice(numbered, IMAGES_PER_TRANSACTION)):
+        readable = list(_readable(dataset, batch, source=source, start=start))
+        rejected += len(batch) - len(readable)
+        added += gallery.add(readable)
+    return {"images": float(len(records)), "images_rejected": float(rejected), "crops_added": float(added)}
+
+
+def _readable(
+    dataset: Path, batch: list[tuple[int, ImageRecord]], *, source: str, start: datetime
+) -> Iterator[tuple[Crop, bytes]]:
+    for number, record in batch:
+        try:
+            image = open_image(dataset / record.path)
+        except ImageRejected as error:
+            logger.warning("%s: %s; left out", record.path, error)
+            continue
+        yield (
+            _crop(record, image, source=source, captured_at=start + timedelta(seconds=number)),
+            _jpeg(dataset / record.path, image),
+        )
+
+
+def _crop(record: ImageRecord, image: Image.Image, *, source: str, captured_at: datetime) -> Crop:
+    camera = record.camera_id if record.camera_id and SAFE_NAME.fullmatch(record.camera_id) else UNNAMED_CAMERA
+    return Crop(
+        crop_id=f"dataset-{record.image_id}",
+        camera_id=camera,
+        captured_at=captured_at,
+        track_id=f"dataset:{record.image_id}",
+        image_uri="",
+        bbox=BoundingBox(0, 0, image.width, image.height),
+        frame_uri=f"{source}/{record.path}",
+        quality=1.0,
+        ingested_at=datetime.now(UTC),
+    )
+
+
+def _jpeg(path: Path, image: Image.Image) -> bytes:
+    """The file itself where it is an upright RGB JPEG already, else the decoded image as JPEG."""
+    with Image.open(path) as file:
+        if file.format == "JPEG" and file.mode == "RGB" and file.getexif().get(0x0112, 1) == 1:
+            return path.read_bytes()
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()

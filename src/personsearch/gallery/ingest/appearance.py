@@ -1,0 +1,50 @@
+"""How a person looks, coarsely: colours of the upper and of the lower body, to tell crossing people apart.
+
+Shapes: H height, W width, A appearance dimension.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from personsearch.gallery.ingest.video import Pixels
+
+Appearance = NDArray[np.float32]
+
+BINS = (8, 6, 6)
+BANDS = ((0.0, 0.2), (0.2, 0.52), (0.52, 0.9))
+CORE = 0.6
+
+
+def describe(pixels_HW3: Pixels, box: NDArray[np.float64]) -> Appearance:
+    """Square roots of colour histograms (CIELAB) of head, torso and legs, so that a dot product is their
+    Bhattacharyya coefficient: unit float32 [A].
+    """
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+    columns = _within(left + (1 - CORE) / 2 * width, right - (1 - CORE) / 2 * width, pixels_HW3.shape[1])
+    bands = [_within(top + first * height, top + last * height, pixels_HW3.shape[0]) for first, last in BANDS]
+    histograms = [_histogram(pixels_HW3[rows, columns]) for rows in bands]
+    return np.concatenate(histograms) / np.float32(np.sqrt(len(BANDS)))
+
+
+def similarity(first: Appearance, second: Appearance) -> float:
+    """1 for equal colours, 0 for none in common."""
+    return float(first @ second)
+
+
+def blend(old: Appearance, new: Appearance, share: float) -> Appearance:
+    """Move an appearance towards a newer one, keeping it of unit length."""
+    mixed = (1 - share) * old + share * new
+    return np.asarray(mixed / np.linalg.norm(mixed), dtype=np.float32)
+
+
+def _within(low: float, high: float, size: int) -> slice:
+    first = int(np.clip(low, 0, size - 1))
+    return slice(first, int(np.clip(np.ceil(high), first + 1, size)))
+
+
+def _histogram(region: Pixels) -> Appearance:
+    lab = cv2.cvtColor(np.ascontiguousarray(region), cv2.COLOR_BGR2LAB)
+    counts = cv2.calcHist([lab], [0, 1, 2], None, list(BINS), [0, 256, 88, 168, 88, 168]).ravel() + 1e-3
+    return np.asarray(np.sqrt(counts / counts.sum()), dtype=np.float32)

@@ -1,0 +1,91 @@
+"""What finds people in a frame: motion and silhouettes with HOG, or an ONNX file."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personsearch.gallery.ingest.background import RollingBackground, foreground, shrink
+from personsearch.gallery.ingest.boxes import NO_BOXES, Boxes, coverage
+from personsearch.gallery.ingest.heights import HeightModel, fit_heights
+from personsearch.gallery.ingest.hog import hog_people, hog_score
+from personsearch.gallery.ingest.silhouettes import explain, find_blobs
+from personsearch.gallery.ingest.video import Frame, Pixels, VideoInfo
+
+WORKING_WIDTH = 960
+MOVING_CAMERA = 0.4
+
+
+class Detector(Protocol):
+    """Finds the people of one frame; frames come in order."""
+
+    def detect(self, frame: Frame, expected_K4: Boxes) -> Boxes:
+        """Boxes [N, 4] in the frame's pixels. `expected_K4` is where the tracker expects people."""
+        ...
+
+
+class MotionDetector:
+    """For a fixed camera: what differs from the empty scene, explained by silhouettes; HOG for who never moves."""
+
+    def __init__(
+        self,
+        path: Path,
+        info: VideoInfo,
+        *,
+        samples: int,
+        sample_seconds: float,
+        threshold: float,
+        still_seconds: float,
+        least_still_margin: float,
+    ) -> None:
+        self._scale = min(1.0, WORKING_WIDTH / info.width)
+        self._background = RollingBackground(
+            path, info, samples=samples, sample_seconds=sample_seconds, scale=self._scale
+        )
+        self._threshold = threshold
+        self._still_frames = max(1, round(still_seconds * info.frames_per_second))
+        self._least_still_margin = least_still_margin
+        self._heights: HeightModel | None = None
+        self._still = NO_BOXES
+        self._still_due = 0
+
+    def detect(self, frame: Frame, expected_K4: Boxes) -> Boxes:
+        pixels = shrink(frame.pixels, self._scale)
+        scene = self._background.at(frame.index)
+        if frame.index == 0:
+            self._heights = fit_heights(self._single_people(scene))
+        mask = foreground(pixels, scene, threshold=self._threshold)
+        moving = NO_BOXES
+        if mask.mean() < MOVING_CAMERA:
+            moving = explain(mask, self._heights, expected_K4 * self._scale)
+        return np.concatenate([moving, self._still_people(frame.index, pixels, moving)]) / self._scale
+
+    def _still_people(self, frame_index: int, pixels: Pixels, moving_N4: Boxes) -> Boxes:
+        """People whom the scene has absorbed, looked for now and then and believed to stay in between."""
+        if frame_index >= self._still_due:
+            self._still = hog_people(pixels, least_margin=self._least_still_margin)
+            self._still_due = frame_index + self._still_frames
+        self._still = self._still[coverage(self._still, moving_N4).max(axis=1, initial=0.0) < 0.2]
+        return self._still
+
+    def _single_people(self, scene: Pixels) -> Boxes:
+        """Boxes of blobs in the sampled frames that have a person's shape and that HOG calls a person."""
+        people = [
+            box
+            for pixels in self._background.samples()
+            for box in _person_shaped(foreground(pixels, scene, threshold=self._threshold))
+            if hog_score(pixels, box) > 0
+        ]
+        return np.array(people).reshape(-1, 4)
+
+
+def _person_shaped(mask_HW: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+    height, width = mask_HW.shape
+    boxes = []
+    for blob in find_blobs(mask_HW, least_area=100):
+        right, bottom = blob.left + blob.width, blob.top + blob.height
+        inside = blob.left > 1 and blob.top > 1 and right < width - 1 and bottom < height - 1
+        if inside and 1.8 < blob.height / blob.width < 4.5:
+            boxes.append(np.array([blob.left, blob.top, right, bottom], dtype=np.float64))
+    return boxes

@@ -1,0 +1,165 @@
+"""Join boxes of successive frames into tracks, one per person.
+
+A track moves at constant velocity (an alpha-beta filter: the steady state of a Kalman filter); boxes are assigned
+to tracks by the Hungarian algorithm on overlap, distance and colour. A track without a box is kept for a while at its
+predicted place, so that people who cross, or pass behind a post, keep their identity.
+
+Shapes: N boxes, K tracks.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from personsearch.config import Config
+from personsearch.gallery.ingest.appearance import Appearance, blend, describe, similarity
+from personsearch.gallery.ingest.boxes import NO_BOXES, Boxes, coverage, overlap
+from personsearch.gallery.ingest.video import Frame
+
+IMPOSSIBLE = 1e6
+POSITION_GAIN = 0.6
+VELOCITY_GAIN = 0.25
+SIZE_GAIN = 0.25
+VELOCITY_DECAY = 0.93
+
+
+class TrackingConfig(Config):
+    """When a box continues a track, and how long a track waits for its next box."""
+
+    longest_gap_seconds: float = 2.5
+    confirming_boxes: int = 3
+    appearance_weight: float = 1.0
+    most_cost: float = 1.25
+    least_similarity: float = 0.45
+
+
+@dataclass
+class Track:
+    """One person so far. `box` is the filtered place in the latest frame, `velocity` its motion per processed frame."""
+
+    number: int
+    box: NDArray[np.float64]
+    appearance: Appearance
+    velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    boxes_seen: int = 1
+    frames_missed: int = 0
+
+    def predict(self) -> None:
+        """Move to where the next frame should show it."""
+        self.box = self.box + np.tile(self.velocity, 2)
+        if self.frames_missed:
+            self.velocity = self.velocity * VELOCITY_DECAY
+
+    def correct(self, box: NDArray[np.float64], appearance: Appearance, *, isolated: bool) -> None:
+        """Take in the box that the present frame showed."""
+        error = _foot(box) - _foot(self.box)
+        gain = min(1.0, POSITION_GAIN + 0.1 * self.frames_missed)
+        foot = _foot(self.box) + gain * error
+        self.velocity = self.velocity + (VELOCITY_GAIN if self.boxes_seen > 2 else 0.5) * error
+        size = (1 - SIZE_GAIN) * _size(self.box) + SIZE_GAIN * _size(box)
+        self.box = np.array([foot[0] - size[0] / 2, foot[1] - size[1], foot[0] + size[0] / 2, foot[1]])
+        if isolated:
+            self.appearance = blend(self.appearance, appearance, 0.1)
+        self.boxes_seen += 1
+        self.frames_missed = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A track's box in one frame; `isolation` is the share of the box that no other box covers."""
+
+    track: int
+    box: NDArray[np.float64]
+    isolation: float
+
+
+class Tracker:
+    """Follows people from frame to frame."""
+
+    def __init__(self, config: TrackingConfig, *, frames_per_second: float) -> None:
+        self._config = config
+        self._longest_gap = max(1, round(config.longest_gap_seconds * frames_per_second))
+        self._tracks: list[Track] = []
+        self._next_number = 1
+
+    def expected(self) -> Boxes:
+        """Where people should be in the next frame [K, 4]."""
+        expected = [t.box + np.tile(t.velocity, 2) for t in self._tracks if t.boxes_seen >= 2]
+        return np.array(expected).reshape(-1, 4) if expected else NO_BOXES
+
+    def alive(self) -> set[int]:
+        """Numbers of the tracks that may still be continued."""
+        return {track.number for track in self._tracks}
+
+    def update(self, frame: Frame, boxes_N4: Boxes) -> list[Sighting]:
+        """Assign a frame's boxes to tracks, old or new; one sighting per box."""
+        for track in self._tracks:
+            track.predict()
+        covered = coverage(boxes_N4, boxes_N4) * (1 - np.eye(len(boxes_N4)))
+        isolation = 1 - np.minimum(covered.sum(axis=1), 1.0)
+        appearances = [describe(frame.pixels, box) for box in boxes_N4]
+        owners = self._assign(boxes_N4, appearances)
+        seen = set(owners.values())
+        for index, position in owners.items():
+            self._tracks[position].correct(boxes_N4[index], appearances[index], isolated=bool(isolation[index] > 0.9))
+        for position, track in enumerate(self._tracks):
+            track.frames_missed += position not in seen
+        sightings = [
+            Sighting(
+                self._tracks[owners[n]].number if n in owners else self._begin(box, appearances[n]),
+                box,
+                float(isolation[n]),
+            )
+            for n, box in enumerate(boxes_N4)
+        ]
+        self._tracks = [track for track in self._tracks if self._may_continue(track)]
+        return sightings
+
+    def _assign(self, boxes_N4: Boxes, appearances: list[Appearance]) -> dict[int, int]:
+        """Box index → track position: tracks seen lately choose first, lost ones take what is left."""
+        owners: dict[int, int] = {}
+        lately = [k for k, track in enumerate(self._tracks) if track.frames_missed <= 2]
+        lost = [k for k, track in enumerate(self._tracks) if track.frames_missed > 2]
+        for positions in (lately, lost):
+            free = [n for n in range(len(boxes_N4)) if n not in owners]
+            if not positions or not free:
+                continue
+            cost_KN = np.array(
+                [[self._cost(self._tracks[k], boxes_N4[n], appearances[n]) for n in free] for k in positions]
+            )
+            for row, column in zip(*linear_sum_assignment(cost_KN), strict=True):
+                if cost_KN[row, column] <= self._config.most_cost:
+                    owners[free[column]] = positions[row]
+        return owners
+
+    def _cost(self, track: Track, box: NDArray[np.float64], appearance: Appearance) -> float:
+        """Low where place, size and colours agree; IMPOSSIBLE where nobody could have moved that far."""
+        height = float(track.box[3] - track.box[1])
+        distance = float(np.linalg.norm(_foot(box) - _foot(track.box))) / height
+        shared = float(overlap(track.box[None], box[None])[0, 0])
+        alike = similarity(track.appearance, appearance)
+        reach = 0.35 + 0.06 * track.frames_missed
+        growth = abs(float(np.log((box[3] - box[1]) / height)))
+        if (shared < 0.1 and distance > reach) or alike < self._config.least_similarity or growth > 0.5:
+            return IMPOSSIBLE
+        return 0.5 * (1 - shared) + 0.5 * min(distance / reach, 1.5) + self._config.appearance_weight * (1 - alike)
+
+    def _begin(self, box: NDArray[np.float64], appearance: Appearance) -> int:
+        self._tracks.append(Track(self._next_number, box.copy(), appearance))
+        self._next_number += 1
+        return self._tracks[-1].number
+
+    def _may_continue(self, track: Track) -> bool:
+        confirmed = track.boxes_seen >= self._config.confirming_boxes
+        return track.frames_missed <= (self._longest_gap if confirmed else 1)
+
+
+def _foot(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([(box[0] + box[2]) / 2, box[3]])
+
+
+def _size(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    size: NDArray[np.float64] = box[2:] - box[:2]
+    return size

@@ -1,0 +1,93 @@
+"""From a video to the tracks of the people in it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from personsearch.config import Config
+from personsearch.gallery.ingest.detectors import Detector, MotionDetector
+from personsearch.gallery.ingest.selection import SelectionConfig, TrackViews
+from personsearch.gallery.ingest.tracking import Tracker, TrackingConfig
+from personsearch.gallery.ingest.video import VideoInfo, read_frames
+from personsearch.progress import track as show_progress
+
+STRETCH_SECONDS = 0.5
+
+
+class IngestConfig(Config):
+    """Every number of an ingest. `detector` is an ONNX file; without one, motion and HOG find people."""
+
+    every: int = Field(1, ge=1)
+    detector: Path | None = None
+    least_confidence: float = Field(0.35, gt=0, lt=1)
+    background_samples: int = Field(64, ge=8)
+    background_sample_seconds: float = Field(2.0, gt=0)
+    foreground_threshold: float = Field(22.0, gt=0)
+    still_seconds: float = Field(2.0, gt=0)
+    least_still_margin: float = 1.0
+    tracking: TrackingConfig = TrackingConfig()
+    selection: SelectionConfig = SelectionConfig()
+
+
+def make_detector(config: IngestConfig, path: Path, info: VideoInfo) -> Detector:
+    """The detector that the configuration names."""
+    if config.detector is not None:
+        from personsearch.gallery.ingest.onnx_detector import OnnxDetector
+
+        return OnnxDetector(config.detector, least_confidence=config.least_confidence)
+    return MotionDetector(
+        path,
+        info,
+        samples=config.background_samples,
+        sample_seconds=config.background_sample_seconds,
+        threshold=config.foreground_threshold,
+        still_seconds=config.still_seconds,
+        least_still_margin=config.least_still_margin,
+    )
+
+
+class TrackFinder:
+    """Iterates over the people's tracks of a video as they end; afterwards the counts say what was seen."""
+
+    def __init__(self, config: IngestConfig, path: Path, info: VideoInfo) -> None:
+        self._config = config
+        self._path = path
+        self._info = info
+        self.frames = 0
+        self.last_frame = -1
+        self.detections = 0
+        self.rejected_tracks = 0
+
+    def __iter__(self) -> Iterator[TrackViews]:
+        config, rate = self._config, self._info.frames_per_second / self._config.every
+        detector = make_detector(config, self._path, self._info)
+        tracker = Tracker(config.tracking, frames_per_second=rate)
+        growing: dict[int, TrackViews] = {}
+        frames = read_frames(self._path, every=config.every)
+        total = -(-self._info.frame_count // config.every) or None
+        for frame in show_progress(frames, f"ingest {self._path.name}", total=total):
+            boxes = detector.detect(frame, tracker.expected())
+            self.frames, self.last_frame, self.detections = self.frames + 1, frame.index, self.detections + len(boxes)
+            for sighting in tracker.update(frame, boxes):
+                stretch = max(1, round(STRETCH_SECONDS * self._info.frames_per_second))
+                views = growing.setdefault(sighting.track, TrackViews(sighting.track, stretch))
+                views.add(frame, sighting)
+            ended = sorted(set(growing) - tracker.alive())
+            yield from self._people(growing.pop(number) for number in ended)
+        yield from self._people(growing[number] for number in sorted(growing))
+
+    def _people(self, tracks: Iterator[TrackViews]) -> Iterator[TrackViews]:
+        for track in tracks:
+            if self._is_person(track):
+                yield track
+            else:
+                self.rejected_tracks += 1
+
+    def _is_person(self, track: TrackViews) -> bool:
+        """Long enough, large enough, and a person to the HOG detector in its better half of views."""
+        wanted = self._config.selection
+        least_boxes = wanted.least_track_seconds * self._info.frames_per_second / self._config.every
+        if len(track.sightings) < max(2.0, least_boxes) or track.height() < wanted.least_height:
+            return False
+        return self._config.detector is not None or track.person_margin() >= wanted.least_person_margin
