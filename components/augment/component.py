@@ -21,8 +21,8 @@ def augment(
     from personsearch.augmentation.augment import AugmentConfig
     from personsearch.augmentation.augment import augment as run
     from personsearch.data.records import dataset_hash
-    from personsearch.integrations.kubeflow_steps import report_metrics
+    from personsearch.integrations.kubeflow_steps import parse_config, report_metrics
 
-    results = run(AugmentConfig.model_validate(config), Path(prepared.path), Path(dataset.path))
+    results = run(parse_config(AugmentConfig, config), Path(prepared.path), Path(dataset.path))
     report_metrics(results, metrics)
     return dataset_hash(Path(dataset.path))

@@ -23,9 +23,9 @@ def compress(
     from personsearch.bundle import fingerprint as fingerprint_of
     from personsearch.compression.compress import CompressConfig
     from personsearch.compression.compress import compress as run
-    from personsearch.integrations.kubeflow_steps import report_metrics
+    from personsearch.integrations.kubeflow_steps import parse_config, report_metrics
 
     bundle, out_dir = Path(model.path) / "bundle", Path(compressed.path)
-    results = run(CompressConfig.model_validate(config), bundle, Path(dataset.path), out_dir)
+    results = run(parse_config(CompressConfig, config), bundle, Path(dataset.path), out_dir)
     report_metrics(results, metrics)
     return fingerprint_of(out_dir / "chosen")

@@ -25,9 +25,9 @@ def evaluate(
 
     from personsearch.evaluation.evaluate import EvaluateConfig
     from personsearch.evaluation.evaluate import evaluate as run
-    from personsearch.integrations.kubeflow_steps import report_metrics
+    from personsearch.integrations.kubeflow_steps import parse_config, report_metrics
 
     out_dir = Path(evaluation.path)
-    results = run(EvaluateConfig.model_validate(config), Path(model.path) / bundle, Path(dataset.path), out_dir)
+    results = run(parse_config(EvaluateConfig, config), Path(model.path) / bundle, Path(dataset.path), out_dir)
     report_metrics(results, metrics)
     shutil.copyfile(out_dir / "report.html", report.path)

@@ -19,9 +19,9 @@ def gate(
 
     from personsearch.evaluation.gate import GateConfig, decide
     from personsearch.files import write_json
-    from personsearch.integrations.kubeflow_steps import champion_metrics, read_metrics
+    from personsearch.integrations.kubeflow_steps import champion_metrics, parse_config, read_metrics
 
     baseline = champion_metrics(model_name, dataset_hash)
-    verdict = decide(GateConfig.model_validate(config), read_metrics(metrics), baseline)
+    verdict = decide(parse_config(GateConfig, config), read_metrics(metrics), baseline)
     write_json(Path(decision.path), {"passed": verdict.passed, "reasons": verdict.reasons})
     return verdict.passed

@@ -21,8 +21,8 @@ def prepare(
     from personsearch.data.prepare import PrepareConfig
     from personsearch.data.prepare import prepare as run
     from personsearch.data.records import dataset_hash
-    from personsearch.integrations.kubeflow_steps import report_metrics
+    from personsearch.integrations.kubeflow_steps import parse_config, report_metrics
 
-    results = run(PrepareConfig.model_validate(config), Path(raw.path), Path(dataset.path))
+    results = run(parse_config(PrepareConfig, config), Path(raw.path), Path(dataset.path))
     report_metrics(results, metrics)
     return dataset_hash(Path(dataset.path))

@@ -6,15 +6,18 @@ import multiprocessing
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.integrations.kubeflow_steps import (
     CHECKPOINTS_VARIABLE,
     identity_hash,
+    parse_config,
     read_metrics,
     report_metrics,
     resumable_folder,
@@ -47,6 +50,24 @@ def test_a_file_that_holds_no_metrics_is_refused(tmp_path: Path, content: str) -
         read_metrics(Metrics(str(path)))
 
 
+class Recipe(Config):
+    epochs: int
+    rate: float
+    architecture: dict[str, Any]
+
+
+def test_integral_floats_of_a_parameter_are_integers_again() -> None:
+    values = {"epochs": 2.0, "rate": 1.0, "architecture": {"sizes": [128.0, 64.0], "dropout": 0.5, "name": "4.0"}}
+    recipe = parse_config(Recipe, values)
+    assert (recipe.epochs, recipe.rate) == (2, 1.0)
+    assert repr(recipe.architecture) == "{'sizes': [128, 64], 'dropout': 0.5, 'name': '4.0'}"
+
+
+def test_a_wrong_parameter_is_one_readable_line() -> None:
+    with pytest.raises(UserError, match=r"^Recipe: epochs=2\.5: .*integer.*; colour='red': Extra inputs"):
+        parse_config(Recipe, {"epochs": 2.5, "rate": 1, "architecture": {}, "colour": "red"})
+
+
 def test_without_a_checkpoint_folder_the_stage_works_in_its_destination(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,7 +88,8 @@ def test_a_failed_stage_finds_its_checkpoints_again(tmp_path: Path, monkeypatch:
     with resumable_folder(tmp_path / "second", {"seed": 1, "epochs": 2}) as folder:
         assert (folder / "epoch-1").exists()
         (folder / "epoch-2").touch()
-    assert sorted(path.name for path in (tmp_path / "second").iterdir()) == ["epoch-1", "epoch-2"]
+        (folder / "checkpoints").mkdir()
+    assert sorted(path.name for path in (tmp_path / "second").iterdir()) == ["epoch-1", "epoch-2"], "no checkpoints"
     assert not folder.exists()
 
 

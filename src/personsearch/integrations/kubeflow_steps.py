@@ -8,14 +8,19 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from pydantic import ValidationError
+
+from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
 from personsearch.files import write_json
 from personsearch.settings import Settings
 
 CHECKPOINTS_VARIABLE = "PERSONSEARCH_CHECKPOINTS"
 METRIC_TAG = "metric."
+
+ConfigType = TypeVar("ConfigType", bound=Config)
 
 
 class MetricsArtifact(Protocol):
@@ -24,6 +29,29 @@ class MetricsArtifact(Protocol):
     path: str
 
     def log_metric(self, metric: str, value: float) -> None: ...
+
+
+def parse_config(kind: type[ConfigType], values: Mapping[str, Any]) -> ConfigType:
+    """A stage's configuration from a pipeline parameter.
+
+    Kubeflow makes every number in a dictionary a float; integral ones are integers again here, because free-form parts
+    of a configuration (an open_clip architecture) need them to be.
+
+    Raises:
+        UserError: the values are not what the stage asks for.
+    """
+    try:
+        return kind.model_validate(_whole_numbers(values))
+    except ValidationError as error:
+        raise UserError(f"{kind.__name__}: {describe_validation_error(error)}") from error
+
+
+def _whole_numbers(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    return [_whole_numbers(item) for item in value] if isinstance(value, list) else value
 
 
 def report_metrics(metrics: Mapping[str, float], artifact: MetricsArtifact) -> None:
@@ -74,7 +102,7 @@ def champion_metrics(model_name: str, dataset_hash: str) -> dict[str, float] | N
 
 @contextmanager
 def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
-    """Yield a folder named by `identity` for a stage that checkpoints; on success its content moves to `destination`.
+    """Yield a folder named by `identity` for a stage that checkpoints; it moves to `destination` on success.
 
     A step that is killed and started again gets a new `destination` but finds its checkpoints, because the folder
     lies below `PERSONSEARCH_CHECKPOINTS` (a mounted volume on a cluster) and its name depends on `identity` alone.
@@ -89,7 +117,7 @@ def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
     with _locked(folder.with_suffix(".lock")):
         folder.mkdir(exist_ok=True)
         yield folder
-        shutil.copytree(folder, destination, dirs_exist_ok=True)
+        shutil.copytree(folder, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints"))
         shutil.rmtree(folder)
 
 
