@@ -20,10 +20,11 @@ def train(
 
     from personsearch.bundle import fingerprint
     from personsearch.integrations.kubeflow_steps import parse_config, report_metrics, resumable_folder
+    from personsearch.integrations.mlflow_runs import mlflow_callbacks
     from personsearch.training.train import TrainConfig
     from personsearch.training.train import train as run
 
     with resumable_folder(Path(model.path), dataset_hash, config, code_version) as out_dir:
-        results = run(parse_config(TrainConfig, config), Path(dataset.path), out_dir)
+        results = run(parse_config(TrainConfig, config), Path(dataset.path), out_dir, callbacks=mlflow_callbacks())
     report_metrics(results, metrics)
     return fingerprint(Path(model.path) / "bundle")

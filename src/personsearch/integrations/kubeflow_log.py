@@ -18,7 +18,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 STARTED = re.compile(r"Executing task '(?P<step>[\w-]+)'$")
 FINISHED = re.compile(r"Task '(?P<step>[\w-]+)' finished with status (?P<status>SUCCESS|FAILURE)$")
 CACHED = re.compile(r"Task (?P<step>[\w-]+) cache hit \(key=")
-PROGRESS = re.compile(r"^(?P<text>[^\[{]*: \d+(/\d+)?( done)?)$")
+PROGRESS = re.compile(r"^(?P<text>[^\[{\"]*: \d+(/\d+)?( done)?|epoch \d+: .*)$")
 EXCEPTION = re.compile(r"^(?P<kind>[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning)?): ?(?P<message>.*)$")
 MARKS: dict[State, str] = {"running": "…", "succeeded": "✓", "cached": "=", "failed": "✗", "skipped": "–"}
 

@@ -23,6 +23,7 @@ from personsearch.errors import UserError
 from personsearch.files import hash_file, write_json
 from personsearch.integrations.kubeflow_log import Step, StepLog, announce_plainly, last_words
 from personsearch.integrations.kubeflow_steps import CHECKPOINTS_VARIABLE, identity_hash
+from personsearch.settings import Settings
 
 PARAMETER_TYPES: dict[str, tuple[type, ...]] = {
     "STRING": (str,),
@@ -137,7 +138,8 @@ def _execute(spec: Path, arguments: Mapping[str, Any], *, root: Path, folder: Pa
         enable_caching=True,
         cache_root=str(root / "cache"),
     )
-    with _captured(log), _environment({CHECKPOINTS_VARIABLE: str(root / "checkpoints")}):
+    defaults = {CHECKPOINTS_VARIABLE: str(root / "checkpoints"), "MLFLOW_TRACKING_URI": Settings().mlflow_address}
+    with _captured(log), _environment(defaults):
         try:
             task = pipeline(**arguments)
         except RuntimeError as error:
