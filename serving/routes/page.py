@@ -18,7 +18,7 @@ def page() -> FileResponse:
 
 
 @router.get("/web/{name}")
-def asset(name: Literal["app.js", "api.js", "view.js", "style.css", "icon.svg"]) -> FileResponse:
+def asset(name: Literal["app.js", "api.js", "detail.js", "view.js", "style.css", "icon.svg"]) -> FileResponse:
     """What the page is made of."""
     return _file(name)
 

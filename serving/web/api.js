@@ -1,1 +1,72 @@
+// Requests to the service. The key travels in a header only: never in an address, never in storage that outlives the tab.
 
+const STORED_KEY = "personsearch-key";
+
+export class ApiError extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+// A link may hand over the key behind "#", which browsers do not send; it is taken out of the address at once.
+export function takeKeyFromAddress() {
+  const key = new URLSearchParams(location.hash.slice(1)).get("key");
+  if (key) {
+    setKey(key);
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+}
+
+export function setKey(key) {
+  sessionStorage.setItem(STORED_KEY, key.trim());
+}
+
+export async function get(path, options = {}) {
+  return (await request(path, options)).json();
+}
+
+export async function post(path, body, options = {}) {
+  const headers = { "Content-Type": "application/json" };
+  return (await request(path, { ...options, method: "POST", headers, body: JSON.stringify(body) })).json();
+}
+
+// An object URL of a picture; the caller revokes it.
+export async function picture(path, options = {}) {
+  const blob = await (await request(path, options)).blob();
+  return URL.createObjectURL(blob);
+}
+
+export async function readiness() {
+  const response = await fetch("/readyz", { cache: "no-store" });
+  return response.json();
+}
+
+async function request(path, options) {
+  const headers = new Headers(options.headers);
+  const key = sessionStorage.getItem(STORED_KEY);
+  if (key) {
+    headers.set("X-API-Key", key);
+  }
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") {
+      throw error;
+    }
+    throw new ApiError(0, "The service cannot be reached. Is it running?");
+  }
+  if (!response.ok) {
+    throw new ApiError(response.status, await detailOf(response));
+  }
+  return response;
+}
+
+async function detailOf(response) {
+  try {
+    return (await response.json()).detail || response.statusText;
+  } catch {
+    return `${response.status} ${response.statusText}`;
+  }
+}

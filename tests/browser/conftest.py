@@ -1,0 +1,91 @@
+"""A real Chromium and a real uvicorn on a free port of this machine."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from personsearch.search.exact import ExactStore
+from serving.app import create_app
+from serving.settings import ServingSettings
+from tests.serving.colours import COLOURS, ColourSource, add_figures, build_collection
+
+KEY = "a-key-for-the-browser-01"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.fail(f"none of {', '.join(BROWSERS)} is installed; `make test` installs Debian's chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class RunningService:
+    """A service in a thread of this process; `source` and `settings` are what it works with."""
+
+    def __init__(self, settings: ServingSettings, source: ColourSource) -> None:
+        self.settings = settings
+        self.source = source
+        self.app = create_app(settings, source=source)
+        self._server = uvicorn.Server(uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="warning"))
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def __enter__(self) -> "RunningService":
+        self._thread.start()
+        while not (self._server.started and self.app.state.service.live.current):
+            assert self._thread.is_alive()
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+    @property
+    def address(self) -> str:
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}/"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[RunningService]:
+    settings = ServingSettings(home=tmp_path, api_keys=KEY, watch_seconds=0.2)
+    gallery = add_figures(settings.gallery_folder, COLOURS)
+    store = ExactStore()
+    build_collection(store, gallery, "persons_v1_1")
+    store.switch_alias("persons", "persons_v1_1")
+    with RunningService(settings, ColourSource(store)) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh tab; anything the browser's console complains about fails the test, unless it was expected."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, timezone_id="Europe/Vienna", locale="en-GB")
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    context.close()
+    assert [text for text in complaints if "Failed to load resource" not in text] == []
