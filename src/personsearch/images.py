@@ -4,7 +4,6 @@ Shapes: H height, W width, N images; channels are RGB.
 """
 
 import io
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from personsearch.errors import UserError
 
 MAX_PIXELS = 50_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # the others are attack surface (EPS starts an interpreter)
 
 
 class ImageRejected(UserError):
@@ -24,17 +24,17 @@ def open_image(source: Path | bytes) -> Image.Image:
     """Decode a whole image as upright RGB (EXIF rotation applied, alpha and CMYK converted).
 
     Raises:
-        ImageRejected: missing, empty, not an image, truncated, or over MAX_PIXELS.
+        ImageRejected: missing, empty, not an image in one of FORMATS, truncated, or over MAX_PIXELS.
     """
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise ImageRejected(f"{image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are read")
-                image.load()
-                return ImageOps.exif_transpose(image).convert("RGB")
+        if isinstance(source, Path) and source.exists() and not source.is_file():
+            raise ImageRejected("not an ordinary file")  # a pipe would never end
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageRejected(f"{image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are read")
+            image.load()
+            return _as_rgb(ImageOps.exif_transpose(image))
     except ImageRejected:
         raise
     except FileNotFoundError as error:
@@ -42,9 +42,18 @@ def open_image(source: Path | bytes) -> Image.Image:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ImageRejected(f"too many pixels; at most {MAX_PIXELS:,} are read") from error
     except UnidentifiedImageError as error:
-        raise ImageRejected("not an image") from error
+        raise ImageRejected(f"not an image in one of the formats {', '.join(FORMATS)}") from error
     except Exception as error:  # PIL plug-ins raise OSError, SyntaxError, ValueError, struct.error … on bad bytes
         raise ImageRejected(f"cannot be decoded: {error}") from error
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    """Eight bits per channel; PIL would clip sixteen to white instead of scaling them."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ImageRejected(f"pixels of mode {image.mode}; 8 or 16 bits per channel are read")
+    return image.convert("RGB")
 
 
 def resize(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:

@@ -44,7 +44,10 @@ def read_image(path: Path, shown: str) -> CheckedImage:
             "image-too-small", f"{shown}: {image.width}×{image.height} pixels; at least {SMALLEST_SIDE} a side"
         )
     digest = hashlib.sha256(content).hexdigest()
-    stored, suffix = _as_stored(content, image)
+    try:
+        stored, suffix = _as_stored(content, image)
+    except (OSError, ValueError) as error:
+        raise Refused("image-unreadable", f"{shown}: cannot be stored upright: {error}") from error
     return CheckedImage(digest, stored, suffix, image.height, image.width)
 
 
