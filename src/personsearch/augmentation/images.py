@@ -1,0 +1,79 @@
+"""Image augmentation on whole batches of tensors, each image with its own random numbers.
+
+An operation maps pixels in [0, 1] and DRAWS uniform numbers of each image to pixels; it is looked up by name. Two
+policies apply them: `pool` draws two operations per image with replacement, `stack` applies all in order.
+
+Shapes: N images, C channels, H height, W width, K random numbers of an image.
+"""
+
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from personsearch.augmentation.operations import DRAWS, OPERATIONS
+from personsearch.config import Config
+
+POOL_DRAWS = 2
+TBPS_CLIP_POOL: tuple[dict[str, Any], ...] = (
+    {"name": "color_jitter", "brightness": 0.1, "contrast": 0.1, "saturation": 0.1},
+    {"name": "rotation", "degrees": 15},
+    {"name": "resized_crop", "scale": (0.9, 1.0)},
+    {"name": "grayscale", "probability": 0.1},
+    {"name": "horizontal_flip", "probability": 0.5},
+    {"name": "erasing", "probability": 0.5, "area": (0.1, 0.2)},
+)
+
+
+class ImageAugmentationConfig(Config):
+    """Named operations with their parameters; the default is the pool that TBPS-CLIP chose (METHODS.md section 1)."""
+
+    policy: Literal["pool", "stack"] = "pool"
+    operations: tuple[dict[str, Any], ...] = Field(default=TBPS_CLIP_POOL)
+
+    @model_validator(mode="after")
+    def _known(self) -> "ImageAugmentationConfig":
+        for operation in self.operations:
+            if operation.get("name") not in OPERATIONS:
+                raise ValueError(f"{operation.get('name')!r} is no operation; known: {', '.join(OPERATIONS)}")
+            _apply(operation, torch.zeros(1, 3, 8, 8), torch.zeros(1, DRAWS))
+        return self
+
+    @property
+    def draws(self) -> int:
+        """Random numbers that one image needs."""
+        rounds = POOL_DRAWS if self.policy == "pool" else len(self.operations)
+        return rounds * (DRAWS + 1)
+
+
+def augment_images(config: ImageAugmentationConfig, pixels_N3HW: Tensor, uniform_NK: Tensor) -> Tensor:
+    """Augment float pixels in [0, 1] by uniform numbers [N, config.draws]; the result has the same shape and range."""
+    if not config.operations:
+        return pixels_N3HW
+    rounds = uniform_NK.split(DRAWS + 1, dim=1)
+    if config.policy == "stack":
+        for operation, draws in zip(config.operations, rounds, strict=True):
+            pixels_N3HW = _apply(operation, pixels_N3HW, draws[:, 1:])
+        return pixels_N3HW
+    for draws in rounds:
+        pixels_N3HW = _apply_one_each(config.operations, pixels_N3HW, draws)
+    return pixels_N3HW
+
+
+def _apply_one_each(operations: tuple[dict[str, Any], ...], pixels_N3HW: Tensor, draws_NK: Tensor) -> Tensor:
+    choice_N = (draws_NK[:, 0] * len(operations)).long().clamp(max=len(operations) - 1)
+    result_N3HW = pixels_N3HW.clone()
+    for index, operation in enumerate(operations):
+        rows = (choice_N == index).nonzero().flatten()
+        if len(rows):
+            result_N3HW[rows] = _apply(operation, pixels_N3HW[rows], draws_NK[rows, 1:])
+    return result_N3HW
+
+
+def _apply(operation: dict[str, Any], pixels_N3HW: Tensor, draws_NK: Tensor) -> Tensor:
+    parameters = {key: value for key, value in operation.items() if key != "name"}
+    try:
+        return OPERATIONS[operation["name"]](pixels_N3HW, draws_NK, **parameters)
+    except TypeError as error:
+        raise ValueError(f"augmentation {operation['name']}: {error}") from error

@@ -1,0 +1,138 @@
+"""The named image operations: batched, each image by its own uniform numbers, pixels in [0, 1] throughout.
+
+They follow torchvision's transforms of the same names in range and distribution; sampling is bilinear.
+
+Shapes: N images, H height, W width, K = DRAWS random numbers of an image.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
+
+DRAWS = 6
+LUMA = (0.299, 0.587, 0.114)
+Operation = Callable[..., Tensor]
+Range = tuple[float, float]
+
+
+def color_jitter(
+    pixels_N3HW: Tensor, draws_NK: Tensor, *, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0
+) -> Tensor:
+    """Factors in 1 ± the given amounts on brightness, contrast (about the mean grey) and saturation, in this order."""
+    pixels = (pixels_N3HW * _factor(draws_NK[:, 0], brightness)).clamp(0, 1)
+    mean = _grey(pixels).mean(dim=(1, 2, 3), keepdim=True)
+    pixels = _blend(pixels, mean, _factor(draws_NK[:, 1], contrast))
+    return _blend(pixels, _grey(pixels), _factor(draws_NK[:, 2], saturation))
+
+
+def rotation(pixels_N3HW: Tensor, draws_NK: Tensor, *, degrees: float) -> Tensor:
+    """Rotate about the centre by an angle in ±degrees; what comes from outside is black."""
+    angle_N = (draws_NK[:, 0] * 2 - 1) * math.radians(degrees)
+    height, width = pixels_N3HW.shape[-2:]
+    cos, sin, none = angle_N.cos(), angle_N.sin(), torch.zeros_like(angle_N)
+    rows = [cos, -sin * height / width, none, sin * width / height, cos, none]
+    return _warp(pixels_N3HW, torch.stack(rows, dim=1).reshape(-1, 2, 3))
+
+
+def resized_crop(pixels_N3HW: Tensor, draws_NK: Tensor, *, scale: Range, ratio: Range = (3 / 4, 4 / 3)) -> Tensor:
+    """A random box of an area within `scale` of the image and a width:height within `ratio` of pixels, enlarged to all.
+
+    Where such a box does not fit, its longer side is cut to the image's.
+    """
+    height, width = pixels_N3HW.shape[-2:]
+    area_N = _between(draws_NK[:, 0], *scale) * height * width
+    ratio_N = _between(draws_NK[:, 1], math.log(ratio[0]), math.log(ratio[1])).exp()
+    across_N = ((area_N * ratio_N).sqrt() / width).clamp(max=1)
+    down_N = ((area_N / ratio_N).sqrt() / height).clamp(max=1)
+    x_N = (draws_NK[:, 2] * 2 - 1) * (1 - across_N)
+    y_N = (draws_NK[:, 3] * 2 - 1) * (1 - down_N)
+    none = torch.zeros_like(x_N)
+    rows = [across_N, none, x_N, none, down_N, y_N]
+    return _warp(pixels_N3HW, torch.stack(rows, dim=1).reshape(-1, 2, 3))
+
+
+def grayscale(pixels_N3HW: Tensor, draws_NK: Tensor, *, probability: float) -> Tensor:
+    """All channels become the luminance."""
+    return torch.where(_chosen(draws_NK[:, 0], probability), _grey(pixels_N3HW), pixels_N3HW)
+
+
+def horizontal_flip(pixels_N3HW: Tensor, draws_NK: Tensor, *, probability: float) -> Tensor:
+    """Mirror left and right."""
+    return torch.where(_chosen(draws_NK[:, 0], probability), pixels_N3HW.flip(-1), pixels_N3HW)
+
+
+def vertical_flip(pixels_N3HW: Tensor, draws_NK: Tensor, *, probability: float) -> Tensor:
+    """Mirror top and bottom."""
+    return torch.where(_chosen(draws_NK[:, 0], probability), pixels_N3HW.flip(-2), pixels_N3HW)
+
+
+def erasing(
+    pixels_N3HW: Tensor, draws_NK: Tensor, *, probability: float, area: Range, ratio: Range = (0.3, 3.3)
+) -> Tensor:
+    """Blacken a random box that covers a share within `area` of the image, height:width within `ratio`."""
+    height, width = pixels_N3HW.shape[-2:]
+    area_N = _between(draws_NK[:, 1], *area) * height * width
+    ratio_N = _between(draws_NK[:, 2], math.log(ratio[0]), math.log(ratio[1])).exp()
+    down_N = (area_N * ratio_N).sqrt().clamp(max=height - 1)
+    across_N = (area_N / ratio_N).sqrt().clamp(max=width - 1)
+    inside = _inside(draws_NK[:, 3], down_N, height)[:, :, None] & _inside(draws_NK[:, 4], across_N, width)[:, None, :]
+    erased = inside[:, None] & _chosen(draws_NK[:, 0], probability)
+    return pixels_N3HW.masked_fill(erased, 0.0)
+
+
+def gaussian_blur(
+    pixels_N3HW: Tensor, draws_NK: Tensor, *, kernel: int, sigma: Range = (0.1, 2.0), probability: float = 1.0
+) -> Tensor:
+    """Blur with an odd kernel and a standard deviation within `sigma` pixels."""
+    count, channels = pixels_N3HW.shape[:2]
+    sigma_N = _between(draws_NK[:, 1], *sigma)[:, None]
+    offset_K = torch.arange(kernel, device=pixels_N3HW.device) - kernel // 2
+    weight_NK = torch.softmax(-(offset_K**2) / (2 * sigma_N**2), dim=1).repeat_interleave(channels, dim=0)
+    padded = pad(pixels_N3HW, [kernel // 2] * 4, mode="reflect").flatten(0, 1)[None]
+    rows = conv2d(padded, weight_NK[:, None, None, :], groups=count * channels)
+    blurred = conv2d(rows, weight_NK[:, None, :, None], groups=count * channels)
+    return torch.where(_chosen(draws_NK[:, 0], probability), blurred.reshape(pixels_N3HW.shape), pixels_N3HW)
+
+
+OPERATIONS: dict[str, Operation] = {
+    operation.__name__: operation
+    for operation in (
+        color_jitter, rotation, resized_crop, grayscale, horizontal_flip, vertical_flip, erasing, gaussian_blur,
+    )
+}  # fmt: skip
+
+
+def _between(draw_N: Tensor, low: float, high: float) -> Tensor:
+    return low + draw_N * (high - low)
+
+
+def _factor(draw_N: Tensor, amount: float) -> Tensor:
+    return _between(draw_N, max(0.0, 1 - amount), 1 + amount)[:, None, None, None]
+
+
+def _chosen(draw_N: Tensor, probability: float) -> Tensor:
+    return (draw_N < probability)[:, None, None, None]
+
+
+def _inside(draw_N: Tensor, length_N: Tensor, limit: int) -> Tensor:
+    """Which of `limit` places lie in an interval of that length at a random start, [N, limit]."""
+    start_N = (draw_N * (limit - length_N)).floor()
+    place = torch.arange(limit, device=draw_N.device)
+    return (place >= start_N[:, None]) & (place < (start_N + length_N.round())[:, None])
+
+
+def _grey(pixels_N3HW: Tensor) -> Tensor:
+    red, green, blue = pixels_N3HW.unbind(dim=1)
+    return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
+
+
+def _blend(pixels_N3HW: Tensor, other: Tensor, factor: Tensor) -> Tensor:
+    return (other + (pixels_N3HW - other) * factor).clamp(0, 1)
+
+
+def _warp(pixels_N3HW: Tensor, affine_N23: Tensor) -> Tensor:
+    grid = affine_grid(affine_N23, list(pixels_N3HW.shape), align_corners=False)
+    return grid_sample(pixels_N3HW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

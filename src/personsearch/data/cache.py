@@ -1,0 +1,82 @@
+"""Images decoded once, at training size, into one memory-mapped array.
+
+A cache is a folder beside nothing else: `pixels.npy` (uint8 [N, H, W, 3], rows in the manifest's order) and
+`index.json`, written last, so a folder without it is an unfinished cache that the next call goes on with.
+
+Shapes: N images, H height, W width.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personsearch.data.records import ImageRecord, Split, dataset_hash, read_manifest
+from personsearch.errors import UserError
+from personsearch.files import write_json
+from personsearch.images import open_image, resize
+from personsearch.progress import track
+
+PIXELS, INDEX, DONE = "pixels.npy", "index.json", "done.json"
+IMAGES_PER_ADVANCE = 512
+DECODING_THREADS = 4
+
+
+def open_cache(dataset: Path, folder: Path, split: Split, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The pixels of one split, read-only uint8 [N, H, W, 3]; decoded first where `folder` lacks them.
+
+    The cache is named by data set hash, split and size. A process killed while decoding loses at most
+    IMAGES_PER_ADVANCE images.
+
+    Raises:
+        UserError: an image of the data set cannot be decoded.
+    """
+    records = read_manifest(dataset, split)
+    home = folder / f"{dataset_hash(dataset)[:16]}-{split}-{size[0]}x{size[1]}"
+    if not (home / INDEX).is_file():
+        _fill(dataset, home, records, size)
+    return np.load(home / PIXELS, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+def _fill(dataset: Path, home: Path, records: Sequence[ImageRecord], size: tuple[int, int]) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    pixels_NHW3, start = _open_for_writing(home, (len(records), *size, 3))
+    decoded = _decode(dataset, records[start:], size)
+    for offset, picture in enumerate(track(decoded, "decode images", total=len(records) - start), start=start):
+        pixels_NHW3[offset] = picture
+        if (offset + 1) % IMAGES_PER_ADVANCE == 0:
+            pixels_NHW3.flush()
+            write_json(home / DONE, offset + 1)
+    pixels_NHW3.flush()
+    write_json(home / INDEX, [record.image_id for record in records])
+    (home / DONE).unlink(missing_ok=True)
+
+
+def _open_for_writing(
+    home: Path, shape: tuple[int, ...]
+) -> tuple["np.memmap[tuple[int, ...], np.dtype[np.uint8]]", int]:
+    """The array and the number of images already in it."""
+    path, done = home / PIXELS, home / DONE
+    if done.is_file() and path.is_file():
+        return np.lib.format.open_memmap(path, mode="r+"), int(json.loads(done.read_text()))
+    done.unlink(missing_ok=True)
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape), 0
+
+
+def _decode(dataset: Path, records: Sequence[ImageRecord], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """Pictures in order, decoded by threads (PIL releases the interpreter), a bounded number ahead."""
+
+    def decode(record: ImageRecord) -> NDArray[np.uint8]:
+        try:
+            return resize(open_image(dataset / record.path), *size)
+        except UserError as error:
+            raise UserError(f"{dataset / record.path}: {error}; run `personsearch data prepare` again") from error
+
+    remaining = iter(records)
+    with ThreadPoolExecutor(DECODING_THREADS) as threads:
+        while group := list(islice(remaining, IMAGES_PER_ADVANCE)):
+            yield from threads.map(decode, group)

@@ -1,0 +1,110 @@
+"""From a recipe's model section, or a bundle, to a dual encoder with its tokenizer."""
+
+import copy
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from personsearch.bundle import TOKENIZER, Preprocessing, read_spec
+from personsearch.errors import UserError
+from personsearch.files import replacing
+from personsearch.models.clip import DualEncoder
+from personsearch.models.config import MEAN_STD, RANDOM, ModelConfig
+from personsearch.models.vocabulary import clip_tokenizer, learn_tokenizer
+from personsearch.models.weights import Weights, fit, load_weights
+from personsearch.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltModel:
+    model: DualEncoder
+    tokenizer: Tokenizer
+    preprocessing: Preprocessing
+
+
+def build_model(config: ModelConfig, captions: Callable[[], Iterable[str]], tokenizer_file: Path) -> BuiltModel:
+    """Build the model that a recipe asks for; its tokenizer is written to `tokenizer_file` unless it is there.
+
+    Raises:
+        UserError: the architecture is unknown, or weights are missing or do not fit.
+    """
+    name = config.architecture if isinstance(config.architecture, str) else None
+    weights = None if config.weights == RANDOM else load_weights(config.weights, name)
+    _provide_tokenizer(config, weights, captions, tokenizer_file)
+    architecture = _architecture(config, weights)
+    tokenizer = Tokenizer(tokenizer_file, int(architecture["text_cfg"].get("context_length", 77)))
+    if weights is None:
+        architecture["text_cfg"]["vocab_size"] = tokenizer.vocab_size
+    model = DualEncoder(architecture)
+    if weights is not None:
+        _load(model, weights)
+    if config.initial_logit_scale is not None:
+        model.set_logit_scale(config.initial_logit_scale)
+    model.set_text_attention_dropout(config.text_attention_dropout)
+    model.freeze(config.frozen)
+    return BuiltModel(model, tokenizer, _preprocessing(config, weights))
+
+
+def load_bundle_model(bundle: Path) -> BuiltModel:
+    """The model of a bundle's torch variant, in evaluation mode, computing in float32."""
+    spec, weights = read_spec(bundle), load_weights(str(bundle), None)
+    model = DualEncoder(copy.deepcopy(spec.architecture))
+    _load(model, weights)
+    return BuiltModel(model.eval(), Tokenizer(bundle / TOKENIZER, spec.context_length), spec.preprocessing)
+
+
+def _load(model: DualEncoder, weights: Weights) -> None:
+    grid = getattr(model.clip.visual, "grid_size", None)
+    state = fit(weights, model.clip.state_dict(), grid)
+    model.clip.load_state_dict(state)
+
+
+def _architecture(config: ModelConfig, weights: Weights | None) -> dict[str, Any]:
+    given = config.architecture if config.architecture is not None else weights and weights.architecture
+    if given is None:
+        raise UserError("model.architecture: missing; only weights from a bundle bring their own")
+    architecture = _named(given) if isinstance(given, str) else copy.deepcopy(dict(given))
+    absent = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in architecture]
+    if absent:
+        raise UserError(f"model.architecture: {', '.join(absent)} missing")
+    if weights is not None and weights.quick_gelu:
+        architecture["quick_gelu"] = True
+    architecture["vision_cfg"]["image_size"] = list(config.image_size)
+    if config.context_length is not None:
+        architecture["text_cfg"]["context_length"] = config.context_length
+    return architecture
+
+
+def _named(name: str) -> dict[str, Any]:
+    import open_clip
+
+    found = open_clip.get_model_config(name)
+    if found is None:
+        close = [known for known in open_clip.list_models() if known.lower().startswith(name.lower()[:5])]
+        raise UserError(f"model.architecture: open_clip has no {name!r}; near it: {', '.join(close[:6]) or 'nothing'}")
+    return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+
+
+def _preprocessing(config: ModelConfig, weights: Weights | None) -> Preprocessing:
+    height, width = config.image_size
+    if weights is not None and weights.bundle is not None:
+        return read_spec(weights.bundle).preprocessing.model_copy(update={"height": height, "width": width})
+    mean, std = MEAN_STD[config.normalisation]
+    return Preprocessing(height=height, width=width, mean=mean, std=std)
+
+
+def _provide_tokenizer(
+    config: ModelConfig, weights: Weights | None, captions: Callable[[], Iterable[str]], target: Path
+) -> None:
+    if target.is_file():
+        return
+    if weights is not None and weights.bundle is not None:
+        content = (weights.bundle / TOKENIZER).read_text(encoding="utf-8")
+    elif isinstance(config.vocabulary, int):
+        content = learn_tokenizer(captions(), config.vocabulary).to_str()
+    else:
+        content = clip_tokenizer().to_str()
+    with replacing(target) as temporary:
+        temporary.write_text(content, encoding="utf-8")

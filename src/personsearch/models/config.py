@@ -1,0 +1,36 @@
+"""What a recipe says about the model."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from personsearch.config import Config
+
+Normalisation = Literal["imagenet", "clip", "half"]
+MEAN_STD: dict[Normalisation, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+RANDOM = "random"
+
+
+class ModelConfig(Config):
+    """The dual encoder, and where its weights come from.
+
+    `architecture` is an open_clip name, an open_clip configuration (embed_dim, vision_cfg, text_cfg), or absent when
+    `weights` is a bundle. `weights` is a bundle's folder, a file (OpenAI, open_clip, safetensors), an open_clip
+    pretrained tag, `hf-hub:owner/name`, or `random`, which must be said. `vocabulary` is CLIP's, or the size of one
+    learnt from the training captions; a bundle brings its own. `frozen` are prefixes of parameter names (METHODS:
+    locking the bottom layer). `initial_logit_scale` replaces the loaded one, as a factor (100 is CLIP's).
+    """
+
+    weights: str
+    architecture: str | dict[str, Any] | None = None
+    image_size: tuple[int, int] = (224, 224)
+    context_length: int | None = Field(default=None, ge=4)
+    vocabulary: Literal["clip"] | int = "clip"
+    normalisation: Normalisation = "imagenet"
+    text_attention_dropout: float = Field(default=0.05, ge=0, lt=1)
+    frozen: tuple[str, ...] = ("visual.conv1",)
+    initial_logit_scale: float | None = Field(default=None, gt=0, le=100)

@@ -1,0 +1,163 @@
+"""Weights from where people keep them: a bundle, a local file, the hub. Nothing is unpickled that could run code."""
+
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from personsearch.bundle import SPEC, WEIGHTS, read_spec
+from personsearch.errors import UserError
+from personsearch.models.position import Grid, resize_position_embedding
+
+POSITIONS = "visual.positional_embedding"
+TEXT_POSITIONS = "positional_embedding"
+OPENAI_ONLY = ("input_resolution", "context_length", "vocab_size")
+HUB_TIMEOUT_SECONDS = 5
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A state dict in open_clip's names; `architecture` where the source says it.
+
+    `quick_gelu` is true for OpenAI's files, which were trained with that activation and do not say so.
+    """
+
+    state: State
+    origin: str
+    architecture: dict[str, Any] | None = None
+    bundle: Path | None = None
+    quick_gelu: bool = False
+
+
+def load_weights(source: str, architecture_name: str | None) -> Weights:
+    """Read weights from a bundle's folder, a file or the hub (`hf-hub:owner/name`, or an open_clip pretrained tag).
+
+    Raises:
+        UserError: nothing is there, it cannot be read, or the hub cannot be reached.
+    """
+    path = Path(source)
+    if (path / SPEC).is_file():
+        return _from_bundle(path)
+    if path.is_file():
+        return _from_file(path)
+    if path.is_dir() or path.suffix or source.startswith((".", "/", "~")) or ("/" in source and ":" not in source):
+        raise UserError(f"weights {source}: neither a model bundle nor a file of weights")
+    return _from_file(_from_hub(source, architecture_name), quick_gelu=source == "openai")
+
+
+def fit(weights: Weights, expected: State, new_grid: Grid | None) -> State:
+    """The state dict in the model's shapes: image positions interpolated, text positions cut, float32.
+
+    Raises:
+        UserError: a tensor is missing, unknown or of another shape.
+    """
+    state = {name: value.float() if value.is_floating_point() else value for name, value in weights.state.items()}
+    if new_grid is not None and POSITIONS in state:
+        old_grid = _grid(weights.architecture) if weights.architecture else None
+        state[POSITIONS] = resize_position_embedding(state[POSITIONS], old_grid, new_grid)
+    if TEXT_POSITIONS in state and TEXT_POSITIONS in expected:
+        state[TEXT_POSITIONS] = state[TEXT_POSITIONS][: len(expected[TEXT_POSITIONS])]
+    _check(state, expected, weights.origin)
+    return state
+
+
+def _check(state: State, expected: State, origin: str) -> None:
+    problems = [f"{name} is missing" for name in expected.keys() - state.keys()]
+    problems += [f"{name} is unknown" for name in state.keys() - expected.keys()]
+    problems += [
+        f"{name} is {tuple(state[name].shape)}, {tuple(expected[name].shape)} wanted"
+        for name in expected.keys() & state.keys()
+        if state[name].shape != expected[name].shape
+    ]
+    if problems:
+        raise UserError(
+            f"weights {origin}: {len(problems)} tensors do not fit the architecture: {'; '.join(sorted(problems)[:3])}"
+        )
+
+
+def _grid(architecture: dict[str, Any]) -> Grid | None:
+    vision = architecture["vision_cfg"]
+    size, patch = vision.get("image_size", 224), vision.get("patch_size", 16)
+    height, width = (size, size) if isinstance(size, int) else size
+    patch_height, patch_width = (patch, patch) if isinstance(patch, int) else patch
+    return height // patch_height, width // patch_width
+
+
+def _from_bundle(folder: Path) -> Weights:
+    if not (folder / WEIGHTS).is_file():
+        raise UserError(f"weights {folder}: the bundle has no {WEIGHTS}; only its torch variant can be trained")
+    loaded = _from_file(folder / WEIGHTS)
+    return Weights(loaded.state, str(folder), read_spec(folder).architecture, bundle=folder)
+
+
+def _from_file(path: Path, *, quick_gelu: bool = False) -> Weights:
+    try:
+        state, openai = _read(path)
+    except UserError:
+        raise
+    except Exception as error:  # torch, safetensors and zip readers raise their own kinds on bad bytes
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"weights {path}: cannot be read: {reason}") from error
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    return Weights(state, str(path), quick_gelu=quick_gelu or openai)
+
+
+def _read(path: Path) -> tuple[State, bool]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path), False
+    if _is_torchscript(path):
+        state = dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = state.get("state_dict", state)
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"weights {path}: not a state dict")
+    openai = any(name in state for name in OPENAI_ONLY)
+    return {name: value for name, value in state.items() if name not in OPENAI_ONLY}, openai
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name or name.endswith("constants.pkl") for name in archive.namelist())
+
+
+def _from_hub(source: str, architecture_name: str | None) -> Path:
+    import open_clip
+
+    repository, tag = source.removeprefix("hf-hub:"), None
+    if not source.startswith("hf-hub:"):
+        tag = open_clip.get_pretrained_cfg(architecture_name, source) if architecture_name else None
+        if not tag:
+            known = open_clip.list_pretrained_tags_by_model(architecture_name) if architecture_name else []
+            raise UserError(
+                f"weights {source!r}: no file, no bundle, and no pretrained tag of {architecture_name}"
+                f" ({', '.join(known[:8]) or 'it has none'})"
+            )
+        repository = str(tag.get("hf_hub", "")).rstrip("/") or repository
+    return _download(repository, source)
+
+
+def _download(repository: str, source: str) -> Path:
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    name = "open_clip_model.safetensors"
+    cached = try_to_load_from_cache(repository, name)
+    if isinstance(cached, str):
+        return Path(cached)
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+        raise UserError(f"weights {source}: not in the local cache, and HF_HUB_OFFLINE forbids fetching {repository}")
+    try:
+        return Path(hf_hub_download(repository, name, etag_timeout=HUB_TIMEOUT_SECONDS))
+    except Exception as error:
+        raise UserError(
+            f"weights {source}: {repository} cannot be fetched ({type(error).__name__}); give a local file or bundle"
+        ) from error

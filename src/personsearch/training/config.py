@@ -1,0 +1,44 @@
+"""The whole recipe of one training run."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from personsearch.augmentation.images import ImageAugmentationConfig
+from personsearch.augmentation.text import TextAugmentationConfig
+from personsearch.config import Config
+from personsearch.models.config import ModelConfig
+from personsearch.training.objective import ObjectiveConfig
+from personsearch.training.optimiser import OptimiserConfig, ScheduleConfig
+
+WHERE_NOT_WHAT = {"device", "threads", "cache", "checkpoint_every", "log_every"}
+
+
+class TrainConfig(Config):
+    """`batch_size` is global, over all processes; a `chunk_size` below it turns on gradient caching.
+
+    `patience` epochs without a better validation R@1 stop a run. `threads` 0 leaves torch's choice.
+    `cache` holds decoded images, by default in the user's cache folder.
+    """
+
+    method: str = "tbps-clip-simplified"
+    model: ModelConfig
+    objective: ObjectiveConfig = ObjectiveConfig()
+    image_augmentation: ImageAugmentationConfig = ImageAugmentationConfig()
+    text_augmentation: TextAugmentationConfig = TextAugmentationConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    epochs: int = Field(default=5, ge=1)
+    batch_size: int = Field(default=320, ge=2)
+    chunk_size: int | None = Field(default=None, ge=1)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    validate_every: int = Field(default=1, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    weights_dtype: Literal["float32", "float16"] = "float32"
+    seed: int = Field(default=0, ge=0)
+    checkpoint_every: int = Field(default=200, ge=1)
+    log_every: int = Field(default=10, ge=1)
+    device: str = "auto"
+    threads: int = Field(default=0, ge=0)
+    cache: Path | None = None

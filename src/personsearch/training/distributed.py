@@ -1,0 +1,92 @@
+"""Several processes as one global batch; with one process every function here is the identity.
+
+Started by `torchrun`, which sets RANK and WORLD_SIZE. Each process encodes its part of the batch; features are
+gathered with gradients, every process computes the same loss of the global batch, and gradients are averaged.
+
+Shapes: N pairs of this process, M of all processes, D embedding dimension.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the other processes if `torchrun` started this one, and leave them at the end."""
+    joins = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
+    if joins:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        if joins:
+            dist.destroy_process_group()
+
+
+def local_device(device: torch.device) -> torch.device:
+    """The GPU of this process where `device` names none."""
+    if device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def barrier() -> None:
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def gather(values_N: Tensor) -> Tensor:
+    """The values of all processes in rank order, without gradient."""
+    if world_size() == 1:
+        return values_N
+    parts = [torch.empty_like(values_N) for _ in range(world_size())]
+    dist.all_gather(parts, values_N.contiguous())
+    return torch.cat(parts)
+
+
+def gather_with_gradient(features_ND: Tensor) -> Tensor:
+    """[M, D] of all processes; each gets the gradient of the sum of all processes' losses at its own part.
+
+    TBPS-CLIP's global-gradient back-propagation (training trick 1).
+    """
+    if world_size() == 1:
+        return features_ND
+    gathered: Tensor = _Gather.apply(features_ND)  # type: ignore[no-untyped-call]
+    return gathered
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Mean over processes, after which all hold the gradient of the global batch's loss."""
+    if world_size() == 1:
+        return
+    for parameter in parameters:
+        if parameter.grad is not None:
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= world_size()
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, features_ND: Tensor) -> Tensor:
+        context.rows = len(features_ND)
+        return gather(features_ND)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Any) -> Tensor:
+        gradient_MD: Tensor = gradients[0].contiguous()
+        dist.all_reduce(gradient_MD)
+        return gradient_MD[rank() * context.rows : (rank() + 1) * context.rows]

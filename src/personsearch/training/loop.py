@@ -1,0 +1,145 @@
+"""The training loop: step, log, checkpoint, validate, and from where it stopped, on again."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from personsearch.errors import UserError
+from personsearch.training.batches import Batch, BatchSource
+from personsearch.training.callbacks import Callback
+from personsearch.training.checkpoint import BEST, LAST, RunProgress, load_checkpoint, save_checkpoint, save_weights
+from personsearch.training.config import TrainConfig
+from personsearch.training.distributed import average_gradients, barrier, rank
+from personsearch.training.objective import TOTAL, Objective
+from personsearch.training.optimiser import learning_rate, make_optimiser, set_learning_rate
+from personsearch.training.step import GradientStep
+from personsearch.training.validation import Validator
+from personsearch.training.watch import Watch
+
+STEPS_PER_SEED = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run works with; `checkpoints` is its folder, `identity` what they belong to."""
+
+    config: TrainConfig
+    source: BatchSource
+    validator: Validator
+    checkpoints: Path
+    identity: str
+    callbacks: Sequence[Callback] = ()
+
+
+class Loop:
+    """One run from its last checkpoint, or from its start, to its end."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.config, self.model = run, run.config, run.validator.model
+        self.device = run.source.device
+        self.optimiser = make_optimiser(run.config.optimiser, self.model)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self._mixed and run.config.precision == "fp16")
+        objective = Objective(run.config.objective.losses)
+        self.gradient = GradientStep(self.model, objective, run.config.chunk_size, self._autocast, self.scaler.scale)
+        self.progress = self._resume()
+        self.watch = Watch(run.callbacks if rank() == 0 else (), self.total_steps, run.config.log_every)
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.epochs * self.run.source.sampler.steps_per_epoch
+
+    def __call__(self) -> RunProgress:
+        """Train to the end or until validation no longer improves; returns where it stood."""
+        steps = self.run.source.sampler.steps_per_epoch
+        self.watch.start(self.progress.step)
+        while self.progress.step < self.total_steps and not self._stale():
+            epoch, first_step = divmod(self.progress.step, steps)
+            for batch in self.run.source.epoch(epoch, first_step):
+                self._step(batch)
+            self._end_of_epoch(epoch)
+        self.watch.stop()
+        return self.progress
+
+    def _step(self, batch: Batch) -> None:
+        step, steps_per_epoch = self.progress.step, self.run.source.sampler.steps_per_epoch
+        torch.manual_seed((self.config.seed * STEPS_PER_SEED + step) * 1024 + rank())
+        rate = learning_rate(
+            self.config.schedule,
+            self.config.optimiser.lr,
+            step,
+            steps_per_epoch=steps_per_epoch,
+            epochs=self.config.epochs,
+        )
+        set_learning_rate(self.optimiser, rate)
+        self.model.train()
+        losses = self.gradient(batch, self.config.objective.alpha(step / steps_per_epoch))
+        self._update()
+        self.progress = replace(self.progress, step=step + 1)
+        self.watch.step(step + 1, losses, rate, self.config.batch_size)
+        self._refuse_nan(losses)
+        if (step + 1) % self.config.checkpoint_every == 0 and (step + 1) % steps_per_epoch:
+            self._save()
+
+    def _update(self) -> None:
+        average_gradients(self.model.parameters())
+        self.scaler.unscale_(self.optimiser)
+        if self.config.optimiser.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimiser.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.model.clamp_logit_scale()
+
+    def _refuse_nan(self, losses: Mapping[str, Tensor]) -> None:
+        if self.progress.step % self.config.log_every == 0 and not torch.isfinite(losses[TOTAL]):
+            raise UserError(f"step {self.progress.step}: the loss is {losses[TOTAL].item()}; lower optimiser.lr")
+
+    def _end_of_epoch(self, epoch: int) -> None:
+        last = self.progress.step >= self.total_steps
+        if (epoch + 1) % self.config.validate_every == 0 or last:
+            metrics = self.run.validator()
+            self.watch.epoch(epoch + 1, self.progress.step, metrics)
+            if metrics["val_r1"] > self.progress.best_score:
+                self.progress = replace(self.progress, best_score=metrics["val_r1"], best_epoch=epoch)
+                if rank() == 0:
+                    save_weights(self.run.checkpoints / BEST, self.model)
+        self._save()
+
+    def _stale(self) -> bool:
+        epochs_done = self.progress.step // self.run.source.sampler.steps_per_epoch
+        waited = epochs_done - 1 - self.progress.best_epoch
+        return self.config.patience is not None and self.progress.best_epoch >= 0 and waited >= self.config.patience
+
+    def _save(self) -> None:
+        if rank() == 0:
+            scale = float(self.scaler.get_scale()) if self.scaler.is_enabled() else None
+            progress = replace(self.progress, loss_scale=scale)
+            save_checkpoint(self.run.checkpoints / LAST, self.model, self.optimiser, progress)
+        barrier()
+
+    def _resume(self) -> RunProgress:
+        path = self.run.checkpoints / LAST
+        if not path.is_file():
+            return RunProgress(self.run.identity)
+        progress = load_checkpoint(path, self.model, self.optimiser)
+        if progress.identity != self.run.identity:
+            raise UserError(
+                f"{path.parent}: belongs to a run with another configuration or data set; "
+                "choose another --out, or remove that folder to start anew"
+            )
+        if progress.loss_scale is not None and self.scaler.is_enabled():
+            self.scaler.load_state_dict(self.scaler.state_dict() | {"scale": progress.loss_scale})
+        return progress
+
+    @property
+    def _mixed(self) -> bool:
+        return self.device.type == "cuda" and self.config.precision != "fp32"
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if not self._mixed:
+            return nullcontext()
+        return torch.autocast("cuda", torch.bfloat16 if self.config.precision == "bf16" else torch.float16)

@@ -1,0 +1,105 @@
+"""Writes the trained model as a bundle, whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from personsearch.bundle import METRICS, MODEL_CARD, TOKENIZER, WEIGHTS, BundleSpec, Lineage, write_spec
+from personsearch.data.records import ImageRecord
+from personsearch.files import write_json
+from personsearch.models.build import BuiltModel
+from personsearch.models.torch_encoder import TorchEncoder
+from personsearch.run_record import git_commit
+from personsearch.search.golden import write_golden
+from personsearch.training.checkpoint import save_weights
+from personsearch.training.config import TrainConfig
+
+CARD = """# {method}
+
+A dual encoder for text-based person search: it maps a description and a picture of a person to vectors whose dot
+product ranks candidates. Written by `personsearch train`.
+
+| | |
+|---|---|
+| image size | {height} × {width} |
+| context length | {context_length} tokens |
+| embedding | {embedding_dim} numbers |
+| parameters | {parameters:,} |
+| started from | {weights} |
+| training images, captions, persons | {images:,}, {captions:,}, {persons:,} |
+| data set | {sources} (`{dataset_hash:.16}`) |
+| code | `{git_commit}` |
+{metrics}
+
+It gives candidates to a person who decides. It identifies nobody: a high score means that the description fits, not
+that the right person was found. Its quality on other cameras, clothes, light or languages than its training data's
+is unknown until measured there.
+"""
+
+
+def write_bundle(
+    out_dir: Path,
+    config: TrainConfig,
+    built: BuiltModel,
+    tokenizer_file: Path,
+    records: list[ImageRecord],
+    dataset_hash: str,
+    metrics: Mapping[str, float],
+) -> Path:
+    """Write `out_dir/bundle` from a model in evaluation mode on the CPU; returns its folder."""
+    folder = out_dir / f".bundle.{os.getpid()}.partial"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    spec = BundleSpec(
+        method=config.method,
+        architecture=built.model.architecture,
+        preprocessing=built.preprocessing,
+        context_length=built.model.context_length,
+        embedding_dim=built.model.embedding_dim,
+        lineage=Lineage(
+            dataset_hash=dataset_hash,
+            git_commit=git_commit(),
+            run_id=os.environ.get("MLFLOW_RUN_ID", ""),
+            parent=config.model.weights,
+        ),
+    )
+    write_spec(folder, spec)
+    shutil.copyfile(tokenizer_file, folder / TOKENIZER)
+    save_weights(folder / WEIGHTS, built.model, getattr(torch, config.weights_dtype))
+    write_json(folder / METRICS, dict(metrics))
+    (folder / MODEL_CARD).write_text(_card(spec, built, config, records, metrics), encoding="utf-8")
+    write_golden(folder, TorchEncoder.from_bundle(folder, "cpu"))
+    return _publish(folder, out_dir / "bundle")
+
+
+def _publish(folder: Path, target: Path) -> Path:
+    shutil.rmtree(target, ignore_errors=True)
+    return folder.rename(target)
+
+
+def _card(
+    spec: BundleSpec,
+    built: BuiltModel,
+    config: TrainConfig,
+    records: list[ImageRecord],
+    metrics: Mapping[str, float],
+) -> str:
+    return CARD.format(
+        method=spec.method,
+        height=spec.preprocessing.height,
+        width=spec.preprocessing.width,
+        context_length=spec.context_length,
+        embedding_dim=spec.embedding_dim,
+        parameters=sum(parameter.numel() for parameter in built.model.parameters()),
+        weights=config.model.weights,
+        images=len(records),
+        captions=sum(len(record.captions) for record in records),
+        persons=len({record.person_id for record in records}),
+        sources=", ".join(sorted({record.source for record in records})),
+        dataset_hash=spec.lineage.dataset_hash,
+        git_commit=spec.lineage.git_commit or "unknown",
+        metrics="\n".join(f"| {name} | {value:.2f} |" for name, value in metrics.items()),
+    )

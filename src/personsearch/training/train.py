@@ -1,0 +1,169 @@
+"""The stage: from a prepared data set and a recipe to a model bundle."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from personsearch.bundle import TOKENIZER
+from personsearch.data.cache import open_cache
+from personsearch.data.records import ImageRecord, dataset_hash, read_manifest
+from personsearch.data.sampler import Pairs, Sampler
+from personsearch.errors import UserError
+from personsearch.models.build import BuiltModel, build_model
+from personsearch.models.device import choose_device
+from personsearch.run_record import RUN_RECORD, write_run_record
+from personsearch.training.batches import BatchSource
+from personsearch.training.callbacks import Callback
+from personsearch.training.checkpoint import BEST, RunProgress, load_model_weights
+from personsearch.training.config import WHERE_NOT_WHAT, TrainConfig
+from personsearch.training.distributed import barrier, local_device, process_group, rank, world_size
+from personsearch.training.loop import Loop, Run
+from personsearch.training.model_bundle import write_bundle
+from personsearch.training.validation import Validator
+
+__all__ = ["TrainConfig", "train"]
+
+CHECKPOINTS = "checkpoints"
+
+
+def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
+    """Train to the best validation R@1 and write `out_dir/bundle`; returns the best epoch's metrics.
+
+    A run that was killed goes on from `out_dir/checkpoints` to the weights it would have reached; a finished run is
+    not repeated. Under `torchrun` all processes call this and the first one writes.
+
+    Raises:
+        UserError: the data set cannot be trained on, the model cannot be built, or `out_dir` holds another run.
+    """
+    identity = run_identity(config, dataset)
+    finished = _finished(out_dir, identity)
+    if finished is not None:
+        return finished
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    device = local_device(choose_device(config.device))
+    with process_group(device):
+        return _train(config, dataset, out_dir, identity, device, callbacks)
+
+
+def run_identity(config: TrainConfig, dataset: Path) -> str:
+    """The hash of everything that decides the weights: the configuration but for where it runs, and the data set."""
+    what = config.model_dump(mode="json", exclude=WHERE_NOT_WHAT)
+    return hashlib.sha256(json.dumps([what, dataset_hash(dataset)], sort_keys=True).encode()).hexdigest()
+
+
+def _train(
+    config: TrainConfig,
+    dataset: Path,
+    out_dir: Path,
+    identity: str,
+    device: torch.device,
+    callbacks: Sequence[Callback],
+) -> dict[str, float]:
+    records = _training_records(config, dataset)
+    built = _build(config, records, out_dir)
+    built.model.to(device)
+    source = _batch_source(config, dataset, built, records, device)
+    validator = _validator(config, dataset, built, device)
+    if rank() == 0:
+        for callback in callbacks:
+            callback.on_start(config.model_dump(mode="json"))
+    progress = Loop(Run(config, source, validator, out_dir / CHECKPOINTS, identity, callbacks))()
+    metrics = _finish(config, dataset, out_dir, built, validator, records, progress, identity)
+    if rank() == 0:
+        for callback in callbacks:
+            callback.on_end(metrics)
+    return metrics
+
+
+def _training_records(config: TrainConfig, dataset: Path) -> list[ImageRecord]:
+    records = read_manifest(dataset, "train")
+    pairs = sum(len(record.captions) for record in records)
+    if pairs < config.batch_size:
+        raise UserError(f"{dataset}: {pairs} training captions; batch_size is {config.batch_size}")
+    if config.batch_size % world_size():
+        raise UserError(f"batch_size {config.batch_size}: a multiple of the {world_size()} processes wanted")
+    return records
+
+
+def _build(config: TrainConfig, records: Sequence[ImageRecord], out_dir: Path) -> BuiltModel:
+    """The model with weights that follow from the seed; the first process writes the tokenizer for all."""
+    tokenizer_file = out_dir / CHECKPOINTS / TOKENIZER
+
+    def captions() -> list[str]:
+        return [caption for record in records for caption in record.captions]
+
+    if rank() != 0:
+        barrier()
+    torch.manual_seed(config.seed)
+    built = build_model(config.model, captions, tokenizer_file)
+    if rank() == 0:
+        barrier()
+    return built
+
+
+def _batch_source(
+    config: TrainConfig, dataset: Path, built: BuiltModel, records: Sequence[ImageRecord], device: torch.device
+) -> BatchSource:
+    size = built.preprocessing.height, built.preprocessing.width
+    pairs = Pairs.of(records)
+    return BatchSource(
+        records=records,
+        pixels_NHW3=open_cache(dataset, _cache_folder(config), "train", size),
+        pairs=pairs,
+        sampler=Sampler(len(pairs), config.batch_size, config.seed),
+        tokenizer=built.tokenizer,
+        preprocessing=built.preprocessing,
+        image_augmentation=config.image_augmentation,
+        text_augmentation=config.text_augmentation,
+        device=device,
+        rank=rank(),
+        world_size=world_size(),
+    )
+
+
+def _validator(config: TrainConfig, dataset: Path, built: BuiltModel, device: torch.device) -> Validator:
+    records = read_manifest(dataset, "val")
+    if not records:
+        raise UserError(f"{dataset}: no image of split val; the best epoch is chosen by it")
+    size = built.preprocessing.height, built.preprocessing.width
+    return Validator(built, records, open_cache(dataset, _cache_folder(config), "val", size), device)
+
+
+def _finish(
+    config: TrainConfig,
+    dataset: Path,
+    out_dir: Path,
+    built: BuiltModel,
+    validator: Validator,
+    records: list[ImageRecord],
+    progress: RunProgress,
+    identity: str,
+) -> dict[str, float]:
+    load_model_weights(out_dir / CHECKPOINTS / BEST, built.model)
+    metrics = validator() | {"best_epoch": float(progress.best_epoch + 1), "steps": float(progress.step)}
+    if rank() == 0:
+        tokenizer_file, data = out_dir / CHECKPOINTS / TOKENIZER, dataset_hash(dataset)
+        write_bundle(out_dir, config, built, tokenizer_file, records, data, metrics)
+        write_run_record(out_dir, "train", config, metrics, {"dataset_hash": data, "identity": identity})
+    barrier()
+    return metrics
+
+
+def _finished(out_dir: Path, identity: str) -> dict[str, float] | None:
+    path = out_dir / RUN_RECORD
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if record.get("lineage", {}).get("identity") != identity:
+        raise UserError(f"{out_dir}: holds a finished run of another configuration or data set; choose another --out")
+    return {name: float(value) for name, value in record["metrics"].items()}
+
+
+def _cache_folder(config: TrainConfig) -> Path:
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "personsearch" / "pixels"
+    return config.cache or default

@@ -1,0 +1,42 @@
+"""Retrieval quality of a model in training on one split.
+
+Shapes: Q captions, G images, D embedding dimension.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from personsearch.data.records import ImageRecord
+from personsearch.data.sampler import Pairs
+from personsearch.evaluation.metrics import retrieval_metrics
+from personsearch.models.build import BuiltModel
+from personsearch.models.clip import DualEncoder
+from personsearch.models.torch_encoder import TorchEncoder
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """Every caption of a split against every image of it, text to image, in percent."""
+
+    built: BuiltModel
+    records: Sequence[ImageRecord]
+    pixels_GHW3: NDArray[np.uint8]
+    device: torch.device
+
+    @property
+    def model(self) -> DualEncoder:
+        return self.built.model
+
+    def __call__(self) -> dict[str, float]:
+        self.model.eval()
+        encoder = TorchEncoder(self.built, self.device)
+        pairs = Pairs.of(self.records)
+        captions = [caption for record in self.records for caption in record.captions]
+        person_ids_G = np.array([record.person_id for record in self.records], dtype=np.int64)
+        text_QD, image_GD = encoder.encode_texts(captions), encoder.encode_images(self.pixels_GHW3)
+        metrics = retrieval_metrics(text_QD, image_GD, person_ids_G[pairs.image_P], person_ids_G)
+        return {"val_r1": metrics.r1, "val_r5": metrics.r5, "val_r10": metrics.r10, "val_map": metrics.map}

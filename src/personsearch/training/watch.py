@@ -1,0 +1,74 @@
+"""What a person sees of a run: a bar on a terminal, a plain line now and then elsewhere; callbacks get the numbers."""
+
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from personsearch.progress import PLAIN_INTERVAL_SECONDS
+from personsearch.training.callbacks import Callback
+from personsearch.training.objective import TOTAL
+
+logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """Reports steps and epochs. A loss is read from its device only every `log_every` steps."""
+
+    def __init__(self, callbacks: Sequence[Callback], total_steps: int, log_every: int) -> None:
+        self._callbacks, self._total, self._log_every = callbacks, total_steps, log_every
+        self._bar = _terminal_bar() if sys.stderr.isatty() else None
+        self._task = self._bar.add_task("train", total=total_steps, figures="") if self._bar else None
+        self._last_line = self._last_log = time.monotonic()
+        self._samples = 0
+
+    def start(self, step: int) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.start()
+            self._bar.update(self._task, completed=step)
+        elif step:
+            self._line(f"train: going on at step {step}/{self._total}")
+
+    def step(self, step: int, losses: Mapping[str, Tensor], learning_rate: float, samples: int) -> None:
+        self._samples += samples
+        if step % self._log_every and step != self._total:
+            return
+        now = time.monotonic()
+        speed = self._samples / max(1e-9, now - self._last_log)
+        self._last_log, self._samples = now, 0
+        metrics = {name: loss.item() for name, loss in losses.items()}
+        metrics |= {"lr": learning_rate, "samples_per_second": speed}
+        for callback in self._callbacks:
+            callback.on_step(step, metrics)
+        self._show(step, f"loss {metrics[TOTAL]:.3f}  lr {learning_rate:.2e}  {speed:.0f} samples/s")
+
+    def epoch(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+        for callback in self._callbacks:
+            callback.on_epoch(epoch, step, metrics)
+        self._line(f"epoch {epoch}: " + "  ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
+        self._last_log = time.monotonic()
+
+    def stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _show(self, step: int, figures: str) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=step, figures=figures)
+        elif time.monotonic() - self._last_line >= PLAIN_INTERVAL_SECONDS:
+            self._line(f"train: {step}/{self._total}  {figures}")
+
+    def _line(self, text: str) -> None:
+        self._last_line = time.monotonic()
+        (self._bar.console if self._bar is not None else Console(stderr=True, soft_wrap=True)).print(
+            text, highlight=False
+        )
+
+
+def _terminal_bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True))
