@@ -6,16 +6,15 @@ runs on a cluster. Shapes: N crops, Q queries, D embedding dimension.
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pymilvus import MilvusClient, MilvusException
+from pymilvus import MilvusClient
 
 from personsearch.errors import UserError
+from personsearch.integrations.milvus_connection import connect, is_local, readable_errors
 from personsearch.integrations.milvus_filters import expressions, later_than
 from personsearch.integrations.milvus_rows import (
     CROP_FIELDS,
@@ -34,7 +33,6 @@ from personsearch.search.index import SCORE_DECIMALS, CollectionProperties, Hit,
 logger = logging.getLogger(__name__)
 
 IndexType = Literal["FLAT", "HNSW"]
-CONNECT_SECONDS = 5.0
 WRITE_ROWS = 1000
 QUERY_ROWS = 100
 # A client sees its own writes at once and others' within a second; "Strong" costs a server 200–400 ms a search.
@@ -48,12 +46,12 @@ class MilvusStore:
     def __init__(self, uri: str, token: str = "", *, index_type: IndexType = "FLAT") -> None:
         self.uri = uri
         self.index_type = index_type
-        self._client = _connect(uri, token)
+        self._client = connect(uri, token)
         self._is_lite = str(self._client.get_server_version()).startswith("milvus_lite")
 
     def create(self, name: str, properties: CollectionProperties) -> "MilvusIndex":
         """Create an empty collection with its vector index, loaded and ready for reading and writing."""
-        with self._readable_errors(f"create collection {name!r}"):
+        with readable_errors(self.uri, f"create collection {name!r}"):
             if self._client.has_collection(name):
                 raise UserError(f"{self.uri}: collection or alias {name!r} exists already")
             parameters = self._client.prepare_index_params()
@@ -67,24 +65,24 @@ class MilvusStore:
                 properties=stored_properties(properties),
                 consistency_level=SEARCH_CONSISTENCY,
             )
-        return MilvusIndex(self._client, name, properties.embedding_dim, is_lite=self._is_lite)
+        return MilvusIndex(self._client, self.uri, name, properties.embedding_dim, is_lite=self._is_lite)
 
     def open(self, name_or_alias: str) -> "MilvusIndex":
         """The collection that a name or, at this moment, an alias means."""
         name, properties = self._describe(name_or_alias)
-        with self._readable_errors(f"load collection {name!r}"):
+        with readable_errors(self.uri, f"load collection {name!r}"):
             self._client.load_collection(name)
-        return MilvusIndex(self._client, name, properties.embedding_dim, is_lite=self._is_lite)
+        return MilvusIndex(self._client, self.uri, name, properties.embedding_dim, is_lite=self._is_lite)
 
     def properties(self, name_or_alias: str) -> CollectionProperties:
         return self._describe(name_or_alias)[1]
 
     def names(self) -> list[str]:
-        with self._readable_errors("list collections"):
+        with readable_errors(self.uri, "list collections"):
             return sorted(self._client.list_collections())
 
     def alias_target(self, alias: str) -> str | None:
-        with self._readable_errors(f"resolve alias {alias!r}"):
+        with readable_errors(self.uri, f"resolve alias {alias!r}"):
             if not self._client.has_collection(alias):
                 return None
             name = str(self._client.describe_collection(alias)["collection_name"])
@@ -95,7 +93,7 @@ class MilvusStore:
             raise UserError(f"{self.uri}: collection {name!r} does not exist")
         if alias in self.names():
             raise UserError(f"{self.uri}: alias {alias!r}: a collection has this name")
-        with self._readable_errors(f"switch alias {alias!r}"):
+        with readable_errors(self.uri, f"switch alias {alias!r}"):
             if self.alias_target(alias) is None:
                 self._client.create_alias(name, alias)
             else:
@@ -104,7 +102,7 @@ class MilvusStore:
     def drop(self, name: str) -> None:
         if name not in self.names():
             raise UserError(f"{self.uri}: collection {name!r} does not exist")
-        with self._readable_errors(f"drop collection {name!r}"):
+        with readable_errors(self.uri, f"drop collection {name!r}"):
             aliases = self._client.list_aliases(name)["aliases"]
             if aliases:
                 raise UserError(f"{self.uri}: collection {name!r} is in use: alias {', '.join(aliases)} names it")
@@ -119,7 +117,7 @@ class MilvusStore:
             server_manager_instance.release_server(self.uri)
 
     def _describe(self, name_or_alias: str) -> tuple[str, CollectionProperties]:
-        with self._readable_errors(f"describe collection {name_or_alias!r}"):
+        with readable_errors(self.uri, f"describe collection {name_or_alias!r}"):
             if not self._client.has_collection(name_or_alias):
                 raise UserError(f"{self.uri}: collection or alias {name_or_alias!r} does not exist")
             description = self._client.describe_collection(name_or_alias)
@@ -128,19 +126,13 @@ class MilvusStore:
             raise UserError(f"{self.uri}: collection {name_or_alias!r} does not say which model made its vectors")
         return str(description["collection_name"]), properties
 
-    @contextmanager
-    def _readable_errors(self, action: str) -> Iterator[None]:
-        try:
-            yield
-        except MilvusException as error:
-            raise UserError(f"{self.uri}: cannot {action}: {error.message}") from error
-
 
 class MilvusIndex:
     """A VectorIndex in one Milvus collection. Get one from MilvusStore."""
 
-    def __init__(self, client: MilvusClient, name: str, embedding_dim: int, *, is_lite: bool) -> None:
+    def __init__(self, client: MilvusClient, uri: str, name: str, embedding_dim: int, *, is_lite: bool) -> None:
         self._client = client
+        self.uri = uri
         self.name = name
         self.embedding_dim = embedding_dim
         self._is_lite = is_lite
@@ -152,17 +144,20 @@ class MilvusIndex:
         crops, vectors_ND = latest_of_each(crops, vectors_ND)
         rows = [row_of(crop, vector) for crop, vector in zip(crops, vectors_ND, strict=True)]
         for start in range(0, len(rows), WRITE_ROWS):
-            self._client.upsert(self.name, rows[start : start + WRITE_ROWS])
+            with readable_errors(self.uri, f"write to {self.name!r}"):
+                self._client.upsert(self.name, rows[start : start + WRITE_ROWS])
 
     def flush(self) -> None:
-        self._client.flush(self.name)
+        with readable_errors(self.uri, f"flush {self.name!r}"):
+            self._client.flush(self.name)
 
     def delete(self, crop_filter: CropFilter) -> int:
         if crop_filter == EVERYTHING:
             raise ValueError("an empty filter would delete every crop; drop the collection instead")
         removed = self.count(crop_filter)  # engines disagree on what their delete returns
         for expression in expressions(crop_filter):
-            self._client.delete(self.name, filter=expression)
+            with readable_errors(self.uri, f"delete from {self.name!r}"):
+                self._client.delete(self.name, filter=expression)
         return removed
 
     def search(self, vectors_QD: NDArray[np.float32], k: int, crop_filter: CropFilter = EVERYTHING) -> list[list[Hit]]:
@@ -183,22 +178,20 @@ class MilvusIndex:
         )
 
     def iterate(self, batch_size: int = 1000) -> Iterator[tuple[list[Crop], NDArray[np.float32]]]:
-        for expression in self._pages(batch_size):
-            rows = self._query(expression, output_fields=[*CROP_FIELDS, VECTOR])
-            rows.sort(key=lambda row: row["crop_id"])
-            if rows:
-                vectors_ND = np.array([row[VECTOR] for row in rows], dtype=np.float32)
-                yield [crop_of(row) for row in rows], vectors_ND
+        crop_ids = self.crop_ids()
+        while batch := tuple(islice(crop_ids, batch_size)):
+            for expression in expressions(CropFilter(crop_ids=batch)):
+                rows = self._query(expression, output_fields=[*CROP_FIELDS, VECTOR])
+                rows.sort(key=lambda row: row["crop_id"])
+                yield [crop_of(row) for row in rows], np.array([row[VECTOR] for row in rows], dtype=np.float32)
 
-    def _pages(self, batch_size: int) -> Iterator[str]:
-        """Expressions that each admit one batch, in the order of the keys.
+    def crop_ids(self) -> Iterator[str]:
+        """The ids of everything stored, in order.
 
         pymilvus' own iterator does not escape its cursor, so a quote in a key breaks it, and on Milvus Lite, which
         does not order what a limit cuts, it loses rows without a word.
         """
-        crop_ids = self._all_ids() if self._is_lite else self._ids_by_cursor()
-        while batch := tuple(islice(crop_ids, batch_size)):
-            yield from expressions(CropFilter(crop_ids=batch))
+        return self._all_ids() if self._is_lite else self._ids_by_cursor()
 
     def _all_ids(self) -> Iterator[str]:
         return iter(sorted(row["crop_id"] for row in self._query(later_than(""), output_fields=["crop_id"])))
@@ -214,6 +207,13 @@ class MilvusIndex:
         """At least the k best of each query; all that share the last one's score, so that ties are settled by us."""
         limit = min(k + 1, MAX_K)
         while True:
+            hits = self._search(vectors_QD, limit, expression)
+            if limit == MAX_K or not any(_tied(best, k, limit) for best in hits):
+                return hits
+            limit = min(2 * limit, MAX_K)
+
+    def _search(self, vectors_QD: NDArray[np.float32], limit: int, expression: str) -> list[list[Hit]]:
+        with readable_errors(self.uri, f"search {self.name!r}"):
             found = self._client.search(
                 self.name,
                 data=vectors_QD.tolist(),
@@ -223,31 +223,12 @@ class MilvusIndex:
                 output_fields=CROP_FIELDS,
                 search_params={"metric_type": "COSINE", "params": {"ef": max(64, 2 * limit)}},
             )
-            hits = [[_hit(result) for result in results] for results in found]
-            if limit == MAX_K or not any(_tied(best, k, limit) for best in hits):
-                return hits
-            limit = min(2 * limit, MAX_K)
+        return [[_hit(result) for result in results] for results in found]
 
     def _query(self, expression: str, **options: Any) -> list[dict[str, Any]]:
-        rows = self._client.query(self.name, filter=expression, consistency_level="Strong", **options)
+        with readable_errors(self.uri, f"read {self.name!r}"):
+            rows = self._client.query(self.name, filter=expression, consistency_level="Strong", **options)
         return list(rows)
-
-
-def is_local(uri: str) -> bool:
-    """Whether `uri` is the path of a Milvus Lite database rather than a server's address."""
-    return "://" not in uri
-
-
-def _connect(uri: str, token: str) -> MilvusClient:
-    if is_local(uri):
-        if not uri.endswith(".db"):
-            raise UserError(f"{uri}: the path of a Milvus Lite database must end with .db")
-        Path(uri).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return MilvusClient(uri=uri, token=token, timeout=CONNECT_SECONDS)
-    except MilvusException as error:
-        hint = "; is another process using it? `personsearch up` serves it to several" if is_local(uri) else ""
-        raise UserError(f"{uri}: Milvus cannot be reached: {error.message}{hint}") from error
 
 
 def _hit(result: Any) -> Hit:

@@ -80,6 +80,9 @@ class ExactIndex:
         for start in range(0, len(crops), batch_size):
             yield crops[start : start + batch_size], vectors_ND[start : start + batch_size]
 
+    def crop_ids(self) -> Iterator[str]:
+        return iter([crop.crop_id for crop in self._crops])
+
     def _admitted(self, crop_filter: CropFilter) -> NDArray[np.int64]:
         rows = (row for row, crop in enumerate(self._crops) if crop_filter.admits(crop))
         return np.fromiter(rows, dtype=np.int64)

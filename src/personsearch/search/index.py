@@ -60,7 +60,11 @@ class VectorIndex(Protocol):
     def count(self, crop_filter: CropFilter = EVERYTHING) -> int: ...
 
     def iterate(self, batch_size: int = 1000) -> Iterator[tuple[list[Crop], NDArray[np.float32]]]:
-        """Everything stored, in batches, each crop once."""
+        """Everything stored, in batches, each crop once, in the order of `crop_id`."""
+        ...
+
+    def crop_ids(self) -> Iterator[str]:
+        """The ids of everything stored, in order."""
         ...
 
 

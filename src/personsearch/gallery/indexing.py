@@ -1,0 +1,173 @@
+"""The stage `index`: a collection with one model's vectors of the whole gallery, verified, then live.
+
+Readers follow the alias `persons`. What was live before keeps the alias `persons_previous`, so that going back takes
+a moment. One builder at a time: it drops the collections that neither alias names.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Iterator
+
+from personsearch.config import Config
+from personsearch.errors import UserError
+from personsearch.gallery.store import Gallery
+from personsearch.gallery.synchronise import Synchroniser, batches
+from personsearch.gallery.verification import Findings, VerificationFailed, VerifyConfig, verify
+from personsearch.search.encoder import Encoder
+from personsearch.search.filters import CropFilter
+from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
+
+logger = logging.getLogger(__name__)
+
+PREVIOUS_ALIAS = f"{LIVE_ALIAS}_previous"
+COLLECTION_NAME = re.compile(rf"{LIVE_ALIAS}_v(?P<version>.+)_(?P<number>\d+)")
+
+
+class IndexConfig(Config):
+    """`rebuild` encodes everything anew where a collection of the same model exists already."""
+
+    verify: VerifyConfig
+    batch_size: int = 64
+    rebuild: bool = False
+
+
+class IndexReport(Config):
+    """What was done: `encoded` and `removed` crops, those `unreadable`, and what the verification measured."""
+
+    collection: str
+    previous: str | None
+    encoded: int
+    removed: int
+    unreadable: int
+    findings: Findings
+    seconds: float
+
+
+def build_index(
+    config: IndexConfig,
+    gallery: Gallery,
+    encoder: Encoder,
+    store: CollectionStore,
+    *,
+    model_name: str,
+    model_version: str,
+    fingerprint: str,
+    dataset_hash: str,
+) -> IndexReport:
+    """Index the gallery with a model and make the result live.
+
+    A collection that the same model began or finished earlier is brought up to date instead of built anew, so a
+    killed build goes on, a grown gallery costs its new crops, and promoting an old model again takes a moment.
+
+    Raises:
+        UserError: the gallery is empty, or the store is out of reach.
+        VerificationFailed: the collection is not as it must be; it is dropped, and what is live stays so.
+    """
+    start = time.monotonic()
+    if gallery.count() == 0:
+        raise UserError(f"{gallery.folder}: the gallery is empty; nothing to index")
+    properties = CollectionProperties(model_name, model_version, fingerprint, dataset_hash, encoder.embedding_dim)
+    name = _begun(config, store, properties) or _create(store, properties)
+    follower = Synchroniser(gallery, encoder, store.open(name), config.batch_size)
+    follower.compare_all()
+    try:
+        findings = _verified(config.verify, follower)
+    except VerificationFailed as error:
+        _discard(store, name)
+        raise VerificationFailed(f"{name} may not be live: {error}") from error
+    previous = _go_live(store, name)
+    follower.catch_up()  # what was erased while the alias moved was erased from the collection before
+    _drop_unused(store)
+    return IndexReport(
+        collection=name,
+        previous=previous,
+        encoded=follower.encoded,
+        removed=follower.removed,
+        unreadable=len(follower.unreadable),
+        findings=findings,
+        seconds=round(time.monotonic() - start, 2),
+    )
+
+
+def rollback(store: CollectionStore, gallery: Gallery) -> CollectionProperties:
+    """Make the previous collection live again, and the live one the previous; returns what is live now.
+
+    Crops erased meanwhile are removed from it first. Crops added meanwhile are not in it: index its model again.
+
+    Raises:
+        UserError: there is no previous collection.
+    """
+    name, live = store.alias_target(PREVIOUS_ALIAS), store.alias_target(LIVE_ALIAS)
+    if name is None or live is None or name == live:
+        raise UserError("there is no previous collection to go back to")
+    _remove_erased(store, gallery, name)
+    _go_live(store, name)
+    _remove_erased(store, gallery, name)
+    return store.properties(name)
+
+
+def _begun(config: IndexConfig, store: CollectionStore, properties: CollectionProperties) -> str | None:
+    """The newest collection with these properties, if it may be continued."""
+    if config.rebuild:
+        return None
+    same = [name for _, name in _numbered(store) if store.properties(name) == properties]
+    return same[-1] if same else None
+
+
+def _create(store: CollectionStore, properties: CollectionProperties) -> str:
+    number = 1 + max((number for number, _ in _numbered(store)), default=0)
+    name = f"{LIVE_ALIAS}_v{properties.model_version}_{number}"
+    store.create(name, properties)
+    return name
+
+
+def _verified(config: VerifyConfig, follower: Synchroniser) -> Findings:
+    """Verify the collection; anew for as long as the gallery changes meanwhile."""
+    while True:
+        follower.catch_up()
+        follower.index.flush()
+        state = follower.sequence
+        try:
+            return verify(
+                config, follower.index, follower.gallery, follower.encoder, unreadable=len(follower.unreadable)
+            )
+        except VerificationFailed:
+            if follower.gallery.last_sequence() == state:
+                raise
+            logger.info("the gallery changed during the verification; verifying again")
+
+
+def _discard(store: CollectionStore, name: str) -> None:
+    """Drop a collection that readers do not know yet; one they do is mended by a rebuild."""
+    if name not in (store.alias_target(LIVE_ALIAS), store.alias_target(PREVIOUS_ALIAS)):
+        store.drop(name)
+
+
+def _go_live(store: CollectionStore, name: str) -> str | None:
+    """Move the aliases; returns what was live before."""
+    previous = store.alias_target(LIVE_ALIAS)
+    if previous not in (None, name):
+        assert previous is not None
+        store.switch_alias(PREVIOUS_ALIAS, previous)
+    store.switch_alias(LIVE_ALIAS, name)
+    return previous if previous != name else store.alias_target(PREVIOUS_ALIAS)
+
+
+def _remove_erased(store: CollectionStore, gallery: Gallery, name: str) -> None:
+    index = store.open(name)
+    for batch in batches(filter(gallery.is_erased, index.crop_ids()), 1000):
+        index.delete(CropFilter(crop_ids=tuple(batch)))
+
+
+def _drop_unused(store: CollectionStore) -> None:
+    kept = {store.alias_target(LIVE_ALIAS), store.alias_target(PREVIOUS_ALIAS)}
+    for _, name in _numbered(store):
+        if name not in kept:
+            store.drop(name)
+
+
+def _numbered(store: CollectionStore) -> Iterator[tuple[int, str]]:
+    """Our collections, oldest first."""
+    matches = (COLLECTION_NAME.fullmatch(name) for name in store.names())
+    return iter(sorted((int(match["number"]), match.string) for match in matches if match))

@@ -1,0 +1,107 @@
+"""Bring a collection to what the gallery holds: encode what is missing, remove what was erased.
+
+Shapes: B crops of one batch, H height, W width, D embedding dimension.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personsearch.gallery.store import Gallery
+from personsearch.images import ImageRejected, open_image, resize
+from personsearch.progress import track
+from personsearch.search.crop import Crop
+from personsearch.search.encoder import Encoder
+from personsearch.search.filters import CropFilter
+from personsearch.search.index import VectorIndex
+
+logger = logging.getLogger(__name__)
+
+DELETE_BATCH = 1000
+
+T = TypeVar("T")
+
+
+@dataclass
+class Synchroniser:
+    """Follows a gallery into a collection. Killed at any moment, the next one goes on from what is stored."""
+
+    gallery: Gallery
+    encoder: Encoder
+    index: VectorIndex
+    batch_size: int
+    encoded: int = 0
+    removed: int = 0
+    unreadable: set[str] = field(default_factory=set)
+    sequence: int = 0
+
+    def compare_all(self) -> None:
+        """Compare every crop of gallery and collection, and mend the difference."""
+        self.sequence = self.gallery.last_sequence()
+        stored = set(self.index.crop_ids())
+        wanted = track(self.gallery.crops(), "index: crops", total=self.gallery.count())
+        self._add(_missing(wanted, stored))
+        self.remove(stored)
+
+    def catch_up(self) -> None:
+        """Apply what changed in the gallery since the last call, until nothing does."""
+        while (latest := self.gallery.last_sequence()) != self.sequence:
+            since, self.sequence = self.sequence, latest
+            self._add(self.gallery.crops_since(since))
+            self.remove(self.gallery.erased_since(since))
+
+    def remove(self, crop_ids: Iterable[str]) -> None:
+        """Take crops out of the collection."""
+        for batch in batches(crop_ids, DELETE_BATCH):
+            self.removed += self.index.delete(CropFilter(crop_ids=tuple(batch)))
+            self.unreadable.difference_update(batch)
+
+    def _add(self, crops: Iterable[Crop]) -> None:
+        for batch in batches(crops, self.batch_size):
+            readable, pixels_BHW3 = self._read(batch)
+            if readable:
+                self.index.upsert(readable, self.encoder.encode_images(pixels_BHW3))
+                self.encoded += len(readable)
+
+    def _read(self, crops: list[Crop]) -> tuple[list[Crop], NDArray[np.uint8]]:
+        readable, pixels = [], []
+        for crop in crops:
+            try:
+                pixels.append(read_pixels(self.gallery, crop, self.encoder))
+                readable.append(crop)
+            except ImageRejected as error:
+                if not self.gallery.is_erased(crop.crop_id):
+                    logger.warning("crop %s is left out: %s", crop.crop_id, error)
+                    self.unreadable.add(crop.crop_id)
+        return readable, np.array(pixels, dtype=np.uint8)
+
+
+def read_pixels(gallery: Gallery, crop: Crop, encoder: Encoder) -> NDArray[np.uint8]:
+    """A crop's picture at the encoder's size: uint8 [H, W, 3].
+
+    Raises:
+        ImageRejected: it is missing or cannot be decoded.
+    """
+    preprocessing = encoder.preprocessing
+    return resize(open_image(gallery.image(crop)), preprocessing.height, preprocessing.width)
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _missing(crops: Iterable[Crop], stored: set[str]) -> Iterator[Crop]:
+    """Crops that are not stored. Takes the others out of `stored`: what remains is in no gallery any more."""
+    for crop in crops:
+        if crop.crop_id in stored:
+            stored.remove(crop.crop_id)
+        else:
+            yield crop

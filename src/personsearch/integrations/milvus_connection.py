@@ -1,0 +1,42 @@
+"""Reaching Milvus, and its failures as one readable line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pymilvus import MilvusClient, MilvusException
+
+from personsearch.errors import UserError
+
+CONNECT_SECONDS = 5.0
+
+
+def is_local(uri: str) -> bool:
+    """Whether `uri` is the path of a Milvus Lite database rather than a server's address."""
+    return "://" not in uri
+
+
+def connect(uri: str, token: str) -> MilvusClient:
+    """A client of a database or server that was reached just now.
+
+    Raises:
+        UserError: it does not answer, or another process holds the database.
+    """
+    if is_local(uri):
+        if not uri.endswith(".db"):
+            raise UserError(f"{uri}: the path of a Milvus Lite database must end with .db")
+        Path(uri).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return MilvusClient(uri=uri, token=token, timeout=CONNECT_SECONDS)
+    except MilvusException as error:
+        hint = "; is another process using it? `personsearch up` serves it to several" if is_local(uri) else ""
+        raise UserError(f"{uri}: Milvus cannot be reached: {error.message}{hint}") from error
+
+
+@contextmanager
+def readable_errors(uri: str, action: str) -> Iterator[None]:
+    """Turn what Milvus raises into a UserError that says where and what."""
+    try:
+        yield
+    except MilvusException as error:
+        raise UserError(f"{uri}: Milvus cannot {action}: {error.message}") from error

@@ -1,0 +1,65 @@
+"""The live index: from the alias to its collection, to the model that made its vectors, to a searcher.
+
+The index names its model, so a query never meets vectors of another one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from personsearch.bundle import fingerprint
+from personsearch.errors import UserError
+from personsearch.search.calibration import read_calibration
+from personsearch.search.encoder import Encoder
+from personsearch.search.golden import verify_golden
+from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
+from personsearch.search.searcher import Searcher
+
+
+class ModelSource(Protocol):
+    """Where bundles come from; the MLflow registry is one."""
+
+    def fetch(self, version: str, fingerprint: str) -> Path:
+        """The bundle of a version, which must have this fingerprint."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LiveIndex:
+    """What answers queries now, and what it was made with."""
+
+    searcher: Searcher
+    collection: str
+    properties: CollectionProperties
+    bundle: Path
+
+
+def open_live(
+    store: CollectionStore,
+    models: ModelSource,
+    encoder_factory: Callable[[Path], Encoder],
+    *,
+    alias: str = LIVE_ALIAS,
+) -> LiveIndex:
+    """Open the collection that the alias names now, with its own model.
+
+    Raises:
+        UserError: nothing is live, the model cannot be had, it is not the one that the collection names, or it does
+            not reproduce its golden embeddings.
+    """
+    collection = store.alias_target(alias)
+    if collection is None:
+        raise UserError(f"no collection is live (alias {alias!r}); run `personsearch index`")
+    properties = store.properties(collection)
+    bundle = models.fetch(properties.model_version, properties.fingerprint)
+    if (found := fingerprint(bundle)) != properties.fingerprint:
+        raise UserError(f"{collection} was made by model {properties.fingerprint}, not by {bundle} ({found})")
+    encoder = encoder_factory(bundle)
+    if encoder.embedding_dim != properties.embedding_dim:
+        raise UserError(
+            f"{collection} holds {properties.embedding_dim} dimensions, the model gives {encoder.embedding_dim}"
+        )
+    verify_golden(bundle, encoder)
+    searcher = Searcher(encoder, store.open(collection), read_calibration(bundle))
+    return LiveIndex(searcher, collection, properties, bundle)
