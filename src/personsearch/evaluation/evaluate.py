@@ -1,0 +1,138 @@
+"""The evaluation stage: a bundle against a split, both directions, with calibration and a report to look at."""
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from personsearch.bundle import CALIBRATION, METRICS, fingerprint
+from personsearch.config import Config
+from personsearch.data.records import Split, dataset_hash, read_manifest
+from personsearch.evaluation.breakdown import Slice, by_attribute, by_camera
+from personsearch.evaluation.calibration import fit_calibration
+from personsearch.evaluation.colour_swap import colour_swap_accuracy
+from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
+from personsearch.evaluation.load_encoder import load_encoder
+from personsearch.evaluation.metrics import QueryRanks, RetrievalMetrics, rank_queries, summarise
+from personsearch.files import write_json
+from personsearch.run_record import write_run_record
+from personsearch.search.calibration import Calibration
+from personsearch.search.encoder import Encoder
+
+logger = logging.getLogger(__name__)
+
+REPORT = "report.html"
+EMBEDDINGS = "embeddings"
+
+
+class EvaluateConfig(Config):
+    """`calibrate_on` falls back to `split` in a data set without it. `reliable_confidence` is where a best candidate
+    stops being "no reliable match". `threads` is for ONNX Runtime, 0 is every core.
+    """
+
+    split: Split = "test"
+    calibrate_on: Split = "val"
+    reliable_confidence: float = Field(default=0.5, gt=0, lt=1)
+    colour_swap_captions: int = Field(default=2000, ge=1)
+    examples: int = Field(default=6, ge=0)
+    threads: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything measured of one bundle on one split."""
+
+    embeddings: SplitEmbeddings
+    ranks: QueryRanks
+    text_to_image: RetrievalMetrics
+    image_to_text: RetrievalMetrics
+    calibration: Calibration
+    colour_swap: float | None
+    cameras: list[Slice]
+    attributes: dict[str, list[Slice]]
+
+    def metrics(self) -> dict[str, float]:
+        """The flat figures, in percent; the calibration error is a probability."""
+        figures = {
+            f"{direction}_{name}": float(getattr(metrics, name))
+            for direction, metrics in (("t2i", self.text_to_image), ("i2t", self.image_to_text))
+            for name in ("r1", "r5", "r10", "map", "minp")
+        }
+        figures["expected_calibration_error"] = self.calibration.expected_calibration_error
+        if self.colour_swap is not None:
+            figures["colour_swap"] = self.colour_swap
+        return figures
+
+
+def evaluate(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path) -> dict[str, float]:
+    """Measure a bundle; writes metrics.json, calibration.json, report.html, run.json. Returns the flat figures.
+
+    Embeddings are kept in `out_dir`, so that a killed run goes on where it was.
+
+    Raises:
+        UserError: the bundle or the data set cannot be read, or the split has nobody to find.
+    """
+    from personsearch.evaluation.report import write_report  # the report knows what it reports on
+
+    evaluation = measure(config, bundle, dataset, out_dir)
+    metrics = evaluation.metrics()
+    write_json(out_dir / CALIBRATION, evaluation.calibration.model_dump(mode="json"))
+    write_report(out_dir / REPORT, evaluation, config, bundle, dataset)
+    write_json(out_dir / METRICS, {**metrics, "split": config.split, **_slices(evaluation)})
+    lineage = {"dataset_hash": dataset_hash(dataset), "fingerprint": fingerprint(bundle)}
+    write_run_record(out_dir, "evaluate", config, metrics, lineage)
+    return metrics
+
+
+def measure(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path) -> Evaluation:
+    """Encode and measure, writing nothing but embeddings."""
+    source = _Source(bundle, load_encoder(bundle, threads=config.threads), dataset, out_dir / EMBEDDINGS)
+    embeddings = source.embed(config.split)
+    ranks = rank_queries(embeddings.text_QD, embeddings.image_GD, embeddings.caption_ids, embeddings.image_ids)
+    reverse = rank_queries(embeddings.image_GD, embeddings.text_QD, embeddings.image_ids, embeddings.caption_ids)
+    return Evaluation(
+        embeddings=embeddings,
+        ranks=ranks,
+        text_to_image=summarise(ranks),
+        image_to_text=summarise(reverse),
+        calibration=_calibrate(config, source, embeddings),
+        colour_swap=colour_swap_accuracy(source.encoder, embeddings, config.colour_swap_captions),
+        cameras=by_camera(ranks, embeddings),
+        attributes=by_attribute(ranks, embeddings),
+    )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A model and a data set, and the folder that keeps the embeddings of one by the other."""
+
+    bundle: Path
+    encoder: Encoder
+    dataset: Path
+    folder: Path
+
+    def embed(self, split: Split) -> SplitEmbeddings:
+        records = read_manifest(self.dataset, split)
+        name = f"{fingerprint(self.bundle)}-{dataset_hash(self.dataset)[:16]}-{split}"
+        return embed_records(self.encoder, self.dataset, records, self.folder / name)
+
+
+def _calibrate(config: EvaluateConfig, source: _Source, measured: SplitEmbeddings) -> Calibration:
+    if config.calibrate_on == config.split:
+        return fit_calibration(measured, config.split, config.reliable_confidence)
+    if not read_manifest(source.dataset, config.calibrate_on):
+        logger.warning("%s has no %s images: calibrated on %s", source.dataset, config.calibrate_on, config.split)
+        return fit_calibration(measured, config.split, config.reliable_confidence)
+    return fit_calibration(source.embed(config.calibrate_on), config.calibrate_on, config.reliable_confidence)
+
+
+def _slices(evaluation: Evaluation) -> dict[str, object]:
+    return {
+        "queries": evaluation.text_to_image.queries,
+        "gallery_images": len(evaluation.embeddings.records),
+        "gallery_identities": len(set(evaluation.embeddings.image_ids.tolist())),
+        "queries_without_match": evaluation.text_to_image.queries_without_match,
+        "by_camera": [asdict(part) for part in evaluation.cameras],
+        "by_attribute": {name: [asdict(part) for part in parts] for name, parts in evaluation.attributes.items()},
+    }

@@ -1,0 +1,68 @@
+"""May a model be registered? Floors that it must reach and a champion that it must not fall behind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from personsearch.config import Config
+
+
+class GateConfig(Config):
+    """Percent of R@1 text→image and its loss against the champion; None leaves a condition out.
+
+    `max_calibration_error` is a probability in [0, 1], `min_colour_swap` a percentage.
+    """
+
+    min_r1: float = Field(default=0.0, ge=0, le=100)
+    max_regression: float = Field(default=0.5, ge=0, le=100)
+    max_calibration_error: float | None = Field(default=None, ge=0, le=1)
+    min_colour_swap: float | None = Field(default=None, ge=0, le=100)
+
+
+@dataclass(frozen=True, slots=True)
+class GateDecision:
+    """`reasons` has one line for each condition, met or not."""
+
+    passed: bool
+    reasons: list[str]
+
+
+def decide(config: GateConfig, metrics: Mapping[str, float], baseline: Mapping[str, float] | None) -> GateDecision:
+    """Hold a model's metrics against the conditions. A metric that a condition needs and that is missing fails it."""
+    checks = [
+        _at_least("t2i_r1", metrics.get("t2i_r1"), config.min_r1, "the floor"),
+        _at_most("expected_calibration_error", metrics, config.max_calibration_error),
+    ]
+    if config.min_colour_swap is not None:
+        checks.append(_at_least("colour_swap", metrics.get("colour_swap"), config.min_colour_swap, "the floor"))
+    checks.append(_against_champion(config, metrics, baseline))
+    done = [check for check in checks if check is not None]
+    return GateDecision(all(passed for passed, _ in done), [reason for _, reason in done])
+
+
+def _at_least(name: str, value: float | None, wanted: float, what: str) -> tuple[bool, str]:
+    if value is None:
+        return False, f"{name} is missing; at least {wanted:.2f} ({what}) wanted"
+    met = value >= wanted
+    return met, f"{name} {value:.2f} is {'not below' if met else 'below'} {what} {wanted:.2f}"
+
+
+def _at_most(name: str, metrics: Mapping[str, float], wanted: float | None) -> tuple[bool, str] | None:
+    if wanted is None:
+        return None
+    value = metrics.get(name)
+    if value is None:
+        return False, f"{name} is missing; at most {wanted:.3f} wanted"
+    met = value <= wanted
+    return met, f"{name} {value:.3f} is {'not above' if met else 'above'} the ceiling {wanted:.3f}"
+
+
+def _against_champion(
+    config: GateConfig, metrics: Mapping[str, float], baseline: Mapping[str, float] | None
+) -> tuple[bool, str]:
+    if baseline is None or "t2i_r1" not in baseline:
+        return True, "no champion measured on the same data to compare with"
+    wanted = baseline["t2i_r1"] - config.max_regression
+    what = f"the champion's {baseline['t2i_r1']:.2f} less {config.max_regression:.2f} ="
+    return _at_least("t2i_r1", metrics.get("t2i_r1"), wanted, what)

@@ -1,0 +1,179 @@
+"""One page that shows a model's quality to a person: self-contained HTML, no script, nothing loaded from elsewhere."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from personsearch.bundle import fingerprint, read_spec
+from personsearch.data.records import dataset_hash
+from personsearch.evaluation.breakdown import Slice
+from personsearch.evaluation.examples import Example, Picture, pick_examples
+from personsearch.evaluation.metrics import RetrievalMetrics
+from personsearch.files import replacing
+from personsearch.search.calibration import Calibration
+
+if TYPE_CHECKING:
+    from personsearch.evaluation.evaluate import EvaluateConfig, Evaluation
+
+TEMPLATE = "report_template.html"
+CHART_WIDTH, CHART_HEIGHT, MARGIN = 640, 260, 36
+SHOWN_RANKS = 20
+
+
+def write_report(path: Path, evaluation: "Evaluation", config: "EvaluateConfig", bundle: Path, dataset: Path) -> None:
+    """Write the page, whole or not at all."""
+    examples = {
+        right: pick_examples(dataset, evaluation.embeddings, evaluation.ranks, right=right, most=config.examples)
+        for right in (True, False)
+    }
+    template = Template(files("personsearch.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8"))
+    page = template.substitute(
+        title=escape(f"{read_spec(bundle).method}, {read_spec(bundle).variant}, on {config.split}"),
+        headline=_headline(evaluation),
+        directions=_directions(evaluation),
+        cmc=_curve({"text → image": evaluation.text_to_image.cmc, "image → text": evaluation.image_to_text.cmc}),
+        right="".join(map(_example, examples[True])) or "<p>None.</p>",
+        wrong="".join(map(_example, examples[False])) or "<p>None.</p>",
+        cameras=_slice_table("Camera", evaluation.cameras),
+        attributes="".join(
+            _slice_table(name.replace("_", " "), slices) for name, slices in evaluation.attributes.items()
+        )
+        or "<p>The data set names no attributes.</p>",
+        calibration=_calibration(evaluation.calibration),
+        lineage=_lineage(bundle, dataset, config),
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _headline(evaluation: "Evaluation") -> str:
+    metrics = evaluation.text_to_image
+    people = len(set(evaluation.embeddings.image_ids.tolist()))
+    figures = [
+        ("R@1", f"{metrics.r1:.1f} %", f"chance {_chance(evaluation):.2f} %"),
+        ("R@5", f"{metrics.r5:.1f} %", ""),
+        ("R@10", f"{metrics.r10:.1f} %", ""),
+        ("mAP", f"{metrics.map:.1f} %", ""),
+        ("Gallery", f"{len(evaluation.embeddings.records):,}", f"images of {people:,} people"),
+        ("Queries", f"{metrics.queries:,}", f"{metrics.queries_without_match} without a match"),
+    ]
+    if evaluation.colour_swap is not None:
+        figures.append(("Colour swap", f"{evaluation.colour_swap:.1f} %", "true caption beats one wrong colour"))
+    return "".join(
+        f'<div class="figure"><span>{name}</span><b>{value}</b><small>{note}</small></div>'
+        for name, value, note in figures
+    )
+
+
+def _chance(evaluation: "Evaluation") -> float:
+    """Expected R@1 in percent of a gallery in random order."""
+    people, person_of_image = np.unique(evaluation.embeddings.image_ids, return_inverse=True)
+    images_P = np.bincount(person_of_image, minlength=len(people))
+    images_of_query = images_P[person_of_image[evaluation.embeddings.image_of_caption]]
+    return 100.0 * float(images_of_query.mean()) / len(person_of_image)
+
+
+def _directions(evaluation: "Evaluation") -> str:
+    def row(name: str, metrics: RetrievalMetrics) -> list[str]:
+        figures = (metrics.r1, metrics.r5, metrics.r10, metrics.map, metrics.minp)
+        return [name, *(f"{figure:.2f}" for figure in figures)]
+
+    rows = [row("text → image", evaluation.text_to_image), row("image → text", evaluation.image_to_text)]
+    return _table(["Direction, %", "R@1", "R@5", "R@10", "mAP", "mINP"], rows)
+
+
+def _curve(series: dict[str, Sequence[float]]) -> str:
+    """R@k for k = 1 … SHOWN_RANKS as inline SVG."""
+
+    def point(rank: int, value: float) -> str:
+        x = MARGIN + (rank - 1) / (SHOWN_RANKS - 1) * (CHART_WIDTH - 2 * MARGIN)
+        return f"{x:.1f},{CHART_HEIGHT - MARGIN - value / 100 * (CHART_HEIGHT - 2 * MARGIN):.1f}"
+
+    grid = "".join(
+        f'<polyline class="grid" points="{point(1, level)} {point(SHOWN_RANKS, level)}"/>'
+        f'<text x="4" y="{point(1, level).split(",")[1]}">{level}</text>'
+        for level in (0, 25, 50, 75, 100)
+    )
+    ticks = "".join(
+        f'<text x="{point(rank, 0).split(",")[0]}" y="{CHART_HEIGHT - 12}">{rank}</text>' for rank in (1, 5, 10, 15, 20)
+    )
+    legend = CHART_HEIGHT - 70
+    lines = "".join(
+        f'<polyline class="series{index}" points="{" ".join(map(point, range(1, SHOWN_RANKS + 1), values))}"/>'
+        f'<text class="series{index}" x="{CHART_WIDTH - 130}" y="{legend + 18 * index}">{escape(name)}</text>'
+        for index, (name, values) in enumerate(series.items())
+    )
+    label = "Cumulative match curve: share of queries with a right image among the first k"
+    return f'<svg viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" role="img" aria-label="{label}">{grid}{ticks}{lines}</svg>'
+
+
+def _example(example: Example) -> str:
+    pictures = "".join(_picture(picture, "right" if picture.right else "wrong") for picture in example.candidates)
+    return (
+        f'<article><p class="caption">“{escape(example.caption)}”</p><div class="row">'
+        f"{_picture(example.described, 'described')}{pictures}</div>"
+        f"<small>First right image at rank {example.first_rank:,}.</small></article>"
+    )
+
+
+def _picture(picture: Picture, kind: str) -> str:
+    image = f'<img src="{picture.source}" alt="{kind}">'
+    return f'<figure class="{kind}">{image}<figcaption>{picture.score:.3f}</figcaption></figure>'
+
+
+def _slice_table(name: str, slices: Sequence[Slice]) -> str:
+    if not slices:
+        return f"<p>{escape(name)}: not known.</p>"
+    head = [name, "Queries", "R@1, %", "", "R@10, %", "mAP, %"]
+    rows = [
+        [escape(part.value), f"{part.queries:,}", f"{part.r1:.1f}", _bar(part.r1), f"{part.r10:.1f}", f"{part.map:.1f}"]
+        for part in slices
+    ]
+    return _table([escape(cell) for cell in head], rows)
+
+
+def _bar(percent: float) -> str:
+    return f'<span class="bar"><i style="width:{percent:.1f}%"></i></span>'
+
+
+def _calibration(calibration: Calibration) -> str:
+    rows = [
+        [
+            "Fitted on",
+            f"{calibration.queries:,} captions of {escape(calibration.split)}, with and without their person",
+        ],
+        ["Expected calibration error", f"{calibration.expected_calibration_error:.3f}"],
+        ["Reliable from a confidence of", f"{calibration.threshold:.2f}"],
+        ["Right among best candidates called reliable", f"{100 * calibration.precision:.1f} %"],
+        ["Called reliable, person in the gallery", f"{100 * calibration.reliable_when_present:.1f} %"],
+        ["Called reliable, person not in the gallery", f"{100 * calibration.reliable_when_absent:.1f} %"],
+    ]
+    return _table(["Confidence", ""], rows)
+
+
+def _lineage(bundle: Path, dataset: Path, config: "EvaluateConfig") -> str:
+    spec = read_spec(bundle)
+    size = f"{spec.preprocessing.height}×{spec.preprocessing.width} pixels, {spec.context_length} tokens"
+    rows = [
+        ["Method", f"{spec.method} ({spec.variant})"],
+        ["Fingerprint", fingerprint(bundle)],
+        ["Input", f"{size}, {spec.embedding_dim} dimensions"],
+        ["Trained on", spec.lineage.dataset_hash],
+        ["Measured on", f"{dataset_hash(dataset)}, split {config.split}"],
+        ["Code", spec.lineage.git_commit],
+        ["Run", spec.lineage.run_id],
+        ["Parent", spec.lineage.parent],
+    ]
+    return _table(["Model", ""], [[name, escape(value) or "–"] for name, value in rows])
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells are HTML already."""
+    top = "".join(f"<th>{cell}</th>" for cell in head)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,121 @@
+"""The evaluation stage on a tiny real bundle and data set."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from personsearch.data.records import read_manifest, write_manifest
+from personsearch.errors import UserError
+from personsearch.evaluation.evaluate import EvaluateConfig, evaluate, measure
+from personsearch.evaluation.metrics import retrieval_metrics
+from personsearch.models.torch_encoder import TorchEncoder
+from personsearch.search.calibration import Calibration
+
+
+@pytest.fixture(scope="module")
+def evaluated(tiny_bundle: Path, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out_dir = tmp_path_factory.mktemp("evaluation")
+    evaluate(EvaluateConfig(examples=3), tiny_bundle, tiny_dataset, out_dir)
+    return out_dir
+
+
+def test_metrics_are_those_of_every_caption_against_every_image(
+    tiny_bundle: Path, tiny_dataset: Path, evaluated: Path
+) -> None:
+    from personsearch.images import open_image, resize
+
+    records = read_manifest(tiny_dataset, "test")
+    encoder = TorchEncoder.from_bundle(tiny_bundle, "cpu")
+    pixels = np.stack([resize(open_image(tiny_dataset / record.path), 32, 16) for record in records])
+    captions = [(record.person_id, caption) for record in records for caption in record.captions]
+    query, gallery = encoder.encode_texts([caption for _, caption in captions]), encoder.encode_images(pixels)
+    query_ids = np.array([person for person, _ in captions])
+    gallery_ids = np.array([record.person_id for record in records])
+    written = json.loads((evaluated / "metrics.json").read_text())
+    for direction, metrics in (
+        ("t2i", retrieval_metrics(query, gallery, query_ids, gallery_ids)),
+        ("i2t", retrieval_metrics(gallery, query, gallery_ids, query_ids)),
+    ):
+        for name in ("r1", "r5", "r10", "map", "minp"):
+            assert written[f"{direction}_{name}"] == pytest.approx(getattr(metrics, name), abs=1e-6)
+    assert (written["queries"], written["gallery_images"], written["gallery_identities"]) == (48, 24, 8)
+
+
+def test_slices_cover_all_queries(evaluated: Path) -> None:
+    written = json.loads((evaluated / "metrics.json").read_text())
+    assert {part["value"]: part["queries"] for part in written["by_camera"]} == {"camera 0": 32, "camera 1": 16}
+    assert set(written["by_attribute"]) == {"upper_colour", "person"}
+    for parts in (written["by_camera"], *written["by_attribute"].values()):
+        mean = sum(part["r1"] * part["queries"] for part in parts) / 48
+        assert mean == pytest.approx(written["t2i_r1"])
+
+
+def test_report_is_one_self_contained_page(evaluated: Path) -> None:
+    class Sources(HTMLParser):
+        found: list[str] = []  # noqa: RUF012 (one use)
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            assert tag not in {"script", "link", "iframe"}
+            self.found += [value or "" for name, value in attrs if name in {"src", "href"}]
+
+    page = (evaluated / "report.html").read_text()
+    Sources().feed(page)
+    assert Sources.found
+    assert all(source.startswith("data:image/jpeg;base64,") for source in Sources.found)
+    assert not re.search(r"\$[a-z]", page)
+    written = json.loads((evaluated / "metrics.json").read_text())
+    assert f"{written['t2i_r1']:.2f}" in page
+
+
+def test_a_caption_cannot_inject_markup(tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script> $headline red"
+    records = read_manifest(tiny_dataset)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "images").symlink_to(tiny_dataset / "images")
+    write_manifest(tmp_path / "data", [replace(record, captions=[hostile], camera_id="<b>") for record in records])
+    evaluate(EvaluateConfig(), tiny_bundle, tmp_path / "data", tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<script" not in page
+    assert "<b>&" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; $headline red" in page
+
+
+def test_a_second_run_uses_the_embeddings_and_gives_the_same(
+    tiny_bundle: Path, tiny_dataset: Path, evaluated: Path
+) -> None:
+    before = {name: (evaluated / name).read_bytes() for name in ("metrics.json", "calibration.json", "report.html")}
+    parts = {path: path.stat().st_mtime_ns for path in evaluated.rglob("*.npy")}
+    assert len(parts) == 4
+    evaluate(EvaluateConfig(examples=3), tiny_bundle, tiny_dataset, evaluated)
+    assert {path: path.stat().st_mtime_ns for path in evaluated.rglob("*.npy")} == parts
+    assert {name: (evaluated / name).read_bytes() for name in before} == before
+
+
+def test_calibration_is_written_and_readable(evaluated: Path) -> None:
+    calibration = Calibration.model_validate_json((evaluated / "calibration.json").read_bytes())
+    assert calibration.split == "val"
+    assert 0 <= calibration.expected_calibration_error <= 1
+
+
+def test_a_data_set_without_val_is_calibrated_on_the_split_and_says_so(
+    tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "images").symlink_to(tiny_dataset / "images")
+    write_manifest(tmp_path / "data", read_manifest(tiny_dataset, "test"))
+    result = measure(EvaluateConfig(), tiny_bundle, tmp_path / "data", tmp_path / "out")
+    assert result.calibration.split == "test"
+
+
+def test_user_mistakes_are_named(tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="0 images and no caption"):
+        evaluate(EvaluateConfig(split="train"), tiny_bundle, tiny_dataset, tmp_path)
+    with pytest.raises(UserError, match="not a model bundle"):
+        evaluate(EvaluateConfig(), tmp_path, tiny_dataset, tmp_path)
+    with pytest.raises(UserError, match="not a prepared data set"):
+        evaluate(EvaluateConfig(), tiny_bundle, tmp_path, tmp_path)

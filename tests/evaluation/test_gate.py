@@ -1,0 +1,34 @@
+"""The gate as a table of cases."""
+
+import pytest
+
+from personsearch.evaluation.gate import GateConfig, decide
+
+
+@pytest.mark.parametrize(
+    ("config", "metrics", "baseline", "passed", "reason"),
+    [
+        ({}, {"t2i_r1": 0.0}, None, True, "no champion"),
+        ({"min_r1": 50}, {"t2i_r1": 50.0}, None, True, "not below the floor"),
+        ({"min_r1": 50}, {"t2i_r1": 49.99}, None, False, "49.99 is below the floor 50.00"),
+        ({}, {}, None, False, "t2i_r1 is missing"),
+        ({"min_r1": 1}, {"t2i_r1": float("nan")}, None, False, "below the floor"),
+        ({}, {"t2i_r1": 60.0}, {"t2i_r1": 60.5}, True, "not below the champion's"),
+        ({}, {"t2i_r1": 60.0}, {"t2i_r1": 60.6}, False, "below the champion's 60.60 less 0.50 = 60.10"),
+        ({}, {"t2i_r1": 60.0}, {"map": 99.0}, True, "no champion"),
+        ({"max_calibration_error": 0.1}, {"t2i_r1": 1.0}, None, False, "expected_calibration_error is missing"),
+        (
+            {"max_calibration_error": 0.1},
+            {"t2i_r1": 1.0, "expected_calibration_error": 0.2},
+            None,
+            False,
+            "0.200 is above the ceiling 0.100",
+        ),
+        ({"min_colour_swap": 80}, {"t2i_r1": 1.0, "colour_swap": 79.0}, None, False, "colour_swap 79.00 is below"),
+        ({"min_colour_swap": 80}, {"t2i_r1": 1.0, "colour_swap": 81.0}, None, True, "colour_swap 81.00 is not below"),
+    ],
+)
+def test_decides_and_says_why(config, metrics, baseline, passed, reason) -> None:
+    decision = decide(GateConfig(**config), metrics, baseline)
+    assert decision.passed is passed
+    assert any(reason in line for line in decision.reasons), decision.reasons
