@@ -1,16 +1,20 @@
 """Captions as people write them: short queries, sentences, long descriptions of what a picture shows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from personsearch.data.synthetic.attributes import Person
-from personsearch.data.synthetic.phrases import NEUTRAL_SUBJECTS, SUBJECTS, Fact, article, choose, visible_facts
+from personsearch.data.synthetic.phrases import NEUTRAL_SUBJECTS, SUBJECTS, Fact, article, choose, impression, visible_facts
 
 Facing = Literal["front", "back", "left", "right"]
-STYLES = {"query": 0.4, "sentence": 0.3, "long": 0.3}
-FACTS_BY_STYLE = {"query": (1, 3), "sentence": (2, 5), "long": (3, 8)}
+# Training hears queries as people type them; evaluation asks by descriptions that can tell people apart.
+TRAINING_STYLES = {"query": 0.2, "sentence": 0.3, "long": 0.5}
+DESCRIPTIVE_STYLES = {"long": 1.0}
+FACTS_BY_STYLE = {"query": (1, 3), "sentence": (3, 6), "long": (5, 10)}
+IMPRESSION_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +34,25 @@ class Captions:
     captions_bt: list[str]
 
 
-def write_captions(person: Person, sight: Sight, rng: np.random.Generator, *, count: int = 2) -> Captions:
+def write_captions(
+    person: Person,
+    sight: Sight,
+    rng: np.random.Generator,
+    *,
+    count: int = 2,
+    styles: Mapping[str, float] = TRAINING_STYLES,
+) -> Captions:
     """Captions that mention different subsets of what is visible."""
     facts = visible_facts(person, sight.visible)
     captions: list[str] = []
     retold: list[str] = []
     topics_told: set[frozenset[str]] = set()
     while len(captions) < count:
-        style = str(rng.choice(list(STYLES), p=list(STYLES.values())))
+        style = str(rng.choice(list(styles), p=list(styles.values())))
         chosen = choose_facts(facts, style, rng)
+        overall = impression(person, sight.visible)
+        if style == "query" and overall is not None and rng.random() < IMPRESSION_SHARE:
+            chosen = [overall, *(fact for fact in chosen if fact.kind != "wear")]
         topics = frozenset(fact.topic for fact in chosen)
         if topics in topics_told and rng.random() < 0.7:
             continue
@@ -168,7 +182,7 @@ def listed(phrases: list[str], rng: np.random.Generator) -> str:
 def _view(sight: Sight, rng: np.random.Generator) -> str:
     views = {
         "front": ("facing the camera", "seen from the front", "walking towards the camera"),
-        "back": ("seen from behind", "with the back to the camera", "walking away from the camera", "facing away"),
+        "back": ("seen from behind", "turning the back to the camera", "walking with the back to the camera", "walking away from the camera", "facing away"),
         "left": ("walking to the left", "seen from the side", "facing left", "walking"),
         "right": ("walking to the right", "seen from the side", "facing right", "walking"),
     }[sight.facing]

@@ -21,6 +21,7 @@ PARTS = (
     "background", "skin", "hair", "beard", "eyewear", "headwear", "hood", "scarf", "upper", "inner", "pattern", "lower",
     "shoes", "bag", "handheld", "umbrella",
 )  # fmt: skip
+EDGE_SOFTNESS = 0.6
 PART_INDEX = {part: index for index, part in enumerate(PARTS)}
 
 
@@ -54,35 +55,26 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class _Cloud:
+    """All tubes, and their points that face the camera."""
+
     tubes: list[Tube]
-    owner_N: NDArray[np.int32]
-    places_N3: Floats
-    normals_N3: Floats
-    along_N: Floats
-    share_N: Floats
-    angle_N: Floats
+    points: Points
+
+
+@dataclass(frozen=True, slots=True)
+class _Raster:
+    """The nearest point of every canvas pixel, -1 where none is (H, W), and where the feet's middle lies (x, y)."""
+
+    nearest: NDArray[np.int64]
+    feet: tuple[float, float]
 
 
 def draw_figure(
     person: Person, pose: Pose, view: View, light: Light, *, pixels_per_metre: float, phase: float
 ) -> Figure:
     """Draw one person. `phase` (a number of the identity) fixes folds, pattern offsets and the carrying side."""
-    cloud = _point_cloud(dress(person, pose, phase), 0.8 / pixels_per_metre)
-    screen_N3, normals_N3 = _project(cloud, view)
-    low = screen_N3[:, :2].min(axis=0) - 4 / pixels_per_metre
-    size = np.ceil((screen_N3[:, :2].max(axis=0) + 4 / pixels_per_metre - low) * pixels_per_metre).astype(int)
-    width, height = int(size[0]), int(size[1])
-    columns = ((screen_N3[:, 0] - low[0]) * pixels_per_metre).astype(np.int64)
-    rows = height - 1 - ((screen_N3[:, 1] - low[1]) * pixels_per_metre).astype(np.int64)
-    nearest_HW = _z_buffer(rows * width + columns, screen_N3[:, 2], normals_N3[:, 2] > -0.1, height * width)
-    return _shade(
-        cloud,
-        normals_N3,
-        screen_N3[:, 2],
-        nearest_HW.reshape(height, width),
-        light,
-        (float(-low[0] * pixels_per_metre), float(height + low[1] * pixels_per_metre)),
-    )
+    cloud = _point_cloud(dress(person, pose, phase), view, 0.85 / pixels_per_metre)
+    return _shade(cloud, _rasterise(cloud.points, view, pixels_per_metre), light)
 
 
 def dress(person: Person, pose: Pose, phase: float) -> list[Tube]:
@@ -100,77 +92,72 @@ def dress(person: Person, pose: Pose, phase: float) -> list[Tube]:
     ]
 
 
-def _point_cloud(tubes: list[Tube], spacing: float) -> _Cloud:
-    samples: list[Points] = [sample(tube, spacing) for tube in tubes]
-    counts = [len(points.along_N) for points in samples]
-    return _Cloud(
-        tubes,
-        np.repeat(np.arange(len(tubes), dtype=np.int32), counts),
-        np.concatenate([points.places_N3 for points in samples]),
-        np.concatenate([points.normals_N3 for points in samples]),
-        np.concatenate([points.along_N for points in samples]),
-        np.concatenate([points.share_N for points in samples]),
-        np.concatenate([points.angle_N for points in samples]),
-    )
-
-
-def _project(cloud: _Cloud, view: View) -> tuple[Floats, Floats]:
-    """Screen coordinates (right, up, nearness in metres) of the points, and their normals in the same axes."""
+def _point_cloud(tubes: list[Tube], view: View, spacing: float) -> _Cloud:
     cos_y, sin_y, cos_p, sin_p = np.cos(view.yaw), np.sin(view.yaw), np.cos(view.pitch), np.sin(view.pitch)
     turn = np.array([[cos_y, 0, sin_y], [0, 1, 0], [-sin_y, 0, cos_y]])
     tilt = np.array([[1, 0, 0], [0, cos_p, -sin_p], [0, sin_p, cos_p]])
     rotation = (tilt @ turn).astype(np.float32)
-    screen_N3 = cloud.places_N3 @ rotation.T
-    screen_N3[:, :2] *= (view.distance / (view.distance - screen_N3[:, 2]))[:, None]
-    return screen_N3, cloud.normals_N3 @ rotation.T
+    return _Cloud(tubes, sample(tubes, rotation, spacing))
 
 
-def _z_buffer(
-    pixels_N: NDArray[np.int64], nearness_N: Floats, facing_N: NDArray[np.bool_], num_pixels: int
-) -> NDArray[np.int64]:
-    """The index of the nearest facing point of each pixel, -1 where none is."""
-    candidates = np.flatnonzero(facing_N)
+def _rasterise(points: Points, view: View, pixels_per_metre: float) -> _Raster:
+    """Perspective projection onto the smallest canvas that holds the figure."""
+    nearness_N = points.places[:, 2]
+    screen_N2 = points.places[:, :2] * (pixels_per_metre * view.distance / (view.distance - nearness_N))[:, None]
+    low, high = screen_N2.min(axis=0) - 3, screen_N2.max(axis=0) + 3
+    width, height = (int(extent) + 1 for extent in high - low)
+    columns_N = (screen_N2[:, 0] - low[0]).astype(np.int64)
+    rows_N = (high[1] - screen_N2[:, 1]).astype(np.int64)
+    nearest = _z_buffer(rows_N * width + columns_N, nearness_N, height * width)
+    return _Raster(nearest.reshape(height, width), (float(-low[0]), float(high[1])))
+
+
+def _z_buffer(pixels_N: NDArray[np.int64], nearness_N: Floats, num_pixels: int) -> NDArray[np.int64]:
+    """The index of the nearest point of each pixel, -1 where none is."""
     # Nearness in tenths of a millimetre above the index, so that one maximum finds the nearest point.
-    keys = ((nearness_N[candidates] * 10_000 + 100_000).astype(np.int64) << 24) | candidates
+    keys_N = ((nearness_N * 10_000 + 100_000).astype(np.int64) << 24) | np.arange(len(pixels_N))
     best = np.full(num_pixels, -1, np.int64)
-    np.maximum.at(best, pixels_N[candidates], keys)
+    np.maximum.at(best, pixels_N, keys_N)
     return np.where(best >= 0, best & 0xFFFFFF, -1)
 
 
-def _shade(
-    cloud: _Cloud,
-    normals_N3: Floats,
-    nearness_N: Floats,
-    nearest_HW: NDArray[np.int64],
-    light: Light,
-    feet: tuple[float, float],
-) -> Figure:
-    covered_HW = nearest_HW >= 0
-    chosen_P = nearest_HW[covered_HW]
+def _shade(cloud: _Cloud, raster: _Raster, light: Light) -> Figure:
+    covered_HW = raster.nearest >= 0
+    chosen_P = raster.nearest[covered_HW]
     rgb_P3, parts_P = _albedo(cloud, chosen_P)
-    depth_HW = np.zeros(nearest_HW.shape, np.float32)
-    depth_HW[covered_HW] = nearness_N[chosen_P]
-    shading_P = _lighting(cloud, chosen_P, normals_N3, light) * _ambient_occlusion(depth_HW, covered_HW)[covered_HW]
-    gloss_P = np.array([tube.cloth.gloss for tube in cloud.tubes], np.float32)[cloud.owner_N[chosen_P]]
-    highlight_P = gloss_P * np.clip(normals_N3[chosen_P] @ _unit(light.direction), 0, 1) ** 12 * 0.25 * light.sun
-    rgb_HW3 = np.zeros((*nearest_HW.shape, 3), np.float32)
+    normals_P3 = cloud.points.normals[chosen_P]
+    depth_HW = np.zeros(covered_HW.shape, np.float32)
+    depth_HW[covered_HW] = cloud.points.places[chosen_P, 2]
+    shading_P = _lighting(normals_P3, light) * _ambient_occlusion(depth_HW, covered_HW)[covered_HW]
+    gloss_P = np.array([tube.cloth.gloss for tube in cloud.tubes], np.float32)[cloud.points.owner[chosen_P]]
+    highlight_P = gloss_P * np.clip(normals_P3 @ _unit(light.direction), 0, 1) ** 12 * 0.25 * light.sun
+    rgb_HW3 = np.zeros((*covered_HW.shape, 3), np.float32)
     rgb_HW3[covered_HW] = rgb_P3 * shading_P[:, None] + highlight_P[:, None]
-    parts_HW = np.zeros(nearest_HW.shape, np.uint8)
+    parts_HW = np.zeros(covered_HW.shape, np.uint8)
     parts_HW[covered_HW] = parts_P
-    return Figure(rgb_HW3, covered_HW.astype(np.float32), parts_HW, feet)
+    return Figure(*_antialias(rgb_HW3, covered_HW.astype(np.float32)), parts_HW, raster.feet)
+
+
+def _antialias(rgb_HW3: Floats, covered_HW: Floats) -> tuple[Floats, Floats]:
+    """Colours and coverage softened by about a pixel; colours of covered pixels alone are mixed."""
+    alpha = cv2.GaussianBlur(covered_HW, (0, 0), EDGE_SOFTNESS)
+    rgb = cv2.GaussianBlur(rgb_HW3, (0, 0), EDGE_SOFTNESS)
+    return rgb / np.maximum(alpha, 1e-3)[..., None], alpha
 
 
 def _albedo(cloud: _Cloud, chosen_P: NDArray[np.int64]) -> tuple[Floats, NDArray[np.uint8]]:
-    owner_P = cloud.owner_N[chosen_P]
+    owner_P = cloud.points.owner[chosen_P]
+    order = np.argsort(owner_P, kind="stable")
+    bounds = np.searchsorted(owner_P[order], np.arange(len(cloud.tubes) + 1))
     rgb_P3 = np.zeros((len(chosen_P), 3), np.float32)
     parts_P = np.zeros(len(chosen_P), np.uint8)
     for index, tube in enumerate(cloud.tubes):
-        mine = np.flatnonzero(owner_P == index)
+        mine = order[bounds[index] : bounds[index + 1]]
         if not len(mine):
             continue
         points = chosen_P[mine]
-        along, angle = cloud.along_N[points], cloud.angle_N[points]
-        rgb, shows = paint(tube.cloth, along, cloud.share_N[points], angle)
+        along, angle = cloud.points.along[points], cloud.points.angle[points]
+        rgb, shows = paint(tube.cloth, along, cloud.points.share[points], angle)
         rgb_P3[mine] = rgb * creases(tube.cloth, along, angle)[:, None]
         parts_P[mine] = PART_INDEX[tube.part]
         if tube.cloth.detail_part:
@@ -178,10 +165,10 @@ def _albedo(cloud: _Cloud, chosen_P: NDArray[np.int64]) -> tuple[Floats, NDArray
     return rgb_P3, parts_P
 
 
-def _lighting(cloud: _Cloud, chosen_P: NDArray[np.int64], normals_N3: Floats, light: Light) -> Floats:
-    normals = normals_N3[chosen_P]
-    sun = np.clip((normals @ _unit(light.direction) + 0.15) / 1.15, 0, 1) * light.sun
-    sky = light.sky * (0.72 + 0.28 * normals[:, 1]) * (0.75 + 0.25 * np.clip(normals[:, 2], 0, 1))
+def _lighting(normals_P3: Floats, light: Light) -> Floats:
+    """Brightness of a sun that reaches a little round the edge, and of a sky that is brighter above."""
+    sun = np.clip((normals_P3 @ _unit(light.direction) + 0.15) / 1.15, 0, 1) * light.sun
+    sky = light.sky * (0.72 + 0.28 * normals_P3[:, 1]) * (0.75 + 0.25 * np.clip(normals_P3[:, 2], 0, 1))
     return np.asarray(sun + sky, np.float32)
 
 

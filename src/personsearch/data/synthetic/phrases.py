@@ -68,6 +68,8 @@ PATTERN_WORDS = {
     "checked": ("checked", "plaid", "checkered"),
     "dotted": ("dotted", "polka dot", "spotted"),
 }
+DARK = {"black", "dark grey", "dark blue", "dark green", "brown", "dark red"}
+LIGHT = {"white", "light grey", "beige", "light blue", "pink", "yellow"}
 CASUAL_DARK = {"black", "dark grey", "dark blue"}
 CASUAL_LIGHT = {"white", "light grey", "beige", "light blue"}
 
@@ -110,10 +112,27 @@ def visible_facts(person: Person, visible: frozenset[str]) -> list[Fact]:
     if "lower" in visible and person.lower != "dress":
         facts.append(_lower(person))
     if "hair" in visible:
-        facts.append(Fact("have", "hair", 0.4, lambda rng: _hair(person, rng)))
+        striking = person.hair_length == "bald" or person.hair_colour in ("blond", "grey", "red")
+        facts.append(Fact("have", "hair", 1.3 if striking else 0.5, lambda rng: _hair(person, rng)))
     if "beard" in visible:
         facts.append(Fact("have", "beard", 0.35, lambda rng: choose(("a beard", "facial hair"), rng)))
     return facts + _worn_facts(person, visible) + _carried_facts(person, visible)
+
+
+def impression(person: Person, visible: frozenset[str]) -> Fact | None:
+    """The clothes in one word, if upper and lower garment agree: all black, dark, light, one colour."""
+    if not {"upper", "lower"} <= visible and person.lower != "dress":
+        return None
+    colours = {person.upper_colour, person.lower_colour}
+    if len(colours) == 1:
+        words: tuple[str, ...] = tuple(f"{shade} clothes" for shade in PALETTE[person.upper_colour].words)
+    elif colours <= DARK:
+        words = ("dark clothes", "dark clothing", "dark colours", "mostly black and dark clothes")
+    elif colours <= LIGHT:
+        words = ("light clothes", "pale clothing", "light coloured clothes", "bright clothes")
+    else:
+        return None
+    return Fact("wear", "impression", 1.0, lambda rng: choose(words, rng))
 
 
 def _upper(person: Person, visible: frozenset[str]) -> Fact:
@@ -156,8 +175,9 @@ def _patterned(person: Person, colour: str, rng: np.random.Generator) -> tuple[s
                 else f" with a {detail} {choose(('logo', 'print', 'pattern'), rng)}",
             )
         case "two-tone":
-            with_detail = choose((f" with {detail} shoulders", f" with a {detail} upper part", ""), rng)
-            return (colour, with_detail) if with_detail else (f"{colour} and {detail}", "")
+            with_detail = choose((f" with {detail} shoulders", f" with a {detail} upper part", "", ""), rng)
+            pair = (colour, detail) if rng.random() < 0.5 else (detail, colour)
+            return (colour, with_detail) if with_detail else (" and ".join(pair), "")
         case pattern:
             word = choose(PATTERN_WORDS[pattern], rng)
             return choose(
@@ -189,11 +209,11 @@ def _hair(person: Person, rng: np.random.Generator) -> str:
             rng,
         )
         return tied
-    length = {"medium": choose(("medium length", "shoulder-length", ""), rng)}.get(
+    length = {"medium": choose(("medium length", "shoulder-length"), rng)}.get(
         person.hair_length, person.hair_length
     )
     style = "curly" if person.hair_style == "curly" and rng.random() < 0.6 else ""
-    return " ".join(filter(None, (length, style, colour if rng.random() < 0.85 else "", "hair")))
+    return " ".join(filter(None, (length, style, colour if rng.random() < 0.85 or not length else "", "hair")))
 
 
 def _worn_facts(person: Person, visible: frozenset[str]) -> list[Fact]:

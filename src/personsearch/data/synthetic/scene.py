@@ -11,7 +11,7 @@ SCENE_SIZE = (432, 576)
 """Height and width in pixels of a painted scene."""
 
 
-@lru_cache(maxsize=48)
+@lru_cache(maxsize=80)
 def scene(seed: int, indoors: bool) -> Floats:
     """The scene of a seed, (432, 576, 3); cached, do not write to it."""
     rng = np.random.default_rng([seed, 77])
@@ -55,9 +55,9 @@ def mottle(size: tuple[int, int], rng: np.random.Generator, *, strength: float) 
 def _ground_colour(rng: np.random.Generator, indoors: bool) -> Floats:
     if not indoors and rng.random() < 0.22:
         return lab_to_linear((rng.uniform(35, 55), rng.uniform(-22, -10), rng.uniform(18, 35)))
-    if rng.random() < 0.12:
-        return lab_to_linear((rng.uniform(25, 85), rng.normal(0, 20), rng.normal(0, 20)))
-    return lab_to_linear((rng.uniform(35, 88), rng.normal(0, 3), rng.normal(3, 6)))
+    if rng.random() < 0.1:
+        return lab_to_linear((rng.uniform(25, 80), rng.normal(2, 12), rng.normal(4, 14)))
+    return lab_to_linear((rng.uniform(32, 82), rng.normal(0, 3), rng.normal(3, 6)))
 
 
 def _patch(picture: Floats, rng: np.random.Generator) -> None:

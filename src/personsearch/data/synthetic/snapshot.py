@@ -20,6 +20,7 @@ from personsearch.data.synthetic.skeleton import Pose
 
 PIXELS_PER_METRE = 92.0
 NUM_BYSTANDERS = 40
+NUM_SCENES = 40
 MINIMUM_SHARE = {
     "upper": 0.03, "lower": 0.03, "inner": 0.008, "pattern": 0.006, "hair": 0.008, "headwear": 0.008, "bag": 0.012,
     "shoes": 0.006, "eyewear": 0.0012, "beard": 0.003, "handheld": 0.004, "umbrella": 0.03, "scarf": 0.006, "hood": 0.01,
@@ -71,10 +72,12 @@ def take_snapshot(person: Person, phase: float, camera: Camera, rng: np.random.G
     yaw = float(rng.uniform(-np.pi, np.pi))
     pose, light = draw_pose(person, rng), draw_light(camera, rng)
     view = View(yaw, float(np.clip(camera.pitch + rng.normal(0, 0.06), 0, 0.7)), float(rng.uniform(5, 14)))
-    figure = draw_figure(person, pose, view, light, pixels_per_metre=PIXELS_PER_METRE, phase=phase)
+    person_height = float(rng.uniform(*camera.person_height))
+    pixels_per_metre = float(np.clip(0.75 * person_height, 52, 100))
+    figure = draw_figure(person, pose, view, light, pixels_per_metre=pixels_per_metre, phase=phase)
     box = jittered_box(figure, rng)
     canvas, parts = compose(figure, box, camera, light, rng)
-    height = int(rng.uniform(*camera.person_height) * (box[3] - box[1]) / figure.alpha.shape[0])
+    height = int(person_height * (box[3] - box[1]) / figure.alpha.shape[0])
     width = max(12, round(height * (box[2] - box[0]) / (box[3] - box[1])))
     small = cv2.resize(canvas, (width, max(28, height)), interpolation=cv2.INTER_AREA)
     visible = visible_parts(parts, figure.parts, height)
@@ -128,7 +131,7 @@ def background(height: int, width: int, camera: Camera, rng: np.random.Generator
         return np.asarray(
             mottle((height, width), rng, strength=float(rng.uniform(0, 0.5)))[..., None] * plain, np.float32
         )
-    whole = scene(int(rng.integers(24)), camera.indoors)
+    whole = scene(int(rng.integers(NUM_SCENES)), camera.indoors)
     scale = float(rng.uniform(0.7, 1.7))
     cut = (min(whole.shape[0], int(height / scale)), min(whole.shape[1], int(width / scale)))
     y, x = int(rng.integers(whole.shape[0] - cut[0] + 1)), int(rng.integers(whole.shape[1] - cut[1] + 1))

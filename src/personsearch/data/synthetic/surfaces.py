@@ -1,15 +1,21 @@
 """The one primitive a figure is made of: a tube lofted through elliptic rings, sampled as points.
 
-Shapes: R rings, N points of one tube.
+Shapes: T tubes, R rings, N points, S steps round a circle.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from personsearch.data.synthetic.cloth import Cloth
 from personsearch.data.synthetic.palette import Floats
+
+
+BACK_FACING = -0.1
+"""Normals that point further away from the camera than this are left out."""
+CIRCLE_STEPS = 720
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +27,8 @@ class Tube:
 
     part: str
     cloth: Cloth
-    centres_R3: Floats
-    radii_R2: Floats
+    centres: Floats
+    radii: Floats
     side: Floats
     front: Floats
     squareness: float = 1.0
@@ -30,13 +36,17 @@ class Tube:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Samples of a tube: places and normals (N, 3), metres along it and angle around it (N)."""
+    """Samples of a tube that face the camera, in the camera's axes (right, up, towards it).
 
-    places_N3: Floats
-    normals_N3: Floats
-    along_N: Floats
-    share_N: Floats
-    angle_N: Floats
+    owner (N) is the index of the point's tube; places and normals (N, 3); along (N) in metres from the tube's top, share (N) of its length, angle (N) around it.
+    """
+
+    owner: NDArray[np.int64]
+    places: Floats
+    normals: Floats
+    along: Floats
+    share: Floats
+    angle: Floats
 
 
 def limb(part: str, cloth: Cloth, joints: list[Floats], radii: list[float], *, flat: float = 1.0) -> Tube:
@@ -52,54 +62,89 @@ def limb(part: str, cloth: Cloth, joints: list[Floats], radii: list[float], *, f
     return Tube(part, cloth, np.array(centres, np.float32), np.stack([widths, widths * flat], axis=1), side, front)
 
 
-def sample(tube: Tube, spacing: float) -> Points:
-    """Points about `spacing` metres apart over the whole tube."""
-    steps_R = np.linalg.norm(np.diff(tube.centres_R3, axis=0), axis=1) + 0.6 * np.abs(
-        np.diff(tube.radii_R2.max(axis=1))
+def sample(tubes: list[Tube], rotation: Floats, spacing: float) -> Points:
+    """Points about `spacing` metres apart over all tubes, where they face the camera of `rotation` (3, 3)."""
+    slices = [_slices(tube, spacing) for tube in tubes]
+    rows = _Rows(
+        np.repeat(np.arange(len(tubes)), [len(each) for each in slices]),
+        np.concatenate(slices),
+        np.array([max(8, int(2 * np.pi * tube.radii.max() / spacing)) for tube in tubes]),
     )
-    knots_R = np.concatenate([[0.0], np.cumsum(steps_R)])
-    length, around = float(knots_R[-1]), float(2 * np.pi * tube.radii_R2.max())
-    rows, columns = max(3, int(length / spacing)), max(6, int(around / spacing))
-    along = np.linspace(0, length, rows)
-    centre = np.stack([np.interp(along, knots_R, tube.centres_R3[:, axis]) for axis in range(3)], axis=1)
-    radii = np.stack([np.interp(along, knots_R, tube.radii_R2[:, axis]) for axis in range(2)], axis=1).astype(
-        np.float32
-    )
-    slope = np.gradient(radii.max(axis=1), along) if rows > 1 else np.zeros(rows)
-    return _loft(tube, centre.astype(np.float32), radii, slope.astype(np.float32), along.astype(np.float32), columns)
+    axes_T33 = (np.stack([_own_axes(tube) for tube in tubes]) @ rotation.T).astype(np.float32)
+    return _facing_points(tubes, rows, axes_T33, rotation)
 
 
-def _loft(tube: Tube, centre: Floats, radii: Floats, slope: Floats, along: Floats, columns: int) -> Points:
-    angle, cosine, sine = _circle(columns, tube.squareness)
-    across = radii[:, 0, None] * cosine
-    forward = radii[:, 1, None] * sine
-    places = centre[:, None] + across[..., None] * tube.side + forward[..., None] * tube.front
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rings of all tubes at the wanted spacing: whose each is (R), what `_slices` tells (R, 8), points round it (T)."""
+
+    owner: NDArray[np.int64]
+    values: Floats
+    columns: NDArray[np.int64]
+
+
+def _slices(tube: Tube, spacing: float) -> Floats:
+    """Rings about `spacing` apart (n, 8): centre, two half widths, slope of the width, metres along, share along."""
+    rings = np.concatenate([tube.centres, tube.radii], axis=1)
+    moves, swells = np.diff(tube.centres, axis=0), np.diff(tube.radii.max(axis=1))
+    knots = np.concatenate([[0.0], np.cumsum(np.sqrt((moves**2).sum(axis=1)) + 0.6 * np.abs(swells))])
+    length = max(float(knots[-1]), 1e-6)
+    along = np.linspace(0, length, max(4, int(length / spacing)))
+    segment = np.clip(np.searchsorted(knots, along, side="right") - 1, 0, len(knots) - 2)
+    steps = np.maximum(knots[1:] - knots[:-1], 1e-6)
+    blend = ((along - knots[segment]) / steps[segment])[:, None]
+    values = np.empty((len(along), 8), np.float32)
+    values[:, :5] = rings[segment] * (1 - blend) + rings[segment + 1] * blend
+    values[:, 5] = np.clip(swells / steps, -3, 3)[segment]
+    values[:, 6], values[:, 7] = along, along / length
+    return values
+
+
+def _own_axes(tube: Tube) -> Floats:
+    """The tube's side, front and axis (3, 3)."""
+    return np.stack([tube.side, tube.front, _toward(tube.centres[0], tube.centres[-1])])
+
+
+def _facing_points(tubes: list[Tube], rows: _Rows, axes_T33: Floats, rotation: Floats) -> Points:
+    """All points of all rings, less those that face away."""
+    counts_R = rows.columns[rows.owner]
+    row_N = np.repeat(np.arange(len(counts_R)), counts_R)
+    place_N = np.arange(len(row_N)) - np.repeat(np.cumsum(counts_R) - counts_R, counts_R)
+    turn_N = (place_N * np.repeat(CIRCLE_STEPS / counts_R, counts_R)).astype(np.int64)
+    squareness = [tube.squareness for tube in tubes]
+    circles_T3S = np.stack([_circle(value) for value in squareness])
+    owner_N = rows.owner[row_N]
+    cosine, sine = circles_T3S[owner_N, 1, turn_N], circles_T3S[owner_N, 2, turn_N]
     # The ellipse's normal, tilted against the axis where the tube widens or narrows.
-    flat = (cosine / np.maximum(radii[:, 0, None], 1e-4))[..., None] * tube.side
-    flat = flat + (sine / np.maximum(radii[:, 1, None], 1e-4))[..., None] * tube.front
-    flat /= np.linalg.norm(flat, axis=-1, keepdims=True) + 1e-6
-    axis = _toward(tube.centres_R3[0], tube.centres_R3[-1])
-    normals = flat - np.clip(slope, -3, 3)[:, None, None] * axis
-    normals /= np.linalg.norm(normals, axis=-1, keepdims=True) + 1e-6
-    rows = len(along)
-    along_grid = np.repeat(along, columns)
-    return Points(
-        places.reshape(-1, 3),
-        normals.reshape(-1, 3),
-        along_grid,
-        along_grid / max(float(along[-1]), 1e-6),
-        np.tile(angle, rows),
-    )
+    across, forward = cosine / rows.values[row_N, 3], sine / rows.values[row_N, 4]
+    slope = rows.values[row_N, 5] * np.sqrt(across**2 + forward**2)
+    toward_T3 = axes_T33[:, :, 2]
+    nearness = across * toward_T3[owner_N, 0] + forward * toward_T3[owner_N, 1] - slope * toward_T3[owner_N, 2]
+    kept = np.flatnonzero(nearness > BACK_FACING * np.sqrt(across**2 + forward**2 + slope**2))
+    row, owner = row_N[kept], owner_N[kept]
+    values, side, front = rows.values[row], axes_T33[owner, 0], axes_T33[owner, 1]
+    normals = across[kept, None] * side + forward[kept, None] * front - slope[kept, None] * axes_T33[owner, 2]
+    normals /= np.sqrt((normals**2).sum(axis=1, keepdims=True)) + np.float32(1e-9)
+    angle = circles_T3S[owner, 0, turn_N[kept]]
+    bumps = 1 + _per_tube(tubes, "folds")[owner] * 0.05 * np.sin(values[:, 6] * 38 + 3 * angle + _per_tube(tubes, "phase")[owner] * 40)
+    offset = (values[:, 3] * cosine[kept] * bumps)[:, None] * side + (values[:, 4] * sine[kept] * bumps)[:, None] * front
+    return Points(owner, (rows.values[:, :3] @ rotation.T)[row] + offset, normals, values[:, 6], values[:, 7], angle)
 
 
-@lru_cache(maxsize=512)
-def _circle(columns: int, squareness: float) -> tuple[Floats, Floats, Floats]:
-    angle = np.linspace(-np.pi, np.pi, columns, endpoint=False).astype(np.float32)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    if squareness != 1.0:
-        cosine = np.sign(cosine) * np.abs(cosine) ** squareness
-        sine = np.sign(sine) * np.abs(sine) ** squareness
-    return angle, cosine, sine
+def _per_tube(tubes: list[Tube], name: str) -> Floats:
+    """A number of each tube's cloth."""
+    return np.array([getattr(tube.cloth, name) for tube in tubes], np.float32)
+
+
+@lru_cache(maxsize=16)
+def _circle(squareness: float) -> Floats:
+    """Angle, cosine and sine (3, CIRCLE_STEPS) of points evenly spaced round a superellipse."""
+    angle = np.linspace(-np.pi, np.pi, 1441)
+    cosine = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** squareness
+    sine = np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** squareness
+    travelled = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(cosine), np.diff(sine)))])
+    wanted = np.linspace(0, travelled[-1], CIRCLE_STEPS, endpoint=False)
+    return np.stack([np.interp(wanted, travelled, values) for values in (angle, cosine, sine)]).astype(np.float32)
 
 
 def _toward(start: Floats, end: Floats) -> Floats:

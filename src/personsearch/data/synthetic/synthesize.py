@@ -16,7 +16,7 @@ from personsearch.config import Config
 from personsearch.data.records import Split
 from personsearch.data.synthetic.attributes import Person, draw_person, near_twin
 from personsearch.data.synthetic.camera import Camera, draw_camera
-from personsearch.data.synthetic.captions import write_captions
+from personsearch.data.synthetic.captions import DESCRIPTIVE_STYLES, TRAINING_STYLES, write_captions
 from personsearch.data.synthetic.snapshot import take_snapshot
 from personsearch.errors import UserError
 from personsearch.files import replacing, write_json
@@ -164,7 +164,8 @@ def _draw_image(
     snapshot = take_snapshot(person, phase, camera, rng)
     with replacing(out_dir / "imgs" / path) as temporary:
         temporary.write_bytes(snapshot.jpeg)
-    written = write_captions(person, snapshot.sight, rng, count=config.captions_per_image)
+    styles = TRAINING_STYLES if identity.split == "train" else DESCRIPTIVE_STYLES
+    written = write_captions(person, snapshot.sight, rng, count=config.captions_per_image, styles=styles)
     return {
         "split": identity.split,
         "captions": written.captions,
