@@ -11,9 +11,9 @@ from personsearch.gallery.ingest.video import Pixels
 
 Appearance = NDArray[np.float32]
 
-BINS = (8, 6, 6)
+BINS = (6, 6, 6)
 BANDS = ((0.0, 0.2), (0.2, 0.52), (0.52, 0.9))
-CORE = 0.6
+CORE = 0.8
 
 
 def describe(pixels_HW3: Pixels, box: NDArray[np.float64]) -> Appearance:

@@ -40,8 +40,8 @@ class RollingBackground:
         """The scene around a frame; calls must not go backwards."""
         half_window = self._step * (self._window.maxlen or 0) // 2
         if self._background is None or self._computed_at is None or frame_index - self._computed_at >= half_window // 2:
-            self._read_until(frame_index + half_window)
-            self._background = _median(self.samples())
+            if self._read_until(frame_index + half_window) or self._background is None:
+                self._background = _median(self.samples())
             self._computed_at = frame_index
         return self._background
 
@@ -49,13 +49,17 @@ class RollingBackground:
         """The sampled frames the present median was taken from, at working size."""
         return [frame.pixels for frame in self._window]
 
-    def _read_until(self, frame_index: int) -> None:
+    def _read_until(self, frame_index: int) -> bool:
+        """Sample up to a frame; whether there was anything new."""
         wanted = self._window.maxlen or 0
+        read = False
         while len(self._window) < wanted or self._window[-1].index < frame_index:
             frame = next(self._ahead, None)
             if frame is None:
-                return
+                break
             self._window.append(Frame(frame.index, shrink(frame.pixels, self._scale)))
+            read = True
+        return read
 
 
 def shrink(pixels_HW3: Pixels, scale: float) -> Pixels:

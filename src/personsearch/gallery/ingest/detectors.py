@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +16,7 @@ from personsearch.gallery.ingest.video import Frame, Pixels, VideoInfo
 
 WORKING_WIDTH = 960
 MOVING_CAMERA = 0.4
+MOST_STILL_CHANGE = 10.0
 
 
 class Detector(Protocol):
@@ -48,6 +50,7 @@ class MotionDetector:
         self._least_still_margin = least_still_margin
         self._heights: HeightModel | None = None
         self._still = NO_BOXES
+        self._still_pixels = np.zeros((0, 0, 3), np.uint8)
         self._still_due = 0
 
     def detect(self, frame: Frame, expected_K4: Boxes) -> Boxes:
@@ -65,8 +68,11 @@ class MotionDetector:
         """People whom the scene has absorbed, looked for now and then and believed to stay in between."""
         if frame_index >= self._still_due:
             self._still = hog_people(pixels, least_margin=self._least_still_margin)
+            self._still_pixels = pixels
             self._still_due = frame_index + self._still_frames
-        self._still = self._still[coverage(self._still, moving_N4).max(axis=1, initial=0.0) < 0.2]
+        alone = coverage(self._still, moving_N4).max(axis=1, initial=0.0) < 0.2
+        unchanged = [_difference(self._still_pixels, pixels, box) < MOST_STILL_CHANGE for box in self._still]
+        self._still = self._still[alone & np.array(unchanged, dtype=bool)]
         return self._still
 
     def _single_people(self, scene: Pixels) -> Boxes:
@@ -78,6 +84,12 @@ class MotionDetector:
             if hog_score(pixels, box) > 0
         ]
         return np.array(people).reshape(-1, 4)
+
+
+def _difference(first_HW3: Pixels, second_HW3: Pixels, box: NDArray[np.float64]) -> float:
+    """Mean absolute difference of two frames inside a box, in grey levels."""
+    left, top, right, bottom = np.clip(box, 0, None).astype(int)
+    return float(cv2.absdiff(first_HW3[top:bottom, left:right], second_HW3[top:bottom, left:right]).mean())
 
 
 def _person_shaped(mask_HW: NDArray[np.uint8]) -> list[NDArray[np.float64]]:

@@ -1,6 +1,6 @@
 """Which pictures of a track are kept: large, sharp, alone, whole, and spread over the time it was seen.
 
-Shapes: H height, W width.
+Shapes: H height, W width, V views, A appearance dimension.
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.config import Config
+from personsearch.gallery.ingest.appearance import Appearance, describe
 from personsearch.gallery.ingest.hog import hog_score
 from personsearch.gallery.ingest.tracking import Sighting
 from personsearch.gallery.ingest.video import Frame, Pixels
@@ -46,6 +47,10 @@ class View:
     def margin(self) -> float:
         """The people detector's margin for this view: above 0 it says person."""
         return hog_score(self.pixels, self.box - np.tile(self.offset, 2))
+
+    def appearance(self) -> Appearance:
+        """The colours of the person in this view."""
+        return describe(self.pixels, self.box - np.tile(self.offset, 2))
 
     def crop_box(self) -> tuple[int, int, int, int]:
         """Left, top, width, height in the frame: the person with a small margin, about twice as high as wide."""
@@ -90,10 +95,16 @@ class TrackViews:
         return max(float(view.box[3] - view.box[1]) for view in self.best.values())
 
     def select(self, count: int) -> list[View]:
-        """At most `count` views: the best first, then the best of those far enough in time from the ones taken."""
+        """At most `count` views: the best first, then the best of those far enough in time from the ones taken.
+
+        A view counts for less the less it looks like the others: somebody else stands in front.
+        """
         apart = (self.sightings[-1][0] - self.sightings[0][0]) / (2 * count)
+        views = list(self.best.values())
+        appearances_VA = np.array([view.appearance() for view in views])
+        worth = np.median(appearances_VA @ appearances_VA.T, axis=1) * [view.quality for view in views]
         chosen: list[View] = []
-        for view in sorted(self.best.values(), key=lambda view: (-view.quality, view.frame_index)):
+        for view in (views[n] for n in np.argsort(-worth, kind="stable")):
             if len(chosen) < count and all(abs(view.frame_index - other.frame_index) >= apart for other in chosen):
                 chosen.append(view)
         return sorted(chosen, key=lambda view: view.frame_index)

@@ -23,6 +23,7 @@ POSITION_GAIN = 0.6
 VELOCITY_GAIN = 0.25
 SIZE_GAIN = 0.25
 VELOCITY_DECAY = 0.93
+SURELY_ALIKE = 0.72
 
 
 class TrackingConfig(Config):
@@ -30,9 +31,9 @@ class TrackingConfig(Config):
 
     longest_gap_seconds: float = 2.5
     confirming_boxes: int = 3
-    appearance_weight: float = 1.0
-    most_cost: float = 1.25
-    least_similarity: float = 0.45
+    appearance_weight: float = 2.0
+    most_cost: float = 1.3
+    least_similarity: float = 0.6
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Track:
         self.velocity = self.velocity + (VELOCITY_GAIN if self.boxes_seen > 2 else 0.5) * error
         size = (1 - SIZE_GAIN) * _size(self.box) + SIZE_GAIN * _size(box)
         self.box = np.array([foot[0] - size[0] / 2, foot[1] - size[1], foot[0] + size[0] / 2, foot[1]])
-        if isolated:
+        if isolated and similarity(self.appearance, appearance) > SURELY_ALIKE:
             self.appearance = blend(self.appearance, appearance, 0.1)
         self.boxes_seen += 1
         self.frames_missed = 0

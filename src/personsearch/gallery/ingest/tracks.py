@@ -24,7 +24,7 @@ class IngestConfig(Config):
     background_samples: int = Field(64, ge=8)
     background_sample_seconds: float = Field(2.0, gt=0)
     foreground_threshold: float = Field(22.0, gt=0)
-    still_seconds: float = Field(2.0, gt=0)
+    still_seconds: float = Field(5.0, gt=0)
     least_still_margin: float = 1.0
     tracking: TrackingConfig = TrackingConfig()
     selection: SelectionConfig = SelectionConfig()
