@@ -5,6 +5,7 @@ import builtins
 import dis
 import importlib
 import inspect
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ from components.images import PLATFORM_IMAGE, TRAINING_IMAGE
 
 FOLDERS = sorted(path.parent for path in Path(components.__path__[0]).glob("*/component.py"))
 LONGEST_BODY = 15
+NOT_IN = {
+    PLATFORM_IMAGE: ("torch", "torchvision", "open_clip", "onnx", "onnxscript", "matplotlib", "fastapi", "uvicorn"),
+    TRAINING_IMAGE: ("fastapi", "uvicorn", "prometheus_client"),
+}
 
 
 def component(folder: Path) -> Any:
@@ -78,3 +83,17 @@ def test_readme_names_every_input_and_output(folder: Path) -> None:
     spec = component(folder).component_spec
     for name in [*(spec.inputs or {}), *(spec.outputs or {})]:
         assert name == "Output" or f"`{name}`" in text, f"{folder.name}/README.md does not mention {name}"
+
+
+def body_imports(folder: Path) -> list[str]:
+    function = ast.parse(inspect.getsource(component(folder).python_func)).body[0]
+    return [ast.unparse(node) for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_a_body_imports_is_in_its_image(folder: Path) -> None:
+    """The platform image has no torch, the training image no web server; both have what their steps import."""
+    image = component(folder).component_spec.implementation.container.image
+    program = "\n".join([f"import sys; sys.modules |= dict.fromkeys({NOT_IN[image]!r})", *body_imports(folder)])
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr

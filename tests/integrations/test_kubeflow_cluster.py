@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path.endswith("/experiments"):
-            self.server.experiments.append({"experiment_id": "e1", "display_name": body["display_name"]})
+            self.server.experiments.append({**body, "experiment_id": "e1"})
             self._answer(self.server.experiments[-1])
         elif self.server.refusal:
             self._answer({"message": self.server.refusal}, status=400)
@@ -93,14 +93,14 @@ def spec(tmp_path: Path) -> Path:
 
 def test_submitted_run_carries_the_whole_pipeline_and_its_arguments(kubeflow: Kubeflow, spec: Path) -> None:
     client = kubeflow_cluster.connect()
-    assert kubeflow_cluster.submit(client, spec, ARGUMENTS, experiment="nightly") == "run-1"
+    assert kubeflow_cluster.submit(client, spec, ARGUMENTS, experiment="nightly", namespace="ana") == "run-1"
     (run,) = kubeflow.runs
     sent, platform = yaml.safe_load_all(spec.read_text())
     assert run["pipeline_spec"]["pipeline_spec"] == sent
     assert run["pipeline_spec"]["platform_spec"] == platform
     assert run["runtime_config"]["parameters"] == ARGUMENTS
     assert run["experiment_id"] == "e1"
-    assert [e["display_name"] for e in kubeflow.experiments] == ["nightly"]
+    assert [(e["display_name"], e["namespace"]) for e in kubeflow.experiments] == [("nightly", "ana")]
 
 
 def test_an_experiment_is_made_once(kubeflow: Kubeflow, spec: Path) -> None:

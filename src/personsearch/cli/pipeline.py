@@ -71,6 +71,7 @@ def submit(
     endpoint: Annotated[str | None, typer.Option(help="Kubeflow's API; default: KF_PIPELINES_ENDPOINT.")] = None,
     registry: Annotated[str | None, typer.Option(help="Registry that holds the images.")] = None,
     experiment: Annotated[str, typer.Option(help="Kubeflow experiment to run in.")] = "personsearch",
+    namespace: Annotated[str | None, typer.Option(help="Yours, on a cluster for several users.")] = None,
     wait: Annotated[bool, typer.Option(help="Return when the run has ended.")] = False,
     root: Root = Path("var/pipelines"),
     as_json: output.JsonFlag = False,
@@ -84,7 +85,7 @@ def submit(
     if registry:
         spec = kubeflow_cluster.with_registry(spec, registry, spec.with_name(f"{name}-submitted.yaml"))
     client = kubeflow_cluster.connect(endpoint)
-    run_id = kubeflow_cluster.submit(client, spec, arguments, experiment=experiment)
+    run_id = kubeflow_cluster.submit(client, spec, arguments, experiment=experiment, namespace=namespace)
     if wait:
         kubeflow_cluster.wait(client, run_id, announce=lambda step, state: typer.echo(f"{step}: {state}", err=True))
     output.show({"run_id": run_id}, as_json=as_json)

@@ -47,9 +47,11 @@ def submit(
     arguments: Mapping[str, Any],
     *,
     experiment: str = "personsearch",
-    run_name: str | None = None,
+    namespace: str | None = None,
 ) -> str:
-    """Start a run of a compiled pipeline in an experiment (made where it does not exist); returns the run's id.
+    """Start a run of a compiled pipeline in an experiment, made where it does not exist; returns the run's id.
+
+    `namespace` is the user's where the cluster has several.
 
     Raises:
         UserError: the arguments are not what the pipeline asks for, or the cluster refuses them.
@@ -57,7 +59,7 @@ def submit(
     check_arguments(spec, arguments)
     with _readable_errors(), redirect_stdout(StringIO()):  # the client prints links
         run = client.create_run_from_pipeline_package(
-            str(spec), arguments=dict(arguments), run_name=run_name, experiment_name=experiment
+            str(spec), arguments=dict(arguments), experiment_name=experiment, namespace=namespace
         )
     return str(run.run_id)
 
