@@ -16,7 +16,7 @@ from serving.routes import crops, health, page, search, verdicts
 from serving.security import RateLimit, accepted_keys
 from serving.service import Service
 from serving.settings import ServingSettings
-from serving.source import open_source
+from serving.source import PlatformSource
 
 DESCRIPTION = (
     "Find a person in surveillance imagery by describing them. Answers are candidates, to be confirmed by a person."
@@ -55,7 +55,7 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
 def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
     metrics = Metrics()
     gallery = Gallery(settings.gallery_folder)
-    source = source or open_source(settings, metrics)
+    source = source or PlatformSource(settings, metrics)
     return Service(
         settings=settings,
         keys=accepted_keys(settings),

@@ -3,12 +3,11 @@
 import logging
 import threading
 import time
-from dataclasses import dataclass
 from typing import Protocol
 
-from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties
+from personsearch.search.searcher import Answer
 from serving.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -17,23 +16,6 @@ STARTING = "starting: the live collection has not been looked up yet"
 NO_COLLECTION = "no live collection yet: promote a model version and index the gallery"
 WARM_UP_QUERY = "a person in a dark jacket"
 LONGEST_RETRY_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A crop that may show the person. `confidence` is None where the model was never calibrated."""
-
-    crop: Crop
-    score: float
-    confidence: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Candidates, best first; `reliable` says whether the best one can be trusted, None where that is not known."""
-
-    candidates: list[Candidate]
-    reliable: bool | None
 
 
 class LiveSearch(Protocol):
@@ -59,7 +41,9 @@ class LiveSource(Protocol):
         """The collection that is to be live, None where there is none yet."""
         ...
 
-    def load(self, collection: str) -> LiveSearch: ...
+    def load(self) -> LiveSearch:
+        """The collection that is to be live now."""
+        ...
 
 
 class LiveWatcher:
@@ -94,8 +78,7 @@ class LiveWatcher:
             target = self._source.target()
             if target is None:
                 self.problem = NO_COLLECTION
-            elif self.current is not None and target == self.current.collection:
-                self._metrics.live_crops.set(self.current.refresh())
+            elif self._is_still(target):
                 self._succeed()
             elif target != self._failed or time.monotonic() >= self._retry_at:
                 self._swap(target)
@@ -104,9 +87,20 @@ class LiveWatcher:
             logger.warning("%s", self.problem)
         self._metrics.ready.set(self.current is not None)
 
+    def _is_still(self, target: str) -> bool:
+        """Whether the target is live already; a connection that broke in the meantime is opened anew by a swap."""
+        if self.current is None or target != self.current.collection:
+            return False
+        try:
+            self._metrics.live_crops.set(self.current.refresh())
+        except Exception as error:
+            logger.warning("collection %s must be opened again: %s", target, error)
+            return False
+        return True
+
     def _swap(self, target: str) -> None:
         try:
-            loaded = self._source.load(target)
+            loaded = self._source.load()
             loaded.search(WARM_UP_QUERY, k=1, crop_filter=CropFilter(), group_by_track=False)
             crops = loaded.refresh()
         except Exception as error:  # whatever is wrong with it, the collection before stays live
@@ -116,7 +110,7 @@ class LiveWatcher:
         self._metrics.live_crops.set(crops)
         self._metrics.live_switches.inc()
         self._succeed()
-        logger.info("live: collection %s, model version %s", target, loaded.properties.model_version)
+        logger.info("live: collection %s, model version %s", loaded.collection, loaded.properties.model_version)
 
     def _succeed(self) -> None:
         self.problem, self._failures, self._failed = "", 0, None

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from personsearch.audit import AuditUnavailable
+from personsearch.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(AuditUnavailable, _on_audit_unavailable)
+    app.add_exception_handler(UserError, _on_unavailable)
     app.add_exception_handler(Exception, _on_exception)
 
 
@@ -95,6 +97,14 @@ def _on_audit_unavailable(request: Request, error: Exception) -> JSONResponse:
     request.app.state.service.metrics.audit_failures.inc()
     detail = "The audit log cannot be written, so the search was not answered."
     return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, detail, _request_id(request))
+
+
+def _on_unavailable(request: Request, error: Exception) -> JSONResponse:
+    """What a client can get wrong was checked before: here a store or a file is out of reach."""
+    logger.error("request %s: %s", _request_id(request), error)
+    detail = "The index or the gallery cannot be reached. The log says why."
+    headers = {"Retry-After": "5"}
+    return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, detail, _request_id(request), headers=headers)
 
 
 def _on_exception(request: Request, error: Exception) -> JSONResponse:

@@ -1,15 +1,16 @@
-"""Queries to vectors: the model's text tower, with the last queries kept, since people narrow a search step by step.
+"""Queries to vectors, the latest ones kept: people narrow a search step by step with the words unchanged.
 
-Shapes: N texts, D embedding dimension.
+Shapes: N items, H height, W width, D embedding dimension.
 """
 
 import threading
-import time
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from personsearch.bundle import Preprocessing
 from personsearch.search.encoder import Encoder
 from serving.metrics import Metrics
 
@@ -17,7 +18,7 @@ KEPT_QUERIES = 256
 
 
 class QueryEncoder:
-    """Encodes one text at a time and remembers the latest. Any number of threads may use it."""
+    """An Encoder in front of another one. Any number of threads may use it."""
 
     def __init__(self, encoder: Encoder, *, metrics: Metrics, kept: int = KEPT_QUERIES) -> None:
         self._encoder = encoder
@@ -26,17 +27,31 @@ class QueryEncoder:
         self._lock = threading.Lock()
         self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
-    def encode(self, text: str) -> NDArray[np.float32]:
-        """The unit vector of a text, [1, D]."""
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._encoder.preprocessing
+
+    @property
+    def embedding_dim(self) -> int:
+        return self._encoder.embedding_dim
+
+    def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._encoder.encode_images(pixels_NHW3)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if not texts:
+            return self._encoder.encode_texts(texts)
+        return np.stack([self._encode(text) for text in texts])
+
+    def _encode(self, text: str) -> NDArray[np.float32]:
         with self._lock:
             if text in self._vectors:
                 self._vectors.move_to_end(text)
                 return self._vectors[text]
-        start = time.perf_counter()
-        vector_1D = self._encoder.encode_texts([text])
-        self._metrics.encode_seconds.observe(time.perf_counter() - start)
+        with self._metrics.encode_seconds.time():
+            vector_D: NDArray[np.float32] = self._encoder.encode_texts([text])[0]
         with self._lock:
-            self._vectors[text] = vector_1D
+            self._vectors[text] = vector_D
             if len(self._vectors) > self._kept:
                 self._vectors.popitem(last=False)
-        return vector_1D
+        return vector_D

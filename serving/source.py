@@ -1,20 +1,15 @@
 """Live collections from Milvus, their models from MLflow. Platforms are imported when the first look is taken."""
 
-from typing import Any
+from pathlib import Path
 
-from personsearch.bundle import fingerprint
-from personsearch.errors import UserError
+from personsearch.search.encoder import Encoder
 from personsearch.search.index import LIVE_ALIAS, CollectionStore
+from personsearch.search.live import open_live
 from serving.index_search import IndexSearch
-from serving.live import LiveSearch, LiveSource
+from serving.live import LiveSearch
 from serving.metrics import Metrics
 from serving.query_encoder import QueryEncoder
 from serving.settings import ServingSettings
-
-
-def open_source(settings: ServingSettings, metrics: Metrics) -> LiveSource:
-    """The source that an installation's addresses name; nothing is contacted yet."""
-    return PlatformSource(settings, metrics)
 
 
 class PlatformSource:
@@ -26,29 +21,31 @@ class PlatformSource:
         self._store: CollectionStore | None = None
 
     def target(self) -> str | None:
-        return self._opened_store().alias_target(LIVE_ALIAS)
+        """Raises UserError where Milvus does not answer; the next call connects anew."""
+        try:
+            return self._opened_store().alias_target(LIVE_ALIAS)
+        except Exception:
+            self._store = None
+            raise
 
-    def load(self, collection: str) -> LiveSearch:
-        """Raises UserError where the model is missing or is not the one that made the vectors."""
+    def load(self) -> LiveSearch:
+        """Raises UserError where the model is missing, is not the one that made the vectors, or proves broken."""
         from personsearch.integrations.mlflow_registry import ModelRegistry
+
+        settings = self._settings
+        registry = ModelRegistry(settings.mlflow_address, settings.model_name, cache=settings.home / "models")
+        live = open_live(self._opened_store(), registry, self._encoder)
+        return IndexSearch(live.collection, live.properties, live.searcher, mirror=settings.mirror)
+
+    def _encoder(self, bundle: Path) -> Encoder:
         from personsearch.search.onnx_encoder import OnnxEncoder
 
-        store = self._opened_store()
-        properties = store.properties(collection)
-        bundle = ModelRegistry(self._settings.mlflow_address, properties.model_name).download(properties.model_version)
-        if (found := fingerprint(bundle)) != properties.fingerprint:
-            raise UserError(
-                f"{collection}: its vectors were made by fingerprint {properties.fingerprint}, model version "
-                f"{properties.model_version} has {found}"
-            )
-        encoder = QueryEncoder(OnnxEncoder(bundle, threads=self._settings.encoder_threads), metrics=self._metrics)
-        index = store.open(collection)
-        return IndexSearch(collection, properties, index, encoder, mirror=self._settings.mirror)
+        encoder = OnnxEncoder(bundle, threads=self._settings.encoder_threads)
+        return QueryEncoder(encoder, metrics=self._metrics)
 
     def _opened_store(self) -> CollectionStore:
         if self._store is None:
             from personsearch.integrations.milvus_index import MilvusStore
 
-            store: Any = MilvusStore(self._settings.milvus_address)
-            self._store = store
+            self._store = MilvusStore(self._settings.milvus_address)
         return self._store

@@ -68,9 +68,11 @@ def image(crop_id: Identifier, service: ServiceDep, _: ViewingCaller) -> FileRes
 def crops(
     service: ServiceDep,
     _: ViewingCaller,
+    camera_id: Annotated[str, Query(min_length=1, max_length=256)],
     track_id: Annotated[str, Query(min_length=1, max_length=256)],
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Track:
-    """The crops of one track, to see a candidate from other sides."""
-    held = sorted(service.gallery.crops(crop_filter=CropFilter(tracks=(track_id,))), key=lambda c: c.captured_at)
+    """The crops of one track of a camera, to see a candidate from other sides."""
+    crop_filter = CropFilter(cameras=(camera_id,), tracks=(track_id,))
+    held = sorted(service.gallery.crops(crop_filter=crop_filter), key=lambda crop: crop.captured_at)
     return Track(track_id=track_id, crops=[CropView(**crop_view(crop)) for crop in held[:limit]])

@@ -10,7 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter
-from serving.live import Answer, Candidate, LiveSearch
+from personsearch.search.searcher import Answer, Candidate
+from serving.live import LiveSearch
 from serving.problems import Problem, responses
 from serving.security import SearchingCaller
 from serving.service import Service, ServiceDep

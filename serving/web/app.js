@@ -90,8 +90,9 @@ function showAnswer(found) {
 }
 
 function summary({ candidates, collection, model, seconds, notice }) {
+  const source = `model version ${model.version}, collection ${collection}`;
   const count = candidates.length === 1 ? "1 candidate" : `${candidates.length} candidates`;
-  return `${count} in ${(seconds * 1000).toFixed(0)} ms · ${notice} · model version ${model.version}, collection ${collection}`;
+  return `${count} in ${(seconds * 1000).toFixed(0)} ms · ${notice.replace(/\.$/, "")} · ${source}`;
 }
 
 function showError(error) {

@@ -66,7 +66,7 @@ export class Detail {
     const strip = find("detail-track");
     strip.replaceChildren(element("li", { class: "small" }, "loading …"));
     try {
-      const { crops } = await get(`/v1/crops?${new URLSearchParams({ track_id: candidate.track_id })}`);
+      const { crops } = await get(`/v1/crops?${new URLSearchParams({ camera_id: candidate.camera_id, track_id: candidate.track_id })}`);
       if (this.candidates[this.position] === candidate) {
         strip.replaceChildren(...crops.map((crop) => this.#thumbnail(crop, crop.crop_id === candidate.crop_id)));
       }

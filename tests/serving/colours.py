@@ -16,10 +16,12 @@ from PIL import Image, ImageColor, ImageDraw
 from personsearch.bundle import Preprocessing
 from personsearch.gallery.store import Gallery
 from personsearch.images import open_image, resize
+from personsearch.search.calibration import Calibration, Logistic
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactStore
 from personsearch.search.index import CollectionProperties
-from serving.index_search import Calibration, IndexSearch
+from personsearch.search.searcher import Searcher
+from serving.index_search import IndexSearch
 from serving.metrics import Metrics
 from serving.query_encoder import QueryEncoder
 
@@ -27,6 +29,18 @@ COLOURS = ("red", "green", "blue", "yellow", "black", "white")
 CAMERAS = ("junction", "north-door")
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 CROPS_PER_TRACK = 3
+CURVE = Logistic(intercept=-12.0, score=20.0)
+CALIBRATION = Calibration(
+    by_score=CURVE,
+    by_query=CURVE,
+    threshold=0.5,
+    split="test",
+    queries=6,
+    expected_calibration_error=0.0,
+    precision=1.0,
+    reliable_when_present=1.0,
+    reliable_when_absent=0.0,
+)
 PALETTE_C3 = np.array([ImageColor.getrgb(colour) for colour in COLOURS], dtype=np.float32)
 
 
@@ -77,7 +91,7 @@ def add_figures(folder: Path, colours: Sequence[str], *, first: int = 0) -> Gall
                 crop_id=f"{colour}-{number}-{step}",
                 camera_id=CAMERAS[number % len(CAMERAS)],
                 captured_at=at,
-                track_id=f"{CAMERAS[number % len(CAMERAS)]}/track {number}",
+                track_id=f"track/{number}",
                 image_uri="",
                 bbox=BoundingBox(10 * step, 20, 64, 128),
                 frame_uri="",
@@ -105,7 +119,7 @@ class ColourSource:
 
     def __init__(self, store: ExactStore, *, calibrated: bool = True) -> None:
         self.store = store
-        self.calibration = Calibration(lambda score: max(0.0, score), 0.6) if calibrated else None
+        self.calibration = CALIBRATION if calibrated else None
         self.broken: set[str] = set()
         self.down = False
 
@@ -114,14 +128,11 @@ class ColourSource:
             raise ConnectionError("Milvus is out of reach")
         return self.store.alias_target("persons")
 
-    def load(self, collection: str) -> IndexSearch:
+    def load(self) -> IndexSearch:
+        collection = self.store.alias_target("persons")
+        assert collection is not None
         if collection in self.broken:
             raise ValueError("golden vectors differ")
-        return IndexSearch(
-            collection,
-            self.store.properties(collection),
-            self.store.open(collection),
-            QueryEncoder(ColourEncoder(), metrics=Metrics()),
-            calibration=self.calibration,
-            mirror=True,
-        )
+        encoder = QueryEncoder(ColourEncoder(), metrics=Metrics())
+        searcher = Searcher(encoder, self.store.open(collection), self.calibration)
+        return IndexSearch(collection, self.store.properties(collection), searcher, mirror=True)

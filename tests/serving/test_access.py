@@ -17,7 +17,7 @@ PROTECTED = [
     ("POST", "/v1/search"),
     ("POST", "/v1/verdicts"),
     ("GET", "/v1/cameras"),
-    ("GET", "/v1/crops?track_id=junction/track 0"),
+    ("GET", "/v1/crops?camera_id=junction&track_id=track/0"),
     ("GET", "/v1/crops/red-0-0/image"),
 ]
 OPEN = ["/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/web/app.js", "/web/style.css"]
@@ -111,8 +111,10 @@ def test_pictures_tracks_and_cameras(client: TestClient, source: ColourSource) -
     assert image.content.startswith(b"\xff\xd8\xff")
     assert image.headers["cache-control"].startswith("private")
     assert client.get("/v1/crops/nobody/image").status_code == 404
-    track = client.get("/v1/crops", params={"track_id": "junction/track 0"}).json()
+    track = client.get("/v1/crops", params={"camera_id": "junction", "track_id": "track/0"}).json()
     assert [crop["crop_id"] for crop in track["crops"]] == ["red-0-0", "red-0-1", "red-0-2"]
+    elsewhere = client.get("/v1/crops", params={"camera_id": "north-door", "track_id": "track/0"}).json()
+    assert elsewhere["crops"] == []
     cameras = client.get("/v1/cameras").json()["cameras"]
     assert [(camera["camera_id"], camera["crops"]) for camera in cameras] == [("junction", 9), ("north-door", 9)]
 
