@@ -65,8 +65,13 @@ class Inspector:
         inspection.split = self._split(row.split, inspection.person_id)
         self._inspect_captions(inspection, row)
         self._inspect_extras(inspection, row)
-        path = resolve_image(self.source, self.layout.image_folders, inspection.file)
-        inspection.image = read_image(path, inspection.file)
+        inspection.image = read_image(self._locate(inspection.file), inspection.file)
+
+    def _locate(self, image: str) -> Path:
+        try:
+            return resolve_image(self.source, self.layout.image_folders, image)
+        except OSError as error:  # a name longer than the file system allows
+            raise Refused("image-missing", f"{checks.quoted(image)}: {error.strerror}") from error
 
     def _split(self, value: object, person_id: int) -> Split:
         split = checks.split_name(value)

@@ -13,7 +13,7 @@ MARKET_CAMERA = re.compile(r"_(c\d)s\d_")
 
 def camera_of(image: str) -> str | None:
     """The camera where the path tells it: `cam_a/…`, `cam_b/…`, and Market-1501's `…_c3s1_…`."""
-    folder = Path(image).parts[0] if image else ""
+    folder = image.removeprefix("./").partition("/")[0]
     if folder.startswith("cam_"):
         return folder
     match = MARKET_CAMERA.search(image) if folder == "Market" else None
