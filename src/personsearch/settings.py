@@ -1,8 +1,14 @@
-"""Addresses and folders of an installation: flags, then environment (`PERSONSEARCH_…`), then these defaults."""
+"""Addresses and folders of an installation: flags, then environment (`PERSONSEARCH_…`), then what
+`personsearch up` has started, then these defaults.
+"""
 
 from pathlib import Path
+from typing import Literal
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from personsearch.service_records import running_address
 
 
 class Settings(BaseSettings):
@@ -13,6 +19,8 @@ class Settings(BaseSettings):
     home: Path = Path("var")
     gallery: Path | None = None
     milvus_uri: str | None = None
+    milvus_token: SecretStr = SecretStr("")
+    milvus_index: Literal["FLAT", "HNSW"] = "FLAT"  # HNSW for large galleries on a Milvus server
     mlflow_uri: str | None = None
     model_name: str = "personsearch"
 
@@ -22,8 +30,8 @@ class Settings(BaseSettings):
 
     @property
     def milvus_address(self) -> str:
-        return self.milvus_uri or str(self.home / "milvus.db")
+        return self.milvus_uri or running_address(self.home, "milvus") or str(self.home / "milvus.db")
 
     @property
     def mlflow_address(self) -> str:
-        return self.mlflow_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+        return self.mlflow_uri or running_address(self.home, "mlflow") or f"sqlite:///{self.home / 'mlflow.db'}"

@@ -1,7 +1,155 @@
-"""`personsearch` commands of the group "registry"."""
+"""`personsearch` commands of the group "registry": register, promote, models, index, rollback."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from personsearch.cli.output import JsonFlag, show
+
+if TYPE_CHECKING:
+    from personsearch.gallery.indexing import IndexConfig
+    from personsearch.gallery.store import Gallery
+    from personsearch.integrations.milvus_index import MilvusStore
+    from personsearch.integrations.mlflow_registry import ModelRegistry
+
+GalleryFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--gallery", help="The gallery's folder. [default: $PERSONSEARCH_GALLERY or var/gallery]", show_default=False
+    ),
+]
+Params = Annotated[Path, typer.Option(help="YAML file with a section `index`; used where it exists.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the root command."""
+    for command in (register_bundle, promote, models, index, rollback):
+        app.command("register" if command is register_bundle else None)(command)
+
+
+def register_bundle(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the model bundle, as `compress` or `train` wrote it.")],
+    *,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag as KEY=VALUE; may be repeated.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Store a bundle in MLflow as a new version of the model, with the alias `challenger`.
+
+    Its metrics.json and lineage go with it. The same bundle of the same run is the same version.
+    """
+    from personsearch.bundle import METRICS
+
+    metrics = json.loads((bundle / METRICS).read_text()) if (bundle / METRICS).is_file() else {}
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    tags = dict(item.partition("=")[::2] for item in tag or [])
+    version = _registry().register(bundle, metrics=numbers, tags=tags)
+    show({"version": version, "alias": "challenger"}, as_json=as_json)
+
+
+def promote(
+    version: Annotated[str, typer.Argument(help="The version's number, as `personsearch models` lists it.")],
+    *,
+    index_now: Annotated[
+        bool, typer.Option("--index/--no-index", help="Index the gallery with it at once and make that live.")
+    ] = True,
+    gallery: GalleryFolder = None,
+    params: Params = Path("params.yaml"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Move the alias `champion` to a version, as a person does in MLflow's page, and make it live."""
+    _registry().promote(version)
+    if index_now:
+        index(model_version=version, gallery=gallery, params=params, as_json=as_json)
+    else:
+        show({"champion": version}, as_json=as_json)
+
+
+def models(*, as_json: JsonFlag = False) -> None:
+    """List the versions of the model: aliases, status, what they were made from."""
+    rows = [
+        {
+            "version": version.version,
+            "aliases": ", ".join(version.aliases),
+            "validation": version.tags.get("validation_status", ""),
+            "index": version.tags.get("index_status", ""),
+            "variant": version.tags.get("variant", ""),
+            "fingerprint": version.fingerprint,
+            "dataset_hash": version.tags.get("dataset_hash", "")[:12],
+        }
+        for version in _registry().versions()
+    ]
+    if as_json:
+        show({"versions": rows}, as_json=True)
+    else:
+        _show_table(rows)
+
+
+def index(
+    *,
+    model_version: Annotated[
+        str | None, typer.Option(help="The version to index with. [default: the champion]", show_default=False)
+    ] = None,
+    gallery: GalleryFolder = None,
+    rebuild: Annotated[bool, typer.Option(help="Encode every crop anew, even where this model did so before.")] = False,
+    params: Params = Path("params.yaml"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Bring a model's collection to what the gallery holds, verify it, and make it live.
+
+    A killed run goes on where it was. A collection that fails verification never goes live: the reason is printed
+    and tagged to the model's version.
+    """
+    from personsearch.integrations.model_index import index_version
+
+    config = _index_config(params, rebuild=rebuild)
+    report = index_version(config, _registry(), _store(), _gallery(gallery), model_version)
+    values = report.model_dump()
+    show(values | values.pop("findings"), as_json=as_json)
+
+
+def rollback(*, gallery: GalleryFolder = None, as_json: JsonFlag = False) -> None:
+    """Make the previous collection live again, with the model that made it; what was erased stays erased."""
+    from personsearch.integrations.model_index import roll_back
+
+    properties = roll_back(_registry(), _store(), _gallery(gallery))
+    show({"champion": properties.model_version, "fingerprint": properties.fingerprint}, as_json=as_json)
+
+
+def _registry() -> "ModelRegistry":
+    from personsearch.integrations.installation import open_registry
+    from personsearch.settings import Settings
+
+    return open_registry(Settings())
+
+
+def _store() -> "MilvusStore":
+    from personsearch.integrations.installation import open_store
+    from personsearch.settings import Settings
+
+    return open_store(Settings())
+
+
+def _gallery(folder: Path | None) -> "Gallery":
+    from personsearch.gallery.store import Gallery
+    from personsearch.settings import Settings
+
+    return Gallery(folder or Settings().gallery_folder)
+
+
+def _index_config(params: Path, *, rebuild: bool) -> "IndexConfig":
+    from personsearch.gallery.indexing import IndexConfig
+
+    config = IndexConfig.from_yaml(params, "index") if params.is_file() else IndexConfig()
+    return config.model_copy(update={"rebuild": rebuild or config.rebuild})
+
+
+def _show_table(rows: list[dict[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*(rows[0] if rows else ["no versions yet; run `personsearch register BUNDLE`"]), box=None)
+    for row in rows:
+        table.add_row(*row.values())
+    Console().print(table)

@@ -27,9 +27,9 @@ COLLECTION_NAME = re.compile(rf"{LIVE_ALIAS}_v(?P<version>.+)_(?P<number>\d+)")
 class IndexConfig(Config):
     """`rebuild` encodes everything anew where a collection of the same model exists already."""
 
-    verify: VerifyConfig
     batch_size: int = 64
     rebuild: bool = False
+    verify: VerifyConfig = VerifyConfig()
 
 
 class IndexReport(Config):

@@ -20,6 +20,21 @@ from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import SCORE_DECIMALS, Hit, VectorIndex, rank
 
+PROBE_TEXTS = (
+    "a man in a dark jacket and blue jeans",
+    "a woman in a red coat with a black backpack",
+    "a person in a white shirt and grey trousers",
+    "a woman with long dark hair in a light dress carrying a handbag",
+    "a man in shorts and a yellow t-shirt",
+    "someone in a green hooded jacket",
+    "a child with a pink bag",
+    "an older man wearing a hat and a brown coat",
+    "a person in a light blue hooded jacket and light blue jeans",
+    "a man in a black suit with a briefcase",
+    "a woman in a striped top and black leggings",
+    "a person pushing a bicycle, wearing a helmet",
+)
+
 
 class VerificationFailed(UserError):
     """A collection that must not go live; the message is the reason."""
@@ -28,7 +43,7 @@ class VerificationFailed(UserError):
 class VerifyConfig(Config):
     """Bounds on a collection. `probe_texts` are the queries whose recall is measured."""
 
-    probe_texts: tuple[str, ...]
+    probe_texts: tuple[str, ...] = PROBE_TEXTS
     recall_at: int = 10
     min_recall: float = 0.95
     min_spread: float = 1e-4

@@ -44,6 +44,8 @@ class MilvusStore:
     """A CollectionStore in Milvus. `uri` is the path of a Milvus Lite database (`….db`) or a server's address."""
 
     def __init__(self, uri: str, token: str = "", *, index_type: IndexType = "FLAT") -> None:
+        if index_type not in _BUILD:
+            raise ValueError(f"index type {index_type!r}; one of {', '.join(_BUILD)} expected")
         self.uri = uri
         self.index_type = index_type
         self._client = connect(uri, token)

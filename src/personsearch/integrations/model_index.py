@@ -1,0 +1,76 @@
+"""From a registered model version to a live index: what `personsearch index`, promotion and rollback do."""
+
+from pathlib import Path
+
+from personsearch.bundle import read_spec
+from personsearch.errors import UserError
+from personsearch.evaluation.load_encoder import load_encoder
+from personsearch.gallery.indexing import IndexConfig, IndexReport, build_index, rollback
+from personsearch.gallery.store import Gallery
+from personsearch.gallery.verification import VerificationFailed
+from personsearch.integrations.mlflow_registry import CHAMPION, ModelRegistry
+from personsearch.search.encoder import Encoder
+from personsearch.search.golden import verify_golden
+from personsearch.search.index import CollectionProperties, CollectionStore
+
+INDEX_STATUS = "index_status"
+
+
+def index_version(
+    config: IndexConfig, registry: ModelRegistry, store: CollectionStore, gallery: Gallery, version: str | None = None
+) -> IndexReport:
+    """Index the gallery with a model version, the champion by default, and tag the version with the outcome.
+
+    Raises:
+        UserError: there is no such version or no champion.
+        VerificationFailed: the bundle does not prove itself, or the collection may not go live.
+    """
+    version = version or champion(registry)
+    try:
+        report = _build(config, registry, store, gallery, version)
+    except VerificationFailed as error:
+        registry.tag(version, INDEX_STATUS, f"failed: {error}"[:500])
+        raise
+    registry.tag(version, INDEX_STATUS, f"live: {report.collection}")
+    return report
+
+
+def roll_back(registry: ModelRegistry, store: CollectionStore, gallery: Gallery) -> CollectionProperties:
+    """Go back to the previous collection, and move the champion to the model that made it."""
+    properties = rollback(store, gallery)
+    registry.promote(properties.model_version)
+    return properties
+
+
+def champion(registry: ModelRegistry) -> str:
+    """The champion's version; raises UserError where nobody has been promoted."""
+    version = registry.alias_version(CHAMPION)
+    if version is None:
+        raise UserError(f"{registry.uri}: model {registry.model_name!r} has no champion; run `personsearch promote`")
+    return version
+
+
+def _build(
+    config: IndexConfig, registry: ModelRegistry, store: CollectionStore, gallery: Gallery, version: str
+) -> IndexReport:
+    registered = registry.version(version)
+    bundle = registry.fetch(version, registered.fingerprint)
+    return build_index(
+        config,
+        gallery,
+        _proven_encoder(bundle),
+        store,
+        model_name=registry.model_name,
+        model_version=version,
+        fingerprint=registered.fingerprint,
+        dataset_hash=registered.tags.get("dataset_hash", "") or read_spec(bundle).lineage.dataset_hash,
+    )
+
+
+def _proven_encoder(bundle: Path) -> Encoder:
+    try:
+        encoder = load_encoder(bundle)
+        verify_golden(bundle, encoder)
+    except UserError as error:
+        raise VerificationFailed(str(error)) from error
+    return encoder
