@@ -8,12 +8,9 @@ from pipelines.cluster import place
 
 @dsl.pipeline(name="personsearch-indexing", description="Re-index the gallery with a model version and switch to it.")
 def indexing_pipeline(
-    model_version: str = "champion",
-    gallery: str = "",
-    index_config: dict = {},  # noqa: B006 (kfp reads the default, nothing changes it)
-    model_name: str = "personsearch",
+    index_config: dict, model_version: str = "", gallery: str = "", model_name: str = "personsearch"
 ) -> str:
-    """`model_version` is a number or an alias; an empty `gallery` means the installation's own."""
+    """`model_version` is a number, the champion's if empty; an empty `gallery` means the installation's own."""
     indexed = index_gallery(
         model_name=model_name, model_version=model_version, gallery=gallery, config=index_config
     ).set_caching_options(False)

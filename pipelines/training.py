@@ -79,6 +79,7 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     with dsl.If(decision.outputs["Output"] == True, name="passed"):  # noqa: E712 (kfp builds the condition from it)
         registered = register(
             model=chosen["model"],
+            evaluation=after.outputs["evaluation"],
             metrics=metrics,
             raw_hash=dataset_hash,
             raw_revision=dataset_revision,

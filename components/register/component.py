@@ -9,6 +9,7 @@ from components.images import PLATFORM_IMAGE
 def register(
     *,
     model: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
     metrics: dsl.Input[dsl.Metrics],
     model_name: str,
     dataset_hash: str,
@@ -23,4 +24,5 @@ def register(
 
     lineage = {"dataset_hash": dataset_hash, "raw_hash": raw_hash, "raw_revision": raw_revision}
     tags = {**lineage, "code_version": code_version}
-    return register_model(Path(model.path) / "chosen", read_metrics(metrics), model_name=model_name, tags=tags)
+    bundle, measured = Path(model.path) / "chosen", Path(evaluation.path)
+    return register_model(bundle, measured, read_metrics(metrics), model_name=model_name, tags=tags)

@@ -14,7 +14,7 @@ from personsearch.errors import UserError
 from personsearch.integrations import kubeflow_cluster
 from pipelines.compile import compile_pipeline
 
-ARGUMENTS = {"model_version": "champion"}
+ARGUMENTS = {"model_version": "3", "index_config": {"batch_size": 64}}
 STATES = ["PENDING", "RUNNING", "SUCCEEDED"]
 
 

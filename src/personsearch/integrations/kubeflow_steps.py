@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
+from personsearch.bundle import CALIBRATION, METRICS
 from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
 from personsearch.files import write_json
@@ -76,13 +78,22 @@ def read_metrics(artifact: MetricsArtifact) -> dict[str, float]:
         raise UserError(f"{artifact.path}: not a file of metrics: {error}") from error
 
 
-def register_model(bundle: Path, metrics: Mapping[str, float], *, model_name: str, tags: Mapping[str, str]) -> str:
-    """Register a bundle that passed the gate as challenger, its metrics as tags too; returns its version."""
+def register_model(
+    bundle: Path, evaluation: Path, metrics: Mapping[str, float], *, model_name: str, tags: Mapping[str, str]
+) -> str:
+    """Register a bundle that passed the gate as challenger, and return its version.
+
+    Calibration and metrics of its evaluation become part of it; the metrics are tags of the version, too.
+    """
     from personsearch.integrations.mlflow_registry import ModelRegistry
 
     values = {f"{METRIC_TAG}{name}": f"{value:.6g}" for name, value in metrics.items()}
     registry = ModelRegistry(Settings().mlflow_address, model_name)
-    return registry.register(bundle, metrics=metrics, tags={"validation_status": "passed", **tags, **values})
+    with TemporaryDirectory() as folder:
+        complete = shutil.copytree(bundle, Path(folder) / "bundle")
+        for name in (CALIBRATION, METRICS):
+            shutil.copyfile(evaluation / name, complete / name)
+        return registry.register(complete, metrics=metrics, tags={"validation_status": "passed", **tags, **values})
 
 
 def champion_metrics(model_name: str, dataset_hash: str) -> dict[str, float] | None:

@@ -1,0 +1,267 @@
+"""`make demo`: the whole system once on this machine, with every real part in place.
+
+Invent people → version them with DVC → training pipeline → promote → fill the gallery → indexing pipeline → ask.
+Every step finishes what an earlier, interrupted demo began and repeats nothing that is done.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import AwareDatetime, Field
+
+from personsearch.config import Config
+from personsearch.errors import UserError
+from personsearch.files import write_json
+
+PARAMS = Path("params.yaml")
+PACKAGES = ("personsearch", "torch", "open_clip_torch", "kfp", "mlflow", "dvc", "milvus-lite", "pymilvus")
+
+
+class FootagePlan(Config):
+    """The video that is rendered when the user brings none."""
+
+    people: int
+    seconds: float
+    seed: int
+
+
+class DemoConfig(Config):
+    """What the demo invents, trains and asks: section `demo` of params.yaml."""
+
+    synthesize: dict[str, Any]
+    recipe: Path
+    footage: FootagePlan
+    gallery_start: AwareDatetime
+    queries: tuple[str, ...] = Field(min_length=1)
+    candidates: int = 5
+
+
+class Narrator:
+    """Says which step is going on and remembers how long each took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str, sentence: str) -> Iterator[None]:
+        print(f"\n▸ {sentence}", flush=True)
+        started = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - started, 1)
+        print(f"  {self.seconds[name]:.1f} s", flush=True)
+
+    def tell(self, text: str) -> None:
+        print(f"  {text}", flush=True)
+
+
+def run_demo(config: DemoConfig, footage: Path | None, *, home: Path, out: Path) -> dict[str, Any]:
+    """Run every step; returns the summary that is also written to `out/summary.json`."""
+    from personsearch.settings import Settings
+
+    narrator = Narrator()
+    with narrator.step("services", "Start MLflow, Milvus Lite's server and serving"):
+        services = _start_services(home)
+    settings = Settings()
+    with narrator.step("synthesize", "Invent pedestrians, each seen by several cameras, and describe them"):
+        raw = _synthesize(config, home / "demo")
+    with narrator.step("version", "Version the data set with DVC"):
+        dataset = _version(raw, home / "demo")
+        narrator.tell(f"revision {dataset.revision[:12]}, hash {dataset.dataset_hash}")
+    with narrator.step("training", "Run the training pipeline: fetch, prepare, augment, train, compress, gate, register"):
+        training = _train(config, dataset, home / "pipelines")
+    with narrator.step("promotion", "Promote the challenger to champion"):
+        champion = _promote(settings)
+        narrator.tell(f"version {champion} of {settings.model_name}; {services.mlflow_uri} shows it")
+    with narrator.step("gallery", "Fill the gallery: the test images, and the people found in footage"):
+        _fill_gallery(config, footage, settings, training.outputs, narrator, home=home)
+    with narrator.step("indexing", "Run the indexing pipeline: encode, verify, switch the alias"):
+        _index(settings, champion, home / "pipelines")
+    with narrator.step("queries", "Ask"):
+        _ask(config, out, narrator)
+    summary = _summary(training.outputs, champion, narrator)
+    write_json(out / "summary.json", summary)
+    _copy_reports(training.outputs, out)
+    _farewell(summary, services, out)
+    return summary
+
+
+def _start_services(home: Path) -> Any:
+    from personsearch.integrations.services import start_services
+
+    services = start_services(home)
+    addresses = {"HOME": home, "MLFLOW_URI": services.mlflow_uri, "MILVUS_URI": services.milvus_uri}
+    os.environ.update({f"PERSONSEARCH_{name}": str(value) for name, value in addresses.items()})
+    return services
+
+
+def _synthesize(config: DemoConfig, folder: Path) -> Path:
+    from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
+
+    synthesize(SynthesizeConfig.model_validate({"workers": os.cpu_count() or 1} | config.synthesize), folder / "synthetic")
+    return folder / "synthetic"
+
+
+def _version(raw: Path, folder: Path) -> Any:
+    from personsearch.integrations.dvc_repository import commit_dataset, create_data_repository
+
+    create_data_repository(folder / "data-repository")
+    return commit_dataset(folder / "data-repository", raw, "Version the synthetic pedestrians")
+
+
+def _train(config: DemoConfig, dataset: Any, root: Path) -> Any:
+    from personsearch.integrations.kubeflow_runs import run_locally
+    from personsearch.integrations.kubeflow_sources import compiled, pipeline_arguments
+
+    spec = compiled("training", root)
+    arguments = pipeline_arguments(spec, params_file=None, stages=PARAMS, overrides=[])
+    arguments |= {
+        "dataset_repository": dataset.repository,
+        "dataset_revision": dataset.revision,
+        "dataset_path": dataset.path,
+        "dataset_hash": dataset.dataset_hash,
+        "train_config": _recipe(config.recipe),
+    }
+    run = run_locally(spec, arguments, root=root)
+    if not run.outputs["passed"]:
+        raise UserError(f"the gate refused the model; its reasons: {Path(run.outputs['decision']).read_text()}")
+    return run
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    """The recipe, its weights named absolutely: a pipeline step runs in a folder of its own."""
+    import yaml
+
+    recipe: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    recipe["model"]["weights"] = str(Path(recipe["model"]["weights"]).resolve())
+    return recipe
+
+
+def _promote(settings: Any) -> str:
+    from personsearch.integrations.installation import open_registry
+    from personsearch.integrations.mlflow_registry import CHALLENGER
+
+    registry = open_registry(settings)
+    challenger = registry.alias_version(CHALLENGER)
+    if challenger is None:
+        raise UserError(f"{settings.mlflow_address}: no challenger was registered")
+    registry.promote(challenger)
+    return challenger
+
+
+def _fill_gallery(
+    config: DemoConfig, footage: Path | None, settings: Any, outputs: dict[str, Any], narrator: Narrator, *, home: Path
+) -> None:
+    from personsearch.gallery.add_dataset import add_dataset
+    from personsearch.gallery.ingest.stage import IngestConfig, ingest
+    from personsearch.gallery.store import Gallery
+
+    gallery = Gallery(settings.gallery_folder)
+    add_dataset(Path(outputs["dataset"]), gallery, split="test", start=config.gallery_start)
+    video = footage or _rendered_footage(config.footage, home / "demo")
+    found = ingest(
+        IngestConfig.from_yaml(PARAMS, "ingest"), video, gallery, camera_id=video.stem, start=config.gallery_start
+    )
+    narrator.tell(f"{video.name}: {found['tracks']:.0f} people in {found['frames']:.0f} frames")
+
+
+def _rendered_footage(plan: FootagePlan, folder: Path) -> Path:
+    from personsearch.data.synthetic.footage import FootageConfig, render_footage
+
+    video = folder / "junction.avi"
+    if not video.is_file():
+        render_footage(FootageConfig(**plan.model_dump()), video)
+    return video
+
+
+def _index(settings: Any, champion: str, root: Path) -> None:
+    from personsearch.integrations.kubeflow_runs import run_locally
+    from personsearch.integrations.kubeflow_sources import compiled, pipeline_arguments
+
+    spec = compiled("indexing", root)
+    arguments = pipeline_arguments(spec, params_file=None, stages=PARAMS, overrides=[f"model_version={champion}"])
+    run_locally(spec, arguments | {"gallery": str(settings.gallery_folder.resolve())}, root=root)
+
+
+def _ask(config: DemoConfig, out: Path, narrator: Narrator) -> None:
+    from personsearch.gallery.store import Gallery
+    from personsearch.integrations.installation import open_registry, open_store
+    from personsearch.search.grid import save_grid
+    from personsearch.search.live import open_live
+    from personsearch.search.onnx_encoder import OnnxEncoder
+    from personsearch.settings import Settings
+
+    settings = Settings()
+    live = open_live(open_store(settings), open_registry(settings), OnnxEncoder)
+    pictures = Gallery(settings.gallery_folder)
+    for number, text in enumerate(config.queries, start=1):
+        answer = live.searcher.answer(text, k=config.candidates)
+        picture = out / f"query-{number}.png"
+        save_grid(picture, text, answer, pictures.image)
+        narrator.tell(f"“{text}”  → {picture}")
+        for candidate in answer.candidates:
+            crop = candidate.crop
+            narrator.tell(f"   {candidate.rank}. {candidate.score:.3f}  {crop.camera_id:<10} {crop.track_id}")
+
+
+def _summary(outputs: dict[str, Any], champion: str, narrator: Narrator) -> dict[str, Any]:
+    import json
+
+    from personsearch.data.records import read_manifest
+
+    metrics = json.loads(Path(outputs["metrics"]).read_text())
+    test = read_manifest(Path(outputs["dataset"]), "test")
+    return {
+        **{name: round(metrics[f"t2i_{name}"], 2) for name in ("r1", "r5", "r10", "map")},
+        "gallery_images": len(test),
+        "gallery_identities": len({record.person_id for record in test}),
+        "model_version": champion,
+        "versions": {name: version(name) for name in PACKAGES},
+        "seconds": narrator.seconds,
+    }
+
+
+def _copy_reports(outputs: dict[str, Any], out: Path) -> None:
+    import shutil
+
+    shutil.copyfile(outputs["report"], out / "report.html")
+    shutil.copyfile(Path(outputs["model"]) / "compression.json", out / "compression.json")
+
+
+def _farewell(summary: dict[str, Any], services: Any, out: Path) -> None:
+    print(
+        f"\nR@1 {summary['r1']:.1f} %, R@5 {summary['r5']:.1f} %, R@10 {summary['r10']:.1f} %, mAP {summary['map']:.1f} %"
+        f" (text→image, {summary['gallery_images']} unseen images of {summary['gallery_identities']} people)"
+        f"\n\n  pictures and report  {out}/ (report.html, query-1.png …, summary.json)"
+        f"\n  search page          {services.serving_uri}/#key={services.api_key}"
+        f"\n  models in MLflow     {services.mlflow_uri}"
+        "\n\nThey run on in the background; `make down` stops them.",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Read the command line; a user's mistake is one readable line and exit code 2."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--footage", type=Path, help="a video of your own instead of the rendered one")
+    parser.add_argument("--home", type=Path, default=Path("var"), help="where the installation lives (default: var)")
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="where pictures and summary go (default: demo)")
+    arguments = parser.parse_args()
+    try:
+        if arguments.footage is not None and not arguments.footage.is_file():
+            raise UserError(f"FOOTAGE={arguments.footage}: no such file")
+        run_demo(DemoConfig.from_yaml(PARAMS, "demo"), arguments.footage, home=arguments.home.resolve(), out=arguments.out)
+    except UserError as error:
+        print(f"make demo: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
