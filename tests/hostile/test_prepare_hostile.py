@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,7 +104,7 @@ KEYS = ("id", "split", "file_path", "img_path", "captions", "captions_bt", "came
 ANY_ROW = st.dictionaries(st.sampled_from(KEYS), ANYTHING | st.sampled_from(["train", "1.png", ["a coat"]]))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     value=st.lists(ANY_ROW | ANYTHING, max_size=5) | st.dictionaries(st.text(max_size=3), ANY_ROW, max_size=3),
     name=st.sampled_from(["reid_raw.json", "ICFG-PEDES.json", "data_captions.json", "UFine6926.json", "val.json"]),
@@ -125,27 +124,39 @@ def test_any_json_is_prepared_or_refused(
         assert metrics["rows"] == len(value)
 
 
+KILLED = """
+import os, signal, sys
+from personsearch.cli import main
+from personsearch.data.journal import Journal
+
+append, left = Journal.append, int(sys.argv.pop(1))
+
+def append_then_die(journal, outcome):
+    global left
+    append(journal, outcome)
+    left -= 1
+    if not left:
+        journal._file.write('{"half": ')
+        journal._file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Journal.append = append_then_die
+main()
+"""
+
+
 def test_killed_in_the_middle_and_started_again_ends_the_same(
     write_hostile: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    source = write_hostile("json")
+    source, out = write_hostile("json"), tmp_path / "killed"
     assert run(source, tmp_path / "whole").returncode == 0
-    kills = 0
-    for rows_before_kill in (5, 40, 120):
-        with subprocess.Popen([*COMMAND, source, tmp_path / "killed"], stderr=subprocess.DEVNULL) as process:
-            kills += wait_for_rows(process, tmp_path / "killed" / ".journal.jsonl", rows_before_kill)
-    assert kills >= 1, "no kill hit the middle"
-    assert run(source, tmp_path / "killed").returncode == 0
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-
-
-def wait_for_rows(process: subprocess.Popen[bytes], journal: Path, rows: int) -> int:
-    """Kill the process with SIGKILL once it has written that many rows; 1 if that came before its end."""
-    while process.poll() is None:
-        if journal.is_file() and journal.read_bytes().count(b"\n") > rows:
-            process.kill()
-        time.sleep(0.002)
-    return int(process.returncode == -signal.SIGKILL)
+    for rows_before_kill in (50, 70):
+        command = [sys.executable, "-c", KILLED, str(rows_before_kill), "data", "prepare", str(source), str(out)]
+        assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == -signal.SIGKILL
+        assert not (out / "manifest.parquet").exists()
+    assert (out / ".journal.jsonl").read_bytes().count(b"\n") == 1 + 50 + 70
+    assert run(source, out).returncode == 0
+    assert contents(out) == contents(tmp_path / "whole")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
