@@ -1,5 +1,6 @@
 """The application: `create_app(settings)` puts the parts together; importing this does nothing."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,6 +8,7 @@ from fastapi import FastAPI
 
 from personsearch import __version__
 from personsearch.audit import AuditLog
+from personsearch.errors import UserError
 from personsearch.gallery.store import Gallery
 from serving import problems
 from serving.live import LiveSource, LiveWatcher
@@ -25,7 +27,11 @@ DESCRIPTION = (
 
 def application() -> FastAPI:
     """The application of this environment: `uvicorn --factory serving.app:application`."""
-    return create_app(ServingSettings())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        return create_app(ServingSettings())
+    except UserError as error:
+        raise SystemExit(f"personsearch: {error}") from error
 
 
 def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -> FastAPI:

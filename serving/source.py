@@ -30,12 +30,10 @@ class PlatformSource:
 
     def load(self) -> LiveSearch:
         """Raises UserError where the model is missing, is not the one that made the vectors, or proves broken."""
-        from personsearch.integrations.mlflow_registry import ModelRegistry
+        from personsearch.integrations.installation import open_registry
 
-        settings = self._settings
-        registry = ModelRegistry(settings.mlflow_address, settings.model_name, cache=settings.home / "models")
-        live = open_live(self._opened_store(), registry, self._encoder)
-        return IndexSearch(live.collection, live.properties, live.searcher, mirror=settings.mirror)
+        live = open_live(self._opened_store(), open_registry(self._settings), self._encoder)
+        return IndexSearch(live.collection, live.properties, live.searcher, mirror=self._settings.mirror)
 
     def _encoder(self, bundle: Path) -> Encoder:
         from personsearch.search.onnx_encoder import OnnxEncoder
@@ -45,7 +43,7 @@ class PlatformSource:
 
     def _opened_store(self) -> CollectionStore:
         if self._store is None:
-            from personsearch.integrations.milvus_index import MilvusStore
+            from personsearch.integrations.installation import open_store
 
-            self._store = MilvusStore(self._settings.milvus_address)
+            self._store = open_store(self._settings)
         return self._store

@@ -1,7 +1,118 @@
-"""`personsearch` commands of the group "platform"."""
+"""`personsearch` commands of the group "platform": up, down, status, promoter, audit."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from personsearch.cli.output import JsonFlag, show
+
+if TYPE_CHECKING:
+    from personsearch.integrations.services import ServiceState
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the root command."""
+    for command in (up, down, status, promoter):
+        app.command()(command)
+    audit = typer.Typer(help="Check the log of searches.", no_args_is_help=True)
+    audit.command()(verify)
+    app.add_typer(audit, name="audit")
+
+
+def up(*, as_json: JsonFlag = False) -> None:
+    """Start MLflow, Milvus Lite's server, the search service and the promoter in the background.
+
+    What runs already is kept, what died is started again. Prints the addresses and where the API key is kept.
+    """
+    from personsearch.api_keys import LOCAL_KEY_FILE
+    from personsearch.integrations.services import EVERY_SERVICE, start_services
+    from personsearch.settings import Settings
+
+    home = Settings().home
+    services = start_services(home, EVERY_SERVICE, report=_say)
+    addresses = {"search": services.serving_uri, "mlflow": services.mlflow_uri, "milvus": services.milvus_uri}
+    show({**addresses, "api_key_file": str(home / LOCAL_KEY_FILE)}, as_json=as_json)
+
+
+def down(*, as_json: JsonFlag = False) -> None:
+    """Stop what `personsearch up` or `make demo` started, and nothing else."""
+    from personsearch.integrations.services import stop_services
+    from personsearch.settings import Settings
+
+    show({"stopped": stop_services(Settings().home, report=_say)}, as_json=as_json)
+
+
+def status(*, as_json: JsonFlag = False) -> None:
+    """Show which services run here, where, and what the promoter saw last. Exit code 1 if one does not answer."""
+    from personsearch.integrations.promoter import read_heartbeat
+    from personsearch.integrations.services import service_states
+    from personsearch.settings import Settings
+
+    home = Settings().home
+    states = service_states(home)
+    if as_json:
+        services = {state.name: {"state": state.state, "address": state.address, "pid": state.pid} for state in states}
+        show({"services": services, "promoter": read_heartbeat(home).state}, as_json=True)
+    else:
+        _show_states(states)
+        show({"promoter saw": read_heartbeat(home).state}, as_json=False)
+    if any(state.state != "answers" for state in states):
+        raise typer.Exit(1)
+
+
+def promoter() -> None:
+    """Follow the alias `champion`: index the gallery with its model and make that live. Runs until stopped.
+
+    `personsearch up` starts one. Only one should run for each vector store.
+    """
+    import logging
+
+    from personsearch.gallery.store import Gallery
+    from personsearch.integrations.installation import open_registry
+    from personsearch.integrations.promoter import run_promoter
+    from personsearch.settings import Settings
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = Settings()
+    run_promoter(settings.home, open_registry(settings), Gallery(settings.gallery_folder).last_sequence)
+
+
+def verify(
+    file: Annotated[Path | None, typer.Argument(help="The log. [default: var/audit.jsonl]", show_default=False)] = None,
+    *,
+    head: Annotated[
+        str | None, typer.Option(help="A hash that the chain must contain, from an earlier check.", show_default=False)
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Check that no record of an audit log was changed, removed or inserted. Exit code 1 where one was.
+
+    Keep the printed head elsewhere and pass it as --head the next time: then records cut off the end are missed too.
+    """
+    from dataclasses import asdict
+
+    from personsearch.audit import verify as verify_log
+    from personsearch.settings import Settings
+
+    report = verify_log(file or Settings().home / "audit.jsonl", expected_head=head)
+    show({"intact": report.intact, **asdict(report)}, as_json=as_json)
+    if not report.intact:
+        raise typer.Exit(1)
+
+
+def _show_states(states: list["ServiceState"]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not states:
+        show({"services": "none was started; run `personsearch up`"}, as_json=False)
+        return
+    table = Table("service", "state", "address", "pid", "log", box=None)
+    for state in states:
+        table.add_row(state.name, state.state, state.address, str(state.pid), state.log)
+    Console(soft_wrap=True).print(table)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
