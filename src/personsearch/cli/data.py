@@ -1,14 +1,22 @@
 """`personsearch` commands of the group "data"."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from personsearch.cli import output
+from personsearch.config import Config
 from personsearch.data.readers import FormatName
 
+Stage = TypeVar("Stage", bound=Config)
+
 data = typer.Typer(name="data", help="Data sets: synthesise, prepare, augment, fetch, describe.", no_args_is_help=True)
+
+Params = Annotated[
+    Path, typer.Option(help="Settings of the stages, where the file exists; a flag here goes before it.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,19 +34,24 @@ def prepare(
     source: Annotated[Path, typer.Argument(help="Folder of the raw data set.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; empty, or an earlier output of this command.")],
     *,
+    params: Params = Path("params.yaml"),
     format_name: Annotated[
-        FormatName, typer.Option("--format", help="Layout of SOURCE; auto looks for its files.")
-    ] = "auto",
-    strict: Annotated[bool, typer.Option(help="Stop with exit code 2 at the first refusal.")] = False,
-    max_caption_words: Annotated[int, typer.Option(min=1, help="Longer captions are refused.")] = 200,
+        FormatName | None, typer.Option("--format", help="Layout of SOURCE; auto looks for its files.")
+    ] = None,
+    strict: Annotated[bool | None, typer.Option(help="Stop with exit code 2 at the first refusal.")] = None,
+    max_caption_words: Annotated[int | None, typer.Option(min=1, help="Longer captions are refused.")] = None,
     val_fraction: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of train identities to hold out as val.")
-    ] = 0,
+        float | None, typer.Option(min=0, max=0.9, help="Share of train identities to hold out as val.")
+    ] = None,
     keep_duplicates: Annotated[
-        bool, typer.Option(help="Let images with equal bytes in, as published protocols do.")
-    ] = False,
-    name: Annotated[str, typer.Option(help="What to call the data set; default: its format.")] = "",
-    licence: Annotated[str, typer.Option(help="Licence of the data, for the data card.")] = "not stated",
+        bool | None, typer.Option(help="Let images with equal bytes in, as published protocols do.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What to call it; default: as in dataset.json, or its format.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence, for the data card; default: as in dataset.json.")
+    ] = None,
     as_json: output.JsonFlag = False,
 ) -> None:
     """Check every image and caption of a data set and bring it into the one form that all stages read.
@@ -50,15 +63,16 @@ def prepare(
     from personsearch.data.prepare import PrepareConfig
     from personsearch.data.prepare import prepare as run
 
-    config = PrepareConfig(
-        format=format_name,
-        strict=strict,
-        max_caption_words=max_caption_words,
-        val_fraction=val_fraction,
-        keep_duplicates=keep_duplicates,
-        name=name,
-        licence=licence,
-    )
+    flags = {
+        "format": format_name,
+        "strict": strict,
+        "max_caption_words": max_caption_words,
+        "val_fraction": val_fraction,
+        "keep_duplicates": keep_duplicates,
+        "name": name,
+        "licence": licence,
+    }
+    config = _configured(PrepareConfig, params, "prepare", flags)
     output.show(run(config, source, out), as_json=as_json)
 
 
@@ -103,6 +117,7 @@ def augment(
     dataset: Annotated[Path, typer.Argument(help="A prepared data set.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; images are hard links where possible.")],
     *,
+    params: Params = Path("params.yaml"),
     translations: Annotated[
         Path | None, typer.Option(help="JSON lines {caption, translation}, or a file of TBPS-CLIP with captions_bt.")
     ] = None,
@@ -112,7 +127,8 @@ def augment(
     from personsearch.augmentation.augment import AugmentConfig
     from personsearch.augmentation.augment import augment as run
 
-    output.show(run(AugmentConfig(translations=translations), dataset, out), as_json=as_json)
+    config = _configured(AugmentConfig, params, "augment", {"translations": translations})
+    output.show(run(config, dataset, out), as_json=as_json)
 
 
 @data.command()
@@ -161,3 +177,10 @@ def fetch(
 
     dataset_hash = run(repository, revision, path, out, remote=remote)
     output.show({"dataset_hash": dataset_hash, "folder": str(out)}, as_json=as_json)
+
+
+def _configured(kind: type[Stage], params: Path, section: str, flags: Mapping[str, object]) -> Stage:
+    """The section of `params` where there is such a file, with the flags that were given in place of its values."""
+    config = kind.from_yaml(params, section) if params.is_file() else kind()
+    given = {name: value for name, value in flags.items() if value is not None}
+    return kind.model_validate(config.model_dump() | given)

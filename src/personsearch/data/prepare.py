@@ -17,6 +17,7 @@ from personsearch.data.admission import Admission
 from personsearch.data.checks import Finding
 from personsearch.data.inspection import Inspector
 from personsearch.data.journal import Journal, Outcome
+from personsearch.data.label import read_label
 from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage
 from personsearch.data.parallel import map_in_order
 from personsearch.data.readers import FormatName, find_format
@@ -42,7 +43,8 @@ class PrepareConfig(Config):
 
     `val_fraction`: share of the train identities held out as val, for data sets without a val split.
     `keep_duplicates`: let images with equal bytes in, as the published protocols do.
-    `name`: what the data set is called; the format's name where it is not given.
+    `name`, `licence`: what they are; where not given, what the data set's own `dataset.json` says, else the format's
+    name and "not stated".
     """
 
     format: FormatName = "auto"
@@ -51,7 +53,7 @@ class PrepareConfig(Config):
     val_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
     keep_duplicates: bool = False
     name: str = ""
-    licence: str = "not stated"
+    licence: str = ""
 
 
 def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, float]:
@@ -64,6 +66,7 @@ def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, flo
             files in it, or, with `config.strict`, any refusal.
     """
     layout, annotations = find_format(source, config.format)
+    config = _labelled(config, source, layout.name)
     overview = survey(source, layout, annotations, config.val_fraction)
     key = _key(config, layout.name, overview)
     if (metrics := finished_metrics(out_dir, key)) is not None:
@@ -78,7 +81,7 @@ def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, flo
         why = statistics.reasons() or "there were none"
         raise UserError(f"{source}: none of {overview.rows} rows could be used ({why}); see {out_dir / REJECTED}")
     write_manifest(out_dir, (outcome.record for outcome in journal.outcomes() if outcome.record))
-    summary = statistics.summary(config.name or layout.name, config.licence, layout, overview.identity_of_name)
+    summary = statistics.summary(config.name, config.licence, layout, overview.identity_of_name)
     write_json(out_dir / STATISTICS, summary)
     write_data_card(out_dir / CARD, summary)
     origin = lineage(key, out_dir, source=str(source), format=layout.name)
@@ -89,9 +92,8 @@ def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, flo
 
 def _process_rows(config: PrepareConfig, inspector: Inspector, annotations: list[Path], journal: Journal) -> None:
     """Inspect every row that the journal does not hold yet, and add it."""
-    name = config.name or inspector.layout.name
     _remove_half_images(journal.path.parent)
-    admission = Admission(journal.path.parent, source_name=name, keep_duplicates=config.keep_duplicates)
+    admission = Admission(journal.path.parent, source_name=config.name, keep_duplicates=config.keep_duplicates)
     done = _resume(config, journal, admission)
     rows = islice(read_rows(inspector.layout, annotations), done, None)
     inspections = map_in_order(inspector, rows, workers=_workers())
@@ -99,6 +101,12 @@ def _process_rows(config: PrepareConfig, inspector: Inspector, annotations: list
         outcome = admission.admit(inspection)
         journal.append(outcome)
         _stop_if_strict(config, outcome)
+
+
+def _labelled(config: PrepareConfig, source: Path, format_name: str) -> PrepareConfig:
+    label = read_label(source)
+    name = config.name or label.name or format_name
+    return config.model_copy(update={"name": name, "licence": config.licence or label.licence or "not stated"})
 
 
 def _key(config: PrepareConfig, format_name: str, overview: Survey) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from personsearch.config import Config
+from personsearch.data.label import DatasetLabel, write_label
 from personsearch.data.records import Split
 from personsearch.data.synthetic.attributes import Person, draw_person, near_twin
 from personsearch.data.synthetic.camera import Camera, draw_camera
@@ -43,11 +44,20 @@ class SynthesizeConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One person to be drawn: number, split, the seed of their looks, whether a near twin of the one before."""
+    """One person to be drawn: number, split, whether a near twin of the one before."""
 
     number: int
     split: Split
     twin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sitter:
+    """An identity with its looks; `phase` individualises folds and patterns."""
+
+    identity: Identity
+    person: Person
+    phase: float
 
 
 def synthesize(config: SynthesizeConfig, out_dir: Path) -> dict[str, float]:
@@ -73,6 +83,7 @@ def synthesize(config: SynthesizeConfig, out_dir: Path) -> dict[str, float]:
         "images": float(len(entries)),
         "captions": float(sum(len(entry["captions"]) for entry in entries)),
     }
+    write_label(out_dir, DatasetLabel(name="synthetic", licence="Apache-2.0 (generated, shows nobody)"))
     write_run_record(out_dir, "synthesize", config, metrics, {})
     shutil.rmtree(out_dir / UNFINISHED, ignore_errors=True)
     return metrics
@@ -135,33 +146,25 @@ def _draw_identity(job: tuple[SynthesizeConfig, Identity, Path]) -> list[dict[st
     if finished.is_file():
         entries: list[dict[str, Any]] = json.loads(finished.read_text(encoding="utf-8"))
         return entries
-    person = person_of(config, identity)
     phase = float(np.random.default_rng([config.seed, identity.number, 3]).random())
+    sitter = Sitter(identity, person_of(config, identity), phase)
     order = np.random.default_rng([config.seed, identity.number, 4]).permutation(
         max(config.cameras, config.images_per_identity)
     )
-    entries = [
-        _draw_image(
-            config, identity, person, phase, camera_of(config.seed, int(order[index] % config.cameras)), index, out_dir
-        )
-        for index in range(config.images_per_identity)
+    cameras = [
+        camera_of(config.seed, int(order[index] % config.cameras)) for index in range(config.images_per_identity)
     ]
+    entries = [_draw_image(config, sitter, camera, index, out_dir) for index, camera in enumerate(cameras)]
     write_json(finished, entries)
     return entries
 
 
-def _draw_image(
-    config: SynthesizeConfig,
-    identity: Identity,
-    person: Person,
-    phase: float,
-    camera: Camera,
-    index: int,
-    out_dir: Path,
-) -> dict[str, Any]:
+def _draw_image(config: SynthesizeConfig, sitter: Sitter, camera: Camera, index: int, out_dir: Path) -> dict[str, Any]:
+    """Write one image and return its annotation."""
+    identity, person = sitter.identity, sitter.person
     rng = np.random.default_rng([config.seed, identity.number, 5, index])
     path = f"{camera.name}/{identity.number:05d}_{index}.jpg"
-    snapshot = take_snapshot(person, phase, camera, rng)
+    snapshot = take_snapshot(person, sitter.phase, camera, rng)
     with replacing(out_dir / "imgs" / path) as temporary:
         temporary.write_bytes(snapshot.jpeg)
     styles = TRAINING_STYLES if identity.split == "train" else DESCRIPTIVE_STYLES
