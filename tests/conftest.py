@@ -25,7 +25,9 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from safetensors.torch import save_file
 
     from personsearch.models.clip import DualEncoder
+    from personsearch.models.torch_encoder import TorchEncoder
     from personsearch.models.vocabulary import learn_tokenizer
+    from personsearch.search.golden import write_golden
 
     folder = tmp_path_factory.mktemp("bundle")
     tokenizer = learn_tokenizer([f"a person in a {colour} coat" for colour in COLOURS], 300)
@@ -46,6 +48,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lineage=Lineage(dataset_hash="none", git_commit=""),
         ),
     )
+    write_golden(folder, TorchEncoder.from_bundle(folder, "cpu"))
     return folder
 
 

@@ -67,6 +67,16 @@ def test_export_leaves_the_model_as_it_was(tiny_bundle: Path, exported: Path, tm
     assert {path.name for path in tmp_path.iterdir()} == {IMAGE_ONNX, TEXT_ONNX}
 
 
+def test_graphs_are_the_same_bytes_each_time_and_name_no_source_file(
+    tiny_bundle: Path, exported: Path, tmp_path: Path
+) -> None:
+    export_onnx(load_bundle_model(tiny_bundle).model, read_spec(tiny_bundle), tmp_path)
+    for name in (IMAGE_ONNX, TEXT_ONNX):
+        content = (tmp_path / name).read_bytes()
+        assert content == (exported / name).read_bytes()
+        assert b".py" not in content
+
+
 def test_int8_graphs_hold_8_bit_weights_and_stay_close(exported: Path, tmp_path: Path) -> None:
     import onnx
 

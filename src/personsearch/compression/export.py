@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
@@ -101,3 +102,13 @@ def _export(tower: nn.Module, input_name: str, example: Tensor, dynamic: dict[in
             external_data=False,
             verbose=False,
         )
+        _strip_traces(temporary)
+
+
+def _strip_traces(path: Path) -> None:
+    """Drop the exporter's notes (source lines, folders of this machine): the same model gives the same bytes."""
+    model = onnx.load(path)
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+    onnx.save(model, path)
