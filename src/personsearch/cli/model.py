@@ -1,18 +1,27 @@
 """`personsearch` commands of the group "model"."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from personsearch.cli import output
+from personsearch.config import Config
+from personsearch.data.records import Split
 
 SETTING_HELP = "One setting of the recipe, dotted: optimiser.lr=1e-4. Repeatable."
+
+ParametersOption = Annotated[
+    Path | None, typer.Option("--params", help="YAML file with a section of this command's name, such as params.yaml.")
+]
+
+C = TypeVar("C", bound=Config)
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the root command."""
-    app.command()(train)
+    for command in (train, evaluate, compress, gate):
+        app.command()(command)
 
 
 def train(
@@ -35,3 +44,56 @@ def train(
 
     config = read_recipe(recipe, [*settings, f"device={device}"])
     output.show(run(config, dataset, out, callbacks=mlflow_callbacks()), as_json=as_json)
+
+
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="Model bundle, of any variant.")],
+    dataset: Annotated[Path, typer.Argument(help="Prepared data set.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder to write; holding an unfinished run, it goes on.")],
+    split: Annotated[Split | None, typer.Option(help="Split to search in; default: the parameters' own.")] = None,
+    parameters: ParametersOption = None,
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Measure a model: R@k, mAP and mINP of both directions, calibration, and OUT/report.html to look at."""
+    from personsearch.evaluation.evaluate import EvaluateConfig
+    from personsearch.evaluation.evaluate import evaluate as run
+
+    config = _configuration(EvaluateConfig, parameters, "evaluate")
+    output.show(run(config.model_copy(update={"split": split or config.split}), bundle, dataset, out), as_json=as_json)
+
+
+def compress(
+    bundle: Annotated[Path, typer.Argument(help="Torch bundle, as `personsearch train` writes it.")],
+    dataset: Annotated[Path, typer.Argument(help="Prepared data set to measure on.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder to write; holding an unfinished run, it goes on.")],
+    parameters: ParametersOption = None,
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Export a model to ONNX and int8, measure each form, and choose the one to serve: OUT/chosen."""
+    from personsearch.compression.compress import CompressConfig
+    from personsearch.compression.compress import compress as run
+
+    config = _configuration(CompressConfig, parameters, "compress")
+    output.show(run(config, bundle, dataset, out), as_json=as_json)
+
+
+def gate(
+    metrics: Annotated[Path, typer.Argument(help="metrics.json of the model to judge.")],
+    *,
+    baseline: Annotated[Path | None, typer.Option(help="metrics.json of the champion, on the same data.")] = None,
+    parameters: ParametersOption = None,
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Decide whether a model may be registered: exit code 0 if so, 1 if not, with the reasons."""
+    from personsearch.evaluation.gate import GateConfig, decide, read_metrics
+
+    champion = read_metrics(baseline) if baseline is not None else None
+    decision = decide(_configuration(GateConfig, parameters, "gate"), read_metrics(metrics), champion)
+    output.show({"passed": decision.passed, "reasons": decision.reasons}, as_json=as_json)
+    raise typer.Exit(0 if decision.passed else 1)
+
+
+def _configuration(kind: type[C], parameters: Path | None, section: str) -> C:
+    return kind() if parameters is None else kind.from_yaml(parameters, section)

@@ -1,11 +1,14 @@
 """May a model be registered? Floors that it must reach and a champion that it must not fall behind."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import Field
 
 from personsearch.config import Config
+from personsearch.errors import UserError
 
 
 class GateConfig(Config):
@@ -39,6 +42,21 @@ def decide(config: GateConfig, metrics: Mapping[str, float], baseline: Mapping[s
     checks.append(_against_champion(config, metrics, baseline))
     done = [check for check in checks if check is not None]
     return GateDecision(all(passed for passed, _ in done), [reason for _, reason in done])
+
+
+def read_metrics(path: Path) -> dict[str, float]:
+    """The numbers of a metrics.json.
+
+    Raises:
+        UserError: the file is missing or holds no JSON object.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: metrics cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: a JSON object of metrics expected")
+    return {name: float(value) for name, value in values.items() if type(value) in (int, float)}
 
 
 def _at_least(name: str, value: float | None, wanted: float, what: str) -> tuple[bool, str]:
