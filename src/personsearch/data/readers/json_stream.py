@@ -73,8 +73,9 @@ class _JsonText:
                 if self._read_more():
                     continue
                 raise
-            # A number that touches the end of the window may go on in the next one.
-            if end < len(self._text) or not self._read_more():
+            # A number at the end of the window may go on beyond it: "0" of 0.5, and "0." decodes as 0 too.
+            following = self._text[end : end + 1]
+            if (following and following not in ".eE") or not self._read_more():
                 self._position = end
                 return value
 
