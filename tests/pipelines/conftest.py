@@ -1,6 +1,5 @@
 """A tiny versioned data set and the smallest recipe that runs: what both pipelines are tested on."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest

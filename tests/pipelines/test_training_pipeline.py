@@ -2,16 +2,25 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from personsearch.bundle import CALIBRATION, METRICS, fingerprint
+from personsearch.gallery.add_dataset import add_dataset
+from personsearch.gallery.store import Gallery
 from personsearch.integrations.dvc_repository import DatasetVersion
 from personsearch.integrations.kubeflow_runs import PipelineRun, code_version, run_locally
+from personsearch.integrations.milvus_index import MilvusStore
+from personsearch.integrations.mlflow_registry import ModelRegistry
+from personsearch.search.index import LIVE_ALIAS
+from personsearch.settings import Settings
 from pipelines.compile import COMPILED
 from tests.pipelines.conftest import RECIPE
 
+CODE_VERSION = code_version()
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -29,7 +38,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def train(home: Path, version: DatasetVersion, **arguments: Any) -> PipelineRun:
     data = {f"dataset_{name}": getattr(version, name) for name in ("repository", "revision", "path")}
     data["dataset_hash"] = version.dataset_hash
-    given = {**data, "code_version": code_version(), "train_config": RECIPE, **arguments}
+    given = {**data, "code_version": CODE_VERSION, "train_config": RECIPE, **arguments}
     return run_locally(COMPILED / "training.yaml", given, root=home / "pipelines")
 
 
@@ -42,6 +51,69 @@ def states(run: PipelineRun) -> dict[str, str]:
     return {step.name: step.state for step in run.steps}
 
 
-def test_every_step_ran_and_a_challenger_is_registered(trained: PipelineRun, installation: Path) -> None:
+def test_every_step_ran(trained: PipelineRun) -> None:
     assert set(states(trained).values()) == {"succeeded"}
     assert len(trained.steps) == 9
+
+
+def test_metrics_of_the_run_are_those_of_the_chosen_bundle(trained: PipelineRun) -> None:
+    metrics = json.loads(Path(trained.outputs["metrics"]).read_text())
+    assert 0 <= metrics["t2i_r1"] <= metrics["t2i_r5"] <= metrics["t2i_r10"] <= 100
+    assert Path(trained.outputs["report"]).read_text().startswith("<!")
+    decision = json.loads(Path(trained.outputs["decision"]).read_text())
+    assert decision["passed"] is True
+    assert decision["reasons"]
+
+
+def test_registered_bundle_is_whole_and_knows_where_it_came_from(
+    trained: PipelineRun, installation: Path, dataset_version: DatasetVersion
+) -> None:
+    registry = ModelRegistry(Settings().mlflow_address, "personsearch", cache=installation / "models")
+    version = registry.alias_version("challenger")
+    assert version == trained.returned["register"]
+    tags = registry.version(version).tags
+    assert tags["raw_hash"] == dataset_version.dataset_hash
+    assert tags["dataset_hash"] == trained.returned["augment"]
+    assert tags["validation_status"] == "passed"
+    bundle = registry.download(version)
+    assert fingerprint(bundle) == trained.returned["compress"]
+    assert (bundle / CALIBRATION).is_file()
+    measured = json.loads(Path(trained.outputs["metrics"]).read_text())
+    assert json.loads((bundle / METRICS).read_text())["t2i_r1"] == measured["t2i_r1"]
+    assert float(tags["metric.t2i_r1"]) == pytest.approx(measured["t2i_r1"], rel=1e-4)
+
+
+def test_same_run_again_trains_nothing_and_registers_nothing(
+    trained: PipelineRun, installation: Path, dataset_version: DatasetVersion
+) -> None:
+    again = train(installation, dataset_version)
+    ran = {name for name, state in states(again).items() if state != "cached"}
+    assert ran == {"gate", "register"}
+    assert again.returned["register"] == trained.returned["register"]
+
+
+def test_refused_model_is_not_registered(
+    trained: PipelineRun, installation: Path, dataset_version: DatasetVersion
+) -> None:
+    refused = train(installation, dataset_version, gate_config={"min_r1": 100.0, "max_calibration_error": 0.0})
+    assert states(refused)["register"] == "skipped"
+    assert refused.outputs["passed"] is False
+    reasons = json.loads(Path(refused.outputs["decision"]).read_text())["reasons"]
+    assert any("below the floor 100.00" in reason for reason in reasons)
+
+
+def test_promoted_model_indexes_the_gallery(trained: PipelineRun, installation: Path) -> None:
+    registry = ModelRegistry(Settings().mlflow_address, "personsearch", cache=installation / "models")
+    registry.promote(trained.returned["register"])
+    dataset = Path(trained.outputs["dataset"])
+    gallery = Gallery(installation / "gallery")
+    add_dataset(dataset, gallery, split="test", start=datetime(2026, 3, 1, tzinfo=UTC))
+    config = {
+        "verify": {"probe_texts": ["a man in a red jacket", "a woman with a bag"], "recall_at": 3, "num_samples": 4}
+    }
+    indexed = run_locally(COMPILED / "indexing.yaml", {"index_config": config}, root=installation / "pipelines")
+    assert indexed.returned["index-gallery"] == f"persons_v{trained.returned['register']}_1"
+    assert registry.version(trained.returned["register"]).tags["index_status"].startswith("live: ")
+    store = MilvusStore(Settings().milvus_address)
+    assert store.open(LIVE_ALIAS).count() == gallery.count() == 8
+    assert store.properties(LIVE_ALIAS).fingerprint == trained.returned["compress"]
