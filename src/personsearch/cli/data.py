@@ -113,6 +113,22 @@ def synthesize(
 
 
 @data.command()
+def footage(
+    out: Annotated[Path, typer.Argument(help="Video to write, NAME.avi; the ground truth goes to NAME.json.")],
+    *,
+    people: Annotated[int, typer.Option(min=1, max=500, help="People who walk through.")] = 12,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of the video.")] = 40.0,
+    seed: Annotated[int, typer.Option(help="Same seed, same video.")] = 0,
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Render synthetic people walking through a scene that a fixed camera watches, with boxes and descriptions."""
+    from personsearch.data.synthetic.footage import FootageConfig
+    from personsearch.data.synthetic.footage import footage as run
+
+    output.show(run(FootageConfig(people=people, seconds=seconds, seed=seed), out), as_json=as_json)
+
+
+@data.command()
 def augment(
     dataset: Annotated[Path, typer.Argument(help="A prepared data set.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; images are hard links where possible.")],

@@ -1,5 +1,7 @@
 """Who is drawn: a person's ground truth, as a viewer would describe it."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal, TypeVar
 
@@ -11,6 +13,7 @@ Lab = tuple[float, float, float]
 Gender = Literal["man", "woman", "boy", "girl"]
 T = TypeVar("T")
 
+GENDERS: dict[Gender, int] = {"man": 48, "woman": 44, "boy": 4, "girl": 4}
 JACKETS = ("jacket", "hooded jacket", "leather jacket", "padded jacket", "suit jacket", "coat", "vest", "cardigan")
 UPPER_TYPES = {
     "jacket": 15, "hooded jacket": 10, "leather jacket": 5, "padded jacket": 6, "suit jacket": 5, "coat": 8, "vest": 3,
@@ -96,7 +99,7 @@ class Person:
         return {key: value for key, value in asdict(self).items() if key != "labs"}
 
 
-def weighted(weights: dict[T, int] | dict[T, float], rng: np.random.Generator) -> T:
+def weighted(weights: Mapping[T, int], rng: np.random.Generator) -> T:
     """One key, drawn by its weight."""
     keys = list(weights)
     shares = np.fromiter(weights.values(), float)
@@ -105,8 +108,9 @@ def weighted(weights: dict[T, int] | dict[T, float], rng: np.random.Generator) -
 
 def draw_person(rng: np.random.Generator) -> Person:
     """One random identity."""
-    gender: Gender = weighted({"man": 48, "woman": 44, "boy": 4, "girl": 4}, rng)  # type: ignore[assignment]
+    gender = weighted(GENDERS, rng)
     female = gender in ("woman", "girl")
+    hair_length, hair_style = _draw_hair(female, rng)
     upper = weighted(WOMEN_UPPER_TYPES if female else UPPER_TYPES, rng)
     lower = "dress" if upper == "dress" else weighted(WOMEN_LOWER_TYPES if female else LOWER_TYPES, rng)
     upper_colour = weighted(UPPER_COLOURS, rng)
@@ -116,7 +120,10 @@ def draw_person(rng: np.random.Generator) -> Person:
         build=weighted({"slim": 30, "average": 48, "heavy": 22}, rng),
         height=weighted({"short": 20, "average": 60, "tall": 20}, rng),
         skin=weighted({"light": 60, "tan": 25, "dark": 15}, rng),
-        **_draw_hair(female, gender == "man", rng),
+        hair_length=hair_length,
+        hair_style=hair_style,
+        hair_colour=weighted({"black": 42, "brown": 32, "blond": 14, "grey": 8, "red": 4}, rng),
+        beard=gender == "man" and bool(rng.random() < 0.2),
         headwear=_draw_headwear(upper, rng),
         headwear_colour=weighted(UPPER_COLOURS, rng),
         upper=upper,
@@ -173,21 +180,17 @@ def _other_colour(colour: str, rng: np.random.Generator) -> str:
     """A colour that is plainly not `colour`, whites and blacks preferred as in real clothes."""
     weights = {**UPPER_COLOURS, "white": 22, "light grey": 8}
     centre = PALETTE[colour].lab
-    far = {k: w for k, w in weights.items() if np.linalg.norm(np.subtract(PALETTE[k].lab, centre)) > 28}
+    far = {k: w for k, w in weights.items() if math.dist(PALETTE[k].lab, centre) > 28}
     return weighted(far, rng)
 
 
-def _draw_hair(female: bool, adult_man: bool, rng: np.random.Generator) -> dict[str, str | bool]:
+def _draw_hair(female: bool, rng: np.random.Generator) -> tuple[str, str]:
+    """Length and style."""
     lengths = {"short": 18, "medium": 30, "long": 52} if female else {"bald": 9, "short": 81, "medium": 7, "long": 3}
     length = weighted(lengths, rng)
-    styles = {"loose": 60, "ponytail": 26, "bun": 14} if length == "long" and female else {"straight": 80, "curly": 20}
-    colours = {"black": 42, "brown": 32, "blond": 14, "grey": 8, "red": 4}
-    return {
-        "hair_length": length,
-        "hair_style": weighted(styles, rng),
-        "hair_colour": weighted(colours, rng),
-        "beard": bool(adult_man and rng.random() < 0.2),
-    }
+    tied = length == "long" and female
+    styles = {"loose": 60, "ponytail": 26, "bun": 14} if tied else {"straight": 80, "curly": 20}
+    return length, weighted(styles, rng)
 
 
 def _draw_headwear(upper: str, rng: np.random.Generator) -> str:

@@ -136,7 +136,7 @@ def _long_hair(person: Person, hair: Cloth, head: Floats, s: float) -> list[Tube
 
 
 def _headwear(person: Person, head: Floats, s: float, phase: float) -> list[Tube]:
-    if person.headwear == "none" or person.headwear == "hood":
+    if person.headwear in ("none", "hood"):
         return []
     cloth = Cloth(lab_to_linear(true_lab(person, "headwear")), folds=0.15, grain=0.1, phase=phase)
     crown = head + 0.035 * s * Y - 0.008 * s * Z

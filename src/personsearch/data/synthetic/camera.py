@@ -1,6 +1,6 @@
 """A camera's signature and what its sensor, lens and codec do to a picture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -29,6 +29,8 @@ class Camera:
     pitch: float
     indoors: bool
     sun: float
+    motion_blur: int = 0
+    interlaced: bool = False
 
 
 def draw_camera(name: str, rng: np.random.Generator) -> Camera:
@@ -54,23 +56,34 @@ def draw_camera(name: str, rng: np.random.Generator) -> Camera:
     )
 
 
+def for_one_shot(camera: Camera, rng: np.random.Generator) -> Camera:
+    """The camera as it is at one moment: exposure, focus and noise wander; now and then something moves too fast."""
+    return replace(
+        camera,
+        exposure=camera.exposure * float(np.exp(rng.normal(0, 0.1))),
+        blur=camera.blur * float(rng.uniform(0.5, 1.7)),
+        noise=camera.noise * float(rng.uniform(0.4, 1.8)),
+        motion_blur=int(rng.integers(2, 5)) if rng.random() < 0.12 else 0,
+        interlaced=bool(rng.random() < 0.03),
+    )
+
+
 def develop(linear_HW3: Floats, camera: Camera, rng: np.random.Generator) -> Picture:
-    """8-bit RGB of linear light: exposure, cast, tone curve, saturation, blur, noise."""
-    exposure = camera.exposure * float(np.exp(rng.normal(0, 0.1)))
-    light = np.maximum(linear_HW3 * (np.asarray(camera.gain, np.float32) * exposure), 0)
-    tone = np.minimum(light, 1.5) ** np.float32(camera.gamma / 2.2)
+    """8-bit RGB of linear light: exposure, cast, tone curve, saturation, blur, sharpening, noise."""
+    light = np.maximum(linear_HW3 * (np.asarray(camera.gain, np.float32) * np.float32(camera.exposure)), 0)
+    tone: Floats = cv2.pow(np.minimum(light, np.float32(1.5)), camera.gamma / 2.2)
     tone = (tone - 0.42) * camera.contrast + 0.46
     grey = tone @ np.array([0.3, 0.59, 0.11], np.float32)
     tone = grey[..., None] + (tone - grey[..., None]) * camera.saturation
-    blur = camera.blur * float(rng.uniform(0.5, 1.7))
-    if blur > 0.25:
-        tone = cv2.GaussianBlur(tone, (0, 0), blur)
-    if rng.random() < 0.12:
-        tone = _motion_blur(tone, rng)
+    if camera.blur > 0.25:
+        tone = cv2.GaussianBlur(tone, (0, 0), camera.blur)
+    if camera.motion_blur:
+        tone = cv2.blur(tone, (camera.motion_blur, 1))
     if camera.sharpening > 0.05:
         tone = tone + camera.sharpening * (tone - cv2.GaussianBlur(tone, (0, 0), 1.0))
-    tone = tone + _sensor_noise(tone.shape, camera.noise * float(rng.uniform(0.4, 1.8)), rng)
-    return np.asarray(np.clip(tone * 255, 0, 255), np.uint8)
+    tone = tone + _sensor_noise(tone.shape, camera.noise, rng)
+    picture = np.asarray(np.clip(tone * 255, 0, 255), np.uint8)
+    return _interlaced(picture, rng) if camera.interlaced else picture
 
 
 def _sensor_noise(shape: tuple[int, ...], strength: float, rng: np.random.Generator) -> Floats:
@@ -81,15 +94,8 @@ def _sensor_noise(shape: tuple[int, ...], strength: float, rng: np.random.Genera
     return np.asarray(fine + cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _motion_blur(tone: Floats, rng: np.random.Generator) -> Floats:
-    kernel = np.ones((1, int(rng.integers(2, 5))), np.float32)
-    return np.asarray(cv2.filter2D(tone, -1, kernel / kernel.size), np.float32)
-
-
 def encode(picture: Picture, camera: Camera, rng: np.random.Generator) -> bytes:
     """JPEG bytes as the camera's codec would leave them (chroma at half resolution)."""
-    if rng.random() < 0.03:
-        picture = _interlaced(picture, rng)
     quality = int(rng.integers(camera.jpeg_quality[0], camera.jpeg_quality[1] + 1))
     coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     again = cv2.imdecode(coded, cv2.IMREAD_COLOR)

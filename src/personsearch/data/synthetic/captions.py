@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 
 from personsearch.data.synthetic.attributes import Person
-from personsearch.data.synthetic.phrases import NEUTRAL_SUBJECTS, SUBJECTS, Fact, article, choose, impression, visible_facts
+from personsearch.data.synthetic.phrases import Fact, article, choose, impression, visible_facts
+from personsearch.data.synthetic.vocabulary import NEUTRAL_SUBJECTS, SUBJECTS
 
 Facing = Literal["front", "back", "left", "right"]
 # Training hears queries as people type them; evaluation asks by descriptions that can tell people apart.
@@ -182,7 +183,13 @@ def listed(phrases: list[str], rng: np.random.Generator) -> str:
 def _view(sight: Sight, rng: np.random.Generator) -> str:
     views = {
         "front": ("facing the camera", "seen from the front", "walking towards the camera"),
-        "back": ("seen from behind", "turning the back to the camera", "walking with the back to the camera", "walking away from the camera", "facing away"),
+        "back": (
+            "seen from behind",
+            "turning the back to the camera",
+            "walking with the back to the camera",
+            "walking away from the camera",
+            "facing away",
+        ),
         "left": ("walking to the left", "seen from the side", "facing left", "walking"),
         "right": ("walking to the right", "seen from the side", "facing right", "walking"),
     }[sight.facing]

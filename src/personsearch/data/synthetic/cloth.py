@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from personsearch.data.synthetic.palette import Floats
 
 Mask = NDArray[np.bool_]
+TORSO_RADIUS = 0.16
 
 
 @dataclass(frozen=True, slots=True)
 class Cloth:
     """A material. Colours are linear RGB; `phase` individualises its pattern and folds.
 
-    `pattern`: plain, striped, checked, dotted, logo, back-logo, two-tone, sole, stripe (along a limb), face.
-    `opening`: half width in radians of an unbuttoned front that shows `detail`; `zip_line` draws one shut.
+    `pattern`: plain, striped, checked, dotted, logo, back-logo, two-tone, sole, stripe (along a limb).
+    `opening`: half width in radians of an unbuttoned front that shows `detail`, down to the share `opening_top` of
+    the length (0: all the way); `zip_line` draws one shut.
     `folds`, `grain`, `gloss`: strengths of creases, of weave, of highlights.
     """
 
@@ -48,51 +50,62 @@ def paint(cloth: Cloth, along_N: Floats, share_N: Floats, angle_N: Floats) -> tu
         rgb += strength[:, None] * (cloth.detail - cloth.colour)
         shows |= strength > 0.5
     if cloth.opening > 0:
-        from_front = np.abs(angle_N - np.pi / 2)
-        # An open jacket gapes more towards its hem; a buttoned one shows a V at the neck.
-        width = (
-            cloth.opening * (0.5 + 0.7 * share_N)
-            if cloth.opening_top == 0
-            else cloth.opening * (1 - (share_N - 0.08) / cloth.opening_top)
-        )
-        gap = (from_front < width) & (share_N > 0.04)
+        gap, edge = _opening(cloth, share_N, angle_N)
         rgb[gap] = cloth.detail
-        edge = (~gap) & (from_front < width + 0.12) & (share_N > 0.04)
         rgb[edge] *= 0.72
         shows |= gap
     return rgb, shows
 
 
+def _opening(cloth: Cloth, share: Floats, angle: Floats) -> tuple[Mask, Mask]:
+    """Where an unbuttoned front gapes, and the shadow along its edges."""
+    from_front = np.abs(angle - np.pi / 2)
+    if cloth.opening_top == 0:  # gapes more towards its hem
+        width = cloth.opening * (0.5 + 0.7 * share)
+    else:  # a V that closes at `opening_top`
+        width = cloth.opening * (1 - (share - 0.08) / cloth.opening_top)
+    below_collar = share > 0.04
+    gap = (from_front < width) & below_collar
+    return gap, ~gap & (from_front < width + 0.12) & below_collar
+
+
 def _pattern(cloth: Cloth, along: Floats, share: Floats, angle: Floats) -> Floats:
     """How much of the detail colour shows, 0..1."""
+    strength: Floats | Mask
     match cloth.pattern:
         case "striped":
-            return _band(along / cloth.pitch + cloth.phase, 0.42)
+            strength = _band(along / cloth.pitch + cloth.phase, 0.42)
         case "checked":
             across = _band(along / cloth.pitch + cloth.phase, 0.4)
-            return 0.55 * across + 0.45 * _band(angle * 0.16 / cloth.pitch + cloth.phase, 0.4)
+            strength = 0.55 * across + 0.45 * _band(angle * TORSO_RADIUS / cloth.pitch + cloth.phase, 0.4)
         case "dotted":
             row = along / cloth.pitch
-            column = angle * 0.16 / cloth.pitch + 0.5 * (np.floor(row) % 2)
-            return (np.hypot(row % 1 - 0.5, column % 1 - 0.5) < 0.27).astype(np.float32)
-        case "logo" | "back-logo":
-            side = -1.0 if cloth.pattern == "back-logo" else 1.0
-            high = np.abs(share - 0.36) < 0.13
-            wide = np.abs(side * angle - np.pi / 2) < 0.55
-            letters = np.sin(angle * 21 + cloth.phase * 9) * np.sin(along * 95 + cloth.phase * 5) > -0.35
-            return (high & wide & letters).astype(np.float32)
+            column = angle * TORSO_RADIUS / cloth.pitch + 0.5 * (np.floor(row) % 2)
+            strength = np.hypot(row % 1 - 0.5, column % 1 - 0.5) < 0.27
+        case "logo":
+            strength = _logo(cloth, along, share, angle)
+        case "back-logo":
+            strength = _logo(cloth, along, share, -angle)
         case "two-tone":
-            return (share < 0.34 + 0.1 * np.sin(cloth.phase * 6)).astype(np.float32)
+            strength = share < 0.34 + 0.1 * np.sin(cloth.phase * 6)
         case "stripe":
-            return (np.minimum(np.abs(angle), np.pi - np.abs(angle)) < 0.3).astype(np.float32)
+            strength = np.minimum(np.abs(angle), np.pi - np.abs(angle)) < 0.3
         case "sole":
-            return (angle < -1.0).astype(np.float32)
+            strength = angle < -1.0
         case _:
-            return np.zeros_like(along)
+            strength = np.zeros_like(along)
+    return strength.astype(np.float32)
+
+
+def _logo(cloth: Cloth, along: Floats, share: Floats, angle: Floats) -> Floats:
+    """Something like letters on the chest, where `angle` is about π/2."""
+    on_chest = (np.abs(share - 0.36) < 0.13) & (np.abs(angle - np.pi / 2) < 0.55)
+    letters = np.sin(angle * 21 + cloth.phase * 9) * np.sin(along * 95 + cloth.phase * 5) > -0.35
+    return np.asarray(on_chest & letters, np.float32)
 
 
 def _band(position: Floats, width: float) -> Floats:
-    return (position % 1 < width).astype(np.float32)
+    return np.asarray(position % 1 < width, np.float32)
 
 
 def creases(cloth: Cloth, along_N: Floats, angle_N: Floats) -> Floats:

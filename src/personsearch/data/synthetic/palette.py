@@ -1,12 +1,16 @@
 """The colours people name, as clouds in CIE Lab, and the words for them."""
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
+"""An array of real numbers, single precision wherever it is large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +67,18 @@ def draw_colour(colour: NamedColour, rng: np.random.Generator) -> tuple[float, f
     return float(np.clip(lightness, 3, 97)), float(a), float(b)
 
 
+@lru_cache(maxsize=4096)
 def neighbouring_name(lab: tuple[float, float, float], name: str) -> str:
     """The name another person might give: the nearest centre but `name`, if nearly as near; else `name`."""
-    distances = {other: float(np.linalg.norm(np.subtract(lab, c.lab))) for other, c in PALETTE.items() if other != name}
+    distances = {other: math.dist(lab, colour.lab) for other, colour in PALETTE.items() if other != name}
     nearest = min(distances, key=distances.__getitem__)
-    own = float(np.linalg.norm(np.subtract(lab, PALETTE[name].lab)))
+    own = math.dist(lab, PALETTE[name].lab)
     return nearest if distances[nearest] < max(1.2 * own, 8.0) else name
 
 
 def nearest_name(lab: Floats) -> str:
     """The palette's name whose centre is nearest."""
-    return min(PALETTE, key=lambda name: float(np.linalg.norm(np.subtract(lab, PALETTE[name].lab))))
+    return min(PALETTE, key=lambda name: math.dist(lab, PALETTE[name].lab))
 
 
 def lab_to_linear(lab: tuple[float, float, float]) -> Floats:

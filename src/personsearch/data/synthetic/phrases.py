@@ -7,71 +7,20 @@ import numpy as np
 
 from personsearch.data.synthetic.attributes import Person, true_lab
 from personsearch.data.synthetic.palette import PALETTE, neighbouring_name
+from personsearch.data.synthetic.vocabulary import (
+    BAG_WORDS,
+    CASUAL_DARK,
+    CASUAL_LIGHT,
+    DARK,
+    HANDHELD_WORDS,
+    LIGHT,
+    LOWER_WORDS,
+    PATTERN_WORDS,
+    SHOE_WORDS,
+    UPPER_WORDS,
+)
 
 FUZZY_NAME_SHARE = 0.12
-
-SUBJECTS = {
-    "man": ("man", "man", "man", "guy", "male", "gentleman", "male pedestrian"),
-    "woman": ("woman", "woman", "woman", "lady", "female", "girl", "female pedestrian"),
-    "boy": ("boy", "boy", "child", "kid", "young boy"),
-    "girl": ("girl", "girl", "child", "kid", "young girl"),
-}
-NEUTRAL_SUBJECTS = ("person", "person", "pedestrian", "someone", "individual")
-UPPER_WORDS = {
-    "jacket": ("jacket", "jacket", "jacket", "zip-up jacket", "coat"),
-    "hooded jacket": ("hooded jacket", "jacket with a hood", "hooded coat", "jacket"),
-    "leather jacket": ("leather jacket", "jacket", "shiny jacket"),
-    "padded jacket": ("padded jacket", "puffer jacket", "down jacket", "jacket", "quilted jacket"),
-    "suit jacket": ("suit jacket", "blazer", "jacket"),
-    "coat": ("coat", "long coat", "overcoat", "coat", "long jacket"),
-    "vest": ("vest", "sleeveless jacket", "body warmer"),
-    "cardigan": ("cardigan", "knitted cardigan", "sweater"),
-    "hoodie": ("hoodie", "hooded sweatshirt", "hooded top", "sweatshirt"),
-    "sweater": ("sweater", "jumper", "pullover", "top"),
-    "shirt": ("shirt", "shirt", "button-up shirt", "dress shirt"),
-    "t-shirt": ("t-shirt", "tshirt", "tee", "shirt", "top"),
-    "polo shirt": ("polo shirt", "polo", "shirt"),
-    "tank top": ("tank top", "sleeveless top", "sleeveless shirt", "top"),
-    "blouse": ("blouse", "top", "shirt"),
-    "dress": ("dress", "dress", "gown"),
-}
-LOWER_WORDS = {
-    "jeans": ("jeans", "jeans", "jeans", "denim jeans", "pants", "denim trousers"),
-    "trousers": ("trousers", "pants", "pants", "slacks", "trousers"),
-    "shorts": ("shorts", "shorts", "short pants"),
-    "tracksuit bottoms": ("tracksuit bottoms", "sweatpants", "track pants", "jogging pants", "trousers"),
-    "skirt": ("skirt",),
-    "leggings": ("leggings", "tights", "tight pants"),
-}
-SHOE_WORDS = {
-    "sneakers": ("sneakers", "trainers", "sports shoes", "shoes", "running shoes"),
-    "shoes": ("shoes", "shoes", "leather shoes"),
-    "boots": ("boots", "boots", "shoes"),
-    "sandals": ("sandals", "shoes"),
-}
-BAG_WORDS = {
-    "backpack": ("backpack", "backpack", "rucksack", "bag on the back"),
-    "shoulder bag": ("shoulder bag", "bag over the shoulder", "messenger bag", "bag with a strap", "bag"),
-    "handbag": ("handbag", "purse", "bag"),
-    "plastic bag": ("plastic bag", "shopping bag", "carrier bag", "bag"),
-    "suitcase": ("suitcase", "rolling suitcase", "trolley case"),
-    "briefcase": ("briefcase", "case", "bag"),
-}
-HANDHELD_WORDS = {
-    "phone": ("a phone", "a mobile phone", "a cell phone"),
-    "paper": ("a sheet of paper", "a white paper", "some papers"),
-    "bottle": ("a bottle", "a water bottle"),
-    "folder": ("a folder", "a brown folder", "a notebook"),
-}
-PATTERN_WORDS = {
-    "striped": ("striped", "horizontally striped"),
-    "checked": ("checked", "plaid", "checkered"),
-    "dotted": ("dotted", "polka dot", "spotted"),
-}
-DARK = {"black", "dark grey", "dark blue", "dark green", "brown", "dark red"}
-LIGHT = {"white", "light grey", "beige", "light blue", "pink", "yellow"}
-CASUAL_DARK = {"black", "dark grey", "dark blue"}
-CASUAL_LIGHT = {"white", "light grey", "beige", "light blue"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,14 +153,11 @@ def _hair(person: Person, rng: np.random.Generator) -> str:
     if person.hair_length == "bald":
         return choose(("a bald head", "little hair", "a balding head", "receding hair"), rng)
     if person.hair_style in ("ponytail", "bun"):
-        tied = choose(
+        return choose(
             (f"a {colour} {person.hair_style}", f"{colour} hair in a {person.hair_style}", f"{colour} hair tied back"),
             rng,
         )
-        return tied
-    length = {"medium": choose(("medium length", "shoulder-length"), rng)}.get(
-        person.hair_length, person.hair_length
-    )
+    length = {"medium": choose(("medium length", "shoulder-length"), rng)}.get(person.hair_length, person.hair_length)
     style = "curly" if person.hair_style == "curly" and rng.random() < 0.6 else ""
     return " ".join(filter(None, (length, style, colour if rng.random() < 0.85 or not length else "", "hair")))
 
@@ -264,16 +210,7 @@ def _headwear(person: Person, rng: np.random.Generator) -> str:
 def _carried_facts(person: Person, visible: frozenset[str]) -> list[Fact]:
     facts = []
     if "bag" in visible:
-        facts.append(
-            Fact(
-                "carry",
-                "bag",
-                2.5,
-                lambda rng: article(
-                    f"{colour_word(person, 'bag', person.bag_colour, rng) + ' ' if rng.random() < 0.85 else ''}{choose(BAG_WORDS[person.bag], rng)}"
-                ),
-            )
-        )
+        facts.append(Fact("carry", "bag", 2.5, lambda rng: _bag(person, rng)))
     if "handheld" in visible:
         facts.append(Fact("hold", "handheld", 1.0, lambda rng: choose(HANDHELD_WORDS[person.handheld], rng)))
     if "umbrella" in visible:
@@ -286,3 +223,10 @@ def _carried_facts(person: Person, visible: frozenset[str]) -> list[Fact]:
             )
         )
     return facts
+
+
+def _bag(person: Person, rng: np.random.Generator) -> str:
+    noun = choose(BAG_WORDS[person.bag], rng)
+    if rng.random() < 0.15:
+        return article(noun)
+    return article(f"{colour_word(person, 'bag', person.bag_colour, rng)} {noun}")

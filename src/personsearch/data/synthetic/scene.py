@@ -42,6 +42,35 @@ def paint_scene(rng: np.random.Generator, *, indoors: bool, size: tuple[int, int
     return picture
 
 
+def paint_junction(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+    """The scene of a film: a paved way between lawns, a building behind, a post and a few things beside the way."""
+    height, width = size
+    picture = np.empty((height, width, 3), np.float32)
+    picture[:] = lab_to_linear((rng.uniform(52, 62), 0, rng.uniform(-1, 3)))
+    horizon = int(height * 0.17)
+    lawn = [float(c) for c in lab_to_linear((rng.uniform(38, 46), -17, 27))]
+    slope = float(rng.uniform(-0.06, 0.06)) * width
+    far = np.array([[0, horizon], [width, horizon], [width, height * 0.27 + slope], [0, height * 0.27 - slope]])
+    near = np.array([[0, height], [0, height * 0.6], [width * 0.3, height * 0.72], [width * 0.62, height]])
+    for corners in (far, near):
+        cv2.fillPoly(picture, [corners.astype(np.int32)], lawn, cv2.LINE_AA)
+        cv2.polylines(picture, [corners.astype(np.int32)], True, (0.45, 0.44, 0.4), 3, cv2.LINE_AA)
+    picture *= mottle(size, rng, strength=0.15)[..., None]
+    cv2.line(
+        picture, (int(width * 0.5), int(height * 0.45)), (width, int(height * 0.95)), (0.55, 0.45, 0.12), 2, cv2.LINE_AA
+    )
+    _wall(picture, horizon, rng, indoors=False)
+    _car(picture, int(width * rng.uniform(0.6, 0.75)), horizon + 26, [0.7, 0.7, 0.68])
+    cv2.rectangle(
+        picture,
+        (int(width * 0.55), int(height * 0.05)),
+        (int(width * 0.55) + 6, int(height * 0.36)),
+        (0.3, 0.32, 0.33),
+        -1,
+    )
+    return picture
+
+
 def mottle(size: tuple[int, int], rng: np.random.Generator, *, strength: float) -> Floats:
     """Brightness factors of several scales around 1."""
     height, width = size

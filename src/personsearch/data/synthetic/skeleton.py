@@ -62,11 +62,12 @@ def build_skeleton(person: Person, pose: Pose) -> Skeleton:
     chest = pelvis + _vector(0, 0.36, 0.36 * lean)
     neck = pelvis + _vector(0, 0.545, 0.55 * lean)
     head = neck + _vector(0, 0.15, 0.02 + 0.15 * lean)
-    sides = [_side(pose, 0, 1.0, pelvis, neck, shoulder_width), _side(pose, 1, -1.0, pelvis, neck, shoulder_width)]
-    return _grounded(Skeleton(pelvis, chest, neck, head, sides[0], sides[1], girth, shoulder_width, 1.0), scale)
+    left, right = (_side(pose, pelvis, neck, index=index, width=shoulder_width) for index in (0, 1))
+    return _grounded(Skeleton(pelvis, chest, neck, head, left, right, girth, shoulder_width, 1.0), scale)
 
 
-def _side(pose: Pose, index: int, sign: float, pelvis: Floats, neck: Floats, width: float) -> Side:
+def _side(pose: Pose, pelvis: Floats, neck: Floats, *, index: int, width: float) -> Side:
+    sign = -1.0 if index else 1.0
     phase = pose.phase + (np.pi if index else 0.0)
     swing = pose.stride * np.sin(phase) if pose.walking else 0.05 * sign
     # The knee bends most while the leg swings forward, half a quarter before it is vertical.
@@ -102,19 +103,28 @@ def _swing(length: float, angle: float, outward: float) -> Floats:
 
 
 def _grounded(skeleton: Skeleton, scale: float) -> Skeleton:
+    """The skeleton at its size, with the lower toe on the ground."""
     lowest = min(float(side.toe[1]) for side in (skeleton.left, skeleton.right)) - 0.035
     shift = _vector(0, -lowest, 0)
 
     def move(joint: Floats) -> Floats:
         return np.asarray((joint + shift) * scale, np.float32)
 
-    def move_side(s: Side) -> Side:
-        joints = (s.shoulder, s.elbow, s.wrist, s.hip, s.knee, s.ankle, s.toe)
+    def move_side(side: Side) -> Side:
+        joints = (side.shoulder, side.elbow, side.wrist, side.hip, side.knee, side.ankle, side.toe)
         return Side(*(move(joint) for joint in joints))
 
-    core = [move(joint) for joint in (skeleton.pelvis, skeleton.chest, skeleton.neck, skeleton.head)]
-    sides = (move_side(skeleton.left), move_side(skeleton.right))
-    return Skeleton(*core, *sides, skeleton.girth, skeleton.shoulder_width * scale, scale)
+    return Skeleton(
+        move(skeleton.pelvis),
+        move(skeleton.chest),
+        move(skeleton.neck),
+        move(skeleton.head),
+        move_side(skeleton.left),
+        move_side(skeleton.right),
+        girth=skeleton.girth,
+        shoulder_width=skeleton.shoulder_width * scale,
+        scale=scale,
+    )
 
 
 def _vector(x: float, y: float, z: float) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.data.synthetic.attributes import Person, draw_person
-from personsearch.data.synthetic.camera import Camera, develop, encode
+from personsearch.data.synthetic.camera import Camera, develop, encode, for_one_shot
 from personsearch.data.synthetic.captions import Facing, Sight
 from personsearch.data.synthetic.figure import PART_INDEX, PARTS, Figure, Light, View, draw_figure
 from personsearch.data.synthetic.palette import Floats, lab_to_linear
@@ -23,7 +23,8 @@ NUM_BYSTANDERS = 40
 NUM_SCENES = 40
 MINIMUM_SHARE = {
     "upper": 0.03, "lower": 0.03, "inner": 0.008, "pattern": 0.006, "hair": 0.008, "headwear": 0.008, "bag": 0.012,
-    "shoes": 0.006, "eyewear": 0.0012, "beard": 0.003, "handheld": 0.004, "umbrella": 0.03, "scarf": 0.006, "hood": 0.01,
+    "shoes": 0.006, "eyewear": 0.0012, "beard": 0.003, "handheld": 0.004, "umbrella": 0.03, "scarf": 0.006,
+    "hood": 0.01,
 }  # fmt: skip
 """The share of a whole figure's pixels from which a part can be made out."""
 
@@ -81,7 +82,9 @@ def take_snapshot(person: Person, phase: float, camera: Camera, rng: np.random.G
     width = max(12, round(height * (box[2] - box[0]) / (box[3] - box[1])))
     small = cv2.resize(canvas, (width, max(28, height)), interpolation=cv2.INTER_AREA)
     visible = visible_parts(parts, figure.parts, height)
-    return Snapshot(encode(develop(small, camera, rng), camera, rng), Sight(visible, facing(yaw), pose.walking))
+    return Snapshot(
+        encode(develop(small, for_one_shot(camera, rng), rng), camera, rng), Sight(visible, facing(yaw), pose.walking)
+    )
 
 
 def facing(yaw: float) -> Facing:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from personsearch.data.synthetic.cloth import Cloth
 from personsearch.data.synthetic.palette import Floats
 
-
 BACK_FACING = -0.1
 """Normals that point further away from the camera than this are left out."""
 CIRCLE_STEPS = 720
@@ -36,9 +35,10 @@ class Tube:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Samples of a tube that face the camera, in the camera's axes (right, up, towards it).
+    """Samples of tubes that face the camera, in the camera's axes (right, up, towards it).
 
-    owner (N) is the index of the point's tube; places and normals (N, 3); along (N) in metres from the tube's top, share (N) of its length, angle (N) around it.
+    owner (N) is the index of the point's tube; places and normals (N, 3); along (N) in metres from the tube's top,
+    share (N) of its length, angle (N) around it.
     """
 
     owner: NDArray[np.int64]
@@ -126,8 +126,12 @@ def _facing_points(tubes: list[Tube], rows: _Rows, axes_T33: Floats, rotation: F
     normals = across[kept, None] * side + forward[kept, None] * front - slope[kept, None] * axes_T33[owner, 2]
     normals /= np.sqrt((normals**2).sum(axis=1, keepdims=True)) + np.float32(1e-9)
     angle = circles_T3S[owner, 0, turn_N[kept]]
-    bumps = 1 + _per_tube(tubes, "folds")[owner] * 0.05 * np.sin(values[:, 6] * 38 + 3 * angle + _per_tube(tubes, "phase")[owner] * 40)
-    offset = (values[:, 3] * cosine[kept] * bumps)[:, None] * side + (values[:, 4] * sine[kept] * bumps)[:, None] * front
+    bumps = 1 + _per_tube(tubes, "folds")[owner] * 0.05 * np.sin(
+        values[:, 6] * 38 + 3 * angle + _per_tube(tubes, "phase")[owner] * 40
+    )
+    offset = (values[:, 3] * cosine[kept] * bumps)[:, None] * side + (values[:, 4] * sine[kept] * bumps)[
+        :, None
+    ] * front
     return Points(owner, (rows.values[:, :3] @ rotation.T)[row] + offset, normals, values[:, 6], values[:, 7], angle)
 
 

@@ -1,0 +1,199 @@
+"""What is worn above the waist, cut to a skeleton as tubes."""
+
+import numpy as np
+
+from personsearch.data.synthetic.attributes import JACKETS, Person, true_lab
+from personsearch.data.synthetic.body import X, Y, Z, ellipsoid, skin_cloth
+from personsearch.data.synthetic.cloth import Cloth
+from personsearch.data.synthetic.palette import lab_to_linear
+from personsearch.data.synthetic.skeleton import Side, Skeleton
+from personsearch.data.synthetic.surfaces import Tube, limb
+
+HEM_BELOW_PELVIS = {
+    "coat": 0.34,
+    "suit jacket": 0.14,
+    "dress": 0.42,
+    "hoodie": 0.09,
+    "cardigan": 0.14,
+    "t-shirt": 0.08,
+    "shirt": 0.09,
+}
+BULK = {
+    "coat": 1.16,
+    "padded jacket": 1.3,
+    "hooded jacket": 1.17,
+    "jacket": 1.12,
+    "leather jacket": 1.1,
+    "hoodie": 1.14,
+    "vest": 1.14,
+    "sweater": 1.08,
+    "suit jacket": 1.08,
+    "tank top": 0.98,
+    "blouse": 1.02,
+}
+
+
+def upper_cloth(person: Person, phase: float) -> Cloth:
+    """The upper garment's material with its pattern, opening and folds."""
+    colour, detail = lab_to_linear(true_lab(person, "upper")), lab_to_linear(true_lab(person, "detail"))
+    shut_jacket = person.upper in JACKETS and not person.open_front
+    v_neck = shut_jacket and person.upper in ("suit jacket", "cardigan")
+    pattern = person.pattern if person.pattern != "logo" or np.sin(phase * 91) < 0.4 else "back-logo"
+    opening = 0.42 + 0.2 * float(np.sin(phase * 13)) if person.open_front else 0.5 if v_neck else 0.0
+    return Cloth(
+        colour,
+        detail,
+        pattern=pattern,
+        detail_part="inner" if opening else "pattern",
+        opening=opening,
+        opening_top=0.4 if v_neck else 0.0,
+        zip_line=shut_jacket or person.upper == "shirt",
+        folds={"leather jacket": 0.5, "suit jacket": 0.2, "coat": 0.28, "t-shirt": 0.3}.get(person.upper, 0.36),
+        grain=0.14 if person.upper in ("sweater", "cardigan") else 0.06,
+        gloss={"leather jacket": 0.5, "padded jacket": 0.3, "jacket": 0.1}.get(person.upper, 0.03),
+        quilted=0.4 if person.upper in ("padded jacket", "vest") else 0.0,
+        phase=phase,
+        pitch=0.035 + 0.05 * float(np.sin(phase * 31) ** 2),
+    )
+
+
+def upper_tubes(person: Person, skeleton: Skeleton, cloth: Cloth) -> list[Tube]:
+    """Torso, sleeves, collar and hood of the upper garment (a dress: down to its hem)."""
+    tubes = [_torso(person, skeleton, cloth), _shoulders(person, skeleton, cloth)]
+    for side in (skeleton.left, skeleton.right):
+        tubes += _sleeve(person, side, skeleton, cloth)
+    return [*tubes, *_collar(person, skeleton, cloth)]
+
+
+def _torso(person: Person, skeleton: Skeleton, cloth: Cloth) -> Tube:
+    s, girth, bulk = skeleton.scale, skeleton.girth, BULK.get(person.upper, 1.04)
+    width, hips = skeleton.shoulder_width, (0.163 if person.female else 0.152) * s
+    waist = (0.118 if person.female else 0.14) * s * (0.6 + 0.4 * girth)
+    belly = s * (0.105 + 0.09 * (girth - 0.9))
+    hem = HEM_BELOW_PELVIS.get(person.upper, 0.05) * s
+    pelvis, chest, neck = skeleton.pelvis, skeleton.chest, skeleton.neck
+    flare = 1.0 + (0.9 if person.upper == "dress" else 0.35) * hem / s
+    fitted = person.female or person.upper in ("suit jacket", "leather jacket")
+    middle = waist if fitted and bulk < 1.2 else max(waist, hips * 0.94)
+    centres = [
+        neck + 0.012 * s * Y,
+        neck - 0.045 * s * Y,
+        neck - 0.085 * s * Y,
+        chest - 0.03 * s * Y,
+        pelvis + 0.17 * s * Y,
+        pelvis - 0.02 * s * Y,
+        pelvis - hem * Y,
+    ]
+    radii = [
+        [0.065 * s, 0.06 * s], [0.8 * width, 0.085 * s], [0.98 * width, 0.1 * s],
+        [0.93 * width * (0.5 + 0.5 * girth), (0.118 + 0.012 * person.female) * s * (0.4 + 0.6 * girth)],
+        [middle, belly], [hips * (0.5 + 0.5 * girth), 0.112 * s * girth],
+        [hips * (0.5 + 0.5 * girth) * flare, 0.12 * s * girth * flare],
+    ]  # fmt: skip
+    growth = np.array([1, 0.96 + 0.04 * bulk, 0.9 + 0.1 * bulk, bulk, bulk, bulk, bulk], np.float32)
+    return Tube(
+        "upper",
+        cloth,
+        np.array(centres, np.float32),
+        np.array(radii, np.float32) * growth[:, None],
+        X,
+        Z,
+        squareness=0.86,
+    )
+
+
+def _shoulders(person: Person, skeleton: Skeleton, cloth: Cloth) -> Tube:
+    """The yoke that joins both sleeves to the neck."""
+    s = skeleton.scale * (0.94 + 0.1 * (BULK.get(person.upper, 1.0) - 1))
+    plain = Cloth(
+        cloth.detail if cloth.pattern == "two-tone" and cloth.detail is not None else cloth.colour,
+        folds=cloth.folds,
+        gloss=cloth.gloss,
+        phase=cloth.phase,
+    )
+    drop = -0.004 * s * Y
+    return limb(
+        "upper",
+        plain,
+        [skeleton.left.shoulder + drop, skeleton.neck - 0.045 * s * Y, skeleton.right.shoulder + drop],
+        [0.058 * s, 0.07 * s, 0.058 * s],
+    )
+
+
+def _sleeve(person: Person, side: Side, skeleton: Skeleton, cloth: Cloth) -> list[Tube]:
+    s, bulk = skeleton.scale * (0.75 + 0.25 * skeleton.girth), BULK.get(person.upper, 1.05)
+    joints, widths = [side.shoulder, side.elbow, side.wrist], [0.058 * s, 0.045 * s, 0.035 * s]
+    arm = limb("skin", skin_cloth(person, cloth.phase), joints, [w * 0.86 for w in widths])
+    if person.sleeves == "none":
+        return [arm]
+    pattern = cloth.pattern if cloth.pattern in ("striped", "checked", "dotted", "two-tone") else "plain"
+    sleeve_cloth = Cloth(
+        cloth.colour,
+        cloth.detail,
+        pattern,
+        "pattern",
+        folds=cloth.folds,
+        grain=cloth.grain,
+        gloss=cloth.gloss,
+        quilted=cloth.quilted,
+        phase=cloth.phase,
+        pitch=cloth.pitch,
+    )
+    if person.sleeves == "short":
+        middle = side.shoulder + (side.elbow - side.shoulder) * 0.72
+        return [arm, limb("upper", sleeve_cloth, [side.shoulder, middle], [widths[0] * bulk, widths[1] * bulk * 1.22])]
+    return [
+        limb(
+            "upper",
+            sleeve_cloth,
+            joints,
+            [w * bulk * growth for w, growth in zip(widths, (1, 1.08, 1.12), strict=True)],
+        )
+    ]
+
+
+def _collar(person: Person, skeleton: Skeleton, cloth: Cloth) -> list[Tube]:
+    s, neck, head = skeleton.scale, skeleton.neck, skeleton.head
+    plain = Cloth(cloth.colour, folds=cloth.folds, gloss=cloth.gloss, phase=cloth.phase)
+    if person.headwear == "hood":
+        centres = [
+            head + 0.145 * s * Y - 0.02 * Z,
+            head + 0.1 * s * Y - 0.025 * Z,
+            head - 0.025 * Z,
+            head - 0.1 * s * Y - 0.01 * Z,
+            neck - 0.03 * s * Y,
+        ]
+        radii = np.array([[0.03, 0.04], [0.09, 0.1], [0.112, 0.11], [0.1, 0.1], [0.12, 0.1]], np.float32) * s
+        opened = Cloth(
+            cloth.colour,
+            skin_cloth(person, cloth.phase).colour,
+            opening=0.8,
+            opening_top=9.0,
+            folds=cloth.folds,
+            phase=cloth.phase,
+        )
+        return [Tube("headwear", opened, np.array(centres, np.float32), radii, X, Z)]
+    if person.upper in ("hoodie", "hooded jacket"):
+        hood = ellipsoid("hood", plain, neck + 0.015 * s * Y - 0.1 * s * Z, (0.115 * s, 0.075 * s, 0.062 * s))
+        ring = ellipsoid("hood", plain, neck + 0.005 * s * Y, (0.098 * s, 0.04 * s, 0.09 * s))
+        return [hood, ring]
+    if person.upper in ("jacket", "leather jacket", "padded jacket", "coat", "shirt", "polo shirt", "vest"):
+        return [limb("upper", plain, [neck - 0.04 * s * Y, neck + 0.035 * s * Y], [0.088 * s, 0.074 * s])]
+    return []
+
+
+def scarf(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
+    """A scarf round the neck with one end hanging in front."""
+    if person.scarf_colour == "none":
+        return []
+    s, neck = skeleton.scale, skeleton.neck
+    cloth = Cloth(lab_to_linear(true_lab(person, "scarf")), folds=0.6, grain=0.15, phase=phase)
+    ring = ellipsoid("scarf", cloth, neck + 0.022 * s * Y, (0.098 * s, 0.056 * s, 0.098 * s))
+    end = limb(
+        "scarf",
+        cloth,
+        [neck + (0.03 * X + 0.1 * Z) * s, neck + (0.04 * X + 0.15 * Z - 0.3 * Y) * s],
+        [0.035 * s, 0.04 * s],
+        flat=0.5,
+    )
+    return [ring, end]

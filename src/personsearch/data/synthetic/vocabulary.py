@@ -1,0 +1,64 @@
+"""The words for people, clothes and things."""
+
+SUBJECTS = {
+    "man": ("man", "man", "man", "guy", "male", "gentleman", "male pedestrian"),
+    "woman": ("woman", "woman", "woman", "lady", "female", "girl", "female pedestrian"),
+    "boy": ("boy", "boy", "child", "kid", "young boy"),
+    "girl": ("girl", "girl", "child", "kid", "young girl"),
+}
+NEUTRAL_SUBJECTS = ("person", "person", "pedestrian", "someone", "individual")
+UPPER_WORDS = {
+    "jacket": ("jacket", "jacket", "jacket", "zip-up jacket", "coat"),
+    "hooded jacket": ("hooded jacket", "jacket with a hood", "hooded coat", "jacket"),
+    "leather jacket": ("leather jacket", "jacket", "shiny jacket"),
+    "padded jacket": ("padded jacket", "puffer jacket", "down jacket", "jacket", "quilted jacket"),
+    "suit jacket": ("suit jacket", "blazer", "jacket"),
+    "coat": ("coat", "long coat", "overcoat", "coat", "long jacket"),
+    "vest": ("vest", "sleeveless jacket", "body warmer"),
+    "cardigan": ("cardigan", "knitted cardigan", "sweater"),
+    "hoodie": ("hoodie", "hooded sweatshirt", "hooded top", "sweatshirt"),
+    "sweater": ("sweater", "jumper", "pullover", "top"),
+    "shirt": ("shirt", "shirt", "button-up shirt", "dress shirt"),
+    "t-shirt": ("t-shirt", "tshirt", "tee", "shirt", "top"),
+    "polo shirt": ("polo shirt", "polo", "shirt"),
+    "tank top": ("tank top", "sleeveless top", "sleeveless shirt", "top"),
+    "blouse": ("blouse", "top", "shirt"),
+    "dress": ("dress", "dress", "gown"),
+}
+LOWER_WORDS = {
+    "jeans": ("jeans", "jeans", "jeans", "denim jeans", "pants", "denim trousers"),
+    "trousers": ("trousers", "pants", "pants", "slacks", "trousers"),
+    "shorts": ("shorts", "shorts", "short pants"),
+    "tracksuit bottoms": ("tracksuit bottoms", "sweatpants", "track pants", "jogging pants", "trousers"),
+    "skirt": ("skirt",),
+    "leggings": ("leggings", "tights", "tight pants"),
+}
+SHOE_WORDS = {
+    "sneakers": ("sneakers", "trainers", "sports shoes", "shoes", "running shoes"),
+    "shoes": ("shoes", "shoes", "leather shoes"),
+    "boots": ("boots", "boots", "shoes"),
+    "sandals": ("sandals", "shoes"),
+}
+BAG_WORDS = {
+    "backpack": ("backpack", "backpack", "rucksack", "bag on the back"),
+    "shoulder bag": ("shoulder bag", "bag over the shoulder", "messenger bag", "bag with a strap", "bag"),
+    "handbag": ("handbag", "purse", "bag"),
+    "plastic bag": ("plastic bag", "shopping bag", "carrier bag", "bag"),
+    "suitcase": ("suitcase", "rolling suitcase", "trolley case"),
+    "briefcase": ("briefcase", "case", "bag"),
+}
+HANDHELD_WORDS = {
+    "phone": ("a phone", "a mobile phone", "a cell phone"),
+    "paper": ("a sheet of paper", "a white paper", "some papers"),
+    "bottle": ("a bottle", "a water bottle"),
+    "folder": ("a folder", "a brown folder", "a notebook"),
+}
+PATTERN_WORDS = {
+    "striped": ("striped", "horizontally striped"),
+    "checked": ("checked", "plaid", "checkered"),
+    "dotted": ("dotted", "polka dot", "spotted"),
+}
+DARK = {"black", "dark grey", "dark blue", "dark green", "brown", "dark red"}
+LIGHT = {"white", "light grey", "beige", "light blue", "pink", "yellow"}
+CASUAL_DARK = {"black", "dark grey", "dark blue"}
+CASUAL_LIGHT = {"white", "light grey", "beige", "light blue"}
