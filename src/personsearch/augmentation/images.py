@@ -51,7 +51,7 @@ def augment_images(config: ImageAugmentationConfig, pixels_N3HW: Tensor, uniform
     """Augment float pixels in [0, 1] by uniform numbers [N, config.draws]; the result has the same shape and range."""
     if not config.operations:
         return pixels_N3HW
-    rounds = uniform_NK.split(DRAWS + 1, dim=1)
+    rounds = [uniform_NK[:, start : start + DRAWS + 1] for start in range(0, config.draws, DRAWS + 1)]
     if config.policy == "stack":
         for operation, draws in zip(config.operations, rounds, strict=True):
             pixels_N3HW = _apply(operation, pixels_N3HW, draws[:, 1:])

@@ -1,14 +1,16 @@
 """Images decoded once, at training size, into one memory-mapped array.
 
-A cache is a folder beside nothing else: `pixels.npy` (uint8 [N, H, W, 3], rows in the manifest's order) and
-`index.json`, written last, so a folder without it is an unfinished cache that the next call goes on with.
+A cache is a folder of `pixels.npy` (uint8 [N, H, W, 3], rows in the manifest's order) and `index.json`, written last,
+so a folder without it is an unfinished cache that the next call goes on with. A lock keeps two processes apart.
 
 Shapes: N images, H height, W width.
 """
 
+import fcntl
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from personsearch.files import write_json
 from personsearch.images import open_image, resize
 from personsearch.progress import track
 
-PIXELS, INDEX, DONE = "pixels.npy", "index.json", "done.json"
+PIXELS, INDEX, DONE, LOCK = "pixels.npy", "index.json", "done.json", ".lock"
 IMAGES_PER_ADVANCE = 512
 DECODING_THREADS = 4
 
@@ -38,12 +40,22 @@ def open_cache(dataset: Path, folder: Path, split: Split, size: tuple[int, int])
     records = read_manifest(dataset, split)
     home = folder / f"{dataset_hash(dataset)[:16]}-{split}-{size[0]}x{size[1]}"
     if not (home / INDEX).is_file():
-        _fill(dataset, home, records, size)
+        with _alone(home):
+            if not (home / INDEX).is_file():
+                _fill(dataset, home, records, size)
     return np.load(home / PIXELS, mmap_mode="r")  # type: ignore[no-any-return]
 
 
-def _fill(dataset: Path, home: Path, records: Sequence[ImageRecord], size: tuple[int, int]) -> None:
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Wait for any other process that fills the same cache; the lock falls with its process."""
     home.mkdir(parents=True, exist_ok=True)
+    with (home / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _fill(dataset: Path, home: Path, records: Sequence[ImageRecord], size: tuple[int, int]) -> None:
     pixels_NHW3, start = _open_for_writing(home, (len(records), *size, 3))
     decoded = _decode(dataset, records[start:], size)
     for offset, picture in enumerate(track(decoded, "decode images", total=len(records) - start), start=start):

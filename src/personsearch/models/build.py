@@ -62,7 +62,9 @@ def _load(model: DualEncoder, weights: Weights) -> None:
 
 
 def _architecture(config: ModelConfig, weights: Weights | None) -> dict[str, Any]:
-    given = config.architecture if config.architecture is not None else weights and weights.architecture
+    given = config.architecture
+    if given is None and weights is not None:
+        given = weights.architecture
     if given is None:
         raise UserError("model.architecture: missing; only weights from a bundle bring their own")
     architecture = _named(given) if isinstance(given, str) else copy.deepcopy(dict(given))

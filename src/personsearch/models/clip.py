@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 from personsearch.errors import UserError
 
 MAX_LOGIT_SCALE = 100.0
+TEXT_GROUPS = 8
 SUPPORTED_TEXT_POOLING = "argmax"
 
 
@@ -38,7 +39,7 @@ class DualEncoder(nn.Module):
         self.embedding_dim = int(architecture["embed_dim"])
 
     def forward(self, pixels_N3HW: Tensor, ids_NL: Tensor) -> Features:
-        return Features(self.encode_image(pixels_N3HW), self.encode_text(ids_NL), self.logit_scale())
+        return Features(self.encode_image(pixels_N3HW), self.encode_text_by_length(ids_NL), self.logit_scale())
 
     def encode_image(self, pixels_N3HW: Tensor) -> Tensor:
         """Unit float32 vectors [N, D] of standardised pixels."""
@@ -54,6 +55,18 @@ class DualEncoder(nn.Module):
         x_NLW = clip.ln_final(clip.transformer(x_NLW, attn_mask=clip.attn_mask[:length, :length]))
         pooled_NW = x_NLW[torch.arange(len(ids_NL), device=ids_NL.device), ids_NL.argmax(dim=-1)]
         return normalize(self._project(pooled_NW).float(), dim=-1)
+
+    def encode_text_by_length(self, ids_NL: Tensor) -> Tensor:
+        """`encode_text` in groups of similar length, each cut to its longest: the same vectors for less work.
+
+        On a GPU, where small batches waste more than padding does, it is one group.
+        """
+        if ids_NL.device.type != "cpu" or len(ids_NL) < 2 * TEXT_GROUPS:
+            return self.encode_text(ids_NL)
+        lengths_N, order_N = ids_NL.argmax(dim=-1).sort(stable=True)
+        groups = zip(order_N.chunk(TEXT_GROUPS), lengths_N.chunk(TEXT_GROUPS), strict=True)
+        sorted_ND = torch.cat([self.encode_text(ids_NL[rows, : int(length[-1]) + 1]) for rows, length in groups])
+        return sorted_ND[order_N.argsort()]
 
     def logit_scale(self) -> Tensor:
         """The factor of similarities in the losses, at most 100."""

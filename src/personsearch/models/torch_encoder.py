@@ -58,7 +58,7 @@ class TorchEncoder:
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         parts = [
-            self._model.encode_text(self._tensor(trim(self._tokenizer.encode(texts[start : start + BATCH]))))
+            self._model.encode_text_by_length(self._tensor(trim(self._tokenizer.encode(texts[start : start + BATCH]))))
             for start in range(0, len(texts), BATCH)
         ]
         return self._join(parts)

@@ -113,7 +113,7 @@ def _read(path: Path) -> tuple[State, bool]:
 
         return load_file(path), False
     if _is_torchscript(path):
-        state = dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+        state = dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
     else:
         state = torch.load(path, map_location="cpu", weights_only=True)
         state = state.get("state_dict", state)

@@ -65,7 +65,7 @@ def gather_with_gradient(features_ND: Tensor) -> Tensor:
     """
     if world_size() == 1:
         return features_ND
-    gathered: Tensor = _Gather.apply(features_ND)  # type: ignore[no-untyped-call]
+    gathered: Tensor = _Gather.apply(features_ND)
     return gathered
 
 

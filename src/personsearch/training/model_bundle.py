@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -40,39 +41,45 @@ is unknown until measured there.
 """
 
 
-def write_bundle(
-    out_dir: Path,
-    config: TrainConfig,
-    built: BuiltModel,
-    tokenizer_file: Path,
-    records: list[ImageRecord],
-    dataset_hash: str,
-    metrics: Mapping[str, float],
-) -> Path:
-    """Write `out_dir/bundle` from a model in evaluation mode on the CPU; returns its folder."""
+@dataclass(frozen=True, slots=True)
+class TrainingFacts:
+    """What a bundle tells of its origin."""
+
+    config: TrainConfig
+    records: Sequence[ImageRecord]
+    dataset_hash: str
+    metrics: Mapping[str, float]
+
+
+def write_bundle(out_dir: Path, built: BuiltModel, tokenizer_file: Path, facts: TrainingFacts) -> Path:
+    """Write `out_dir/bundle` from a model; returns its folder."""
     folder = out_dir / f".bundle.{os.getpid()}.partial"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    spec = BundleSpec(
-        method=config.method,
+    spec = _spec(built, facts)
+    write_spec(folder, spec)
+    shutil.copyfile(tokenizer_file, folder / TOKENIZER)
+    save_weights(folder / WEIGHTS, built.model, getattr(torch, facts.config.weights_dtype))
+    write_json(folder / METRICS, dict(facts.metrics))
+    (folder / MODEL_CARD).write_text(_card(spec, built, facts), encoding="utf-8")
+    write_golden(folder, TorchEncoder.from_bundle(folder, "cpu"))
+    return _publish(folder, out_dir / "bundle")
+
+
+def _spec(built: BuiltModel, facts: TrainingFacts) -> BundleSpec:
+    return BundleSpec(
+        method=facts.config.method,
         architecture=built.model.architecture,
         preprocessing=built.preprocessing,
         context_length=built.model.context_length,
         embedding_dim=built.model.embedding_dim,
         lineage=Lineage(
-            dataset_hash=dataset_hash,
+            dataset_hash=facts.dataset_hash,
             git_commit=git_commit(),
             run_id=os.environ.get("MLFLOW_RUN_ID", ""),
-            parent=config.model.weights,
+            parent=facts.config.model.weights,
         ),
     )
-    write_spec(folder, spec)
-    shutil.copyfile(tokenizer_file, folder / TOKENIZER)
-    save_weights(folder / WEIGHTS, built.model, getattr(torch, config.weights_dtype))
-    write_json(folder / METRICS, dict(metrics))
-    (folder / MODEL_CARD).write_text(_card(spec, built, config, records, metrics), encoding="utf-8")
-    write_golden(folder, TorchEncoder.from_bundle(folder, "cpu"))
-    return _publish(folder, out_dir / "bundle")
 
 
 def _publish(folder: Path, target: Path) -> Path:
@@ -80,13 +87,7 @@ def _publish(folder: Path, target: Path) -> Path:
     return folder.rename(target)
 
 
-def _card(
-    spec: BundleSpec,
-    built: BuiltModel,
-    config: TrainConfig,
-    records: list[ImageRecord],
-    metrics: Mapping[str, float],
-) -> str:
+def _card(spec: BundleSpec, built: BuiltModel, facts: TrainingFacts) -> str:
     return CARD.format(
         method=spec.method,
         height=spec.preprocessing.height,
@@ -94,12 +95,12 @@ def _card(
         context_length=spec.context_length,
         embedding_dim=spec.embedding_dim,
         parameters=sum(parameter.numel() for parameter in built.model.parameters()),
-        weights=config.model.weights,
-        images=len(records),
-        captions=sum(len(record.captions) for record in records),
-        persons=len({record.person_id for record in records}),
-        sources=", ".join(sorted({record.source for record in records})),
+        weights=facts.config.model.weights,
+        images=len(facts.records),
+        captions=sum(len(record.captions) for record in facts.records),
+        persons=len({record.person_id for record in facts.records}),
+        sources=", ".join(sorted({record.source for record in facts.records})),
         dataset_hash=spec.lineage.dataset_hash,
         git_commit=spec.lineage.git_commit or "unknown",
-        metrics="\n".join(f"| {name} | {value:.2f} |" for name, value in metrics.items()),
+        metrics="\n".join(f"| {name} | {value:.2f} |" for name, value in facts.metrics.items()),
     )

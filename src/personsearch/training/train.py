@@ -22,7 +22,7 @@ from personsearch.training.checkpoint import BEST, RunProgress, load_model_weigh
 from personsearch.training.config import WHERE_NOT_WHAT, TrainConfig
 from personsearch.training.distributed import barrier, local_device, process_group, rank, world_size
 from personsearch.training.loop import Loop, Run
-from personsearch.training.model_bundle import write_bundle
+from personsearch.training.model_bundle import TrainingFacts, write_bundle
 from personsearch.training.validation import Validator
 
 __all__ = ["TrainConfig", "train"]
@@ -47,7 +47,7 @@ def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Seque
         torch.set_num_threads(config.threads)
     device = local_device(choose_device(config.device))
     with process_group(device):
-        return _train(config, dataset, out_dir, identity, device, callbacks)
+        return _train(config, dataset, out_dir, identity=identity, device=device, callbacks=callbacks)
 
 
 def run_identity(config: TrainConfig, dataset: Path) -> str:
@@ -60,6 +60,7 @@ def _train(
     config: TrainConfig,
     dataset: Path,
     out_dir: Path,
+    *,
     identity: str,
     device: torch.device,
     callbacks: Sequence[Callback],
@@ -73,7 +74,7 @@ def _train(
         for callback in callbacks:
             callback.on_start(config.model_dump(mode="json"))
     progress = Loop(Run(config, source, validator, out_dir / CHECKPOINTS, identity, callbacks))()
-    metrics = _finish(config, dataset, out_dir, built, validator, records, progress, identity)
+    metrics = _finish(config, out_dir, validator, records, progress, dataset_hash(dataset))
     if rank() == 0:
         for callback in callbacks:
             callback.on_end(metrics)
@@ -134,22 +135,21 @@ def _validator(config: TrainConfig, dataset: Path, built: BuiltModel, device: to
     return Validator(built, records, open_cache(dataset, _cache_folder(config), "val", size), device)
 
 
-def _finish(
+def _finish(  # noqa: PLR0917
     config: TrainConfig,
-    dataset: Path,
     out_dir: Path,
-    built: BuiltModel,
     validator: Validator,
     records: list[ImageRecord],
     progress: RunProgress,
-    identity: str,
+    data: str,
 ) -> dict[str, float]:
-    load_model_weights(out_dir / CHECKPOINTS / BEST, built.model)
+    """Take the best epoch's weights, measure and write them."""
+    load_model_weights(out_dir / CHECKPOINTS / BEST, validator.model)
     metrics = validator() | {"best_epoch": float(progress.best_epoch + 1), "steps": float(progress.step)}
     if rank() == 0:
-        tokenizer_file, data = out_dir / CHECKPOINTS / TOKENIZER, dataset_hash(dataset)
-        write_bundle(out_dir, config, built, tokenizer_file, records, data, metrics)
-        write_run_record(out_dir, "train", config, metrics, {"dataset_hash": data, "identity": identity})
+        facts = TrainingFacts(config, records, data, metrics)
+        write_bundle(out_dir, validator.built, out_dir / CHECKPOINTS / TOKENIZER, facts)
+        write_run_record(out_dir, "train", config, metrics, {"dataset_hash": data, "identity": progress.identity})
     barrier()
     return metrics
 

@@ -1,0 +1,130 @@
+"""Image operations on pictures whose result is known, and the pool's statistics."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+from torchvision.transforms.v2 import functional as reference
+
+from personsearch.augmentation.images import TBPS_CLIP_POOL, ImageAugmentationConfig, augment_images
+from personsearch.augmentation.operations import DRAWS, OPERATIONS
+from personsearch.augmentation.randomness import uniform_rows
+
+PARAMETERS = {
+    "color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4},
+    "rotation": {"degrees": 30},
+    "resized_crop": {"scale": (0.3, 1.0)},
+    "grayscale": {"probability": 0.5},
+    "horizontal_flip": {"probability": 0.5},
+    "vertical_flip": {"probability": 0.5},
+    "erasing": {"probability": 1.0, "area": (0.1, 0.2)},
+    "gaussian_blur": {"kernel": 7},
+}
+
+
+@pytest.fixture
+def pixels() -> Tensor:
+    return torch.rand(64, 3, 32, 16, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def draws() -> Tensor:
+    return torch.rand(64, DRAWS, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_image_does_not_depend_on_its_batch(name: str, pixels: Tensor, draws: Tensor) -> None:
+    together = OPERATIONS[name](pixels, draws, **PARAMETERS[name])
+    alone = torch.cat([OPERATIONS[name](pixels[i : i + 1], draws[i : i + 1], **PARAMETERS[name]) for i in range(64)])
+    assert together.shape == pixels.shape
+    assert torch.allclose(together, alone, atol=1e-5)
+    assert together.min() >= 0
+    assert together.max() <= 1 + 1e-6
+    assert not torch.equal(together, pixels)
+
+
+def test_colours_change_as_in_torchvision(pixels: Tensor) -> None:
+    draws = torch.tensor([[0.9, 0.2, 0.7, 0, 0, 0]])
+    found = OPERATIONS["color_jitter"](pixels[:1], draws, brightness=0.1, contrast=0.1, saturation=0.1)
+    wanted = reference.adjust_brightness(pixels[:1], 1.08)
+    wanted = reference.adjust_saturation(reference.adjust_contrast(wanted, 0.94), 1.04)
+    assert torch.allclose(found, wanted, atol=2e-3)
+
+
+def test_rotation_turns_as_in_torchvision(pixels: Tensor) -> None:
+    smooth = reference.gaussian_blur(pixels[:1], [5, 5])
+    found = OPERATIONS["rotation"](smooth, torch.ones(1, DRAWS), degrees=15)
+    wanted = reference.rotate(smooth, 15, interpolation=reference.InterpolationMode.BILINEAR)
+    other = reference.rotate(smooth, -15, interpolation=reference.InterpolationMode.BILINEAR)
+    assert min((found - wanted).abs().mean(), (found - other).abs().mean()) < 1e-4
+
+
+def test_a_full_crop_and_no_rotation_change_nothing(pixels: Tensor) -> None:
+    half = torch.full((64, DRAWS), 0.5)
+    whole = OPERATIONS["resized_crop"](pixels, half, scale=(1.0, 1.0), ratio=(0.5, 0.5))
+    assert torch.allclose(whole, pixels, atol=1e-5)
+    assert torch.allclose(OPERATIONS["rotation"](pixels, half, degrees=15), pixels, atol=1e-5)
+
+
+def test_erasing_covers_the_area_it_should(draws: Tensor) -> None:
+    erased = OPERATIONS["erasing"](torch.ones(64, 3, 128, 64), draws, probability=0.5, area=(0.1, 0.2))
+    share = (erased == 0).float().mean(dim=(1, 2, 3))
+    chosen = draws[:, 0] < 0.5
+    assert torch.equal(share > 0, chosen)
+    assert share[chosen].min() > 0.09
+    assert share[chosen].max() < 0.21
+
+
+def test_flips_mirror(pixels: Tensor, draws: Tensor) -> None:
+    for name, axis in (("horizontal_flip", -1), ("vertical_flip", -2)):
+        assert torch.equal(OPERATIONS[name](pixels, draws, probability=1.0), pixels.flip(axis))
+        assert torch.equal(OPERATIONS[name](pixels, draws, probability=0.0), pixels)
+
+
+def test_the_pool_draws_two_of_six_with_replacement() -> None:
+    """With only the sure operations, an image stays itself when both draws fall on others or cancel."""
+    pool = ImageAugmentationConfig(
+        operations=(
+            {"name": "horizontal_flip", "probability": 1.0},
+            *({"name": "color_jitter"} for _ in range(5)),
+        )
+    )
+    uniform = torch.from_numpy(uniform_rows(0, 0, range(4000), pool.draws))
+    picture = torch.rand(1, 3, 4, 4).expand(4000, -1, -1, -1)
+    unchanged = (augment_images(pool, picture, uniform) - picture).abs().amax(dim=(1, 2, 3)) < 1e-5
+    assert unchanged.float().mean().item() == pytest.approx((5 / 6) ** 2 + (1 / 6) ** 2, abs=0.03)
+
+
+def test_the_default_is_the_published_pool() -> None:
+    names = [operation["name"] for operation in TBPS_CLIP_POOL]
+    assert names == ["color_jitter", "rotation", "resized_crop", "grayscale", "horizontal_flip", "erasing"]
+    assert ImageAugmentationConfig().draws == 2 * (DRAWS + 1)
+
+
+def test_a_stack_applies_all_and_an_empty_list_none(pixels: Tensor) -> None:
+    both = ImageAugmentationConfig(
+        policy="stack",
+        operations=({"name": "horizontal_flip", "probability": 1.0}, {"name": "vertical_flip", "probability": 1.0}),
+    )
+    uniform = torch.zeros(64, both.draws)
+    assert torch.equal(augment_images(both, pixels, uniform), pixels.flip(-1).flip(-2))
+    none = ImageAugmentationConfig(operations=())
+    assert augment_images(none, pixels, torch.zeros(64, none.draws)) is pixels
+
+
+@pytest.mark.parametrize(
+    ("operation", "reason"),
+    [({"name": "sharpen"}, "'sharpen' is no operation"), ({"name": "rotation", "degree": 3}, "augmentation rotation")],
+)
+def test_wrong_operations_are_refused(operation: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        ImageAugmentationConfig(operations=(operation,))
+
+
+def test_random_numbers_belong_to_the_sample() -> None:
+    rows = uniform_rows(5, 2, [7, 8, 9], 14)
+    assert np.array_equal(rows[[2, 0]], uniform_rows(5, 2, [9, 7], 14))
+    others = [uniform_rows(6, 2, [7], 14), uniform_rows(5, 3, [7], 14), rows[1:2]]
+    assert not any(np.array_equal(rows[:1], other) for other in others)
+    assert abs(uniform_rows(0, 0, range(2000), 14).mean() - 0.5) < 0.01

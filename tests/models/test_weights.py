@@ -1,0 +1,192 @@
+"""Weights in the forms that people keep them in, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from personsearch.errors import UserError
+from personsearch.models.build import build_model, load_bundle_model
+from personsearch.models.clip import DualEncoder
+from personsearch.models.config import ModelConfig
+from personsearch.models.torch_encoder import TorchEncoder
+from personsearch.tokenizer import Tokenizer
+
+VOCABULARY = 49408
+ARCHITECTURE: dict[str, Any] = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": [32, 32], "patch_size": 8, "width": 64, "layers": 1, "head_width": 64},
+    "text_cfg": {"context_length": 12, "vocab_size": VOCABULARY, "width": 64, "heads": 1, "layers": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> DualEncoder:
+    torch.manual_seed(0)
+    return DualEncoder(ARCHITECTURE)
+
+
+def built(weights: Path | str, folder: Path, **changes: Any) -> DualEncoder:
+    values = {"weights": str(weights), "architecture": ARCHITECTURE, "image_size": (32, 32)} | changes
+    return build_model(ModelConfig(**values), lambda: [], folder / "tokenizer.json").model
+
+
+def assert_same(found: DualEncoder, wanted: DualEncoder, tolerance: float = 0.0) -> None:
+    for name, value in wanted.clip.state_dict().items():
+        assert torch.allclose(found.clip.state_dict()[name], value, atol=tolerance), name
+
+
+def test_open_clip_training_checkpoint(model: DualEncoder, tmp_path: Path) -> None:
+    state = {f"module.{name}": value for name, value in model.clip.state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "epoch_3.pt")
+    assert_same(built(tmp_path / "epoch_3.pt", tmp_path), model)
+
+
+def test_bare_state_dict_and_safetensors(model: DualEncoder, tmp_path: Path) -> None:
+    torch.save(model.clip.state_dict(), tmp_path / "open_clip_pytorch_model.bin")
+    save_file(model.clip.state_dict(), tmp_path / "open_clip_model.safetensors")
+    for name in ("open_clip_pytorch_model.bin", "open_clip_model.safetensors"):
+        assert_same(built(tmp_path / name, tmp_path), model)
+
+
+def test_openai_torchscript_archive_in_half_precision(model: DualEncoder, tmp_path: Path) -> None:
+    """OpenAI's files are TorchScript, float16, with three numbers beside the weights, for the quick GELU."""
+
+    class Archive(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.visual = model.clip.visual
+            self.transformer = model.clip.transformer
+            for name in ("token_embedding", "ln_final"):
+                setattr(self, name, getattr(model.clip, name))
+            for name in ("positional_embedding", "text_projection", "logit_scale"):
+                self.register_parameter(name, getattr(model.clip, name))
+            for name in ("input_resolution", "context_length", "vocab_size"):
+                self.register_buffer(name, torch.tensor(32))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.logit_scale
+
+    archive = torch.jit.trace(Archive(), torch.zeros(1))
+    torch.jit.save(archive.half(), str(tmp_path / "ViT.pt"))
+    model.float()
+    found = built(tmp_path / "ViT.pt", tmp_path)
+    assert_same(found, model, tolerance=1e-2)
+    assert found.architecture["quick_gelu"] is True
+    assert found.clip.state_dict()["visual.proj"].dtype == torch.float32
+
+
+def test_a_bundle_brings_architecture_and_tokenizer(tiny_bundle: Path, tmp_path: Path) -> None:
+    config = ModelConfig(weights=str(tiny_bundle), image_size=(64, 16), context_length=10)
+    result = build_model(config, lambda: [], tmp_path / "tokenizer.json")
+    assert (tmp_path / "tokenizer.json").read_bytes() == (tiny_bundle / "tokenizer.json").read_bytes()
+    assert result.model.clip.visual.grid_size == (8, 2)
+    assert result.model.context_length == result.tokenizer.context_length == 10
+    assert result.preprocessing.mean == (0.5, 0.5, 0.5)
+
+
+def test_image_positions_fit_another_size(model: DualEncoder, tmp_path: Path) -> None:
+    save_file(model.clip.state_dict(), tmp_path / "w.safetensors")
+    taller = built(tmp_path / "w.safetensors", tmp_path, image_size=(64, 24))
+    assert taller.clip.visual.positional_embedding.shape == (1 + 8 * 3, 64)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "cannot be read"), (b"\0" * 100, "cannot be read"), (b"PK\x03\x04 broken", "cannot be read")],
+)
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+def test_damaged_files_are_refused(content: bytes, reason: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=reason):
+        built(tmp_path / name, tmp_path)
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"state_dict": Attack()}, tmp_path / "evil.pt")
+    with pytest.raises(UserError, match="cannot be read"):
+        built(tmp_path / "evil.pt", tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_of_another_architecture_are_named(tiny_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="do not fit the architecture: .* wanted"):
+        built(tiny_bundle, tmp_path)
+    with pytest.raises(UserError, match="8 image positions do not form a 2×2 grid"):
+        built(tiny_bundle / "weights.safetensors", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [("nowhere/weights.pt", "neither a model bundle nor a file"), ("absent.bin", "neither"), ("laion9", "no file, no bundle")],
+)  # fmt: skip
+def test_weights_that_are_nowhere_are_refused(source: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=reason):
+        built(source, tmp_path)
+
+
+def test_the_hub_offline_fails_early(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="HF_HUB_OFFLINE forbids"):
+        build_model(
+            ModelConfig(weights="laion2b_s34b_b79k", architecture="ViT-B-32"), lambda: [], tmp_path / "tokenizer.json"
+        )
+
+
+def test_unknown_architectures_and_prefixes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no 'ViT-B-17'; near it: ViT-B-16"):
+        built("random", tmp_path, architecture="ViT-B-17")
+    with pytest.raises(UserError, match="only weights from a bundle"):
+        built("random", tmp_path, architecture=None)
+    with pytest.raises(UserError, match="'visual.conv9' matches no parameter"):
+        built("random", tmp_path, frozen=("visual.conv9",))
+    with pytest.raises(UserError, match="text tower is not CLIP's"):
+        built("random", tmp_path, architecture="ViT-B-16-SigLIP")
+
+
+def test_frozen_layers_and_dropout_are_set(tmp_path: Path) -> None:
+    found = built("random", tmp_path, text_attention_dropout=0.2, initial_logit_scale=50.0)
+    frozen = [name for name, value in found.clip.named_parameters() if not value.requires_grad]
+    assert frozen == ["visual.conv1.weight"]
+    assert found.clip.transformer.resblocks[0].attn.dropout == 0.2
+    assert found.clip.visual.transformer.resblocks[0].attn.dropout == 0.0
+    assert found.logit_scale().item() == pytest.approx(50.0, rel=1e-4)
+
+
+def test_features_equal_open_clip_whatever_the_padding(model: DualEncoder) -> None:
+    model.eval()
+    pixels, ids = torch.randn(20, 3, 32, 32), torch.randint(1, 400, (20, 12))
+    ends = torch.arange(20) % 9 + 2
+    ids[torch.arange(12)[None] > ends[:, None]] = 0
+    ids[torch.arange(20), ends] = VOCABULARY - 1
+    with torch.no_grad():
+        features = model(pixels, ids[:, : int(ends.max()) + 1])
+        assert torch.allclose(features.image_ND, model.clip.encode_image(pixels, normalize=True), atol=1e-6)
+        assert torch.allclose(features.text_ND, model.clip.encode_text(ids, normalize=True), atol=1e-6)
+        assert torch.allclose(model.encode_text(ids), features.text_ND, atol=1e-6)
+
+
+def test_the_encoder_of_a_bundle_gives_unit_vectors_in_any_batch(tiny_bundle: Path) -> None:
+    encoder = TorchEncoder.from_bundle(tiny_bundle, "cpu")
+    texts = [f"a person in a {colour} coat" * (1 + index % 3) for index, colour in enumerate(["red", "blue"] * 40)]
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 32, 16, 3), dtype=np.uint8)
+    text, image = encoder.encode_texts(texts), encoder.encode_images(pixels)
+    assert text.dtype == image.dtype == np.float32
+    assert np.allclose(np.linalg.norm(text, axis=1), 1, atol=1e-5)
+    assert np.allclose(encoder.encode_texts(texts[5:6])[0], text[5], atol=1e-5)
+    assert np.allclose(encoder.encode_images(pixels[66:67])[0], image[66], atol=1e-5)
+    assert encoder.encode_texts([]).shape == encoder.encode_images(pixels[:0]).shape == (0, 32)
+
+
+def test_a_loaded_bundle_is_in_evaluation_mode(tiny_bundle: Path) -> None:
+    result = load_bundle_model(tiny_bundle)
+    assert not result.model.training
+    assert isinstance(result.tokenizer, Tokenizer)
