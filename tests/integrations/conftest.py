@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from personsearch.errors import UserError
 from personsearch.integrations.milvus_index import MilvusStore
 from personsearch.integrations.milvus_server import start_server
 from personsearch.search.exact import ExactStore
@@ -34,11 +36,24 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with ExitStack() as stack:
         try:
             address = stack.enter_context(real_milvus(tmp_path_factory.mktemp("milvus")))
+            wait_until_answering(address)
         except RuntimeError as error:
             if os.environ.get("CI") == "true":
                 pytest.fail(f"real Milvus: {error}")
             pytest.skip(f"real Milvus: {error}")
         yield address
+
+
+def wait_until_answering(address: str) -> None:
+    """A standalone Milvus accepts connections some seconds before it answers on them."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            MilvusStore(address).close()
+            return
+        except UserError as error:
+            if time.monotonic() > deadline:
+                raise RuntimeError(str(error)) from error
 
 
 def milvus_address(engine: str, request: pytest.FixtureRequest, folder: Path) -> str:

@@ -1,5 +1,6 @@
 """Reaching Milvus, and its failures as one readable line."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from pymilvus import MilvusClient, MilvusException
 
 from personsearch.errors import UserError
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 10.0
 
 
 def is_local(uri: str) -> bool:
@@ -22,6 +23,7 @@ def connect(uri: str, token: str) -> MilvusClient:
     Raises:
         UserError: it does not answer, or another process holds the database.
     """
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs expressions, which hold what a user typed
     if is_local(uri):
         if not uri.endswith(".db"):
             raise UserError(f"{uri}: the path of a Milvus Lite database must end with .db")
