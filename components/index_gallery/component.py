@@ -14,14 +14,14 @@ def index_gallery(
 
     from personsearch.gallery.indexing import IndexConfig
     from personsearch.gallery.store import Gallery
+    from personsearch.integrations.installation import open_registry, open_store
     from personsearch.integrations.kubeflow_steps import parse_config, report_metrics
-    from personsearch.integrations.milvus_index import MilvusStore
-    from personsearch.integrations.mlflow_registry import ModelRegistry
     from personsearch.integrations.model_index import index_version
     from personsearch.settings import Settings
 
-    registry, store = ModelRegistry(Settings().mlflow_address, model_name), MilvusStore(Settings().milvus_address)
-    crops = Gallery(Path(gallery) if gallery else Settings().gallery_folder)
+    here = Settings(model_name=model_name)
+    registry, store = open_registry(here), open_store(here)
+    crops = Gallery(Path(gallery) if gallery else here.gallery_folder)
     report = index_version(parse_config(IndexConfig, config), registry, store, crops, model_version or None)
     report_metrics({**report.findings.model_dump(), "encoded": report.encoded, "removed": report.removed}, metrics)
     return report.collection

@@ -85,10 +85,10 @@ def register_model(
 
     Calibration and metrics of its evaluation become part of it; the metrics are tags of the version, too.
     """
-    from personsearch.integrations.mlflow_registry import ModelRegistry
+    from personsearch.integrations.installation import open_registry
 
     values = {f"{METRIC_TAG}{name}": f"{value:.6g}" for name, value in metrics.items()}
-    registry = ModelRegistry(Settings().mlflow_address, model_name)
+    registry = open_registry(Settings(model_name=model_name))
     with TemporaryDirectory() as folder:
         complete = shutil.copytree(bundle, Path(folder) / "bundle")
         for name in (CALIBRATION, METRICS):
@@ -98,9 +98,10 @@ def register_model(
 
 def champion_metrics(model_name: str, dataset_hash: str) -> dict[str, float] | None:
     """The metrics of the champion, None where there is none or it was measured on other data (not comparable)."""
-    from personsearch.integrations.mlflow_registry import CHAMPION, ModelRegistry
+    from personsearch.integrations.installation import open_registry
+    from personsearch.integrations.mlflow_registry import CHAMPION
 
-    registry = ModelRegistry(Settings().mlflow_address, model_name)
+    registry = open_registry(Settings(model_name=model_name))
     version = registry.alias_version(CHAMPION)
     if version is None:
         return None
