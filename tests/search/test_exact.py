@@ -1,0 +1,53 @@
+"""The oracle itself, against the obvious computation; the contract it shares is in tests/integrations."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from personsearch.search import exact
+from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.exact import ExactIndex
+from personsearch.search.filters import CropFilter
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CROP = Crop("", "a", NOON, "t", "", BoundingBox(0, 0, 1, 1), "", 1.0, NOON)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=40),
+    st.integers(1, 12),
+    st.integers(1, 7),
+    st.randoms(use_true_random=False),
+)
+def test_blocks_change_nothing_and_ties_follow_the_ids(directions, k, block_rows, random) -> None:  # type: ignore[no-untyped-def]
+    """Few directions, so that most scores are equal; any block size gives the order of one obvious sort."""
+    crops = [replace(CROP, crop_id=f"{n:03d}") for n in range(len(directions))]
+    vectors_ND = np.eye(4, dtype=np.float32)[directions]
+    order = random.sample(range(len(crops)), len(crops))
+    index = ExactIndex(4)
+    for row in order:
+        index.upsert([crops[row]], vectors_ND[row : row + 1])
+    expected = sorted(range(len(crops)), key=lambda row: (-vectors_ND[row, 0], crops[row].crop_id))[:k]
+    before, exact.BLOCK_ROWS = exact.BLOCK_ROWS, block_rows
+    try:
+        [hits] = index.search(np.eye(1, 4, dtype=np.float32), k)
+    finally:
+        exact.BLOCK_ROWS = before
+    assert [hit.crop.crop_id for hit in hits] == [crops[row].crop_id for row in expected]
+
+
+def test_a_mirror_holds_what_the_other_index_holds() -> None:
+    index = ExactIndex(4)
+    crops = [replace(CROP, crop_id=f"{n:04d}", camera_id="ab"[n % 2]) for n in range(2500)]
+    index.upsert(crops, np.eye(4, dtype=np.float32)[np.arange(2500) % 4])
+    mirror = ExactIndex.mirror(index, 4)
+    index.delete(CropFilter(cameras=("a",)))
+    assert (mirror.count(), index.count()) == (2500, 1250)
+    assert mirror.search(np.eye(2, 4, dtype=np.float32), 3) == [
+        mirror.search(np.eye(2, 4, dtype=np.float32)[row : row + 1], 3)[0] for row in range(2)
+    ]
+    assert ExactIndex.mirror(ExactIndex(4), 4).count() == 0

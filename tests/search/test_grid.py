@@ -1,0 +1,45 @@
+"""The picture of candidates: every candidate has its place, whatever its picture and caption are."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.grid import CAPTION_HEIGHT, MARGIN, PICTURE_HEIGHT, TILE_WIDTH, TITLE_HEIGHT, save_grid
+from personsearch.search.searcher import Answer, Candidate
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SIZES = [(64, 128), (400, 100), (8, 8), (9, 900), (64, 128), (64, 128), (64, 128)]
+
+
+@pytest.fixture
+def answer(tmp_path: Path) -> Answer:
+    """Seven red pictures of odd sizes, the last one missing."""
+    candidates = []
+    for rank, size in enumerate(SIZES, start=1):
+        path = tmp_path / f"{rank}.png"
+        if rank < len(SIZES):
+            Image.new("RGB", size, (200, 0, 0)).save(path)
+        crop = Crop(str(rank), "camera ☃ " * rank, NOON, "", str(path), BoundingBox(0, 0, 1, 1), "", 1.0, NOON)
+        candidates.append(Candidate(rank, crop, 0.5, 0.25))
+    return Answer(candidates, reliable=False)
+
+
+def test_each_candidate_is_in_its_place(answer: Answer, tmp_path: Path) -> None:
+    save_grid(tmp_path / "grid.png", "a man " * 100, answer, lambda crop: Path(crop.image_uri))
+    pixels = np.asarray(Image.open(tmp_path / "grid.png"))
+    assert pixels.shape[1] == 5 * (TILE_WIDTH + MARGIN) + MARGIN
+    for position in range(len(SIZES)):
+        row, column = divmod(position, 5)
+        x = MARGIN + column * (TILE_WIDTH + MARGIN) + TILE_WIDTH // 2
+        y = TITLE_HEIGHT + row * (PICTURE_HEIGHT + CAPTION_HEIGHT + MARGIN) + PICTURE_HEIGHT // 2
+        assert (pixels[y, x, 0] > 180 and pixels[y, x, 1] < 60) == (position < len(SIZES) - 1)
+
+
+@pytest.mark.parametrize("name", ["grid.jpg", "new/folder/grid.webp"])
+def test_the_ending_names_the_format_and_an_empty_answer_is_drawn_too(tmp_path: Path, name: str) -> None:
+    save_grid(tmp_path / name, "nobody", Answer([], reliable=False), lambda crop: Path(crop.image_uri))
+    assert Image.open(tmp_path / name).format == {"jpg": "JPEG", "webp": "WEBP"}[name[-4:].lstrip(".")]

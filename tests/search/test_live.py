@@ -1,0 +1,109 @@
+"""The live index names its model: any other is refused."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from personsearch.bundle import WEIGHTS, BundleSpec, Lineage, Preprocessing, fingerprint, write_spec
+from personsearch.errors import UserError
+from personsearch.search.encoder import Encoder
+from personsearch.search.exact import ExactStore
+from personsearch.search.golden import write_golden
+from personsearch.search.index import LIVE_ALIAS, CollectionProperties
+from personsearch.search.live import open_live
+
+PREPROCESSING = Preprocessing(height=8, width=4, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+@dataclass
+class HashEncoder:
+    """Unit vectors drawn from the hash of each input and the bundle's weights."""
+
+    weights: bytes
+    embedding_dim: int = 8
+    preprocessing: Preprocessing = PREPROCESSING
+
+    def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.array([self._vector(pixels.tobytes()) for pixels in pixels_NHW3], dtype=np.float32)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([self._vector(text.encode()) for text in texts], dtype=np.float32)
+
+    def _vector(self, item: bytes) -> NDArray[np.float64]:
+        seed = np.frombuffer(hashlib.sha256(self.weights + item).digest(), np.uint32)
+        vector = np.random.default_rng(seed).normal(size=self.embedding_dim)
+        return vector / np.linalg.norm(vector)
+
+
+@dataclass
+class Folder:
+    """A model source with one bundle for every version."""
+
+    bundle: Path
+
+    def fetch(self, version: str, fingerprint: str) -> Path:
+        return self.bundle
+
+
+def load(bundle: Path) -> Encoder:
+    return HashEncoder((bundle / WEIGHTS).read_bytes())
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    spec = BundleSpec(
+        method="hash",
+        architecture={},
+        preprocessing=PREPROCESSING,
+        context_length=4,
+        embedding_dim=8,
+        lineage=Lineage(dataset_hash="data", git_commit=""),
+    )
+    write_spec(tmp_path, spec)
+    (tmp_path / WEIGHTS).write_bytes(b"weights")
+    write_golden(tmp_path, load(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def properties(bundle: Path) -> CollectionProperties:
+    return CollectionProperties("personsearch", "3", fingerprint(bundle), "data", 8)
+
+
+def live(properties: CollectionProperties, bundle: Path, factory: Callable[[Path], Encoder] = load):  # type: ignore[no-untyped-def]
+    store = ExactStore()
+    store.create("persons_v3_1", properties)
+    store.switch_alias(LIVE_ALIAS, "persons_v3_1")
+    return open_live(store, Folder(bundle), factory)
+
+
+def test_the_alias_leads_to_the_collection_and_its_model(properties: CollectionProperties, bundle: Path) -> None:
+    opened = live(properties, bundle)
+    assert (opened.collection, opened.properties, opened.bundle) == ("persons_v3_1", properties, bundle)
+    assert opened.searcher.search("anyone") == []
+
+
+def test_nothing_live(bundle: Path) -> None:
+    with pytest.raises(UserError, match="no collection is live"):
+        open_live(ExactStore(), Folder(bundle), load)
+
+
+def test_another_model_is_refused(properties: CollectionProperties, bundle: Path) -> None:
+    (bundle / WEIGHTS).write_bytes(b"other weights")
+    with pytest.raises(UserError, match=f"persons_v3_1 was made by model {properties.fingerprint}"):
+        live(properties, bundle)
+
+
+def test_another_dimension_is_refused(properties: CollectionProperties, bundle: Path) -> None:
+    with pytest.raises(UserError, match="holds 9 dimensions, the model gives 8"):
+        live(replace(properties, embedding_dim=9), bundle)
+
+
+def test_an_engine_that_computes_something_else_is_refused(properties: CollectionProperties, bundle: Path) -> None:
+    with pytest.raises(UserError, match="golden"):
+        live(properties, bundle, lambda _: HashEncoder(b"damaged"))
