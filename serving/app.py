@@ -14,6 +14,7 @@ from serving import problems
 from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics
 from serving.middleware import BodyLimit, RequestEnvelope
+from serving.openapi import describe
 from serving.routes import crops, health, page, search, verdicts
 from serving.security import RateLimit, accepted_keys
 from serving.service import Service
@@ -53,6 +54,8 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
     for part in (search, crops, verdicts, health, page):
         app.include_router(part.router)
     problems.install(app)
+    description = describe(app)
+    app.openapi = lambda: description  # type: ignore[method-assign]
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestEnvelope, metrics=service.metrics)
     return app

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from personsearch.api_keys import local_key
@@ -173,9 +174,9 @@ def _free_port(usual: int, record: ServiceRecord | None) -> int:
     if usual == 0:
         return 0
     last = [record.port] if record is not None and record.port else []
-    for port in [*last, *range(usual, usual + PORTS_TRIED)]:
-        if not is_listening(port):
-            return port
+    ports = (port for port in chain(last, range(usual, usual + PORTS_TRIED)) if not is_listening(port))
+    if (port := next(ports, None)) is not None:
+        return port
     raise UserError(f"no free port between {usual} and {usual + PORTS_TRIED - 1}")
 
 

@@ -1,0 +1,46 @@
+"""The OpenAPI document: FastAPI's, with our problem details for every error. `python -m serving.openapi` writes it."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+from serving.problems import MEDIA_TYPE, ProblemDetails
+from serving.settings import ServingSettings
+
+DOCUMENT = Path(__file__).parent / "openapi.json"
+REFERENCES = "#/components/schemas/{model}"
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The document of an application."""
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    schemas = document["components"]["schemas"]
+    problem = TypeAdapter(ProblemDetails).json_schema(ref_template=REFERENCES)
+    schemas |= problem.pop("$defs") | {"ProblemDetails": problem}
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "422" in operation["responses"]:
+                schema = {"$ref": REFERENCES.format(model="ProblemDetails")}
+                content = {MEDIA_TYPE: {"schema": schema}}
+                operation["responses"]["422"] = {"description": "Unprocessable Content", "content": content}
+    return document
+
+
+def document() -> str:
+    """The document as it is kept in the repository."""
+    from serving.app import create_app
+
+    with tempfile.TemporaryDirectory() as home:
+        app = create_app(ServingSettings(home=Path(home), allow_anonymous=True))
+        return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document(), encoding="utf-8")
