@@ -23,8 +23,8 @@ WOMEN_UPPER_TYPES = UPPER_TYPES | {"blouse": 7, "dress": 8, "coat": 12, "cardiga
 LOWER_TYPES = {"jeans": 46, "trousers": 34, "shorts": 10, "tracksuit bottoms": 7}
 WOMEN_LOWER_TYPES = {"jeans": 44, "trousers": 20, "skirt": 12, "leggings": 13, "shorts": 8}
 UPPER_COLOURS = {
-    "black": 20, "dark grey": 7, "grey": 7, "light grey": 4, "white": 10, "red": 8, "dark red": 4, "pink": 4,
-    "orange": 3, "yellow": 3, "green": 4, "dark green": 3, "olive": 4, "light blue": 6, "blue": 8, "dark blue": 10,
+    "black": 28, "dark grey": 9, "grey": 7, "light grey": 4, "white": 10, "red": 8, "dark red": 4, "pink": 4,
+    "orange": 3, "yellow": 3, "green": 4, "dark green": 3, "olive": 4, "light blue": 6, "blue": 8, "dark blue": 13,
     "purple": 3, "brown": 6, "beige": 5,
 }  # fmt: skip
 LOWER_COLOURS = {

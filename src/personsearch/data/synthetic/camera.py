@@ -13,12 +13,13 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """What all pictures of one camera share. `gain` is per channel (RGB); `person_height` in pixels, from–to."""
+    """What all pictures of one camera share. `gain` is per channel (RGB), `person_height` in pixels, from–to."""
 
     name: str
     gain: tuple[float, float, float]
     gamma: float
     contrast: float
+    black_level: float
     saturation: float
     exposure: float
     blur: float
@@ -42,8 +43,9 @@ def draw_camera(name: str, rng: np.random.Generator) -> Camera:
         name=name,
         gain=(float(np.exp(warmth)), float(np.exp(tint)), float(np.exp(-warmth))),
         gamma=float(np.exp(rng.normal(-0.04, 0.12))),
-        contrast=float(rng.uniform(0.8, 1.6)),
-        saturation=float(rng.uniform(0.6, 1.45)),
+        contrast=float(rng.uniform(0.85, 1.6)),
+        black_level=float(rng.uniform(-0.04, 0.17)),
+        saturation=float(rng.uniform(0.5, 1.3)),
         exposure=float(np.exp(rng.normal(0.3, 0.2))),
         blur=float(rng.uniform(0.1, 0.75)),
         noise=float(rng.uniform(0.002, 0.02)),
@@ -72,7 +74,8 @@ def develop(linear_HW3: Floats, camera: Camera, rng: np.random.Generator) -> Pic
     """8-bit RGB of linear light: exposure, cast, tone curve, saturation, blur, sharpening, noise."""
     light = np.maximum(linear_HW3 * (np.asarray(camera.gain, np.float32) * np.float32(camera.exposure)), 0)
     tone: Floats = cv2.pow(np.minimum(light, np.float32(1.5)), camera.gamma / 2.2)
-    tone = (tone - 0.42) * camera.contrast + 0.46
+    tone = (tone - camera.black_level) / (1 - camera.black_level)
+    tone = (tone - 0.42) * camera.contrast + 0.44
     grey = tone @ np.array([0.3, 0.59, 0.11], np.float32)
     tone = grey[..., None] + (tone - grey[..., None]) * camera.saturation
     if camera.blur > 0.25:

@@ -110,9 +110,9 @@ def _band(position: Floats, width: float) -> Floats:
 
 def creases(cloth: Cloth, along_N: Floats, angle_N: Floats) -> Floats:
     """Brightness factors (N) of folds, quilting and weave lines that follow the garment."""
-    swirl = np.sin(along_N * 31 + 2.2 * np.sin(angle_N + cloth.phase) + 7 * cloth.phase)
-    drape = np.sin(along_N * 13 - 2.6 * np.cos(angle_N * 1.5 - cloth.phase) + 3 * cloth.phase)
-    factor = 1 + cloth.folds * (0.28 * swirl + 0.34 * drape)
+    swirl = np.sin(along_N * 31 + 3.2 * np.sin(angle_N + cloth.phase) + 7 * cloth.phase)
+    drape = np.sin(angle_N * 4 + 3 * np.sin(along_N * 8 + 3 * cloth.phase) + 9 * cloth.phase)
+    factor = 1 + cloth.folds * (0.28 * swirl + 0.3 * drape)
     if cloth.quilted:
         factor *= 1 - cloth.quilted * np.abs(np.cos(along_N * np.pi / 0.085 + cloth.phase)) ** 3
     if cloth.zip_line:

@@ -106,7 +106,9 @@ def footage(config: FootageConfig, path: Path) -> dict[str, float]:
 def _find_place(rng: np.random.Generator) -> _Place:
     """A steady camera over a junction in mild sun."""
     drawn = draw_camera("footage", rng)
-    camera = replace(drawn, exposure=1.35, contrast=1.2, saturation=1.0, gamma=0.95, blur=0.5, noise=0.008, sun=0.4)
+    camera = replace(
+        drawn, exposure=1.35, contrast=1.2, black_level=0.06, saturation=1.0, gamma=0.95, blur=0.5, noise=0.008, sun=0.4
+    )
     direction = (float(rng.uniform(-0.8, 0.8)), 1.0, float(rng.uniform(0, 0.7)))
     light = Light(direction, camera.sun, 1 - 0.55 * camera.sun)
     return _Place(paint_junction(rng, FRAME_SIZE) * (light.sky + 0.55 * light.sun), camera, light)

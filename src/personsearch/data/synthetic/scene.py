@@ -9,6 +9,7 @@ from personsearch.data.synthetic.palette import Floats, lab_to_linear
 
 SCENE_SIZE = (432, 576)
 """Height and width in pixels of a painted scene."""
+WALL_LABS = ((45, 18, 24), (70, 4, 14), (80, 0, 2), (35, 0, 0), (40, -16, 20), (60, 2, 8))
 
 
 @lru_cache(maxsize=80)
@@ -59,7 +60,7 @@ def paint_junction(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
     cv2.line(
         picture, (int(width * 0.5), int(height * 0.45)), (width, int(height * 0.95)), (0.55, 0.45, 0.12), 2, cv2.LINE_AA
     )
-    _wall(picture, horizon, rng, indoors=False)
+    _wall(picture, horizon, rng, indoors=False, lab=(46, 18, 24))
     _car(picture, int(width * rng.uniform(0.6, 0.75)), horizon + 26, [0.7, 0.7, 0.68])
     cv2.rectangle(
         picture,
@@ -83,9 +84,9 @@ def mottle(size: tuple[int, int], rng: np.random.Generator, *, strength: float) 
 
 def _ground_colour(rng: np.random.Generator, indoors: bool) -> Floats:
     if not indoors and rng.random() < 0.22:
-        return lab_to_linear((rng.uniform(35, 55), rng.uniform(-22, -10), rng.uniform(18, 35)))
-    if rng.random() < 0.1:
-        return lab_to_linear((rng.uniform(25, 80), rng.normal(2, 12), rng.normal(4, 14)))
+        return lab_to_linear((rng.uniform(35, 55), rng.uniform(-18, -7), rng.uniform(13, 29)))
+    if rng.random() < 0.08:
+        return lab_to_linear((rng.uniform(25, 80), rng.normal(2, 9), rng.normal(4, 11)))
     return lab_to_linear((rng.uniform(32, 82), rng.normal(0, 3), rng.normal(3, 6)))
 
 
@@ -128,11 +129,17 @@ def _marking(picture: Floats, rng: np.random.Generator) -> None:
     cv2.line(picture, start, end, colour, int(rng.integers(1, 6)), cv2.LINE_AA)
 
 
-def _wall(picture: Floats, horizon: int, rng: np.random.Generator, *, indoors: bool) -> None:
+def _wall(
+    picture: Floats,
+    horizon: int,
+    rng: np.random.Generator,
+    *,
+    indoors: bool,
+    colour: tuple[int, int, int] | None = None,
+) -> None:
     """What stands behind the ground: brick, plaster or glass with doors and windows, or a hedge."""
     width = picture.shape[1]
-    hues = ((45, 18, 24), (70, 4, 14), (80, 0, 2), (35, 0, 0), (40, -16, 20), (60, 2, 8))
-    lightness, a, b = hues[int(rng.integers(len(hues)))]
+    lightness, a, b = lab or WALL_LABS[int(rng.integers(len(WALL_LABS)))]
     picture[:horizon] = lab_to_linear((lightness + rng.normal(0, 8), a, b))
     picture[:horizon] *= mottle((horizon, width), rng, strength=0.14)[..., None]
     if rng.random() < 0.5 and not indoors:
