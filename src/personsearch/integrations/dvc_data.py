@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import io
 import logging
 import os
 from collections.abc import Iterator
@@ -151,9 +150,14 @@ def _remove_strangers(partial: Path, wanted: set[str]) -> None:
 
 @contextlib.contextmanager
 def quiet_dvc() -> Iterator[None]:
-    """DVC gives advice on standard output, where a command's result belongs."""
-    with contextlib.redirect_stdout(io.StringIO()):
+    """DVC gives advice where a command's result belongs; its warnings and errors still show."""
+    dvc_logger = logging.getLogger("dvc")
+    level = dvc_logger.level
+    dvc_logger.setLevel(logging.WARNING)
+    try:
         yield
+    finally:
+        dvc_logger.setLevel(level)
 
 
 @contextlib.contextmanager
