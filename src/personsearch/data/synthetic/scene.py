@@ -135,7 +135,7 @@ def _wall(
     rng: np.random.Generator,
     *,
     indoors: bool,
-    colour: tuple[int, int, int] | None = None,
+    lab: tuple[int, int, int] | None = None,
 ) -> None:
     """What stands behind the ground: brick, plaster or glass with doors and windows, or a hedge."""
     width = picture.shape[1]
