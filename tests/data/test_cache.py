@@ -32,7 +32,7 @@ def test_a_finished_cache_needs_no_images(tiny_dataset: Path, tmp_path: Path) ->
     first = np.array(open_cache(copy, tmp_path / "cache", "test", (16, 8)))
     shutil.rmtree(copy / "images")
     assert np.array_equal(open_cache(copy, tmp_path / "cache", "test", (16, 8)), first)
-    with pytest.raises(UserError, match="0_0.png: file is missing; run `personsearch data prepare` again"):
+    with pytest.raises(UserError, match=r"0_0.png: file is missing; run `personsearch data prepare` again"):
         open_cache(copy, tmp_path / "cache", "val", (16, 8))
 
 

@@ -117,7 +117,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_architecture_are_named(tiny_bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="do not fit the architecture: .* wanted"):
+    with pytest.raises(UserError, match=r"do not fit the architecture: .* wanted"):
         built(tiny_bundle, tmp_path)
     with pytest.raises(UserError, match="8 image positions do not form a 2×2 grid"):
         built(tiny_bundle / "weights.safetensors", tmp_path)
@@ -125,8 +125,12 @@ def test_weights_of_another_architecture_are_named(tiny_bundle: Path, tmp_path: 
 
 @pytest.mark.parametrize(
     ("source", "reason"),
-    [("nowhere/weights.pt", "neither a model bundle nor a file"), ("absent.bin", "neither"), ("laion9", "no file, no bundle")],
-)  # fmt: skip
+    [
+        ("nowhere/weights.pt", "neither a model bundle nor a file"),
+        ("absent.bin", "neither"),
+        ("laion9", "no file, no bundle"),
+    ],
+)
 def test_weights_that_are_nowhere_are_refused(source: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=reason):
         built(source, tmp_path)
@@ -146,7 +150,7 @@ def test_unknown_architectures_and_prefixes_are_named(tmp_path: Path) -> None:
         built("random", tmp_path, architecture="ViT-B-17")
     with pytest.raises(UserError, match="only weights from a bundle"):
         built("random", tmp_path, architecture=None)
-    with pytest.raises(UserError, match="'visual.conv9' matches no parameter"):
+    with pytest.raises(UserError, match=r"'visual.conv9' matches no parameter"):
         built("random", tmp_path, frozen=("visual.conv9",))
     with pytest.raises(UserError, match="text tower is not CLIP's"):
         built("random", tmp_path, architecture="ViT-B-16-SigLIP")

@@ -1,0 +1,172 @@
+"""The whole stage on a tiny data set: it learns, resumes to the bit after kill -9, and does not repeat itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from personsearch.bundle import read_spec
+from personsearch.data.records import ImageRecord, dataset_hash, read_manifest, write_manifest
+from personsearch.errors import UserError
+from personsearch.models.torch_encoder import TorchEncoder
+from personsearch.search.golden import verify_golden
+from personsearch.training.recipe import read_recipe
+from personsearch.training.train import train
+
+Recipe = Callable[..., Path]
+
+
+class Recorder:
+    """Keeps what a callback is told."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, float]] = []
+        self.epochs: list[tuple[int, int]] = []
+        self.config: Mapping[str, object] = {}
+        self.final: Mapping[str, float] = {}
+
+    def on_start(self, config: Mapping[str, object]) -> None:
+        self.config = config
+
+    def on_step(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.steps.append((step, metrics["loss"]))
+
+    def on_epoch(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+        self.epochs.append((epoch, step))
+
+    def on_end(self, metrics: Mapping[str, float]) -> None:
+        self.final = metrics
+
+
+def test_it_learns_and_writes_a_whole_bundle(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    watch = Recorder()
+    config = read_recipe(recipe(epochs=12))
+    metrics = train(config, trainable, tmp_path / "run", callbacks=[watch])
+    bundle = tmp_path / "run" / "bundle"
+    first, last = watch.steps[0][1], watch.steps[-1][1]
+    assert last < 0.8 * first
+    assert metrics["val_r1"] > 50
+    assert [step for step, _ in watch.steps] == list(range(1, 37))
+    assert watch.epochs == [(epoch, 3 * epoch) for epoch in range(1, 13)]
+    assert watch.final == metrics
+    assert read_spec(bundle).lineage.dataset_hash == dataset_hash(trainable)
+    assert verify_golden(bundle, TorchEncoder.from_bundle(bundle, "cpu")) < 1e-6
+    assert json.loads((bundle / "metrics.json").read_text()) == metrics
+    assert "48 captions" not in (bundle / "MODEL_CARD.md").read_text()
+    assert "| training images, captions, persons | 24, 48, 12 |" in (bundle / "MODEL_CARD.md").read_text()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["metrics"] == metrics
+
+
+def test_a_finished_run_is_not_repeated_and_another_is_refused(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    config = read_recipe(recipe(epochs=1))
+    metrics = train(config, trainable, tmp_path / "run")
+    watch = Recorder()
+    assert train(config, trainable, tmp_path / "run", callbacks=[watch]) == metrics
+    assert watch.steps == []
+    with pytest.raises(UserError, match="finished run of another configuration"):
+        train(read_recipe(recipe(epochs=2)), trainable, tmp_path / "run")
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+    from personsearch.training.recipe import read_recipe
+    from personsearch.training.train import train
+    class Killer:
+        def on_start(self, config): pass
+        def on_step(self, step, metrics):
+            if step == int(sys.argv[4]):
+                os.kill(os.getpid(), signal.SIGKILL)
+        def on_epoch(self, epoch, step, metrics): pass
+        def on_end(self, metrics): pass
+    train(read_recipe(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3]), callbacks=[Killer()])
+"""
+
+
+def test_a_killed_run_reaches_the_same_weights(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    path = recipe(checkpoint_every=2)
+    whole = train(read_recipe(path), trainable, tmp_path / "whole")
+    script = [sys.executable, "-c", textwrap.dedent(KILLED), str(path), str(trainable), str(tmp_path / "killed")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for step in ("6", "9"):
+        killed = subprocess.run([*script, step], check=False, env=environment)
+        assert killed.returncode == -signal.SIGKILL
+        assert not (tmp_path / "killed" / "bundle").exists()
+    watch = Recorder()
+    resumed = train(read_recipe(path), trainable, tmp_path / "killed", callbacks=[watch])
+    assert watch.steps[0][0] == 9
+    assert resumed == whole
+    wanted, found = (load_file(tmp_path / run / "bundle" / "weights.safetensors") for run in ("whole", "killed"))
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
+def test_a_checkpoint_of_another_run_is_refused(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train(read_recipe(recipe(epochs=1)), trainable, out)
+    (out / "run.json").unlink()
+    with pytest.raises(UserError, match="another configuration or data set"):
+        train(read_recipe(recipe(epochs=1, seed=1)), trainable, out)
+    (out / "checkpoints" / "last.safetensors").write_bytes(b"broken")
+    with pytest.raises(UserError, match="not a checkpoint"):
+        train(read_recipe(recipe(epochs=1)), trainable, out)
+
+
+def test_patience_stops_a_run_that_no_longer_improves(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    path = recipe(epochs=20, patience=2, optimiser={"lr": 1e-9}, schedule={"start_lr": 0.0, "end_lr": 0.0})
+    watch = Recorder()
+    metrics = train(read_recipe(path), trainable, tmp_path / "run", callbacks=[watch])
+    assert len(watch.epochs) == metrics["best_epoch"] + 2
+
+
+def test_fine_tuning_goes_on_from_a_bundle(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    first = train(read_recipe(recipe(epochs=6)), trainable, tmp_path / "first")
+    bundle = tmp_path / "first" / "bundle"
+    model = {"weights": str(bundle), "image_size": [32, 16], "frozen": ["visual.conv1"]}
+    path = recipe(model=model, epochs=1, optimiser={"lr": 1e-7}, weights_dtype="float16")
+    second = train(read_recipe(path), trainable, tmp_path / "second")
+    assert second["val_map"] == pytest.approx(first["val_map"], abs=5)
+    old, new = (load_file(tmp_path / run / "bundle" / "weights.safetensors") for run in ("first", "second"))
+    assert new["visual.conv1.weight"].dtype == torch.float16
+    assert torch.equal(old["visual.conv1.weight"].half(), new["visual.conv1.weight"])
+
+
+def test_data_sets_that_cannot_be_trained_on_are_refused(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="48 training captions; batch_size is 64"):
+        train(read_recipe(recipe(batch_size=64)), trainable, tmp_path / "run")
+    records: list[ImageRecord] = read_manifest(trainable, "train")
+    (tmp_path / "no_val").mkdir()
+    (tmp_path / "no_val" / "images").symlink_to(trainable / "images")
+    write_manifest(tmp_path / "no_val", records)
+    with pytest.raises(UserError, match="no image of split val"):
+        train(read_recipe(recipe()), tmp_path / "no_val", tmp_path / "run")
+
+
+def test_settings_change_a_recipe(recipe: Recipe) -> None:
+    config = read_recipe(recipe(), ["optimiser.lr=1e-4", "model.frozen=[visual.conv1]", "patience=3"])
+    assert (config.optimiser.lr, config.model.frozen, config.patience) == (1e-4, ("visual.conv1",), 3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("optimiser.lr", "key=value wanted"),
+        ("epochs.more=1", "epochs is no section"),
+        ("optimizer.lr=1", "optimizer={'lr': 1}: Extra inputs are not permitted"),
+        ("epochs=[", "the value is not YAML"),
+        ("batch_size=many", "batch_size='many'"),
+    ],
+)
+def test_wrong_settings_are_told_in_one_line(recipe: Recipe, setting: str, reason: str) -> None:
+    with pytest.raises(UserError) as told:
+        read_recipe(recipe(), [setting])
+    assert reason in str(told.value)
+    assert "\n" not in str(told.value)
