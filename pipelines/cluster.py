@@ -16,38 +16,28 @@ ADDRESSES = (
     "PERSONSEARCH_GALLERY",
     "PERSONSEARCH_CHECKPOINTS",
 )
-SECRETS = (
-    "PERSONSEARCH_MILVUS_TOKEN",
-    "MLFLOW_TRACKING_USERNAME",
-    "MLFLOW_TRACKING_PASSWORD",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-)
+STORAGE_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+REGISTRY_SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", *STORAGE_SECRETS)
+VECTOR_SECRETS = ("PERSONSEARCH_MILVUS_TOKEN",)
 VOLUMES = {"personsearch-checkpoints": "/checkpoints", "personsearch-gallery": "/gallery"}
 GPU = "nvidia.com/gpu"
 
 
-def place(task: dsl.PipelineTask, *, cpu: str, memory: str, volume: str | None = None) -> dsl.PipelineTask:
-    """Limit a step's resources and give it the installation's addresses, secrets and, if named, one volume."""
+def place(
+    task: dsl.PipelineTask, *, cpu: str, memory: str, secrets: tuple[str, ...] = (), volume: str | None = None
+) -> None:
+    """Limit a step's resources; give it the installation's addresses, and only the secrets and volume it needs."""
+    addresses = [{"configMapKey": name, "envVar": name} for name in ADDRESSES]
     kubernetes: dict[str, Any] = {
-        "configMapAsEnv": [
-            {
-                "configMapNameParameter": _constant(SETTINGS),
-                "keyToEnv": [{"configMapKey": name, "envVar": name} for name in ADDRESSES],
-            }
-        ],
-        "secretAsEnv": [
-            {
-                "secretNameParameter": _constant(SETTINGS),
-                "keyToEnv": [{"secretKey": name, "envVar": name} for name in SECRETS],
-                "optional": True,
-            }
-        ],
+        "configMapAsEnv": [{"configMapNameParameter": _constant(SETTINGS), "keyToEnv": addresses}]
     }
+    if secrets:
+        keys = [{"secretKey": name, "envVar": name} for name in secrets]
+        kubernetes["secretAsEnv"] = [{"secretNameParameter": _constant(SETTINGS), "keyToEnv": keys, "optional": True}]
     if volume is not None:
         kubernetes["pvcMount"] = [{"pvcNameParameter": _constant(volume), "mountPath": VOLUMES[volume]}]
     task.platform_config["kubernetes"] = kubernetes
-    return task.set_cpu_limit(cpu).set_memory_limit(memory)
+    task.set_cpu_limit(cpu).set_memory_limit(memory)
 
 
 def _constant(value: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from components.gate.component import gate
 from components.prepare.component import prepare
 from components.register.component import register
 from components.train.component import train
-from pipelines.cluster import GPU, place
+from pipelines.cluster import GPU, REGISTRY_SECRETS, STORAGE_SECRETS, place
 
 
 class Trained(NamedTuple):
@@ -28,16 +28,6 @@ class Trained(NamedTuple):
     report: dsl.HTML
     decision: dsl.Artifact
     passed: bool
-
-
-def _place(
-    *, light: tuple[dsl.PipelineTask, ...], heavy: tuple[dsl.PipelineTask, ...], trained: dsl.PipelineTask
-) -> None:
-    for task in light:
-        place(task, cpu="2", memory="4Gi")
-    for task in heavy:
-        place(task, cpu="4", memory="16Gi")
-    place(trained, cpu="8", memory="32Gi", volume="personsearch-checkpoints")
 
 
 @dsl.pipeline(name="personsearch-training", description="From a version of a data set to a registered challenger.")
@@ -86,7 +76,14 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
             **same,
             **code,
         ).set_caching_options(False)
-    _place(light=(raw, prepared, augmented, decision, registered), heavy=(before, after, compressed), trained=trained)
+    place(raw, cpu="2", memory="4Gi", secrets=STORAGE_SECRETS)
+    for task in (prepared, augmented):
+        place(task, cpu="2", memory="4Gi")
+    for task in (before, after, compressed):
+        place(task, cpu="4", memory="16Gi")
+    for task in (decision, registered):
+        place(task, cpu="1", memory="4Gi", secrets=REGISTRY_SECRETS)
+    place(trained, cpu="8", memory="32Gi", secrets=REGISTRY_SECRETS, volume="personsearch-checkpoints")
     trained.set_accelerator_type(GPU).set_accelerator_limit(accelerators)
     return Trained(
         model=compressed.outputs["compressed"],

@@ -102,3 +102,10 @@ def test_steps_get_addresses_and_volumes_from_the_cluster(name: str) -> None:
         assert {pair["envVar"] for pair in executor["configMapAsEnv"][0]["keyToEnv"]} == set(ADDRESSES)
         for mount in executor.get("pvcMount", []):
             assert VOLUMES[mount["pvcNameParameter"]["runtimeValue"]["constant"]] == mount["mountPath"]
+
+
+def test_a_step_gets_no_secret_that_it_does_not_need() -> None:
+    executors = documents("training")[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    needing = {name for name, executor in executors.items() if "secretAsEnv" in executor}
+    assert needing == {"exec-fetch-dataset", "exec-train", "exec-gate", "exec-register"}
+    assert "MILVUS" not in str(executors["exec-register"]["secretAsEnv"])
