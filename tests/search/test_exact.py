@@ -1,7 +1,7 @@
 """The oracle itself, against the obvious computation; the contract it shares is in tests/integrations."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 from hypothesis import given, settings
@@ -38,6 +38,39 @@ def test_blocks_change_nothing_and_ties_follow_the_ids(directions, k, block_rows
     finally:
         exact.BLOCK_ROWS = before
     assert [hit.crop.crop_id for hit in hits] == [crops[row].crop_id for row in expected]
+
+
+MOMENTS = st.integers(-1500, 12_000).map(lambda micro: NOON + timedelta(microseconds=micro))
+NAMES = st.lists(st.sampled_from("abcx"), max_size=3).map(tuple)
+
+
+@settings(deadline=None)
+@given(
+    st.builds(
+        CropFilter,
+        cameras=st.none() | NAMES,
+        tracks=st.none() | NAMES,
+        crop_ids=st.none() | NAMES,
+        after=st.none() | MOMENTS,
+        before=st.none() | MOMENTS,
+    )
+)
+def test_a_filter_admits_what_it_says(crop_filter: CropFilter) -> None:
+    crops = [
+        replace(
+            CROP,
+            crop_id="abc"[n] if n < 3 else f"{n}",
+            camera_id="abc"[n % 3],
+            track_id="ab"[n % 2],
+            captured_at=(NOON + timedelta(milliseconds=n)).astimezone(timezone(timedelta(hours=n % 5))),
+        )
+        for n in range(12)
+    ]
+    index = ExactIndex(2)
+    index.upsert(crops, np.eye(1, 2, dtype=np.float32).repeat(12, axis=0))
+    admitted = sorted(crop.crop_id for crop in crops if crop_filter.admits(crop))
+    assert [hit.crop.crop_id for hit in index.search(np.eye(1, 2, dtype=np.float32), 12, crop_filter)[0]] == admitted
+    assert index.count(crop_filter) == len(admitted)
 
 
 def test_a_mirror_holds_what_the_other_index_holds() -> None:
