@@ -107,5 +107,6 @@ def _git(folder: Path, *arguments: str) -> str:
     except FileNotFoundError as error:
         raise UserError("git: is not installed; DVC needs it") from error
     except subprocess.CalledProcessError as error:
-        reason = (error.stderr or error.stdout).strip().splitlines()
-        raise UserError(f"{folder}: git {arguments[0]} failed: {reason[-1] if reason else error}") from error
+        lines = (error.stderr or error.stdout).strip().splitlines()
+        reason = next((line for line in lines if line.startswith(("fatal:", "error:"))), str(error))
+        raise UserError(f"{folder}: git {arguments[0]} failed: {reason}") from error
