@@ -30,6 +30,19 @@ class Trained(NamedTuple):
     passed: bool
 
 
+Tasks = tuple[dsl.PipelineTask, ...]
+
+
+def _place(*, fetching: dsl.PipelineTask, light: Tasks, heavy: Tasks, registry: Tasks) -> None:
+    place(fetching, cpu="2", memory="4Gi", secrets=STORAGE_SECRETS)
+    for task in light:
+        place(task, cpu="2", memory="4Gi")
+    for task in heavy:
+        place(task, cpu="4", memory="16Gi")
+    for task in registry:
+        place(task, cpu="1", memory="4Gi", secrets=REGISTRY_SECRETS)
+
+
 @dsl.pipeline(name="personsearch-training", description="From a version of a data set to a registered challenger.")
 def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     dataset_repository: str,
@@ -67,29 +80,13 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     metrics, same = after.outputs["metrics"], {"dataset_hash": data["dataset_hash"], "model_name": model_name}
     decision = gate(metrics=metrics, config=gate_config, **same).set_caching_options(False)
     with dsl.If(decision.outputs["Output"] == True, name="passed"):  # noqa: E712 (kfp builds the condition from it)
-        registered = register(
-            model=chosen["model"],
-            evaluation=after.outputs["evaluation"],
-            metrics=metrics,
-            raw_hash=dataset_hash,
-            raw_revision=dataset_revision,
-            **same,
-            **code,
-        ).set_caching_options(False)
-    place(raw, cpu="2", memory="4Gi", secrets=STORAGE_SECRETS)
-    for task in (prepared, augmented):
-        place(task, cpu="2", memory="4Gi")
-    for task in (before, after, compressed):
-        place(task, cpu="4", memory="16Gi")
-    for task in (decision, registered):
-        place(task, cpu="1", memory="4Gi", secrets=REGISTRY_SECRETS)
+        lineage = {"raw_hash": dataset_hash, "raw_revision": dataset_revision, **code}
+        bundle = {"model": chosen["model"], "evaluation": after.outputs["evaluation"], "metrics": metrics}
+        registered = register(**bundle, **same, **lineage).set_caching_options(False)
+    _place(
+        fetching=raw, light=(prepared, augmented), heavy=(before, after, compressed), registry=(decision, registered)
+    )
     place(trained, cpu="8", memory="32Gi", secrets=REGISTRY_SECRETS, volume="personsearch-checkpoints")
     trained.set_accelerator_type(GPU).set_accelerator_limit(accelerators)
-    return Trained(
-        model=compressed.outputs["compressed"],
-        dataset=augmented.outputs["dataset"],
-        metrics=metrics,
-        report=after.outputs["report"],
-        decision=decision.outputs["decision"],
-        passed=decision.outputs["Output"],
-    )
+    made = compressed.outputs["compressed"], augmented.outputs["dataset"]
+    return Trained(*made, metrics, after.outputs["report"], decision.outputs["decision"], decision.outputs["Output"])

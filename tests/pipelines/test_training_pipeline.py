@@ -41,7 +41,7 @@ RECIPE: dict[str, Any] = {
 }
 
 CODE_VERSION = code_version()  # once: the sources may change while a developer tests
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1500)  # seconds on a quiet machine; minutes beside other work
 
 
 @pytest.fixture(scope="module")
