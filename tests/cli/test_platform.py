@@ -1,0 +1,39 @@
+"""The commands of the group "platform" as a person runs them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from personsearch.audit import AuditLog
+from personsearch.cli import main
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["personsearch", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def test_audit_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "audit.jsonl"
+    head = [AuditLog(path).append("search", {"query": query}) for query in ("red", "blue")][-1]
+    assert run(monkeypatch, "audit", "verify", str(path), "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["intact"], report["records"], report["head"]) == (True, 2, head)
+    path.write_text(path.read_text().replace("red", "green"))
+    assert run(monkeypatch, "audit", "verify", str(path), "--json") == 1
+    assert json.loads(capsys.readouterr().out)["broken_line"] == 1
+    assert run(monkeypatch, "audit", "verify", str(tmp_path / "absent")) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_status_and_down_where_nothing_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path))
+    assert run(monkeypatch, "status", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"services": {}, "promoter": "never ran"}
+    assert run(monkeypatch, "down", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"stopped": []}
