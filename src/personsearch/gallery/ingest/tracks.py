@@ -85,7 +85,7 @@ class TrackFinder:
                 self.rejected_tracks += 1
 
     def _is_person(self, track: TrackViews) -> bool:
-        """Long enough, large enough, and a person to the HOG detector in its better half of views."""
+        """Long enough, large enough, and a person to the HOG detector in a quarter of its views."""
         wanted = self._config.selection
         least_boxes = wanted.least_track_seconds * self._info.frames_per_second / self._config.every
         if len(track.sightings) < max(2.0, least_boxes) or track.height() < wanted.least_height:

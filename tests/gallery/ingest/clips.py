@@ -1,0 +1,60 @@
+"""Short clips of simple figures, drawn for the tests of ingest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+SIZE = (240, 320)
+FRAMES_PER_SECOND = 10
+
+
+@dataclass(frozen=True)
+class Walker:
+    """A figure 80 pixels high that moves along a row; colours are BGR."""
+
+    upper: tuple[int, int, int]
+    start: float
+    step: float
+    foot: int = 200
+    first: int = 0
+    last: int = 10_000
+
+    def box_at(self, index: int) -> tuple[float, float, float, float]:
+        middle = self.start + self.step * index
+        return (middle - 15, self.foot - 80, middle + 15, self.foot)
+
+
+def scene(seed: int = 0) -> np.ndarray:
+    """A grey ground with a fixed texture, [H, W, 3]."""
+    noise = np.random.default_rng(seed).normal(0, 6, (SIZE[0] // 8, SIZE[1] // 8, 3))
+    return np.clip(150 + cv2.resize(noise, SIZE[::-1]), 0, 255).astype(np.uint8)
+
+
+def draw(index: int, walkers: list[Walker]) -> np.ndarray:
+    """One frame: the scene, the walkers in order, a little noise."""
+    pixels = scene()
+    for walker in walkers:
+        if walker.first <= index <= walker.last:
+            _draw_person(pixels, walker, index)
+    noise = np.random.default_rng(index).normal(0, 2, pixels.shape)
+    return np.clip(pixels + noise, 0, 255).astype(np.uint8)
+
+
+def write_clip(path: Path, walkers: list[Walker], *, frames: int) -> Path:
+    """Render a clip as Motion JPEG."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), FRAMES_PER_SECOND, SIZE[::-1])
+    for index in range(frames):
+        writer.write(draw(index, walkers))
+    writer.release()
+    return path
+
+
+def _draw_person(pixels: np.ndarray, walker: Walker, index: int) -> None:
+    middle, foot = round(walker.start + walker.step * index), walker.foot
+    swing = round(5 * np.sin(index))
+    for side in (-1, 1):
+        cv2.line(pixels, (middle + side * 4, foot - 40), (middle + side * (4 + swing), foot - 3), (40, 30, 30), 8)
+    cv2.ellipse(pixels, (middle, foot - 52), (12, 18), 0, 0, 360, walker.upper, -1)
+    cv2.circle(pixels, (middle, foot - 73), 7, (140, 160, 200), -1)

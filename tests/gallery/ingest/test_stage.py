@@ -1,0 +1,148 @@
+"""A rendered clip becomes tracks and crops; killing, repeating and wrong input leave the gallery right."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from personsearch.errors import UserError
+from personsearch.gallery.ingest.selection import SelectionConfig
+from personsearch.gallery.ingest.stage import ingest
+from personsearch.gallery.ingest.tracks import IngestConfig
+from personsearch.gallery.store import Gallery
+
+from .clips import Walker, write_clip
+
+NINE = datetime(2026, 3, 1, 9, tzinfo=UTC)
+# The figures are no people to the HOG detector.
+CONFIG = IngestConfig(selection=SelectionConfig(least_person_margin=-100.0))
+WALKERS = [Walker((30, 30, 180), 40, 10, foot=150, last=24), Walker((160, 60, 20), 290, -5, foot=225, first=5)]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.avi", WALKERS, frames=55)
+
+
+def described(gallery: Gallery) -> list[tuple[object, ...]]:
+    """All that is deterministic about the crops, with the pictures."""
+    return [
+        (c.crop_id, c.track_id, c.captured_at, c.bbox, c.quality, gallery.image(c).read_bytes())
+        for c in gallery.crops()
+    ]
+
+
+def test_each_walker_becomes_a_track_of_good_crops(clip: Path, tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "gallery")
+    metrics = ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    crops = list(gallery.crops())
+    assert {c.track_id for c in crops} == {"junction-20260301T090000-0001", "junction-20260301T090000-0002"}
+    assert metrics["tracks"] == 2
+    assert metrics["crops_added"] == len(crops) == gallery.count()
+    assert (metrics["frames"], metrics["frames_missing"]) == (55, 0)
+    for crop in crops:
+        frame = int(crop.frame_uri.removeprefix("clip.avi#frame="))
+        assert crop.captured_at == NINE + timedelta(seconds=frame / 10)
+        walker = WALKERS[crop.track_id.endswith("2")]
+        left, top, right, bottom = walker.box_at(frame)
+        assert abs(crop.bbox.x + crop.bbox.width / 2 - (left + right) / 2) < 8
+        assert abs(crop.bbox.y - top) < 12
+        assert abs(crop.bbox.y + crop.bbox.height - bottom) < 12
+        with Image.open(gallery.image(crop)) as picture:
+            assert picture.size == (crop.bbox.width, crop.bbox.height)
+            assert 1.5 < picture.height / picture.width < 3
+    record = json.loads((gallery.folder / "ingests" / "junction-20260301T090000" / "run.json").read_text())
+    assert record["metrics"] == metrics
+
+
+def test_the_same_video_again_adds_nothing(clip: Path, tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path)
+    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    before = described(gallery)
+    again = ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    assert again["crops_added"] == 0
+    assert described(gallery) == before
+
+
+def test_another_video_of_the_same_camera_and_time_is_refused(clip: Path, tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "gallery")
+    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    other = write_clip(tmp_path / "other.avi", [], frames=12)
+    with pytest.raises(UserError, match="another video"):
+        ingest(CONFIG, other, gallery, camera_id="junction", start=NINE)
+    assert ingest(CONFIG, other, gallery, camera_id="door", start=NINE)["tracks"] == 0
+
+
+def test_erased_tracks_do_not_return_with_the_video(clip: Path, tmp_path: Path) -> None:
+    from personsearch.search.filters import CropFilter
+
+    gallery = Gallery(tmp_path)
+    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    gallery.erase(CropFilter(cameras=("junction",)))
+    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    assert gallery.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("camera", "start", "message"),
+    [("../up", NINE, "camera"), ("junction", NINE.replace(tzinfo=None), "time zone")],
+)
+def test_wrong_names_and_times_are_refused(
+    clip: Path, tmp_path: Path, camera: str, start: datetime, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        ingest(CONFIG, clip, Gallery(tmp_path), camera_id=camera, start=start)
+
+
+def test_an_empty_scene_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    empty = write_clip(tmp_path / "empty.avi", [], frames=15)
+    metrics = ingest(CONFIG, empty, Gallery(tmp_path / "gallery"), camera_id="junction", start=NINE)
+    assert (metrics["tracks"], metrics["crops_added"]) == (0, 0)
+    assert "no people found" in caplog.text
+
+
+def test_a_truncated_video_is_taken_in_and_reported(
+    clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = clip.read_bytes()
+    broken = tmp_path / "broken.avi"
+    index = content.rindex(b"idx1")  # the header still claims every frame
+    broken.write_bytes(content[: index * 3 // 4])
+    metrics = ingest(CONFIG, broken, Gallery(tmp_path / "gallery"), camera_id="junction", start=NINE)
+    assert metrics["frames_missing"] > 5
+    assert metrics["tracks"] == 2
+    assert "ends early" in caplog.text
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from tests.gallery.ingest.test_stage import CONFIG, NINE
+from personsearch.gallery.ingest.stage import ingest
+from personsearch.gallery.store import Gallery
+ingest(CONFIG, Path(sys.argv[1]), Gallery(Path(sys.argv[2])), camera_id="junction", start=NINE)
+"""
+
+
+def test_a_killed_ingest_is_finished_by_the_next_one(clip: Path, tmp_path: Path) -> None:
+    """The first walker leaves at frame 24 and is stored at frame 50: the kill comes right then, before the end."""
+    whole = Gallery(tmp_path / "whole")
+    ingest(CONFIG, clip, whole, camera_id="junction", start=NINE)
+    folder = tmp_path / "killed"
+    root = Path(__file__).parents[3]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(clip), str(folder), str(root)], cwd=root)
+    while process.poll() is None and not list(folder.glob("images/*/*/*")):
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    ingest(CONFIG, clip, Gallery(folder), camera_id="junction", start=NINE)
+    assert described(Gallery(folder)) == described(whole)
+    assert set(folder.glob("images/*/*/*")) == {Gallery(folder).image(c) for c in Gallery(folder).crops()}

@@ -1,0 +1,54 @@
+"""People keep their identity while they cross, hide and reappear."""
+
+import numpy as np
+
+from personsearch.gallery.ingest.tracking import Tracker, TrackingConfig
+from personsearch.gallery.ingest.video import Frame
+
+from .clips import Walker, draw
+
+RED, BLUE = (30, 30, 180), (160, 60, 20)
+
+
+def follow(walkers: list[Walker], frames: int, hidden: dict[int, range] | None = None) -> dict[int, list[int]]:
+    """For each walker, the tracks it was given, frame by frame."""
+    tracker = Tracker(TrackingConfig(), frames_per_second=10)
+    numbers: dict[int, list[int]] = {n: [] for n in range(len(walkers))}
+    for index in range(frames):
+        seen = [
+            n
+            for n, walker in enumerate(walkers)
+            if walker.first <= index <= walker.last and index not in (hidden or {}).get(n, range(0))
+        ]
+        boxes = np.array([walkers[n].box_at(index) for n in seen]).reshape(-1, 4)
+        frame = Frame(index, draw(index, [walkers[n] for n in seen]))
+        for n, sighting in zip(seen, tracker.update(frame, boxes), strict=True):
+            numbers[n].append(sighting.track)
+    return numbers
+
+
+def test_crossing_people_keep_their_identity() -> None:
+    numbers = follow([Walker(RED, 60, 5), Walker(BLUE, 260, -5)], 40, hidden={0: range(17, 23)})
+    assert [set(tracks) for tracks in numbers.values()] == [{1}, {2}]
+
+
+def test_a_person_behind_a_post_is_the_same_afterwards() -> None:
+    numbers = follow([Walker(RED, 60, 4)], 40, hidden={0: range(15, 27)})
+    assert set(numbers[0]) == {1}
+
+
+def test_somebody_else_in_the_same_place_is_a_new_track() -> None:
+    numbers = follow([Walker(RED, 100, 0, last=15), Walker(BLUE, 100, 0, first=17)], 35)
+    assert not set(numbers[0]) & set(numbers[1])
+
+
+def test_who_is_gone_too_long_is_forgotten() -> None:
+    numbers = follow([Walker(RED, 100, 0)], 80, hidden={0: range(15, 60)})
+    assert len(set(numbers[0])) == 2
+
+
+def test_isolation_is_the_uncovered_share() -> None:
+    tracker = Tracker(TrackingConfig(), frames_per_second=10)
+    boxes = np.array([[0.0, 0, 20, 40], [10.0, 0, 30, 40], [100.0, 0, 120, 40]])
+    sightings = tracker.update(Frame(0, draw(0, [])), boxes)
+    assert [s.isolation for s in sightings] == [0.5, 0.5, 1.0]
