@@ -102,10 +102,9 @@ def _curve(series: dict[str, Sequence[float]]) -> str:
     ticks = "".join(
         f'<text x="{point(rank, 0).split(",")[0]}" y="{CHART_HEIGHT - 12}">{rank}</text>' for rank in (1, 5, 10, 15, 20)
     )
-    legend = CHART_HEIGHT - 70
     lines = "".join(
         f'<polyline class="series{index}" points="{" ".join(map(point, range(1, SHOWN_RANKS + 1), values))}"/>'
-        f'<text class="series{index}" x="{CHART_WIDTH - 130}" y="{legend + 18 * index}">{escape(name)}</text>'
+        f'<text class="series{index}" x="{MARGIN + 110 * index}" y="16">{escape(name)}</text>'
         for index, (name, values) in enumerate(series.items())
     )
     label = "Cumulative match curve: share of queries with a right image among the first k"

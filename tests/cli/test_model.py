@@ -1,0 +1,81 @@
+"""The commands evaluate, compress and gate, as a person or a pipeline runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PERSONSEARCH = [sys.executable, "-c", "from personsearch.cli import main; main()"]
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [*PERSONSEARCH, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"})
+
+
+@pytest.fixture
+def metrics(tmp_path: Path) -> Path:
+    path = tmp_path / "metrics.json"
+    path.write_text(json.dumps({"t2i_r1": 40.0, "split": "test", "by_camera": []}))
+    return path
+
+
+def test_evaluate_prints_the_metrics_and_writes_the_report(
+    tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    result = run("evaluate", tiny_bundle, tiny_dataset, "--out", tmp_path, "--split", "val", "--json")
+    assert result.returncode == 0, result.stderr
+    printed = json.loads(result.stdout)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert printed["t2i_r1"] == written["t2i_r1"]
+    assert written["split"] == "val"
+    assert (tmp_path / "report.html").is_file()
+
+
+@pytest.mark.parametrize(("min_r1", "code"), [(30, 0), (50, 1)])
+def test_gate_answers_by_its_exit_code(metrics: Path, tmp_path: Path, min_r1: int, code: int) -> None:
+    (tmp_path / "params.yaml").write_text(f"gate: {{min_r1: {min_r1}}}")
+    result = run("gate", metrics, "--params", tmp_path / "params.yaml", "--json")
+    assert result.returncode == code
+    assert json.loads(result.stdout)["passed"] is (code == 0)
+
+
+def test_gate_compares_with_a_baseline(metrics: Path, tmp_path: Path) -> None:
+    (tmp_path / "champion.json").write_text('{"t2i_r1": 41}')
+    result = run("gate", metrics, "--baseline", tmp_path / "champion.json")
+    assert result.returncode == 1
+    assert "below the champion's 41.00" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gate", "absent.json"], "absent.json: metrics cannot be read"),
+        (["gate", "{metrics}", "--params", "{metrics}"], "section 'gate' is missing"),
+        (["evaluate", "absent", "absent", "--out", "{out}"], "absent: not a model bundle"),
+        (["compress", "absent", "absent", "--out", "{out}"], "absent"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    metrics: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    filled = [argument.format(metrics=metrics, out=tmp_path / "out") for argument in arguments]
+    result = run(*filled)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_the_numbers_of_params_yaml_are_accepted() -> None:
+    from personsearch.compression.compress import CompressConfig
+    from personsearch.evaluation.evaluate import EvaluateConfig
+    from personsearch.evaluation.gate import GateConfig
+
+    parameters = Path(__file__).parents[2] / "params.yaml"
+    assert EvaluateConfig.from_yaml(parameters, "evaluate") == EvaluateConfig()
+    assert CompressConfig.from_yaml(parameters, "compress") == CompressConfig()
+    assert GateConfig.from_yaml(parameters, "gate") == GateConfig()
