@@ -14,7 +14,7 @@ Appearance = NDArray[np.float32]
 BINS = (6, 6, 6)
 BANDS = ((0.0, 0.2), (0.2, 0.52), (0.52, 0.9))
 CORE = 0.8
-LEAST_ALIKE = 0.35
+LEAST_ALIKE = 0.45
 # Of the colour axes a and b (grey is 128): more vivid colours count as these.
 LOWEST, HIGHEST = 88, 167
 
