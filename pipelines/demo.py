@@ -173,11 +173,11 @@ def _fill_gallery(
 
 
 def _rendered_footage(plan: FootagePlan, folder: Path) -> Path:
-    from personsearch.data.synthetic.footage import FootageConfig, render_footage
+    from personsearch.data.synthetic.footage import FootageConfig, footage
 
     video = folder / "junction.avi"
     if not video.is_file():
-        render_footage(FootageConfig(**plan.model_dump()), video)
+        footage(FootageConfig(**plan.model_dump()), video)
     return video
 
 

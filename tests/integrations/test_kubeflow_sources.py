@@ -7,7 +7,7 @@ from kfp import compiler, dsl
 
 from personsearch.errors import UserError
 from personsearch.integrations.kubeflow_runs import code_version
-from personsearch.integrations.kubeflow_sources import check_compiled, compiled, pipeline_arguments
+from personsearch.integrations.kubeflow_sources import check_compiled, compiled, pipeline_arguments, without_nulls
 
 
 @dsl.component(base_image="none", install_kfp_package=False)
@@ -90,3 +90,8 @@ def test_an_unknown_pipeline_is_refused(tmp_path: Path) -> None:
 
 def test_committed_pipelines_are_up_to_date() -> None:
     check_compiled()
+
+
+def test_a_null_is_left_out_at_any_depth() -> None:
+    values = {"augment_config": {"translations": None, "keep": 0}, "model_name": None, "list": [1]}
+    assert without_nulls(values) == {"augment_config": {"keep": 0}, "list": [1]}

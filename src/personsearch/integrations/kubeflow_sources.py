@@ -74,7 +74,16 @@ def pipeline_arguments(
         from personsearch.integrations.dvc_data import dataset_identity
 
         arguments["dataset_hash"] = dataset_identity(*(arguments[name] for name in DATASET_VERSION))
-    return arguments
+    return without_nulls(arguments)
+
+
+def without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values but for null ones, at any depth: Kubeflow passes no null, and a stage reads "absent" as its default."""
+    return {
+        name: without_nulls(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def _override(text: str, known: Mapping[str, Any]) -> tuple[str, Any]:
