@@ -4,12 +4,21 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pymilvus import MilvusClient, MilvusException
 
 from personsearch.errors import UserError
 
 CONNECT_SECONDS = 10.0
+THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")
+# Milvus Lite takes pymilvus' pings, one in 10 seconds, for an attack and hangs up in the middle of long calls; on one
+# machine nobody needs them. A distant server takes them, and they tell when it is gone.
+_PATIENT: dict[str, Any] = {"grpc.keepalive_time_ms": 600_000, "grpc.keepalive_permit_without_calls": False}
+
+
+def _is_on_this_machine(uri: str) -> bool:
+    return is_local(uri) or uri.partition("://")[2].startswith(THIS_MACHINE)
 
 
 def is_local(uri: str) -> bool:
@@ -29,7 +38,8 @@ def connect(uri: str, token: str) -> MilvusClient:
             raise UserError(f"{uri}: the path of a Milvus Lite database must end with .db")
         Path(uri).parent.mkdir(parents=True, exist_ok=True)
     try:
-        return MilvusClient(uri=uri, token=token, timeout=CONNECT_SECONDS)
+        options = _PATIENT if _is_on_this_machine(uri) else {}
+        return MilvusClient(uri=uri, token=token, timeout=CONNECT_SECONDS, grpc_options=options)
     except MilvusException as error:
         hint = "; is another process using it? `personsearch up` serves it to several" if is_local(uri) else ""
         raise UserError(f"{uri}: Milvus cannot be reached: {error.message}{hint}") from error

@@ -14,7 +14,7 @@ from personsearch.errors import UserError
 logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STOP_SECONDS = 10.0
 
 
