@@ -1,6 +1,6 @@
 """Claim: serving adds little to the bare text encoder. Latency of one query at a time over HTTP, in one run.
 
-Run: `python benchmarks/serving_latency.py BUNDLE [--crops 5000] [--queries 200]` with any ONNX bundle; without one it says so.
+Run: `python benchmarks/serving_latency.py BUNDLE [--crops 5000] [--queries 200]`, with any ONNX bundle.
 """
 
 import argparse

@@ -6,11 +6,12 @@ import { Pictures, card, element, message, showVerdict, skeletons } from "/web/v
 
 const EXAMPLES = [
   "a woman in a red jacket and blue jeans",
-  "a man in a dark coat carrying a backpack",
+  "a man in a dark coat with a backpack",
   "a person in a light blue hooded jacket",
-  "someone wearing a white shirt and grey trousers",
+  "a white shirt and grey trousers",
 ];
 const READINESS_INTERVAL = 4000;
+const NARROW = matchMedia("(max-width: 720px)"); // there the form fills the screen
 
 const find = (id) => document.getElementById(id);
 const form = find("search");
@@ -81,6 +82,9 @@ function showAnswer(found) {
   const open = (position) => () => detail.open(candidates, position, pictures);
   find("grid").replaceChildren(...candidates.map((candidate, position) => card(candidate, { pictures, open: open(position), judge })));
   find("summary").textContent = summary(found);
+  if (NARROW.matches) {
+    find("messages").scrollIntoView({ block: "start" });
+  }
   if (!candidates.length) {
     find("messages").replaceChildren(message("quiet", "Nothing here.", "No crop in the gallery passes these filters."));
   } else if (found.no_reliable_match) {

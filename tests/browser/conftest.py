@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from personsearch.search.exact import ExactStore
 from serving.app import create_app
@@ -16,6 +16,7 @@ from serving.settings import ServingSettings
 from tests.serving.colours import COLOURS, ColourSource, add_figures, build_collection
 
 KEY = "a-key-for-the-browser-01"
+PATIENCE_MILLISECONDS = 60_000  # a busy machine is no failure
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     "--no-sandbox",
@@ -82,7 +83,8 @@ def page(browser: Browser) -> Iterator[Page]:
     """A fresh tab; anything the browser's console complains about fails the test, unless it was expected."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, timezone_id="Europe/Vienna", locale="en-GB")
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE_MILLISECONDS)
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
