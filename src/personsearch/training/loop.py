@@ -46,7 +46,8 @@ class Loop:
         objective = Objective(run.config.objective.losses)
         self.gradient = GradientStep(self.model, objective, run.config.chunk_size, self._autocast, self.scaler.scale)
         self.progress = self._resume()
-        self.watch = Watch(run.callbacks if rank() == 0 else (), self.total_steps, run.config.log_every)
+        others = rank() != 0
+        self.watch = Watch(() if others else run.callbacks, self.total_steps, run.config.log_every, silent=others)
 
     @property
     def total_steps(self) -> int:

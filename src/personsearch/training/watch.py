@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 class Watch:
     """Reports steps and epochs. A loss is read from its device only every `log_every` steps."""
 
-    def __init__(self, callbacks: Sequence[Callback], total_steps: int, log_every: int) -> None:
-        self._callbacks, self._total, self._log_every = callbacks, total_steps, log_every
-        self._bar = _terminal_bar() if sys.stderr.isatty() else None
+    def __init__(self, callbacks: Sequence[Callback], total_steps: int, log_every: int, *, silent: bool) -> None:
+        self._callbacks, self._total, self._log_every, self._silent = callbacks, total_steps, log_every, silent
+        self._bar = _terminal_bar() if sys.stderr.isatty() and not silent else None
         self._task = self._bar.add_task("train", total=total_steps, figures="") if self._bar else None
         self._last_line = self._last_log = time.monotonic()
         self._samples = 0
@@ -63,6 +63,8 @@ class Watch:
             self._line(f"train: {step}/{self._total}  {figures}")
 
     def _line(self, text: str) -> None:
+        if self._silent:
+            return
         self._last_line = time.monotonic()
         (self._bar.console if self._bar is not None else Console(stderr=True, soft_wrap=True)).print(
             text, highlight=False
