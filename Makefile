@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: help setup demo test test-all check format lock compile up down serve bench clean browser
+.PHONY: help setup demo test test-all check format lock compile up down pretrain bench clean browser milvus
 
 help:  ## List the commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,10 +22,10 @@ setup: .venv/.installed  ## Build .venv from requirements.lock (about a minute).
 demo: setup  ## The whole system once, on this machine; FOOTAGE=video.avi searches your own footage.
 	@$(PYTHON) -m pipelines.demo $(if $(FOOTAGE),--footage "$(FOOTAGE)")
 
-test: setup browser  ## All tests but the slow ones.
+test: setup browser milvus  ## All tests but the slow ones.
 	$(PYTHON) -m pytest -m "not slow" $(PYTEST_ARGS)
 
-test-all: setup browser  ## All tests, with the slow ones that train for quality.
+test-all: setup browser milvus  ## All tests, with the slow ones that train for quality.
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 check: setup  ## Style, types, layers, lock, compiled pipelines, manifests.
@@ -53,11 +53,22 @@ up: setup  ## Start MLflow, Milvus Lite's server and serving in the background.
 down: setup  ## Stop what `make up` or `make demo` started.
 	@.venv/bin/personsearch down
 
+PRETRAINING := data/pretraining
+pretrain: setup  ## Make weights/tiny-clip anew: synthetic people, a small CLIP from nothing (an hour and a half).
+	.venv/bin/personsearch data synthesize $(PRETRAINING)/raw --identities-train 6500 --identities-val 150 \
+	  --identities-test 250 --images-per-identity 4 --cameras 150 --seed 2026
+	.venv/bin/personsearch data prepare $(PRETRAINING)/raw $(PRETRAINING)/prepared
+	.venv/bin/personsearch train recipes/tiny/pretrain.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/run
+	rm -rf weights/tiny-clip && cp -r $(PRETRAINING)/run/bundle weights/tiny-clip
+
 bench: setup  ## Print the tables behind every performance claim in docs/.
-	@for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(PYTHON) $$benchmark || exit 1; done
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(PYTHON) $$benchmark || exit 1; done
 
 browser:
 	@infra/require_browser.sh
+
+milvus: setup
+	@$(PYTHON) tests/servers/install_milvus.py
 
 clean: down  ## Stop the services and remove what runs have written (keeps .venv).
 	rm -rf var demo

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from personsearch.errors import UserError
 from personsearch.files import write_json
 
 PARAMS = Path("params.yaml")
+HEADLINE = {"R@1": "r1", "R@5": "r5", "R@10": "r10", "mAP": "map"}
 PACKAGES = ("personsearch", "torch", "open_clip_torch", "kfp", "mlflow", "dvc", "milvus-lite", "pymilvus")
 
 
@@ -75,7 +75,9 @@ def run_demo(config: DemoConfig, footage: Path | None, *, home: Path, out: Path)
     with narrator.step("version", "Version the data set with DVC"):
         dataset = _version(raw, home / "demo")
         narrator.tell(f"revision {dataset.revision[:12]}, hash {dataset.dataset_hash}")
-    with narrator.step("training", "Run the training pipeline: fetch, prepare, augment, train, compress, gate, register"):
+    with narrator.step(
+        "training", "Run the training pipeline: fetch, prepare, augment, train, compress, gate, register"
+    ):
         training = _train(config, dataset, home / "pipelines")
     with narrator.step("promotion", "Promote the challenger to champion"):
         champion = _promote(settings)
@@ -105,7 +107,9 @@ def _start_services(home: Path) -> Any:
 def _synthesize(config: DemoConfig, folder: Path) -> Path:
     from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
 
-    synthesize(SynthesizeConfig.model_validate({"workers": os.cpu_count() or 1} | config.synthesize), folder / "synthetic")
+    synthesize(
+        SynthesizeConfig.model_validate({"workers": os.cpu_count() or 1} | config.synthesize), folder / "synthetic"
+    )
     return folder / "synthetic"
 
 
@@ -219,7 +223,7 @@ def _summary(outputs: dict[str, Any], champion: str, narrator: Narrator) -> dict
     metrics = json.loads(Path(outputs["metrics"]).read_text())
     test = read_manifest(Path(outputs["dataset"]), "test")
     return {
-        **{name: round(metrics[f"t2i_{name}"], 2) for name in ("r1", "r5", "r10", "map")},
+        **{name: round(metrics[f"t2i_{name}"], 2) for name in HEADLINE.values()},
         "gallery_images": len(test),
         "gallery_identities": len({record.person_id for record in test}),
         "model_version": champion,
@@ -236,9 +240,9 @@ def _copy_reports(outputs: dict[str, Any], out: Path) -> None:
 
 
 def _farewell(summary: dict[str, Any], services: Any, out: Path) -> None:
+    quality = ", ".join(f"{label} {summary[name]:.1f} %" for label, name in HEADLINE.items())
     print(
-        f"\nR@1 {summary['r1']:.1f} %, R@5 {summary['r5']:.1f} %, R@10 {summary['r10']:.1f} %, mAP {summary['map']:.1f} %"
-        f" (text→image, {summary['gallery_images']} unseen images of {summary['gallery_identities']} people)"
+        f"\n{quality} (text→image, {summary['gallery_images']} unseen images of {summary['gallery_identities']} people)"
         f"\n\n  pictures and report  {out}/ (report.html, query-1.png …, summary.json)"
         f"\n  search page          {services.serving_uri}/#key={services.api_key}"
         f"\n  models in MLflow     {services.mlflow_uri}"
@@ -257,7 +261,8 @@ def main() -> None:
     try:
         if arguments.footage is not None and not arguments.footage.is_file():
             raise UserError(f"FOOTAGE={arguments.footage}: no such file")
-        run_demo(DemoConfig.from_yaml(PARAMS, "demo"), arguments.footage, home=arguments.home.resolve(), out=arguments.out)
+        config = DemoConfig.from_yaml(PARAMS, "demo")
+        run_demo(config, arguments.footage, home=arguments.home.resolve(), out=arguments.out)
     except UserError as error:
         print(f"make demo: {error}", file=sys.stderr)
         sys.exit(2)

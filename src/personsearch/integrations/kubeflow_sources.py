@@ -78,7 +78,7 @@ def pipeline_arguments(
 
 
 def without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values but for null ones, at any depth: Kubeflow passes no null, and a stage reads "absent" as its default."""
+    """The values but for null ones, at any depth: Kubeflow passes no null, and a stage reads its default there."""
     return {
         name: without_nulls(value) if isinstance(value, Mapping) else value
         for name, value in values.items()
