@@ -8,7 +8,7 @@ if [ "$version" != 3.11 ]; then
     echo "make setup: Python 3.11 is needed, found ${version:-none}; install python3.11 with its venv module" >&2
     exit 2
 fi
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+[ -x .venv/bin/pip ] || "$python" -m venv .venv
 [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 echo "make setup: installing $(grep -c '^[a-z0-9].*==' requirements.lock) packages, about a minute …" >&2
 .venv/bin/uv pip install --quiet --python .venv/bin/python --compile-bytecode --require-hashes -r requirements.lock

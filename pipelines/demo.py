@@ -5,6 +5,7 @@ Every step finishes what an earlier, interrupted demo began and repeats nothing 
 """
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -40,7 +41,8 @@ class DemoConfig(Config):
     recipe: Path
     footage: FootagePlan
     gallery_start: AwareDatetime
-    queries: tuple[str, ...] = Field(min_length=1)
+    queries: tuple[str, ...]
+    footage_queries: tuple[str, ...] = Field(min_length=1)
     candidates: int = 5
 
 
@@ -83,11 +85,13 @@ def run_demo(config: DemoConfig, footage: Path | None, *, home: Path, out: Path)
         champion = _promote(settings)
         narrator.tell(f"version {champion} of {settings.model_name}; {services.mlflow_uri} shows it")
     with narrator.step("gallery", "Fill the gallery: the test images, and the people found in footage"):
-        _fill_gallery(config, footage, settings, training.outputs, narrator, home=home)
+        video = footage or _rendered_footage(config.footage, home / "demo")
+        _fill_gallery(config, video, settings, training.outputs, narrator)
     with narrator.step("indexing", "Run the indexing pipeline: encode, verify, switch the alias"):
         _index(settings, champion, home / "pipelines")
     with narrator.step("queries", "Ask"):
-        _ask(config, out, narrator)
+        asked = config.footage_queries if footage else _people_of(video, len(config.footage_queries))
+        _ask(config, asked, video.stem, out, narrator)
     summary = _summary(training.outputs, champion, narrator)
     write_json(out / "summary.json", summary)
     _copy_reports(training.outputs, out)
@@ -160,20 +164,17 @@ def _promote(settings: Any) -> str:
     return challenger
 
 
-def _fill_gallery(
-    config: DemoConfig, footage: Path | None, settings: Any, outputs: dict[str, Any], narrator: Narrator, *, home: Path
-) -> None:
+def _fill_gallery(config: DemoConfig, video: Path, settings: Any, outputs: dict[str, Any], narrator: Narrator) -> None:
     from personsearch.gallery.add_dataset import add_dataset
     from personsearch.gallery.ingest.stage import IngestConfig, ingest
     from personsearch.gallery.store import Gallery
 
     gallery = Gallery(settings.gallery_folder)
     add_dataset(Path(outputs["dataset"]), gallery, split="test", start=config.gallery_start)
-    video = footage or _rendered_footage(config.footage, home / "demo")
     found = ingest(
         IngestConfig.from_yaml(PARAMS, "ingest"), video, gallery, camera_id=video.stem, start=config.gallery_start
     )
-    narrator.tell(f"{video.name}: {found['tracks']:.0f} people in {found['frames']:.0f} frames")
+    narrator.tell(f"{video.name}: {found['tracks']:.0f} people in {found['frames']:.0f} frames, camera {video.stem!r}")
 
 
 def _rendered_footage(plan: FootagePlan, folder: Path) -> Path:
@@ -194,9 +195,16 @@ def _index(settings: Any, champion: str, root: Path) -> None:
     run_locally(spec, arguments | {"gallery": str(settings.gallery_folder.resolve())}, root=root)
 
 
-def _ask(config: DemoConfig, out: Path, narrator: Narrator) -> None:
+def _people_of(video: Path, count: int) -> tuple[str, ...]:
+    """The first caption of the first people in rendered footage, from its ground truth."""
+    people = json.loads(video.with_suffix(".json").read_text(encoding="utf-8"))["people"]
+    return tuple(person["captions"][0] for person in list(people.values())[:count])
+
+
+def _ask(config: DemoConfig, asked_of_footage: tuple[str, ...], camera: str, out: Path, narrator: Narrator) -> None:
     from personsearch.gallery.store import Gallery
     from personsearch.integrations.installation import open_registry, open_store
+    from personsearch.search.filters import EVERYTHING, CropFilter
     from personsearch.search.grid import save_grid
     from personsearch.search.live import open_live
     from personsearch.search.onnx_encoder import OnnxEncoder
@@ -205,19 +213,19 @@ def _ask(config: DemoConfig, out: Path, narrator: Narrator) -> None:
     settings = Settings()
     live = open_live(open_store(settings), open_registry(settings), OnnxEncoder)
     pictures = Gallery(settings.gallery_folder)
-    for number, text in enumerate(config.queries, start=1):
-        answer = live.searcher.answer(text, k=config.candidates)
+    questions = [(text, CropFilter(cameras=(camera,))) for text in asked_of_footage]
+    questions += [(text, EVERYTHING) for text in config.queries]
+    for number, (text, crop_filter) in enumerate(questions, start=1):
+        answer = live.searcher.answer(text, k=config.candidates, crop_filter=crop_filter)
         picture = out / f"query-{number}.png"
         save_grid(picture, text, answer, pictures.image)
-        narrator.tell(f"“{text}”  → {picture}")
+        narrator.tell(f"“{text}”, camera {', '.join(crop_filter.cameras or ['any'])}  → {picture}")
         for candidate in answer.candidates:
             crop = candidate.crop
             narrator.tell(f"   {candidate.rank}. {candidate.score:.3f}  {crop.camera_id:<10} {crop.track_id}")
 
 
 def _summary(outputs: dict[str, Any], champion: str, narrator: Narrator) -> dict[str, Any]:
-    import json
-
     from personsearch.data.records import read_manifest
 
     metrics = json.loads(Path(outputs["metrics"]).read_text())
