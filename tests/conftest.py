@@ -5,10 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from personsearch.bundle import TOKENIZER, WEIGHTS, BundleSpec, Lineage, Preprocessing, write_spec
 from personsearch.data.records import ImageRecord, write_manifest
+
+# A shared machine may be slow for a moment: no test judges how long an example took.
+settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared-machine")
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 170, 40), "blue": (30, 40, 200), "white": (230, 230, 230)}
 ARCHITECTURE = {

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from personsearch.api_keys import local_key
@@ -27,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 START_SECONDS = 240.0
 STOP_SECONDS = 15.0
+PORT_SECONDS = 2.0
 PORTS_TRIED = 100
 EVERY_SERVICE: tuple[ServiceName, ...] = ("mlflow", "milvus", "serving", "promoter")
 ONE_SHOT_SERVICES: tuple[ServiceName, ...] = ("mlflow", "milvus", "serving")
@@ -173,11 +173,22 @@ def _free_port(usual: int, record: ServiceRecord | None) -> int:
     """The port of last time, else the usual one, else the next that nobody listens on."""
     if usual == 0:
         return 0
-    last = [record.port] if record is not None and record.port else []
-    ports = (port for port in chain(last, range(usual, usual + PORTS_TRIED)) if not is_listening(port))
-    if (port := next(ports, None)) is not None:
-        return port
+    if record is not None and record.port and _falls_free(record.port):
+        return record.port
+    for port in range(usual, usual + PORTS_TRIED):
+        if not is_listening(port):
+            return port
     raise UserError(f"no free port between {usual} and {usual + PORTS_TRIED - 1}")
+
+
+def _falls_free(port: int) -> bool:
+    """Whether nobody listens there within a moment: a killed process closes its sockets shortly after it is gone."""
+    deadline = time.monotonic() + PORT_SECONDS
+    while is_listening(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _elsewhere() -> dict[str, str]:
