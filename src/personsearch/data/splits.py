@@ -8,7 +8,7 @@ from personsearch.data.records import Split
 
 Identity = TypeVar("Identity", int, str)
 
-TRAIN_SHARE, VAL_SHARE = 0.8, 0.1
+VAL_SHARE = TEST_SHARE = 0.1
 
 
 def rank_identities(identities: Iterable[Identity]) -> list[Identity]:
@@ -27,7 +27,7 @@ def assign_splits(identities: Iterable[Identity]) -> dict[Identity, Split]:
     """Divide identities 80/10/10 into train, val and test, one at least in each where there are three."""
     ranked = rank_identities(identities)
     val = max(1, round(VAL_SHARE * len(ranked))) if len(ranked) >= 3 else 0
-    test = max(1, round((1 - TRAIN_SHARE - VAL_SHARE) * len(ranked))) if len(ranked) >= 3 else 0
+    test = max(1, round(TEST_SHARE * len(ranked))) if len(ranked) >= 3 else 0
     splits: dict[Identity, Split] = dict.fromkeys(ranked, "train")
     splits.update(dict.fromkeys(ranked[:val], "val"))
     splits.update(dict.fromkeys(ranked[val : val + test], "test"))
