@@ -125,17 +125,20 @@ def _version(raw: Path, folder: Path) -> Any:
 
 
 def _train(config: DemoConfig, dataset: Any, root: Path) -> Any:
-    from personsearch.integrations.kubeflow_runs import run_locally
+    from personsearch.bundle import fingerprint
+    from personsearch.integrations.kubeflow_runs import code_version, run_locally
     from personsearch.integrations.kubeflow_sources import compiled, pipeline_arguments
 
-    spec = compiled("training", root)
+    spec, recipe = compiled("training", root), _recipe(config.recipe)
     arguments = pipeline_arguments(spec, params_file=None, stages=PARAMS, overrides=[])
+    # Kubeflow's cache does not look into the weights that the recipe starts from.
     arguments |= {
+        "code_version": f"{code_version()}-{fingerprint(Path(recipe['model']['weights']))}",
         "dataset_repository": dataset.repository,
         "dataset_revision": dataset.revision,
         "dataset_path": dataset.path,
         "dataset_hash": dataset.dataset_hash,
-        "train_config": _recipe(config.recipe),
+        "train_config": recipe,
     }
     run = run_locally(spec, arguments, root=root)
     if not run.outputs["passed"]:
