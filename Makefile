@@ -23,7 +23,7 @@ demo: setup  ## The whole system once, on this machine; FOOTAGE=video.avi search
 	@$(PYTHON) -m pipelines.demo $(if $(FOOTAGE),--footage "$(FOOTAGE)")
 
 test: setup browser milvus  ## All tests but the slow ones.
-	$(PYTHON) -m pytest -m "not slow" $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
 test-all: setup browser milvus  ## All tests, with the slow ones that train for quality.
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
