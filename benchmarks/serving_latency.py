@@ -1,4 +1,4 @@
-"""Claim: serving adds little to the bare text encoder. Latency of one query at a time over HTTP, in one run.
+"""What serving adds to the bare text encoder: latency of one query at a time over HTTP, in one run.
 
 Run: `python benchmarks/serving_latency.py BUNDLE [--crops 5000] [--queries 200]`, with any ONNX bundle.
 """

@@ -2,7 +2,7 @@
 
 Gradient caching (Gao et al., 2021): features of all chunks without a graph, the loss's gradient at the features,
 then each chunk again with a graph. The gradient is the plain batch's, memory that of one chunk. Dropout sees the
-same random numbers in both passes. Batch normalisation would see chunks, so it is refused there.
+same random numbers in both passes. Batch normalisation would see chunks, so a model with it needs the plain batch.
 
 Shapes: N pairs of this process, M of all processes, D embedding dimension.
 """
