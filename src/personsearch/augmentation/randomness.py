@@ -12,12 +12,14 @@ IMAGE_STREAM, TEXT_STREAM = 0, 1
 
 
 def sample_generator(seed: int, epoch: int, pair: int, stream: int) -> np.random.Generator:
-    """The generator of one pair in one epoch; streams keep image and text independent."""
+    """The generator of one pair in one epoch; streams keep its views independent of one another."""
     key = np.array([seed, (epoch << 8) | stream], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, 0, pair], dtype=np.uint64)))
 
 
-def uniform_rows(seed: int, epoch: int, pairs_N: Sequence[int] | NDArray[np.int64], count: int) -> NDArray[np.float32]:
-    """`count` numbers in [0, 1) for the image of each pair: float32 [N, K]."""
-    rows = [sample_generator(seed, epoch, int(pair), IMAGE_STREAM).random(count, dtype=np.float32) for pair in pairs_N]
+def uniform_rows(
+    seed: int, epoch: int, pairs_N: Sequence[int] | NDArray[np.int64], count: int, stream: int = IMAGE_STREAM
+) -> NDArray[np.float32]:
+    """`count` numbers in [0, 1) for one view of the image of each pair: float32 [N, K]."""
+    rows = [sample_generator(seed, epoch, int(pair), stream).random(count, dtype=np.float32) for pair in pairs_N]
     return np.stack(rows) if rows else np.empty((0, count), dtype=np.float32)
