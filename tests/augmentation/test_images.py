@@ -1,5 +1,7 @@
 """Image operations on pictures whose result is known, and the pool's statistics."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,12 @@ from pydantic import ValidationError
 from torch import Tensor
 from torchvision.transforms.v2 import functional as reference
 
-from personsearch.augmentation.images import TBPS_CLIP_POOL, ImageAugmentationConfig, augment_images
+from personsearch.augmentation.images import PRESETS, TBPS_CLIP_POOL, ImageAugmentationConfig, augment_images
 from personsearch.augmentation.operations import DRAWS, OPERATIONS
 from personsearch.augmentation.randomness import uniform_rows
 
 PARAMETERS = {
-    "color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4},
+    "color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1, "probability": 0.8},
     "rotation": {"degrees": 30},
     "resized_crop": {"scale": (0.3, 1.0)},
     "grayscale": {"probability": 0.5},
@@ -20,6 +22,10 @@ PARAMETERS = {
     "vertical_flip": {"probability": 0.5},
     "erasing": {"probability": 1.0, "area": (0.1, 0.2)},
     "gaussian_blur": {"kernel": 7},
+    "pad_crop": {"padding": 4},
+    "autoaugment": {},
+    "randaugment": {"operations": 2, "magnitude": 9},
+    "trivialaugment": {},
 }
 
 
@@ -76,6 +82,25 @@ def test_erasing_covers_the_area_it_should(draws: Tensor) -> None:
     assert share[chosen].max() < 0.21
 
 
+def test_pad_crop_shifts_by_whole_pixels_to_anywhere(draws: Tensor) -> None:
+    dot = torch.zeros(64, 3, 9, 9)
+    dot[:, :, 4, 4] = 1
+    shifted = OPERATIONS["pad_crop"](dot, draws, padding=2)
+    places = shifted[:, 0].nonzero()[:, 1:]
+    assert len(places) == 64
+    assert places.amin(0).tolist() == [2, 2]
+    assert places.amax(0).tolist() == [6, 6]
+    assert torch.equal(OPERATIONS["pad_crop"](dot, draws, padding=0), dot)
+
+
+def test_jitter_spares_its_share_and_turns_the_hue(pixels: Tensor, draws: Tensor) -> None:
+    jittered = OPERATIONS["color_jitter"](pixels, draws, hue=0.1, probability=0.5)
+    changed = (jittered != pixels).flatten(1).any(dim=1)
+    assert torch.equal(changed, draws[:, 4] < 0.5)
+    wanted = reference.adjust_hue(pixels[:1], (draws[0, 3].item() * 2 - 1) * 0.1)
+    assert torch.allclose(OPERATIONS["color_jitter"](pixels[:1], draws[:1], hue=0.1), wanted, atol=1e-4)
+
+
 def test_flips_mirror(pixels: Tensor, draws: Tensor) -> None:
     for name, axis in (("horizontal_flip", -1), ("vertical_flip", -2)):
         assert torch.equal(OPERATIONS[name](pixels, draws, probability=1.0), pixels.flip(axis))
@@ -113,9 +138,39 @@ def test_a_stack_applies_all_and_an_empty_list_none(pixels: Tensor) -> None:
     assert augment_images(none, pixels, torch.zeros(64, none.draws)) is pixels
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_named_alone_and_written_out_in_full(name: str, pixels: Tensor) -> None:
+    config = ImageAugmentationConfig.model_validate(name)
+    assert ImageAugmentationConfig.model_validate(config.model_dump(mode="json")).draws == config.draws
+    augmented = augment_images(config, pixels, torch.from_numpy(uniform_rows(0, 0, range(64), config.draws)))
+    assert augmented.shape == pixels.shape
+    assert 0 <= augmented.min() <= augmented.max() <= 1 + 1e-6
+
+
+def test_presets_are_the_published_ones() -> None:
+    assert ImageAugmentationConfig.model_validate("tbps_clip_pool") == ImageAugmentationConfig()
+    names = {name: [operation["name"] for operation in preset["operations"]] for name, preset in PRESETS.items()}
+    assert names["simclr"] == ["resized_crop", "color_jitter", "grayscale", "gaussian_blur", "horizontal_flip"]
+    assert names["cskt"] == ["horizontal_flip", "pad_crop", "erasing"]
+    with pytest.raises(ValidationError, match="'moco' is no preset; known: tbps_clip_pool, simclr, cskt"):
+        ImageAugmentationConfig.model_validate("moco")
+
+
+def test_two_views_of_an_image_share_no_numbers() -> None:
+    views = [uniform_rows(5, 2, range(500), 4, stream) for stream in range(6)]
+    for view, other in combinations(views, 2):
+        assert abs(np.corrcoef(view.ravel(), other.ravel())[0, 1]) < 0.1
+    assert np.array_equal(views[0], uniform_rows(5, 2, range(500), 4))
+
+
 @pytest.mark.parametrize(
     ("operation", "reason"),
-    [({"name": "sharpen"}, "'sharpen' is no operation"), ({"name": "rotation", "degree": 3}, "augmentation rotation")],
+    [
+        ({"name": "sharpen"}, "'sharpen' is no operation"),
+        ({"name": "rotation", "degree": 3}, "augmentation rotation"),
+        ({"name": "gaussian_blur", "kernel": 4}, "augmentation gaussian_blur: kernel=4: an odd number wanted"),
+        ({"name": "randaugment", "operations": 4}, "augmentation randaugment: operations=4"),
+    ],
 )
 def test_wrong_operations_are_refused(operation: dict[str, object], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):

@@ -1,7 +1,8 @@
 """Image augmentation on whole batches of tensors, each image with its own random numbers.
 
 An operation maps pixels in [0, 1] and DRAWS uniform numbers of each image to pixels; it is looked up by name. Two
-policies apply them: `pool` draws two operations per image with replacement, `stack` applies all in order.
+policies apply them: `pool` draws two operations per image with replacement, `stack` applies all in order. A preset is
+such a list under the name of the method that chose it (METHODS.md sections 1 and 2).
 
 Shapes: N images, C channels, H height, W width, K random numbers of an image.
 """
@@ -16,6 +17,7 @@ from personsearch.augmentation.operations import DRAWS, OPERATIONS
 from personsearch.config import Config
 
 POOL_DRAWS = 2
+TRIAL_SIZE = (64, 32)
 TBPS_CLIP_POOL: tuple[dict[str, Any], ...] = (
     {"name": "color_jitter", "brightness": 0.1, "contrast": 0.1, "saturation": 0.1},
     {"name": "rotation", "degrees": 15},
@@ -24,20 +26,49 @@ TBPS_CLIP_POOL: tuple[dict[str, Any], ...] = (
     {"name": "horizontal_flip", "probability": 0.5},
     {"name": "erasing", "probability": 0.5, "area": (0.1, 0.2)},
 )
+SIMCLR: tuple[dict[str, Any], ...] = (
+    {"name": "resized_crop", "scale": (0.2, 1.0)},
+    {"name": "color_jitter", "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1, "probability": 0.8},
+    {"name": "grayscale", "probability": 0.2},
+    {"name": "gaussian_blur", "kernel": 13, "sigma": (0.1, 2.0), "probability": 0.5},
+    {"name": "horizontal_flip", "probability": 0.5},
+)
+CSKT: tuple[dict[str, Any], ...] = (
+    {"name": "horizontal_flip", "probability": 0.5},
+    {"name": "pad_crop", "padding": 10},
+    {"name": "erasing", "probability": 0.5, "area": (0.02, 0.4)},
+)
+PRESETS: dict[str, dict[str, Any]] = {
+    "tbps_clip_pool": {"policy": "pool", "operations": TBPS_CLIP_POOL},
+    "simclr": {"policy": "stack", "operations": SIMCLR},
+    "cskt": {"policy": "stack", "operations": CSKT},
+}
 
 
 class ImageAugmentationConfig(Config):
-    """Named operations with their parameters; the default is the pool that TBPS-CLIP chose (METHODS.md section 1)."""
+    """Named operations with their parameters, or the name of a preset alone; the default is TBPS-CLIP's pool."""
 
     policy: Literal["pool", "stack"] = "pool"
     operations: tuple[dict[str, Any], ...] = Field(default=TBPS_CLIP_POOL)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value not in PRESETS:
+            raise ValueError(f"{value!r} is no preset; known: {', '.join(PRESETS)}")
+        return PRESETS[value]
 
     @model_validator(mode="after")
     def _known(self) -> "ImageAugmentationConfig":
         for operation in self.operations:
             if operation.get("name") not in OPERATIONS:
                 raise ValueError(f"{operation.get('name')!r} is no operation; known: {', '.join(OPERATIONS)}")
-            _apply(operation, torch.zeros(1, 3, 8, 8), torch.zeros(1, DRAWS))
+            try:
+                _apply(operation, torch.zeros(1, 3, *TRIAL_SIZE), torch.zeros(1, DRAWS))
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise ValueError(f"augmentation {operation['name']}: {error}") from error
         return self
 
     @property
@@ -73,7 +104,8 @@ def _apply_one_each(operations: tuple[dict[str, Any], ...], pixels_N3HW: Tensor,
 
 def _apply(operation: dict[str, Any], pixels_N3HW: Tensor, draws_NK: Tensor) -> Tensor:
     parameters = {key: value for key, value in operation.items() if key != "name"}
-    try:
-        return OPERATIONS[operation["name"]](pixels_N3HW, draws_NK, **parameters)
-    except TypeError as error:
-        raise ValueError(f"augmentation {operation['name']}: {error}") from error
+    return OPERATIONS[operation["name"]](pixels_N3HW, draws_NK, **parameters)
+
+
+SIMCLR_VIEW = ImageAugmentationConfig.model_validate("simclr")
+"""What either view of SS-I becomes, whatever the recipe does to its images."""

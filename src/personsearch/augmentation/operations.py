@@ -10,31 +10,43 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
+from torch.nn.functional import conv2d, pad
+
+from personsearch.augmentation import colour
+from personsearch.augmentation.geometry import rotate, warp
+from personsearch.augmentation.policies import autoaugment, randaugment, trivialaugment
 
 DRAWS = 6
-LUMA = (0.299, 0.587, 0.114)
 Operation = Callable[..., Tensor]
 Range = tuple[float, float]
 
 
 def color_jitter(
-    pixels_N3HW: Tensor, draws_NK: Tensor, *, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0
+    pixels_N3HW: Tensor,
+    draws_NK: Tensor,
+    *,
+    brightness: float = 0.0,
+    contrast: float = 0.0,
+    saturation: float = 0.0,
+    hue: float = 0.0,
+    probability: float = 1.0,
 ) -> Tensor:
-    """Factors in 1 ± the given amounts on brightness, contrast (about the mean grey) and saturation, in this order."""
-    pixels = (pixels_N3HW * _factor(draws_NK[:, 0], brightness)).clamp(0, 1)
-    mean = _grey(pixels).mean(dim=(1, 2, 3), keepdim=True)
-    pixels = _blend(pixels, mean, _factor(draws_NK[:, 1], contrast))
-    return _blend(pixels, _grey(pixels), _factor(draws_NK[:, 2], saturation))
+    """Factors in 1 ± the given amounts on brightness, contrast (about the mean grey) and saturation, in this order.
+
+    Then a turn of the hue within ± a share of the circle, at most .5.
+    """
+    pixels = (pixels_N3HW * _factor(draws_NK[:, 0], brightness)[:, None, None, None]).clamp(0, 1)
+    mean = colour.grey(pixels).mean(dim=(1, 2, 3), keepdim=True)
+    pixels = colour.blend(pixels, mean, _factor(draws_NK[:, 1], contrast))
+    pixels = colour.blend(pixels, colour.grey(pixels), _factor(draws_NK[:, 2], saturation))
+    if hue > 0:
+        pixels = colour.hue(pixels, _between(draws_NK[:, 3], -hue, hue))
+    return torch.where(_chosen(draws_NK[:, 4], probability), pixels, pixels_N3HW) if probability < 1 else pixels
 
 
 def rotation(pixels_N3HW: Tensor, draws_NK: Tensor, *, degrees: float) -> Tensor:
     """Rotate about the centre by an angle in ±degrees; what comes from outside is black."""
-    angle_N = (draws_NK[:, 0] * 2 - 1) * math.radians(degrees)
-    height, width = pixels_N3HW.shape[-2:]
-    cos, sin, none = angle_N.cos(), angle_N.sin(), torch.zeros_like(angle_N)
-    rows = [cos, -sin * height / width, none, sin * width / height, cos, none]
-    return _warp(pixels_N3HW, torch.stack(rows, dim=1).reshape(-1, 2, 3))
+    return rotate(pixels_N3HW, (draws_NK[:, 0] * 2 - 1) * math.radians(degrees))
 
 
 def resized_crop(pixels_N3HW: Tensor, draws_NK: Tensor, *, scale: Range, ratio: Range = (3 / 4, 4 / 3)) -> Tensor:
@@ -51,12 +63,24 @@ def resized_crop(pixels_N3HW: Tensor, draws_NK: Tensor, *, scale: Range, ratio: 
     y_N = (draws_NK[:, 3] * 2 - 1) * (1 - down_N)
     none = torch.zeros_like(x_N)
     rows = [across_N, none, x_N, none, down_N, y_N]
-    return _warp(pixels_N3HW, torch.stack(rows, dim=1).reshape(-1, 2, 3))
+    return warp(pixels_N3HW, torch.stack(rows, dim=1).reshape(-1, 2, 3))
+
+
+def pad_crop(pixels_N3HW: Tensor, draws_NK: Tensor, *, padding: int) -> Tensor:
+    """Pad with black on all sides and cut the old size out anywhere: a shift by up to `padding` whole pixels."""
+    height, width = pixels_N3HW.shape[-2:]
+    places = 2 * padding + 1
+    top_N, left_N = ((draws_NK[:, axis] * places).long().clamp(max=places - 1) for axis in (0, 1))
+    rows_NH = top_N[:, None] + torch.arange(height, device=pixels_N3HW.device)
+    columns_NW = left_N[:, None] + torch.arange(width, device=pixels_N3HW.device)
+    image_N11 = torch.arange(len(pixels_N3HW), device=pixels_N3HW.device)[:, None, None]
+    padded_NHW3 = pad(pixels_N3HW, [padding] * 4).permute(0, 2, 3, 1)
+    return padded_NHW3[image_N11, rows_NH[:, :, None], columns_NW[:, None, :]].permute(0, 3, 1, 2).contiguous()
 
 
 def grayscale(pixels_N3HW: Tensor, draws_NK: Tensor, *, probability: float) -> Tensor:
     """All channels become the luminance."""
-    return torch.where(_chosen(draws_NK[:, 0], probability), _grey(pixels_N3HW), pixels_N3HW)
+    return torch.where(_chosen(draws_NK[:, 0], probability), colour.grey(pixels_N3HW), pixels_N3HW)
 
 
 def horizontal_flip(pixels_N3HW: Tensor, draws_NK: Tensor, *, probability: float) -> Tensor:
@@ -87,6 +111,8 @@ def gaussian_blur(
     pixels_N3HW: Tensor, draws_NK: Tensor, *, kernel: int, sigma: Range = (0.1, 2.0), probability: float = 1.0
 ) -> Tensor:
     """Blur with an odd kernel and a standard deviation within `sigma` pixels."""
+    if kernel < 1 or kernel % 2 == 0:
+        raise ValueError(f"kernel={kernel}: an odd number wanted")
     count, channels = pixels_N3HW.shape[:2]
     sigma_N = _between(draws_NK[:, 1], *sigma)[:, None]
     offset_K = torch.arange(kernel, device=pixels_N3HW.device) - kernel // 2
@@ -100,7 +126,8 @@ def gaussian_blur(
 OPERATIONS: dict[str, Operation] = {
     operation.__name__: operation
     for operation in (
-        color_jitter, rotation, resized_crop, grayscale, horizontal_flip, vertical_flip, erasing, gaussian_blur,
+        color_jitter, rotation, resized_crop, pad_crop, grayscale, horizontal_flip, vertical_flip, erasing,
+        gaussian_blur, autoaugment, randaugment, trivialaugment,
     )
 }  # fmt: skip
 
@@ -110,7 +137,7 @@ def _between(draw_N: Tensor, low: float, high: float) -> Tensor:
 
 
 def _factor(draw_N: Tensor, amount: float) -> Tensor:
-    return _between(draw_N, max(0.0, 1 - amount), 1 + amount)[:, None, None, None]
+    return _between(draw_N, max(0.0, 1 - amount), 1 + amount)
 
 
 def _chosen(draw_N: Tensor, probability: float) -> Tensor:
@@ -122,17 +149,3 @@ def _inside(draw_N: Tensor, length_N: Tensor, limit: int) -> Tensor:
     start_N = (draw_N * (limit - length_N)).floor()
     place = torch.arange(limit, device=draw_N.device)
     return (place >= start_N[:, None]) & (place < (start_N + length_N.round())[:, None])
-
-
-def _grey(pixels_N3HW: Tensor) -> Tensor:
-    red, green, blue = pixels_N3HW.unbind(dim=1)
-    return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
-
-
-def _blend(pixels_N3HW: Tensor, other: Tensor, factor: Tensor) -> Tensor:
-    return (other + (pixels_N3HW - other) * factor).clamp(0, 1)
-
-
-def _warp(pixels_N3HW: Tensor, affine_N23: Tensor) -> Tensor:
-    grid = affine_grid(affine_N23, list(pixels_N3HW.shape), align_corners=False)
-    return grid_sample(pixels_N3HW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -1,0 +1,105 @@
+"""Changes of colour, each image by its own amount; an amount of 0 changes nothing. Pixels in [0, 1].
+
+Amounts mean what they mean in Pillow and torchvision; what those define on bytes works on 256 levels here too.
+
+Shapes: N images, C = 3 channels, H height, W width, L = 256 levels.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+Change = Callable[[Tensor, Tensor], Tensor]
+LEVELS = 256
+LUMA = (0.299, 0.587, 0.114)
+
+
+def grey(pixels_N3HW: Tensor) -> Tensor:
+    """The luminance, [N, 1, H, W]."""
+    red, green, blue = pixels_N3HW.unbind(dim=1)
+    return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
+
+
+def blend(pixels_N3HW: Tensor, other: Tensor, factor_N: Tensor) -> Tensor:
+    """`factor` of the pixels and the rest of the other; factors above 1 lead away from it."""
+    return (other + (pixels_N3HW - other) * factor_N[:, None, None, None]).clamp(0, 1)
+
+
+def brightness(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
+    """Multiply by 1 + amount."""
+    return (pixels_N3HW * (1 + amount_N)[:, None, None, None]).clamp(0, 1)
+
+
+def contrast(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
+    """Away from the image's mean grey, towards it for a negative amount."""
+    return blend(pixels_N3HW, grey(pixels_N3HW).mean(dim=(1, 2, 3), keepdim=True), 1 + amount_N)
+
+
+def saturation(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
+    """Away from grey, towards it for a negative amount."""
+    return blend(pixels_N3HW, grey(pixels_N3HW), 1 + amount_N)
+
+
+def sharpness(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
+    """Away from a 3×3 smoothing whose centre weighs 5/13; the outermost pixels stay."""
+    kernel = torch.ones(3, 3, dtype=pixels_N3HW.dtype, device=pixels_N3HW.device)
+    kernel[1, 1] = 5
+    smooth_N3HW = pixels_N3HW.clone()
+    smooth_N3HW[..., 1:-1, 1:-1] = conv2d(pixels_N3HW, (kernel / kernel.sum()).expand(3, 1, 3, 3), groups=3)
+    return blend(pixels_N3HW, smooth_N3HW, 1 + amount_N)
+
+
+def hue(pixels_N3HW: Tensor, turn_N: Tensor) -> Tensor:
+    """Rotate the hue of the HSV colour by a share of the whole circle."""
+    value_N1HW, brightest_N1HW = pixels_N3HW.max(dim=1, keepdim=True)
+    chroma_N1HW = value_N1HW - pixels_N3HW.amin(dim=1, keepdim=True)
+    red, green, blue = pixels_N3HW.unbind(dim=1)
+    steps = torch.stack([green - blue, blue - red, red - green], dim=1).gather(1, brightest_N1HW)
+    sixth_N1HW = 2 * brightest_N1HW + steps / chroma_N1HW.clamp(min=1e-12) + 6 * turn_N[:, None, None, None]
+    channel_3 = torch.tensor([5.0, 3.0, 1.0], device=pixels_N3HW.device)[:, None, None]
+    place_N3HW = (channel_3 + sixth_N1HW) % 6
+    return value_N1HW - chroma_N1HW * torch.minimum(place_N3HW, 4 - place_N3HW).clamp(0, 1)
+
+
+def posterize(pixels_N3HW: Tensor, bits_N: Tensor) -> Tensor:
+    """Drop that many of the eight bits."""
+    step_N = 2 ** bits_N.round()[:, None, None, None]
+    return (_levels(pixels_N3HW) / step_N).floor() * step_N / (LEVELS - 1)
+
+
+def solarize(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
+    """Invert what is as bright as 1 - amount or brighter; by definition pure white goes even at 0."""
+    threshold = (LEVELS - 1) * (1 - amount_N)[:, None, None, None]
+    return torch.where(_levels(pixels_N3HW) >= threshold, 1 - pixels_N3HW, pixels_N3HW)
+
+
+def invert(pixels_N3HW: Tensor) -> Tensor:
+    """The negative."""
+    return 1 - pixels_N3HW
+
+
+def autocontrast(pixels_N3HW: Tensor) -> Tensor:
+    """Stretch each channel to the whole range; a flat channel stays."""
+    low = pixels_N3HW.amin(dim=(2, 3), keepdim=True)
+    extent = pixels_N3HW.amax(dim=(2, 3), keepdim=True) - low
+    return torch.where(extent > 0, (pixels_N3HW - low) / extent.clamp(min=1e-12), pixels_N3HW)
+
+
+def equalize(pixels_N3HW: Tensor) -> Tensor:
+    """Give each channel's levels equal shares of the image, by Pillow's integer rule."""
+    count, channels, height, width = pixels_N3HW.shape
+    level_RP = _levels(pixels_N3HW).long().reshape(count * channels, height * width)
+    histogram_RL = torch.zeros(count * channels, LEVELS, dtype=torch.long, device=pixels_N3HW.device)
+    histogram_RL.scatter_add_(1, level_RP, torch.ones_like(level_RP))
+    brightest_R1 = level_RP.amax(dim=1, keepdim=True)
+    step_R1 = (height * width - histogram_RL.gather(1, brightest_R1)) // (LEVELS - 1)
+    below_RL = histogram_RL.cumsum(dim=1) - histogram_RL
+    table_RL = ((below_RL + step_R1 // 2) // step_R1.clamp(min=1)).clamp(max=LEVELS - 1)
+    equal_RP = torch.where(step_R1 > 0, table_RL.gather(1, level_RP), level_RP)
+    return (equal_RP.to(pixels_N3HW.dtype) / (LEVELS - 1)).reshape(pixels_N3HW.shape)
+
+
+def _levels(pixels_N3HW: Tensor) -> Tensor:
+    return (pixels_N3HW * (LEVELS - 1)).round()
