@@ -62,11 +62,16 @@ def fit(weights: Weights, expected: State, new_grid: Grid | None) -> State:
         state[POSITIONS] = resize_position_embedding(state[POSITIONS], old_grid, new_grid)
     if TEXT_POSITIONS in state and TEXT_POSITIONS in expected:
         state[TEXT_POSITIONS] = state[TEXT_POSITIONS][: len(expected[TEXT_POSITIONS])]
-    _check(state, expected, weights.origin)
+    check_shapes(state, expected, weights.origin)
     return state
 
 
-def _check(state: State, expected: State, origin: str) -> None:
+def check_shapes(state: State, expected: State, origin: str) -> None:
+    """Refuse weights of another architecture.
+
+    Raises:
+        UserError: a tensor is missing, unknown or of another shape.
+    """
     problems = [f"{name} is missing" for name in expected.keys() - state.keys()]
     problems += [f"{name} is unknown" for name in state.keys() - expected.keys()]
     problems += [
@@ -85,7 +90,8 @@ def _grid(architecture: dict[str, Any]) -> Grid | None:
     size, patch = vision.get("image_size", 224), vision.get("patch_size", 16)
     height, width = (size, size) if isinstance(size, int) else size
     patch_height, patch_width = (patch, patch) if isinstance(patch, int) else patch
-    return height // patch_height, width // patch_width
+    stride_height, stride_width = (vision["stride"],) * 2 if "stride" in vision else (patch_height, patch_width)
+    return (height - patch_height) // stride_height + 1, (width - patch_width) // stride_width + 1
 
 
 def _from_bundle(folder: Path) -> Weights:
@@ -143,13 +149,17 @@ def _from_hub(source: str, architecture_name: str | None) -> Path:
                 f" ({', '.join(known[:8]) or 'it has none'})"
             )
         repository = str(tag.get("hf_hub", "")).rstrip("/") or repository
-    return _download(repository, source)
+    return download(repository, "open_clip_model.safetensors", source)
 
 
-def _download(repository: str, source: str) -> Path:
+def download(repository: str, name: str, source: str) -> Path:
+    """A file of a hub repository: from the local cache, else fetched.
+
+    Raises:
+        UserError: it is not cached and cannot be fetched; `source` is what the user wrote.
+    """
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
-    name = "open_clip_model.safetensors"
     cached = try_to_load_from_cache(repository, name)
     if isinstance(cached, str):
         return Path(cached)
