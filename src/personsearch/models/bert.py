@@ -1,0 +1,144 @@
+"""The text tower of CTLG: transformers' BERT, its pooled first token.
+
+Shapes: N texts, L tokens, C channels.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field, ValidationError, model_validator
+from torch import Tensor, nn
+
+from personsearch.config import Config, describe_validation_error
+from personsearch.errors import UserError
+from personsearch.models.mixing import Mixing
+from personsearch.models.pretrained import CONFIG
+from personsearch.models.weights import State, check_shapes
+
+PADDING = 0
+
+
+class BertSettings(Config):
+    """BERT-base (uncased) by default, in the names of its own config.json; texts are cut to `context_length`."""
+
+    context_length: int = Field(default=64, ge=4)
+    vocab_size: int = Field(default=30522, ge=1)
+    hidden_size: int = Field(default=768, ge=1)
+    num_hidden_layers: int = Field(default=12, ge=1)
+    num_attention_heads: int = Field(default=12, ge=1)
+    intermediate_size: int = Field(default=3072, ge=1)
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = Field(default=0.1, ge=0, lt=1)
+    attention_probs_dropout_prob: float = Field(default=0.1, ge=0, lt=1)
+    max_position_embeddings: int = Field(default=512, ge=4)
+    type_vocab_size: int = Field(default=2, ge=1)
+    layer_norm_eps: float = Field(default=1e-12, gt=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "BertSettings":
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is no multiple of {self.num_attention_heads} heads")
+        if self.context_length > self.max_position_embeddings:
+            raise ValueError(f"context_length {self.context_length}: it has {self.max_position_embeddings} positions")
+        return self
+
+
+class Bert(nn.Module):
+    """transformers' BertModel, its layers called one by one so that the first one's output can be mixed."""
+
+    def __init__(self, settings: BertSettings) -> None:
+        super().__init__()
+        from transformers import BertConfig, BertModel
+
+        values = settings.model_dump(exclude={"context_length"})
+        try:
+            self.bert = BertModel(BertConfig(**values, pad_token_id=PADDING, attn_implementation="sdpa"))
+        except (KeyError, ValueError) as error:
+            raise UserError(f"model.architecture.text_cfg: transformers cannot build it: {error}") from error
+
+    def forward(self, ids_NL: Tensor, mixing: Mixing | None = None) -> Tensor:
+        """Pooler output [N, C]; padding is masked. `mixing` blends rows of the first layer's output.
+
+        In a blend, a position where one text has ended holds the other text's share alone.
+        """
+        present_NL = ids_NL != PADDING
+        x_NLC = self.bert.embeddings(ids_NL)
+        for index, layer in enumerate(self.bert.encoder.layer):
+            x_NLC = layer(x_NLC, present_NL[:, None, None, :])
+            if index == 0 and mixing is not None:
+                x_NLC = mixing.blend(x_NLC * present_NL[:, :, None])
+                present_NL = mixing.present(present_NL)
+        pooled_NC: Tensor = self.bert.pooler(x_NLC)
+        return pooled_NC
+
+    def set_attention_dropout(self, probability: float) -> None:
+        for layer in self.bert.encoder.layer:
+            layer.attention.self.dropout.p = probability
+
+    def load_pretrained(self, folder: Path) -> None:
+        """The weights of a BERT folder.
+
+        Raises:
+            UserError: they cannot be read, lack a part of BERT such as the pooler, or are of another size.
+        """
+        state, missing = _read_weights(folder)
+        if missing:
+            raise UserError(f"text weights {folder}: {len(missing)} tensors are missing: {', '.join(missing[:3])}")
+        check_shapes(state, self.bert.state_dict(), str(folder))
+        self.bert.load_state_dict(state)
+
+
+def _read_weights(folder: Path) -> tuple[State, list[str]]:
+    """A BERT folder's state without the heads of its pretraining, and what it lacks."""
+    from transformers import BertModel
+
+    try:
+        with _quiet_transformers():
+            model, report = BertModel.from_pretrained(
+                folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+            )
+    except Exception as error:  # of many kinds: missing, damaged, pickled with code, another size than config.json
+        raise UserError(f"text weights {folder}: cannot be read: {str(error).splitlines()[0]}") from error
+    return model.state_dict(), sorted(report["missing_keys"])
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Without its bars and its long table of the heads that are left out on purpose."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def read_settings(folder: Path, context_length: int) -> dict[str, Any]:
+    """The settings of a BERT folder's config.json.
+
+    Raises:
+        UserError: it is not JSON, not a BERT, or one that this tower does not compute.
+    """
+    path = folder / CONFIG
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON: {error}") from error
+    wanted = {"model_type": "bert", "pad_token_id": PADDING, "position_embedding_type": "absolute", "is_decoder": False}
+    for key, value in wanted.items():
+        if values.get(key, value) != value:
+            raise UserError(f"{path}: {key} is {values[key]!r}, {value!r} wanted")
+    known = {key: values[key] for key in BertSettings.model_fields if key in values}
+    try:
+        return BertSettings(**known | {"context_length": context_length}).model_dump()
+    except ValidationError as error:
+        raise UserError(f"{path}: {describe_validation_error(error)}") from error
