@@ -1,0 +1,109 @@
+"""CTLG's dual Transformer (Wu et al., 2023): an overlapping-patch ViT and a BERT, compared at a fixed temperature.
+
+Shapes: N items, H height, W width, L tokens, D embedding dimension.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, ValidationError
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from personsearch.config import Config, describe_validation_error
+from personsearch.errors import UserError
+from personsearch.models.bert import Bert, BertSettings, read_settings
+from personsearch.models.encoder import PersonEncoder
+from personsearch.models.mixing import Mixing
+from personsearch.models.overlap_vit import OverlapViT, OverlapViTConfig
+from personsearch.models.pretrained import bert_folder
+
+KIND = "dual_transformer"
+
+
+class DualTransformerConfig(Config):
+    """ViT-B/16 with stride 12 and BERT-base by default, which meet at 768 without a projection.
+
+    A tower of another width than `embed_dim` gets a linear projection. `temperature` divides similarities: the low
+    one of the paper is what weights hard negatives.
+    """
+
+    kind: Literal["dual_transformer"] = "dual_transformer"
+    embed_dim: int = Field(default=768, ge=1)
+    temperature: float = Field(default=0.005, gt=0)
+    vision_cfg: OverlapViTConfig = OverlapViTConfig()
+    text_cfg: BertSettings = BertSettings()
+
+
+class DualTransformer(PersonEncoder):
+    """`visual`, `text` and, where widths differ, their projections; the architecture is kept with its defaults."""
+
+    def __init__(self, architecture: dict[str, Any]) -> None:
+        super().__init__()
+        config = _parse(architecture)
+        self.architecture = config.model_dump(mode="json")
+        self.context_length = config.text_cfg.context_length
+        self.embedding_dim = config.embed_dim
+        self.visual = OverlapViT(config.vision_cfg)
+        self.text = Bert(config.text_cfg)
+        self.image_projection = _projection(config.vision_cfg.width, config.embed_dim)
+        self.text_projection = _projection(config.text_cfg.hidden_size, config.embed_dim)
+        self.register_buffer("scale", torch.tensor(1 / config.temperature), persistent=False)
+
+    def encode_image(self, pixels_N3HW: Tensor, mixing: Mixing | None = None) -> Tensor:
+        return normalize(self.image_projection(self.visual(pixels_N3HW, mixing)).float(), dim=-1)
+
+    def encode_text(self, ids_NL: Tensor, mixing: Mixing | None = None) -> Tensor:
+        """As of any encoder: attention sees all tokens but padding, so cutting padding changes nothing."""
+        return normalize(self.text_projection(self.text(ids_NL, mixing)).float(), dim=-1)
+
+    def named_weights(self) -> dict[str, Tensor]:
+        return dict(self.state_dict(keep_vars=True))
+
+    def load_named_weights(self, state: Mapping[str, Tensor]) -> None:
+        self.load_state_dict(state)
+
+    def load_pretrained(self, image_weights: str | None, text_weights: str | None) -> None:
+        """Each tower's weights from its own place (`timm_state`, `bert_folder`); None leaves it as it is.
+
+        Raises:
+            UserError: nothing is there, it cannot be read, or it does not fit.
+        """
+        if image_weights is not None:
+            self.visual.load_pretrained(image_weights)
+        if text_weights is not None:
+            self.text.load_pretrained(bert_folder(text_weights))
+
+    def logit_scale(self) -> Tensor:
+        """1 / temperature: fixed, and above CLIP's 100."""
+        return self.scale
+
+    def set_text_attention_dropout(self, probability: float) -> None:
+        self.text.set_attention_dropout(probability)
+
+
+def with_text_weights(architecture: dict[str, Any], text_weights: str) -> dict[str, Any]:
+    """The architecture with its text tower as a BERT's config.json says, but for dropout that it sets itself.
+
+    Raises:
+        UserError: there is no BERT, or text_cfg asks for another one.
+    """
+    given = dict(architecture.get("text_cfg", {}))
+    length = int(given.pop("context_length", BertSettings().context_length))
+    settings = read_settings(bert_folder(text_weights), length)
+    for key, value in given.items():
+        if not key.endswith("_dropout_prob") and settings.get(key, value) != value:
+            raise UserError(f"model.architecture.text_cfg.{key}: {value!r}, but {text_weights} has {settings[key]!r}")
+    return {**architecture, "text_cfg": settings | given}
+
+
+def _parse(architecture: dict[str, Any]) -> DualTransformerConfig:
+    try:
+        return DualTransformerConfig.model_validate(architecture)
+    except ValidationError as error:
+        raise UserError(f"model.architecture: {describe_validation_error(error)}") from error
+
+
+def _projection(width: int, embedding_dim: int) -> nn.Module:
+    return nn.Identity() if width == embedding_dim else nn.Linear(width, embedding_dim, bias=False)

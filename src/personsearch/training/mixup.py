@@ -1,0 +1,46 @@
+"""Mixup of pairs (CTLG): pixels with captions joined, as its released training does, or features, as its paper says.
+
+Shapes: N pairs.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from personsearch.config import Config
+from personsearch.models.mixing import Mixing
+
+
+class MixupConfig(Config):
+    """Each pair is mixed with `probability`, keeping the share `ratio` of itself.
+
+    `features` mixes what the first block of each tower gives; `pixels` mixes images and joins captions.
+    """
+
+    level: Literal["none", "pixels", "features"] = "none"
+    probability: float = Field(default=0.5, ge=0, le=1)
+    ratio: float = Field(default=0.5, ge=0, le=1)
+
+
+def draw_mixing(config: MixupConfig, uniform_N2: NDArray[np.float32]) -> Mixing:
+    """Who is mixed with whom: by two numbers of each pair in [0, 1), whether, and with which other pair."""
+    pairs_N = np.arange(len(uniform_N2))
+    others = len(uniform_N2) - 1
+    steps_N = 1 + np.minimum(uniform_N2[:, 1].astype(np.float64) * others, max(0, others - 1)).astype(np.int64)
+    mixed_N = (uniform_N2[:, 0] < config.probability) & (others > 0)
+    partner_N = np.where(mixed_N, (pairs_N + steps_N) % len(pairs_N), pairs_N)
+    ratio_N = np.where(mixed_N, config.ratio, 1.0).astype(np.float32)
+    return Mixing(torch.from_numpy(partner_N), torch.from_numpy(ratio_N))
+
+
+def join_captions(captions: Sequence[str], mixing: Mixing) -> list[str]:
+    """A mixed pair's caption with its partner's after it; where nothing is left of a side, its caption goes too."""
+    joined = []
+    for caption, partner, ratio in zip(captions, mixing.partner_N.tolist(), mixing.ratio_N.tolist(), strict=True):
+        shares = ((caption, ratio), (captions[partner], 1 - ratio))
+        joined.append(" ".join(text for text, share in shares if share > 0))
+    return joined
