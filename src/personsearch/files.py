@@ -1,12 +1,16 @@
-"""Files that are either whole or absent, and folders with a content hash."""
+"""Files that are either whole or absent, folders with a content hash, and locks that fall with their process."""
 
+import fcntl
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -44,3 +48,49 @@ def hash_folder(folder: Path) -> str:
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{hash_file(path)}\n".encode())
     return digest.hexdigest()
+
+
+@contextmanager
+def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file, which falls with its process (also by kill -9) and is removed at the end.
+
+    Raises:
+        BlockingIOError: another process or thread holds it, and `wait` is false.
+    """
+    with _held(lock, wait=wait):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _held(lock: Path, *, wait: bool) -> IO[str]:
+    """The open lock file, once it is ours."""
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w")
+        try:
+            _lock(file, wait=wait)
+            if _is_named(file, lock):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # the one we waited for has removed it: what is locked now is a file without a name
+
+
+def _lock(file: IO[str], *, wait: bool) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not wait:
+            raise
+        logger.warning("%s: another process is at work there; waiting for it", file.name)
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _is_named(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,23 @@ from personsearch.images import open_image
 Row = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
 Run = Callable[..., Any]
+
+
+SLOW_PREPARE = """
+import sys, time
+from pathlib import Path
+from personsearch.data import prepare as stage
+
+original = stage.Journal.append
+
+def append(journal, outcome):
+    original(journal, outcome)
+    print("row", flush=True)
+    time.sleep(float(sys.argv[3]))
+
+stage.Journal.append = append
+stage.prepare(stage.PrepareConfig(), Path(sys.argv[1]), Path(sys.argv[2]))
+"""
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -213,6 +232,29 @@ def test_an_interrupted_run_continues_and_ends_the_same(
     assert not (tmp_path / "resumed" / "manifest.parquet").exists()
     prepare(PrepareConfig(), source, tmp_path / "resumed")
     assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("first_is", ["killed", "finished"])
+def test_two_processes_take_turns_in_one_folder(cuhk_pedes: Write, row: Row, tmp_path: Path, first_is: str) -> None:
+    source = cuhk_pedes([row(number) for number in range(6)])
+    prepare(PrepareConfig(), source, tmp_path / "whole")
+    out = tmp_path / "shared"
+
+    def start(seconds_per_row: float) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", SLOW_PREPARE, str(source), str(out), str(seconds_per_row)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    with start(60.0 if first_is == "killed" else 0.5) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"row\n"
+        with start(0.0) as second:
+            assert second.stderr is not None
+            assert b"another process is at work there" in second.stderr.readline()
+            if first_is == "killed":
+                first.kill()
+            rows, _ = second.communicate()
+        assert rows.count(b"row") == (5 if first_is == "killed" else 0)
+    assert contents(out) == contents(tmp_path / "whole")
 
 
 def test_images_wait_in_memory_only_a_few_at_a_time(

@@ -4,13 +4,16 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from personsearch.data.records import MANIFEST
 from personsearch.errors import UserError
-from personsearch.files import hash_file
+from personsearch.files import alone, hash_file
 from personsearch.run_record import RUN_RECORD
+
+LOCK = ".lock"
 
 
 def input_key(*parts: Any) -> str:
@@ -35,6 +38,11 @@ def finished_metrics(out_dir: Path, key: str) -> dict[str, float] | None:
     return None
 
 
+def sole_writer(out_dir: Path) -> AbstractContextManager[None]:
+    """Keep other processes from writing into `out_dir` meanwhile; waits for one that does."""
+    return alone(out_dir / LOCK)
+
+
 def claim(out_dir: Path, written: Iterable[str], *, marker: str) -> None:
     """Empty `out_dir` of what an earlier run of the stage wrote; `marker` is the file of a run that did not end.
 
@@ -42,7 +50,7 @@ def claim(out_dir: Path, written: Iterable[str], *, marker: str) -> None:
         UserError: it holds files that the stage did not write.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    present = {path.name for path in out_dir.iterdir()}
+    present = {path.name for path in out_dir.iterdir()} - {LOCK}
     if present and not present & {RUN_RECORD, MANIFEST, marker}:
         raise UserError(f"{out_dir}: holds other files; an empty folder or an earlier output of this stage is wanted")
     for name in written:

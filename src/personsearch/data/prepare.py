@@ -18,7 +18,7 @@ from personsearch.data.checks import Finding
 from personsearch.data.inspection import Inspector
 from personsearch.data.journal import Journal, Outcome
 from personsearch.data.label import read_label
-from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage
+from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage, sole_writer
 from personsearch.data.parallel import map_in_order
 from personsearch.data.readers import FormatName, find_format
 from personsearch.data.records import MANIFEST, write_manifest
@@ -59,7 +59,7 @@ class PrepareConfig(Config):
 def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, float]:
     """Check every image and caption of `source` and write a prepared data set into `out_dir`.
 
-    Finished output of the same input is left as it is; a killed run is continued.
+    Finished output of the same input is left as it is; a killed run is continued; two at once take turns.
 
     Raises:
         UserError: no known format, a broken annotation file, nothing left after the checks, an `out_dir` with other
@@ -69,13 +69,24 @@ def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, flo
     config = _labelled(config, source, layout.name)
     overview = survey(source, layout, annotations, config.val_fraction)
     key = _key(config, layout.name, overview)
-    if (metrics := finished_metrics(out_dir, key)) is not None:
-        _stop_if_strict_and_refused(config, out_dir)
-        return metrics
+    metrics = finished_metrics(out_dir, key)
+    if metrics is None:
+        inspector = Inspector(source, layout, overview, config.max_caption_words)
+        with sole_writer(out_dir):  # the process that we waited for may have done it for us
+            metrics = finished_metrics(out_dir, key) or _write(config, inspector, annotations, out_dir, key=key)
+    _stop_if_strict_and_refused(config, out_dir)
+    return metrics
+
+
+def _write(
+    config: PrepareConfig, inspector: Inspector, annotations: list[Path], out_dir: Path, *, key: str
+) -> dict[str, float]:
+    """Inspect every row, from where a killed run stopped, and write the data set."""
+    source, layout, overview = inspector.source, inspector.layout, inspector.overview
     if not Journal(out_dir / JOURNAL, key).matches:
         claim(out_dir, WRITTEN, marker=JOURNAL)
     with Journal(out_dir / JOURNAL, key) as journal:
-        _process_rows(config, Inspector(source, layout, overview, config.max_caption_words), annotations, journal)
+        _process_rows(config, inspector, annotations, journal)
     statistics = _write_findings(out_dir, journal)
     if not statistics.images:
         why = statistics.reasons() or "there were none"

@@ -1,0 +1,65 @@
+"""Locks keep real processes apart and fall with them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from personsearch.files import alone
+
+HOLD = """
+import sys
+from pathlib import Path
+from personsearch.files import alone
+
+with alone(Path(sys.argv[1])):
+    print("mine", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def another_process(lock: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that takes the lock, says so, and holds it until a line comes in or it is killed."""
+    command = [sys.executable, "-c", HOLD, str(lock)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:
+        yield process
+        process.kill()
+
+
+def test_a_lock_is_removed_at_the_end_and_only_then(tmp_path: Path) -> None:
+    lock = tmp_path / "folder" / ".lock"
+    with alone(lock):
+        with pytest.raises(BlockingIOError), alone(lock, wait=False):
+            pass
+        assert lock.is_file()
+    assert not lock.exists()
+
+
+def test_another_process_says_that_it_waits_and_has_its_turn(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with ExitStack() as stack:
+        with alone(lock):
+            other = stack.enter_context(another_process(lock))
+            assert other.stderr is not None
+            assert other.stderr.readline().decode() == f"{lock}: another process is at work there; waiting for it\n"
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"mine\n"
+        with pytest.raises(BlockingIOError), alone(lock, wait=False):
+            pass
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with another_process(lock) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"mine\n"
+        other.kill()
+        other.wait()
+        with alone(lock, wait=False):
+            pass
+    assert not lock.exists()
