@@ -37,3 +37,18 @@ def test_status_and_down_where_nothing_was_started(
     assert json.loads(capsys.readouterr().out) == {"services": {}, "promoter": "never ran"}
     assert run(monkeypatch, "down", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"stopped": []}
+
+
+def test_cache_tells_its_size_and_is_pruned_only_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "personsearch" / "pixels"
+    pixels = folder / "0123456789abcdef-train-32x16" / "pixels.npy"
+    pixels.parent.mkdir(parents=True)
+    pixels.write_bytes(bytes(2**22))
+    assert run(monkeypatch, "cache", "--days", "0", "--json") == 0
+    expected = {"folder": str(folder), "caches": 1, "gib": 0.004, "removed": 0}
+    assert json.loads(capsys.readouterr().out) == expected
+    assert run(monkeypatch, "cache", "--prune", "--gib", "0.001", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == expected | {"caches": 0, "gib": 0.0, "removed": 1}

@@ -6,15 +6,17 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from personsearch.data import cache
-from personsearch.data.cache import open_cache
+from personsearch.data.cache import cached_pixels, open_cache, prune
 from personsearch.data.records import read_manifest
 from personsearch.errors import UserError
+from personsearch.files import alone
 from personsearch.images import open_image, resize
 
 
@@ -67,3 +69,48 @@ def test_a_killed_process_leaves_a_cache_that_is_gone_on_with(
     assert 0 < len(decoded) < len(resumed)
     monkeypatch.undo()
     assert np.array_equal(resumed, open_cache(tiny_dataset, tmp_path / "fresh", "val", (32, 16)))
+
+
+def aged(folder: Path, days: float) -> Path:
+    """Make every file of a cache as old as said."""
+    then = time.time() - days * cache.SECONDS_PER_DAY
+    for path in folder.iterdir():
+        os.utime(path, (then, then))
+    return folder
+
+
+@pytest.fixture
+def caches(tiny_dataset: Path, tmp_path: Path) -> dict[str, Path]:
+    """Three caches, last used 40, 20 and 10 days ago, beside a folder that is none."""
+    sizes = {"old": (32, 16), "middle": (16, 8), "young": (8, 4)}
+    for size in sizes.values():
+        open_cache(tiny_dataset, tmp_path, "val", size)
+    (tmp_path / "thesis").mkdir()
+    found = {name: next(tmp_path.glob(f"*-val-{size[0]}x{size[1]}")) for name, size in sizes.items()}
+    return {name: aged(found[name], days) for name, days in (("old", 40), ("middle", 20), ("young", 10))}
+
+
+def test_caches_are_listed_by_last_use(caches: dict[str, Path], tiny_dataset: Path, tmp_path: Path) -> None:
+    assert [each.folder for each in cached_pixels(tmp_path)] == list(caches.values())
+    assert cached_pixels(tmp_path)[0].bytes >= 24 * 32 * 16 * 3
+    open_cache(tiny_dataset, tmp_path, "val", (32, 16))
+    assert cached_pixels(tmp_path)[-1].folder == caches["old"]
+    assert cached_pixels(tmp_path / "absent") == []
+
+
+def test_prune_goes_by_age_and_by_size(caches: dict[str, Path], tmp_path: Path) -> None:
+    pixels = np.load(caches["old"] / "pixels.npy", mmap_mode="r")
+    total = sum(each.bytes for each in cached_pixels(tmp_path))
+    assert prune(tmp_path, unused_days=41, most_bytes=total) == []
+    assert [each.folder for each in prune(tmp_path, unused_days=30, most_bytes=total)] == [caches["old"]]
+    assert pixels.shape == (24, 32, 16, 3)
+    assert pixels.max() > 0  # who has it open goes on
+    [removed] = prune(tmp_path, unused_days=30, most_bytes=cached_pixels(tmp_path)[-1].bytes)
+    assert removed.folder == caches["middle"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([caches["young"].name, "thesis"])
+
+
+def test_a_cache_that_is_being_filled_is_not_pruned(caches: dict[str, Path], tmp_path: Path) -> None:
+    with alone(caches["old"] / ".lock"):
+        assert prune(tmp_path, unused_days=0, most_bytes=0)[0].folder == caches["middle"]
+    assert [each.folder for each in prune(tmp_path, unused_days=0, most_bytes=0)] == [caches["old"]]

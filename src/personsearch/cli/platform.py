@@ -1,4 +1,4 @@
-"""`personsearch` commands of the group "platform": up, down, status, promoter, audit."""
+"""`personsearch` commands of the group "platform": up, down, status, promoter, audit, cache."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the root command."""
-    for command in (up, down, status, promoter):
+    for command in (up, down, status, promoter, cache):
         app.command()(command)
     audit = typer.Typer(help="Check the log of searches.", no_args_is_help=True)
     audit.command()(verify)
@@ -99,6 +99,28 @@ def verify(
     show({"intact": report.intact, **asdict(report)}, as_json=as_json)
     if not report.intact:
         raise typer.Exit(1)
+
+
+def cache(
+    *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where a recipe keeps them. [default: ~/.cache/personsearch/pixels]", show_default=False),
+    ] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove what the two limits below do not allow.")] = False,
+    days: Annotated[float, typer.Option(min=0, help="Caches not used for so many days go.")] = 30.0,
+    gib: Annotated[float, typer.Option(min=0, help="Then those unused for longest, until the rest fits.")] = 50.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say how much disk the decoded images of trainings take; they are made anew where they are missing."""
+    from personsearch.data.cache import cached_pixels, default_cache_folder
+    from personsearch.data.cache import prune as remove
+
+    folder = folder or default_cache_folder()
+    removed = remove(folder, unused_days=days, most_bytes=gib * 2**30) if prune else []
+    left = cached_pixels(folder)
+    size = round(sum(each.bytes for each in left) / 2**30, 3)
+    show({"folder": str(folder), "caches": len(left), "gib": size, "removed": len(removed)}, as_json=as_json)
 
 
 def _show_states(states: list["ServiceState"]) -> None:

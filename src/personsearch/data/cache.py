@@ -1,16 +1,21 @@
 """Images decoded once, at training size, into one memory-mapped array.
 
 A cache is a folder of `pixels.npy` (uint8 [N, H, W, 3], rows in the manifest's order) and `index.json`, written last,
-so a folder without it is an unfinished cache that the next call goes on with. A lock keeps two processes apart.
+so a folder without it is an unfinished cache that the next call goes on with. A lock keeps two processes apart. Every
+use touches `index.json`; by that `prune` goes.
 
 Shapes: N images, H height, W width.
 """
 
-import fcntl
 import json
+import os
+import re
+import shutil
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -19,13 +24,29 @@ from numpy.typing import NDArray
 
 from personsearch.data.records import ImageRecord, Split, dataset_hash, read_manifest
 from personsearch.errors import UserError
-from personsearch.files import write_json
+from personsearch.files import alone, write_json
 from personsearch.images import open_image, resize
 from personsearch.progress import track
 
 PIXELS, INDEX, DONE, LOCK = "pixels.npy", "index.json", "done.json", ".lock"
 IMAGES_PER_ADVANCE = 512
 DECODING_THREADS = 4
+CACHE_NAME = re.compile(r"[0-9a-f]{1,16}-(train|val|test)-\d+x\d+")
+SECONDS_PER_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class CachedPixels:
+    """One cache on disk; `used_at` in seconds since 1970."""
+
+    folder: Path
+    bytes: int
+    used_at: float
+
+
+def default_cache_folder() -> Path:
+    """Where pixels are kept unless a recipe names another folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "personsearch" / "pixels"
 
 
 def open_cache(dataset: Path, folder: Path, split: Split, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -40,19 +61,49 @@ def open_cache(dataset: Path, folder: Path, split: Split, size: tuple[int, int])
     records = read_manifest(dataset, split)
     home = folder / f"{dataset_hash(dataset)[:16]}-{split}-{size[0]}x{size[1]}"
     if not (home / INDEX).is_file():
-        with _alone(home):
+        with alone(home / LOCK):  # another process may be filling it
             if not (home / INDEX).is_file():
                 _fill(dataset, home, records, size)
+    with suppress(PermissionError):  # a cache of somebody else's
+        (home / INDEX).touch()
     return np.load(home / PIXELS, mmap_mode="r")  # type: ignore[no-any-return]
 
 
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Wait for any other process that fills the same cache; the lock falls with its process."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def cached_pixels(folder: Path) -> list[CachedPixels]:
+    """The caches in a folder, finished or not, those unused for longest first."""
+    homes = [path for path in folder.iterdir() if CACHE_NAME.fullmatch(path.name)] if folder.is_dir() else []
+    return sorted(map(_measured, homes), key=lambda cache: cache.used_at)
+
+
+def prune(folder: Path, *, unused_days: float, most_bytes: float) -> list[CachedPixels]:
+    """Remove caches not used for so long, and the longest unused of the rest until they fit; returns the removed.
+
+    One that is being filled stays. A training that reads a removed one goes on: its file lives until it is closed.
+    """
+    caches = cached_pixels(folder)
+    kept, oldest = sum(cache.bytes for cache in caches), time.time() - unused_days * SECONDS_PER_DAY
+    removed = []
+    for cache in caches:
+        if (cache.used_at < oldest or kept > most_bytes) and _remove(cache.folder):
+            kept -= cache.bytes
+            removed.append(cache)
+    return removed
+
+
+def _measured(home: Path) -> CachedPixels:
+    files = [path for path in (home / PIXELS, home / INDEX) if path.is_file()]
+    states = [path.stat() for path in files or [home]]
+    return CachedPixels(home, sum(state.st_size for state in states), max(state.st_mtime for state in states))
+
+
+def _remove(home: Path) -> bool:
+    try:
+        with alone(home / LOCK, wait=False):
+            (home / INDEX).unlink(missing_ok=True)  # first: what a kill leaves is an unfinished cache
+            shutil.rmtree(home)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _fill(dataset: Path, home: Path, records: Sequence[ImageRecord], size: tuple[int, int]) -> None:
