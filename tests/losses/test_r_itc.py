@@ -34,3 +34,22 @@ def test_equals_a_slow_oracle_in_any_order(seed: int, size: int) -> None:
     order, loss = torch.randperm(size, generator=generator), r_itc(logits, identity_targets(ids))
     assert loss.item() == pytest.approx(slow_r_itc(logits, identity_targets(ids)), abs=1e-4)
     assert torch.allclose(loss, r_itc(logits[order][:, order], identity_targets(ids[order])), atol=1e-5)
+
+
+def test_weights_of_pairs() -> None:
+    """Pair 0 alone: its row of logits (0, 0) and its column, of another pair nothing."""
+    logits = torch.tensor([[0.0, 0.0], [0.0, 5.0]])
+    alone = math.log(0.5) - 0.5 * math.log(1 + EPSILON) - 0.5 * math.log(EPSILON)
+    loss = r_itc(logits, torch.eye(2), weights_N=torch.tensor([1.0, 0.0]))
+    assert loss.item() == pytest.approx(alone / 2, abs=1e-6)
+
+
+def test_least_a_little_short_of_certainty() -> None:
+    """At softmax(S) = (q̂ + ε) / (1 + Nε) every term is −log(1 + Nε), and nothing moves."""
+    logits = (torch.eye(3) + EPSILON).log().requires_grad_()
+    loss = r_itc(logits, torch.eye(3))
+    loss.backward()
+    assert loss.item() == pytest.approx(-math.log(1 + 3 * EPSILON), abs=1e-6)
+    assert logits.grad is not None
+    assert logits.grad.abs().max() < 1e-6
+    assert r_itc(100 * torch.eye(3), torch.eye(3)).item() == pytest.approx(-math.log(1 + EPSILON), abs=1e-6)

@@ -18,9 +18,4 @@ def sdm(
 
     IRRA (Jiang and Ye, CVPR 2023), with the fixed τ = 0.02 of CSKT (Liu et al., ICASSP 2024).
     """
-    return mean_over_pairs(sdm_per_pair(similarity_NN, targets_NN, temperature=temperature), weights_N)
-
-
-def sdm_per_pair(similarity_NN: Tensor, targets_NN: Tensor, *, temperature: float = 0.02) -> Tensor:
-    """Each pair's share [N]: the divergences of its image's row and of its text's row."""
-    return reversed_divergence(similarity_NN / temperature, targets_NN, EPSILON)
+    return mean_over_pairs(reversed_divergence(similarity_NN / temperature, targets_NN, EPSILON), weights_N)
