@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
 
 from personsearch.errors import UserError
-from personsearch.models.dual_transformer import DualTransformer, with_text_weights
+from personsearch.models.dual_transformer import DualTransformer, complete_architecture
 from personsearch.models.mixing import Mixing
 
 ARCHITECTURE: dict[str, Any] = {
@@ -176,16 +176,23 @@ def test_each_tower_takes_its_own_weights(tmp_path: Path, model: DualTransformer
     bert.save_pretrained(tmp_path)
     vit = VisionTransformer((32, 32), 16, embed_dim=48, depth=2, num_heads=3)
     save_file(vit.state_dict(), tmp_path / "vit.safetensors")
-    architecture = with_text_weights(ARCHITECTURE | {"text_cfg": {"context_length": 12}}, str(tmp_path))
-    found = DualTransformer(architecture)
+    sizes = {"image_size": (64, 32), "context_length": 12, "text_weights": str(tmp_path)}
+    found = DualTransformer(complete_architecture(ARCHITECTURE | {"text_cfg": {}}, **sizes))
     assert found.architecture["text_cfg"] == model.architecture["text_cfg"]
     found.load_pretrained(str(tmp_path / "vit.safetensors"), str(tmp_path))
     assert torch.equal(found.text.bert.pooler.dense.weight, bert.pooler.dense.weight)
     assert torch.equal(found.visual.blocks[1].attn.qkv.weight, vit.blocks[1].attn.qkv.weight)
     with pytest.raises(UserError, match=r"num_hidden_layers: 3, but .* has 2"):
-        with_text_weights({"text_cfg": {"num_hidden_layers": 3, "context_length": 12}}, str(tmp_path))
-    changed = {"text_cfg": {"hidden_dropout_prob": 0.0, "context_length": 12}}
-    assert with_text_weights(changed, str(tmp_path))["text_cfg"]["hidden_dropout_prob"] == 0.0
+        complete_architecture({"text_cfg": {"num_hidden_layers": 3}}, **sizes)
+    dropout = complete_architecture({"text_cfg": {"hidden_dropout_prob": 0.0}}, **sizes)
+    assert dropout["text_cfg"]["hidden_dropout_prob"] == 0.0
+
+
+def test_a_recipe_s_sizes_enter_the_architecture() -> None:
+    found = complete_architecture(ARCHITECTURE, image_size=(96, 32), context_length=8, text_weights=None)
+    model = DualTransformer(found)
+    assert (model.visual.grid_size, model.context_length) == ((7, 2), 8)
+    assert ARCHITECTURE["vision_cfg"]["image_size"] == [64, 32]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personsearch.errors import UserError
-from personsearch.models.wordpiece import SPECIAL, bert_tokenizer, learn_wordpiece
+from personsearch.models.wordpiece import SPECIAL, bert_tokenizer, learn_wordpiece, wordpiece_tokenizer
 from personsearch.tokenizer import Tokenizer, trim
 
 CAPTIONS = ["A man in a red jacket.", "a woman in red trousers", "the man's bag, red"] * 3
@@ -84,6 +84,13 @@ def test_learning_is_the_same_each_time_and_knows_its_least_size() -> None:
     assert learn_wordpiece(CAPTIONS, 60).to_str() == learn_wordpiece(iter(CAPTIONS), 60).to_str()
     with pytest.raises(UserError, match="20 is too small"):
         learn_wordpiece(CAPTIONS, 20)
+
+
+def test_a_bert_brings_its_own_and_without_one_a_size_is_wanted(folder: Path) -> None:
+    assert wordpiece_tokenizer("clip", list, str(folder)).to_str() == bert_tokenizer(folder).to_str()
+    assert wordpiece_tokenizer(80, lambda: CAPTIONS, None).to_str() == learn_wordpiece(CAPTIONS, 80).to_str()
+    with pytest.raises(UserError, match="'clip'; without text_weights a number of tokens"):
+        wordpiece_tokenizer("clip", lambda: CAPTIONS, None)
 
 
 @given(st.text(max_size=60))

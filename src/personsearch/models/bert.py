@@ -122,8 +122,8 @@ def _quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def read_settings(folder: Path, context_length: int) -> dict[str, Any]:
-    """The settings of a BERT folder's config.json.
+def read_settings(folder: Path, context_length: int | None = None) -> dict[str, Any]:
+    """The settings of a BERT folder's config.json, with texts cut to `context_length` (the paper's 64 by default).
 
     Raises:
         UserError: it is not JSON, not a BERT, or one that this tower does not compute.
@@ -138,7 +138,9 @@ def read_settings(folder: Path, context_length: int) -> dict[str, Any]:
         if values.get(key, value) != value:
             raise UserError(f"{path}: {key} is {values[key]!r}, {value!r} wanted")
     known = {key: values[key] for key in BertSettings.model_fields if key in values}
+    if context_length is not None:
+        known["context_length"] = context_length
     try:
-        return BertSettings(**known | {"context_length": context_length}).model_dump()
+        return BertSettings(**known).model_dump()
     except ValidationError as error:
         raise UserError(f"{path}: {describe_validation_error(error)}") from error

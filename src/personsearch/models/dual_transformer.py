@@ -17,6 +17,7 @@ from personsearch.models.bert import Bert, BertSettings, read_settings
 from personsearch.models.encoder import PersonEncoder
 from personsearch.models.mixing import Mixing
 from personsearch.models.overlap_vit import OverlapViT, OverlapViTConfig
+from personsearch.models.position import Grid
 from personsearch.models.pretrained import bert_folder
 
 KIND = "dual_transformer"
@@ -38,6 +39,8 @@ class DualTransformerConfig(Config):
 
 class DualTransformer(PersonEncoder):
     """`visual`, `text` and, where widths differ, their projections; the architecture is kept with its defaults."""
+
+    scale: Tensor
 
     def __init__(self, architecture: dict[str, Any]) -> None:
         super().__init__()
@@ -83,19 +86,30 @@ class DualTransformer(PersonEncoder):
         self.text.set_attention_dropout(probability)
 
 
-def with_text_weights(architecture: dict[str, Any], text_weights: str) -> dict[str, Any]:
-    """The architecture with its text tower as a BERT's config.json says, but for dropout that it sets itself.
+def complete_architecture(
+    architecture: dict[str, Any], *, image_size: Grid, context_length: int | None, text_weights: str | None
+) -> dict[str, Any]:
+    """The architecture at a recipe's sizes, its text tower as the BERT at `text_weights` is, if there is one.
 
     Raises:
         UserError: there is no BERT, or text_cfg asks for another one.
     """
-    given = dict(architecture.get("text_cfg", {}))
-    length = int(given.pop("context_length", BertSettings().context_length))
-    settings = read_settings(bert_folder(text_weights), length)
-    for key, value in given.items():
+    vision = {**architecture.get("vision_cfg", {}), "image_size": list(image_size)}
+    text = dict(architecture.get("text_cfg", {}))
+    if context_length is not None:
+        text["context_length"] = context_length
+    if text_weights is not None:
+        text = _like_bert(text, text_weights)
+    return {**architecture, "vision_cfg": vision, "text_cfg": text}
+
+
+def _like_bert(text: dict[str, Any], text_weights: str) -> dict[str, Any]:
+    """config.json's settings, but for dropout that the recipe sets itself."""
+    settings = read_settings(bert_folder(text_weights), text.get("context_length"))
+    for key, value in text.items():
         if not key.endswith("_dropout_prob") and settings.get(key, value) != value:
             raise UserError(f"model.architecture.text_cfg.{key}: {value!r}, but {text_weights} has {settings[key]!r}")
-    return {**architecture, "text_cfg": settings | given}
+    return settings | text
 
 
 def _parse(architecture: dict[str, Any]) -> DualTransformerConfig:

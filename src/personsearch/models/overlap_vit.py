@@ -5,8 +5,6 @@ At 384×128 with patches of 16 every 12 pixels it sees 31×10 = 310 patches and 
 Shapes: N images, H height, W width, P positions (class token first), C channels.
 """
 
-from functools import partial
-
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -63,15 +61,13 @@ class OverlapViT(nn.Module):
 
         self.grid_size = config.grid
         num_patches = config.grid[0] * config.grid[1]
-        norm = partial(nn.LayerNorm, eps=NORM_EPS)
         self.conv1 = nn.Conv2d(3, config.width, config.patch_size, config.stride)
         self.class_embedding = nn.Parameter(torch.zeros(config.width))
         self.positional_embedding = nn.Parameter(torch.empty(1 + num_patches, config.width))
         self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, config.mlp_ratio, qkv_bias=True, norm_layer=norm)
-            for _ in range(config.layers)
+            Block(config.width, config.heads, config.mlp_ratio, qkv_bias=True) for _ in range(config.layers)
         )
-        self.norm = norm(config.width)
+        self.norm = nn.LayerNorm(config.width, eps=NORM_EPS)
         self._initialise()
 
     def forward(self, pixels_N3HW: Tensor, mixing: Mixing | None = None) -> Tensor:

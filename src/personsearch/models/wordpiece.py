@@ -1,7 +1,7 @@
 """BERT's tokenizers as `tokenizer.json`: those of a pretrained BERT, and small ones learnt from captions."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -11,9 +11,25 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
 from personsearch.errors import UserError
+from personsearch.models.pretrained import bert_folder
 
 PADDING, UNKNOWN, START, END, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 INSIDE = "##"
+
+
+def wordpiece_tokenizer(
+    vocabulary: int | str, captions: Callable[[], Iterable[str]], text_weights: str | None
+) -> Tokenizer:
+    """The tokenizer of a dual transformer: its BERT's own, or one of `vocabulary` tokens learnt from captions.
+
+    Raises:
+        UserError: neither a BERT nor a number of tokens is given, or no tokenizer follows from it.
+    """
+    if text_weights is not None:
+        return bert_tokenizer(bert_folder(text_weights))
+    if not isinstance(vocabulary, int):
+        raise UserError(f"model.vocabulary: {vocabulary!r}; without text_weights a number of tokens to learn is wanted")
+    return learn_wordpiece(captions(), vocabulary)
 
 
 def bert_tokenizer(folder: Path) -> Tokenizer:
