@@ -1,0 +1,103 @@
+"""Adding to the gallery, and erasing from it for good, as typed."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from personsearch.cli import main
+from personsearch.gallery.store import Gallery
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def personsearch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command line in an installation of its own; gives the JSON of standard output, or the last error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("PERSONSEARCH_GALLERY", raising=False)
+
+    def run(*arguments: object) -> Any:
+        monkeypatch.setattr(sys, "argv", ["personsearch", *map(str, arguments), "--json"])
+        with pytest.raises(SystemExit) as exited:
+            main()
+        captured = capsys.readouterr()
+        return captured.err.splitlines()[-1] if exited.value.code else json.loads(captured.out)
+
+    return run
+
+
+@pytest.fixture
+def filled(personsearch: Command, tiny_dataset: Path, tmp_path: Path) -> Gallery:
+    """The test split of 8 people, 3 images each, the first captured at nine o'clock, one a second."""
+    added = personsearch("gallery", "add-dataset", tiny_dataset, "--start", "2026-03-01T09:00:00Z")
+    assert added == {"images": 24, "images_rejected": 0, "crops_added": 24}
+    return Gallery(tmp_path / "home" / "gallery")
+
+
+def test_add_dataset_adds_a_split_once(
+    personsearch: Command, filled: Gallery, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    assert personsearch("gallery", "add-dataset", tiny_dataset)["crops_added"] == 0
+    first = filled.crop("dataset-8-0")
+    assert first is not None
+    assert first.captured_at.isoformat() == "2026-03-01T09:00:00+00:00"
+    elsewhere = ("--split", "val", "--gallery", tmp_path / "elsewhere")
+    assert personsearch("gallery", "add-dataset", tiny_dataset, *elsewhere)["crops_added"] == 24
+    assert personsearch("gallery", "show", "--gallery", tmp_path / "elsewhere")["crops"] == 24
+    assert filled.count() == 24
+
+
+def test_the_mistakes_of_add_dataset_are_one_line(personsearch: Command, tiny_dataset: Path, tmp_path: Path) -> None:
+    for arguments, message in (
+        ((tiny_dataset, "--split", "dev"), "split 'dev': one of train, val, test is wanted"),
+        ((tiny_dataset, "--split", "train"), "no images in split 'train'"),
+        ((tiny_dataset, "--start", "2026-03-01"), "the time zone is missing"),
+        ((tmp_path / "absent",), "not a prepared data set"),
+    ):
+        assert message in personsearch("gallery", "add-dataset", *arguments)
+
+
+def test_erase_tells_before_it_acts_and_then_for_good(
+    personsearch: Command, filled: Gallery, tiny_dataset: Path
+) -> None:
+    chosen = ("--after", "2026-03-01T09:00:05Z", "--before", "2026-03-01T09:00:08Z")
+    doomed = [filled.crop(crop_id) for crop_id in ("dataset-9-2", "dataset-10-0", "dataset-10-1")]
+    pictures = [filled.image(crop) for crop in doomed if crop is not None]
+    assert personsearch("gallery", "erase", *chosen, "--dry-run") == {"would_erase": 3}
+    assert filled.count() == 24
+    assert personsearch("gallery", "erase", *chosen, "--yes") == {"erased": 3}
+    assert len(pictures) == 3
+    assert not any(path.exists() for path in pictures)
+    assert [filled.crop(crop.crop_id) for crop in doomed if crop is not None] == [None] * 3
+    assert personsearch("gallery", "erase", *chosen, "--yes") == {"erased": 0}
+    assert personsearch("gallery", "add-dataset", tiny_dataset)["crops_added"] == 0
+    assert filled.count() == 21
+
+
+def test_all_conditions_of_erase_must_hold(personsearch: Command, filled: Gallery) -> None:
+    one, another, *_ = filled.crops()
+    assert personsearch("gallery", "erase", "--camera", "nowhere", "--crop", one.crop_id, "--yes") == {"erased": 0}
+    both = ("--crop", one.crop_id, "--crop", another.crop_id)
+    assert personsearch("gallery", "erase", *both, "--track", one.track_id, "--dry-run") == {"would_erase": 1}
+    assert personsearch("gallery", "erase", *both, "--camera", one.camera_id, "--yes") == {"erased": 2}
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n\n", 24), ("y\n", 23)])
+def test_erase_asks_unless_told_not_to(
+    personsearch: Command, filled: Gallery, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+    personsearch("gallery", "erase", "--crop", "dataset-8-0")
+    assert filled.count() == left
+
+
+def test_erase_without_a_condition_erases_nothing(personsearch: Command, filled: Gallery) -> None:
+    assert "no condition given" in personsearch("gallery", "erase", "--yes")
+    assert "'noon': a time" in personsearch("gallery", "erase", "--after", "noon", "--yes")
+    assert filled.count() == 24
