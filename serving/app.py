@@ -16,7 +16,7 @@ from serving.metrics import Metrics
 from serving.middleware import BodyLimit, RequestEnvelope
 from serving.openapi import describe
 from serving.routes import crops, health, page, search, verdicts
-from serving.security import RateLimit, accepted_keys
+from serving.security import AcceptedKeys, RateLimit
 from serving.service import Service
 from serving.settings import ServingSettings
 from serving.source import PlatformSource
@@ -67,7 +67,7 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
     source = source or PlatformSource(settings, metrics)
     return Service(
         settings=settings,
-        keys=accepted_keys(settings),
+        keys=AcceptedKeys(settings),
         audit=AuditLog(settings.audit_path),
         gallery=gallery,
         live=LiveWatcher(source, interval_seconds=settings.watch_seconds, metrics=metrics),

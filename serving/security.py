@@ -1,9 +1,11 @@
 """Who may ask, and how often."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -13,6 +15,8 @@ from personsearch.api_keys import KEYS_FILE, ApiKeys, keys_from_text, read_keys
 from personsearch.errors import UserError
 from serving.problems import Problem
 from serving.settings import ServingSettings
+
+logger = logging.getLogger(__name__)
 
 ANONYMOUS = "anonymous"
 KEY_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="Made by `personsearch up`.")
@@ -41,19 +45,53 @@ class RateLimit:
             return 0.0
 
 
-def accepted_keys(settings: ServingSettings) -> ApiKeys:
-    """The keys of the environment and of the installation.
+class AcceptedKeys:
+    """The keys of the environment, and those of the installation as its file says at this moment."""
 
-    Raises:
-        UserError: there is none, and anonymous access was not asked for.
-    """
-    keys = ApiKeys([*keys_from_text(settings.api_keys.get_secret_value()), *read_keys(settings.home)])
-    if not keys and not settings.allow_anonymous:
-        raise UserError(
-            f"no API key: {settings.home / KEYS_FILE} is missing and PERSONSEARCH_API_KEYS is empty; start with "
-            "`personsearch up`, or set PERSONSEARCH_ALLOW_ANONYMOUS=true to let everybody in"
-        )
-    return keys
+    def __init__(self, settings: ServingSettings) -> None:
+        """Read the keys.
+
+        Raises:
+            UserError: there is none, and anonymous access was not asked for; or the file is damaged.
+        """
+        self._given = keys_from_text(settings.api_keys.get_secret_value())
+        self._path = settings.home / KEYS_FILE
+        self._state = _state(self._path)
+        self._keys = self._read()
+        if not self._keys and not settings.allow_anonymous:
+            raise UserError(
+                f"no API key: {self._path} is missing and PERSONSEARCH_API_KEYS is empty; start with "
+                "`personsearch up`, or set PERSONSEARCH_ALLOW_ANONYMOUS=true to let everybody in"
+            )
+
+    def name_of(self, key: str) -> str | None:
+        """The name of a presented key, None if it is not accepted. A file that was changed is read anew."""
+        state = _state(self._path)
+        if state != self._state:
+            self._keys = self._read_or_refuse()
+            self._state = state
+            logger.info("%s has changed: %d keys are accepted", self._path, len(self._keys))
+        return self._keys.name_of(key)
+
+    def _read(self) -> ApiKeys:
+        return ApiKeys([*self._given, *read_keys(self._path.parent)])
+
+    def _read_or_refuse(self) -> ApiKeys:
+        """Of a damaged file no key is accepted: one that it no longer holds may have been revoked."""
+        try:
+            return self._read()
+        except UserError as error:
+            logger.error("%s", error)
+            return ApiKeys(self._given)
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What differs after a file was replaced or rewritten; None where there is none."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_mtime_ns, state.st_size, state.st_ino
 
 
 def caller(request: Request, key: Annotated[str | None, Security(KEY_HEADER)]) -> str:

@@ -5,12 +5,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from personsearch.api_keys import ApiKeys
 from personsearch.audit import AuditLog
 from personsearch.gallery.store import Gallery
 from serving.live import LiveWatcher
 from serving.metrics import Metrics
-from serving.security import RateLimit
+from serving.security import AcceptedKeys, RateLimit
 from serving.settings import ServingSettings
 
 
@@ -19,7 +18,7 @@ class Service:
     """The parts of a running service."""
 
     settings: ServingSettings
-    keys: ApiKeys
+    keys: AcceptedKeys
     audit: AuditLog
     gallery: Gallery
     live: LiveWatcher

@@ -69,6 +69,35 @@ def test_the_local_key_of_an_installation_is_accepted(home: Path, source: Colour
     assert client.get("/v1/cameras", headers={"X-API-Key": key}).status_code == 200
 
 
+def test_keys_come_and_go_while_the_service_runs(
+    settings: ServingSettings, source: ColourSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = local_key(settings.home)
+    client = TestClient(create_app(settings, source=source))
+
+    def accepted(key: str) -> bool:
+        return client.get("/v1/cameras", headers={"X-API-Key": key}).status_code == 200
+
+    assert accepted(first)
+    (settings.home / "api_key").unlink()
+    second = local_key(settings.home)
+    assert (accepted(first), accepted(second), accepted(KEY)) == (False, True, True)
+    (settings.home / "api_keys.json").write_text("[torn")
+    assert (accepted(second), accepted(KEY)) == (False, True)
+    assert "not a list of API keys" in caplog.text
+    (settings.home / "api_keys.json").unlink()
+    assert (accepted(second), accepted(KEY)) == (False, True)
+    assert accepted(local_key(settings.home))
+
+
+def test_an_installation_that_lost_its_last_key_lets_nobody_in(home: Path, source: ColourSource) -> None:
+    key = local_key(home)
+    client = TestClient(create_app(ServingSettings(home=home), source=source))
+    (home / "api_keys.json").write_text("[]")
+    for headers in ({"X-API-Key": key}, {}):
+        assert client.get("/v1/cameras", headers=headers).status_code == 401
+
+
 def test_too_many_searches_are_refused_with_a_time_to_wait(settings: ServingSettings, source: ColourSource) -> None:
     app = create_app(settings.model_copy(update={"searches_per_minute": 2}), source=source)
     app.state.service.live.look()
