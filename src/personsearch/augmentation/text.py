@@ -1,34 +1,52 @@
-"""Text augmentation: the whole sentence swapped for its back-translation, then single words dropped."""
+"""Text augmentation: the whole sentence swapped for its back-translation, then its words edited."""
 
 import numpy as np
 from pydantic import Field
 
+from personsearch.augmentation import words
 from personsearch.config import Config
 from personsearch.data.records import ImageRecord
 
+EDITS: dict[str, words.Edit] = {
+    "synonym_replacement": words.replace_words,
+    "random_insertion": words.insert_words,
+    "random_swap": words.swap_words,
+    "random_deletion": words.delete_words,
+    "eda": words.edit_by_eda,
+    "approximate_text": words.approximate,
+}
+"""The edits by their names in a recipe, in the order in which they are applied."""
+
 
 class TextAugmentationConfig(Config):
-    """TBPS-CLIP's choice: back-translation with probability .1, then each word dropped with probability .05."""
+    """TBPS-CLIP's choice: back-translation with probability .1, then each word dropped with probability .05.
+
+    Probabilities are per word, but for `back_translation` and `approximate_text` (CTLG: .5), which are per caption.
+    """
 
     back_translation: float = Field(default=0.1, ge=0, le=1)
+    synonym_replacement: float = Field(default=0.0, ge=0, le=1)
+    random_insertion: float = Field(default=0.0, ge=0, le=1)
+    random_swap: float = Field(default=0.0, ge=0, le=1)
     random_deletion: float = Field(default=0.05, ge=0, lt=1)
+    eda: float = Field(default=0.0, ge=0, lt=1)
+    approximate_text: float = Field(default=0.0, ge=0, le=1)
 
 
 def augment_caption(
     config: TextAugmentationConfig, record: ImageRecord, caption: int, generator: np.random.Generator
 ) -> str:
-    """One caption of an image as the model sees it in one epoch."""
+    """One caption of an image as the model sees it in one epoch; another generator gives another view of it."""
+    text = _wording(config, record, caption, generator)
+    for name, edit in EDITS.items():
+        probability: float = getattr(config, name)
+        if probability > 0:
+            text = edit(text, probability, generator)
+    return text
+
+
+def _wording(config: TextAugmentationConfig, record: ImageRecord, caption: int, generator: np.random.Generator) -> str:
     swap = generator.random() < config.back_translation
     translations = record.captions_bt
     known = translations is not None and caption < len(translations) and translations[caption].strip()
-    text = translations[caption] if swap and translations and known else record.captions[caption]
-    return delete_words(text, config.random_deletion, generator)
-
-
-def delete_words(text: str, probability: float, generator: np.random.Generator) -> str:
-    """Drop each word with `probability`; one random word stays when all would go (EDA, Wei and Zou 2019)."""
-    words = text.split()
-    if probability == 0 or len(words) < 2:
-        return text
-    kept = [word for word, draw in zip(words, generator.random(len(words)), strict=True) if draw >= probability]
-    return " ".join(kept) if kept else words[int(generator.integers(len(words)))]
+    return translations[caption] if swap and translations and known else record.captions[caption]
