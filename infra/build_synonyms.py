@@ -83,8 +83,8 @@ def synonyms(synsets: Synsets, senses: Senses) -> dict[str, list[str]]:
         if others:
             kept[word] = list(others)[:MOST_SYNONYMS]
         if others and part == "noun":
-            kept[plural(word)] = [plural(other) for other in kept[word]]
-    return kept
+            kept[plural(word)] = [other for other in dict.fromkeys(map(plural, kept[word])) if other != plural(word)]
+    return {word: others for word, others in kept.items() if others}
 
 
 def plural(noun: str) -> str:
