@@ -1,0 +1,74 @@
+"""Is a generated pair true? The image must fit the new caption better than the old one.
+
+Without weights, the colours of what changed are measured; an encoder, where there is one, is asked as well.
+
+Shapes: N pairs, H height, W width, D embedding dimension.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from personsearch.augmentation.pdg.changes import new_cloth
+from personsearch.augmentation.pdg.colours import agreement, distance
+from personsearch.augmentation.pdg.generator import Change, Pixels
+from personsearch.augmentation.pdg.oklab import to_oklab
+from personsearch.augmentation.pdg.region import PLACES, exposed, place_of
+from personsearch.bundle import Preprocessing
+from personsearch.images import resize
+
+LEAST_DIFFERENCE = 0.05  # OKLab distance from which a pixel has changed
+LEAST_IN_PLACE = 0.5
+SMOOTHING = 1.5
+
+
+class PairEncoder(Protocol):
+    """The part of `search.encoder.Encoder` that judging needs; both methods return unit vectors float32 [N, D]."""
+
+    @property
+    def preprocessing(self) -> Preprocessing: ...
+
+    def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """An encoder that pairs must convince; `fingerprint` is the identity of its weights."""
+
+    encoder: PairEncoder
+    fingerprint: str
+
+    def agrees(self, images: Sequence[Pixels], old: Sequence[str], new: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether each image scores higher with its new caption than with its old one: bool [N]."""
+        size = self.encoder.preprocessing
+        pixels_NHW3 = np.stack([resize(Image.fromarray(image), size.height, size.width) for image in images])
+        image_ND = self.encoder.encode_images(pixels_NHW3)
+        difference_ND = self.encoder.encode_texts(new) - self.encoder.encode_texts(old)
+        return np.asarray((image_ND * difference_ND).sum(axis=1) > 0)
+
+
+def colour_doubt(before: Pixels, after: Pixels, change: Change) -> str | None:
+    """Why the change cannot be seen in the picture, None where it can.
+
+    What changed must be large enough, lie where the garment is worn, and be of the old colour before and of the new
+    one after.
+    """
+    lab, lab_after = (exposed(to_oklab(cv2.GaussianBlur(image, (0, 0), SMOOTHING))) for image in (before, after))
+    changed = distance(lab, lab_after) > LEAST_DIFFERENCE
+    if changed.mean() < PLACES[change.part].least_area / 2:
+        return "nothing-changed"
+    if place_of(change.part, *changed.shape)[changed].mean() < LEAST_IN_PLACE:
+        return "changed-elsewhere"
+    old, new = change.cloth, new_cloth(change)
+    was_old, is_new = (
+        agreement(colours[changed], one).mean() > agreement(colours[changed], other).mean()
+        for colours, one, other in ((lab, old, new), (lab_after, new, old))
+    )
+    return None if was_old and is_new else "colour-unconfirmed"

@@ -1,0 +1,169 @@
+"""Where in an upright crop of one person a garment is: where such garments are worn, and what has its colour there.
+
+Shapes: H height, W width of the working size; C clusters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from personsearch.augmentation.pdg.colours import LIGHTNESS_WEIGHT, agreement, distance
+from personsearch.augmentation.pdg.garments import Part
+from personsearch.augmentation.pdg.generator import GenerationRefused, Pixels
+from personsearch.augmentation.pdg.oklab import Floats, to_oklab
+
+Mask = NDArray[np.uint8]
+"""1 inside, 0 outside."""
+
+WORKING_HEIGHT = 160
+CLUSTERS = 7
+SAME_CLOTH = 0.075  # OKLab distance up to which a neighbouring cluster is the same cloth in other light
+SAME_HUE, LEAST_CHROMA, DEEPEST_SHADE = 0.04, 0.045, 0.65
+LEAST_AGREEMENT = 0.25  # of the garment's mean colour with the caption's word
+LEAST_SHARE, LEAST_SHARE_OF_SEVERAL = 0.12, 0.05  # of the place where the garment is worn
+MOST_LEFT_OUT = 0.15  # of what has the garment's colour there
+LEAST_IN_PLACE = 0.5
+MOST_AT_BORDER = 0.25  # of the picture's left or right border: what runs along it is scenery
+WHITE_LIGHTNESS, MOST_BRIGHTENING = 0.95, 1.35
+THERE, NOWHERE_NEAR = 0.3, 0.02
+SPECK = np.ones((3, 3), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a kind of garment is worn, in shares of height and width, and the least share of the picture it covers.
+
+    `soft` is how far it may reach beyond `top` and `bottom`; sideways that is once more `half_width`.
+    """
+
+    top: float
+    bottom: float
+    half_width: float
+    soft: float
+    least_area: float
+
+
+PLACES: dict[Part, Place] = {
+    "upper": Place(0.19, 0.50, 0.24, 0.07, 0.03),
+    "lower": Place(0.52, 0.87, 0.22, 0.07, 0.03),
+    "whole": Place(0.19, 0.72, 0.24, 0.08, 0.05),
+    "shoes": Place(0.86, 0.97, 0.34, 0.04, 0.004),
+    "bag": Place(0.22, 0.70, 0.34, 0.10, 0.012),
+    "headwear": Place(0.04, 0.13, 0.14, 0.04, 0.005),
+}
+
+
+def place_of(part: Part, height: int, width: int) -> Floats:
+    """How far each pixel [H, W] of a crop lies where garments of this part are worn, from 0 to 1."""
+    place = PLACES[part]
+    rows = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height
+    columns = np.abs((np.arange(width, dtype=np.float32)[None] + 0.5) / width - 0.5)
+    vertical = _smooth((rows - place.top) / place.soft + 1) * _smooth((place.bottom - rows) / place.soft + 1)
+    return np.asarray(vertical * _smooth(2 - columns / place.half_width), np.float32)
+
+
+def exposed(lab_HW3: Floats) -> Floats:
+    """The picture as if its lightest parts were white: dim pictures are named as their people would be seen."""
+    lightest = float(np.percentile(lab_HW3[..., 0], 99))
+    return np.asarray(lab_HW3 * np.clip(WHITE_LIGHTNESS / max(lightest, 0.1), 1, MOST_BRIGHTENING), np.float32)
+
+
+def find_region(image: Pixels, part: Part, cloth: Sequence[str], *, shared: bool = False) -> Mask:
+    """The pixels [H, W] of the garment whose colour a caption calls `cloth`; `shared` when it has other colours too.
+
+    Raises:
+        GenerationRefused: nothing there has the colour, too little has, or it cannot be told from the scenery.
+    """
+    height, width = image.shape[:2]
+    size = (max(8, round(width * WORKING_HEIGHT / height)), WORKING_HEIGHT)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if height > WORKING_HEIGHT else cv2.INTER_CUBIC)
+    lab = exposed(to_oklab(cv2.bilateralFilter(small, 7, 24, 5)))
+    place = place_of(part, size[1], size[0])
+    seeds = _seeds(lab, place, cloth, LEAST_SHARE_OF_SEVERAL if shared else LEAST_SHARE)
+    mask = _without_specks(_cut_out(lab, place, seeds), place)
+    _check(lab, place, seeds, mask, PLACES[part].least_area, cloth)
+    full = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(full > 0.5, np.uint8)
+
+
+def _smooth(x: Floats) -> Floats:
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x))
+
+
+def _seeds(lab_HW3: Floats, place_HW: Floats, cloth: Sequence[str], least_share: float) -> Mask:
+    """Pixels [H, W] of the colour clusters that the caption's word fits, where the garment is worn."""
+    there = place_HW > THERE
+    labels, centres_C3 = _clusters(lab_HW3[there])
+    weights_C = np.bincount(labels, weights=place_HW[there], minlength=CLUSTERS) / place_HW[there].sum()
+    fits_C = agreement(centres_C3, cloth)
+    main = int(np.argmax(weights_C * fits_C * (fits_C >= LEAST_AGREEMENT)))
+    if fits_C[main] < LEAST_AGREEMENT:
+        raise GenerationRefused("colour-not-found")
+    chosen_C = (fits_C >= LEAST_AGREEMENT) | _in_other_light(centres_C3, centres_C3[main])
+    if weights_C[chosen_C].sum() < least_share:
+        raise GenerationRefused("region-too-small")
+    seeds = np.zeros(place_HW.shape, np.uint8)
+    seeds[there] = chosen_C[labels]
+    return seeds
+
+
+def _in_other_light(centres_C3: Floats, main_3: Floats) -> NDArray[np.bool_]:
+    """Whether each colour [C, 3] may be the cloth of colour [3] in shade or sun: for coloured cloth, its multiple."""
+    light_C = centres_C3[:, 0] / max(float(main_3[0]), 0.05)
+    multiple = distance(centres_C3, main_3 * light_C[:, None]) < SAME_HUE
+    is_coloured = float(np.hypot(*main_3[1:])) > LEAST_CHROMA
+    near = distance(centres_C3, main_3) < SAME_CLOTH
+    return np.asarray(near | (is_coloured & multiple & (light_C > DEEPEST_SHADE) & (light_C < 1 / DEEPEST_SHADE)))
+
+
+def _clusters(lab_N3: Floats) -> tuple[NDArray[np.int32], Floats]:
+    """Cluster of each pixel [N] and the clusters' mean colours [C, 3], by k-means in which lightness counts less."""
+    scale = np.array([LIGHTNESS_WEIGHT, 1, 1], np.float32)
+    cv2.setRNGSeed(0)
+    until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 1e-3)
+    _, labels, centres = cv2.kmeans(
+        np.ascontiguousarray(lab_N3 * scale), CLUSTERS, None, until, 2, cv2.KMEANS_PP_CENTERS
+    )
+    return labels[:, 0], np.asarray(centres / scale, np.float32)
+
+
+def _cut_out(lab_HW3: Floats, place_HW: Floats, seeds_HW: Mask) -> Mask:
+    """GrabCut in OKLab: the seeds are probably the garment, what lies far from its place is surely not."""
+    picture = np.clip((lab_HW3 + [0, 0.35, 0.35]) * [255, 364, 364], 0, 255).astype(np.uint8)
+    labels = np.where(seeds_HW == 1, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[place_HW < NOWHERE_NEAR] = cv2.GC_BGD
+    if not 20 <= (labels == cv2.GC_PR_FGD).sum() <= labels.size - 20:
+        raise GenerationRefused("region-too-small")
+    cv2.setRNGSeed(0)
+    cv2.grabCut(picture, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    return np.asarray(labels == cv2.GC_PR_FGD, np.uint8)
+
+
+def _without_specks(mask_HW: Mask, place_HW: Floats) -> Mask:
+    """The mask opened and closed, and of its pieces those that count a tenth of the largest or more."""
+    mask_HW = cv2.morphologyEx(cv2.morphologyEx(mask_HW, cv2.MORPH_OPEN, SPECK), cv2.MORPH_CLOSE, SPECK)
+    count, pieces_HW = cv2.connectedComponents(mask_HW, connectivity=4)
+    areas = np.bincount(pieces_HW.ravel(), weights=place_HW.ravel(), minlength=count)
+    areas[0] = 0
+    return np.asarray(((areas > 0) & (areas >= 0.1 * areas.max()))[pieces_HW], np.uint8)
+
+
+def _check(
+    lab_HW3: Floats, place_HW: Floats, seeds_HW: Mask, mask_HW: Mask, least_area: float, cloth: Sequence[str]
+) -> None:
+    inside = mask_HW == 1
+    if inside.mean() < least_area:
+        raise GenerationRefused("region-too-small")
+    if place_HW[inside].mean() < LEAST_IN_PLACE:
+        raise GenerationRefused("region-elsewhere")
+    if max(inside[:, 0].mean(), inside[:, -1].mean()) > MOST_AT_BORDER:
+        raise GenerationRefused("region-is-scenery")
+    if agreement(np.median(lab_HW3[inside], axis=0), cloth) < LEAST_AGREEMENT:
+        raise GenerationRefused("colour-unlike")
+    left_out = (seeds_HW == 1) & (cv2.dilate(mask_HW, SPECK) == 0)
+    if place_HW[left_out].sum() > MOST_LEFT_OUT * place_HW[seeds_HW == 1].sum():
+        raise GenerationRefused("garment-not-whole")
