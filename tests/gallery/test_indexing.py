@@ -2,12 +2,10 @@
 
 import hashlib
 import io
-import os
-import signal
+import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from personsearch.gallery.indexing import PREVIOUS_ALIAS, IndexConfig, IndexRepo
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.verification import VerificationFailed, VerifyConfig
 from personsearch.integrations.milvus_index import MilvusStore
+from personsearch.integrations.milvus_server import start_server
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex, ExactStore
 from personsearch.search.filters import EVERYTHING, CropFilter
@@ -267,6 +266,43 @@ def test_an_empty_gallery_is_the_users_mistake(store: CollectionStore, tmp_path:
     assert store.names() == []
 
 
+class OvertakenEncoder(HashEncoder):
+    """While the first batch is encoded, somebody else changes what is live."""
+
+    def __init__(self, model: str, change: Callable[[], object]) -> None:
+        super().__init__(model)
+        self.change = change
+
+    def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if self.images_encoded == 0:
+            self.change()
+        return super().encode_images(pixels_NHW3)
+
+
+def test_a_faster_build_on_another_machine_is_not_undone(
+    store: CollectionStore, gallery: Gallery, tmp_path: Path
+) -> None:
+    """Another machine has the store in common with this one, but not the gallery's folder with its lock."""
+    elsewhere = Gallery(Path(shutil.copytree(gallery.folder, tmp_path / "elsewhere")))
+    encoder = OvertakenEncoder("1", lambda: build(store, elsewhere, version="2"))
+    with pytest.raises(UserError, match=r"persons_v1_1 does not go live: another index build or a rollback was faster"):
+        build(store, gallery, encoder)
+    assert store.properties(LIVE_ALIAS).model_version == "2"
+    assert ids(store) == gallery_ids(gallery)
+    assert build(store, gallery, version="1").previous == store.alias_target(PREVIOUS_ALIAS)
+    assert store.properties(LIVE_ALIAS).model_version == "1"
+
+
+def test_a_rollback_during_a_build_stands(store: CollectionStore, gallery: Gallery) -> None:
+    build(store, gallery)
+    build(store, gallery, version="2")
+    with pytest.raises(UserError, match="does not go live"):
+        build(store, gallery, OvertakenEncoder("3", lambda: rollback(store, gallery)), version="3")
+    assert store.alias_target(LIVE_ALIAS) == "persons_v1_1"
+    assert build(store, gallery, version="3").encoded == 0
+    assert store.alias_target(LIVE_ALIAS) == "persons_v3_3"
+
+
 KILLED_BUILD = """
 import sys
 from pathlib import Path
@@ -278,23 +314,27 @@ class Slow(HashEncoder):
     def encode_images(self, pixels_NHW3):
         if self.images_encoded:
             print("stored", flush=True)
-            time.sleep(0.05)
+            time.sleep({pause})
         return super().encode_images(pixels_NHW3)
 
-build(MilvusStore({database!r}), Gallery(Path({gallery!r})), Slow("1"))
+build(MilvusStore({database!r}), Gallery(Path({gallery!r})), Slow({version!r}), version={version!r})
 """
+
+
+def start_build(address: str, gallery: Gallery, version: str, *, pause: float = 0.05) -> subprocess.Popen[bytes]:
+    """A build in a process of its own, which says `stored` after each batch and pauses."""
+    names = {"database": address, "gallery": str(gallery.folder), "version": version, "pause": pause}
+    script = KILLED_BUILD.format(tests=str(Path(__file__).parent), **names)
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def test_a_build_killed_again_and_again_loses_and_doubles_nothing(gallery: Gallery, tmp_path: Path) -> None:
     database = str(tmp_path / "milvus.db")
-    script = KILLED_BUILD.format(tests=str(Path(__file__).parent), database=database, gallery=str(gallery.folder))
     for _ in range(2):
-        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"stored\n"
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        time.sleep(0.1)
+        with start_build(database, gallery, "1") as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"stored\n"
+            process.kill()
     store, encoder = MilvusStore(database), HashEncoder("1")
     assert store.alias_target(LIVE_ALIAS) is None
     half_built = len(ids(store, "persons_v1_1"))
@@ -306,3 +346,25 @@ def test_a_build_killed_again_and_again_loses_and_doubles_nothing(gallery: Galle
     [(crops, vectors_ND)] = store.open(LIVE_ALIAS).iterate()
     pixels_NHW3 = np.array([Image.open(gallery.image(crop)) for crop in crops])
     np.testing.assert_allclose(vectors_ND, encoder.encode_images(pixels_NHW3), atol=1e-6)
+
+
+def test_builds_in_two_processes_take_turns_and_a_killed_one_gives_its_turn_away(
+    gallery: Gallery, tmp_path: Path
+) -> None:
+    server = start_server(tmp_path / "milvus.db")
+    try:
+        with start_build(server.uri, gallery, "1", pause=120) as first:
+            assert first.stdout is not None
+            assert first.stdout.readline() == b"stored\n"
+            with start_build(server.uri, gallery, "2", pause=0) as second:
+                assert second.stderr is not None
+                assert b"another process is at work there" in second.stderr.readline()
+                assert MilvusStore(server.uri).names() == ["persons_v1_1"]
+                first.kill()
+                second.communicate()
+                assert second.returncode == 0
+        store = MilvusStore(server.uri)
+        assert (store.names(), store.alias_target(LIVE_ALIAS)) == (["persons_v2_2"], "persons_v2_2")
+        assert ids(store) == gallery_ids(gallery)
+    finally:
+        server.stop()

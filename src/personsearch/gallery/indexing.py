@@ -1,7 +1,8 @@
 """The stage `index`: a collection with one model's vectors of the whole gallery, verified, then live.
 
 Readers follow the alias `persons`. What was live before keeps the alias `persons_previous`, so that going back takes
-a moment. One builder at a time: it drops the collections that neither alias names.
+a moment. Builds take turns (a lock file in the gallery, which falls with its process), since each drops the collections
+that neither alias names. Where machines share a store but no gallery, the first one done wins and the others say so.
 """
 
 import logging
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 
 from personsearch.config import Config
 from personsearch.errors import UserError
+from personsearch.files import alone
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import Synchroniser, batches
 from personsearch.gallery.verification import Findings, VerificationFailed, VerifyConfig, verify
@@ -20,6 +22,7 @@ from personsearch.search.index import LIVE_ALIAS, CollectionProperties, Collecti
 
 logger = logging.getLogger(__name__)
 
+BUILD_LOCK = ".index.lock"
 PREVIOUS_ALIAS = f"{LIVE_ALIAS}_previous"
 COLLECTION_NAME = re.compile(rf"{LIVE_ALIAS}_v(?P<version>.+)_(?P<number>\d+)")
 
@@ -61,24 +64,20 @@ def build_index(
     killed build goes on, a grown gallery costs its new crops, and promoting an old model again takes a moment.
 
     Raises:
-        UserError: the gallery is empty, or the store is out of reach.
+        UserError: the gallery is empty, the store is out of reach, or somebody else changed meanwhile what is live.
         VerificationFailed: the collection is not as it must be; it is dropped, and what is live stays so.
     """
-    start = time.monotonic()
     if gallery.count() == 0:
         raise UserError(f"{gallery.folder}: the gallery is empty; nothing to index")
     properties = CollectionProperties(model_name, model_version, fingerprint, dataset_hash, encoder.embedding_dim)
-    name = _begun(config, store, properties) or _create(store, properties)
-    follower = Synchroniser(gallery, encoder, store.open(name), config.batch_size)
-    follower.compare_all()
-    try:
-        findings = _verified(config.verify, follower)
-    except VerificationFailed as error:
-        _discard(store, name)
-        raise VerificationFailed(f"{name} may not be live: {error}") from error
-    previous = _go_live(store, name)
-    follower.catch_up()  # what was erased while the alias moved was erased from the collection before
-    _drop_unused(store)
+    with alone(gallery.folder / BUILD_LOCK):
+        start, live = time.monotonic(), store.alias_target(LIVE_ALIAS)
+        name = _begun(config, store, properties) or _create(store, properties)
+        follower = Synchroniser(gallery, encoder, store.open(name), config.batch_size)
+        findings = _fill(config.verify, store, follower, name=name, live=live)
+        previous = _go_live(store, name)
+        follower.catch_up()  # what was erased while the alias moved was erased from the collection before
+        _drop_unused(store)
     return IndexReport(
         collection=name,
         previous=previous,
@@ -120,6 +119,31 @@ def _create(store: CollectionStore, properties: CollectionProperties) -> str:
     name = f"{LIVE_ALIAS}_v{properties.model_version}_{number}"
     store.create(name, properties)
     return name
+
+
+def _fill(
+    config: VerifyConfig, store: CollectionStore, follower: Synchroniser, *, name: str, live: str | None
+) -> Findings:
+    """Bring the collection to what the gallery holds, and verify that it may replace `live`."""
+    try:
+        follower.compare_all()
+        findings = _verified(config, follower)
+    except VerificationFailed as error:
+        _discard(store, name)
+        raise VerificationFailed(f"{name} may not be live: {error}") from error
+    except UserError:
+        _stop_if_overtaken(store, name, live)
+        raise
+    _stop_if_overtaken(store, name, live)
+    return findings
+
+
+def _stop_if_overtaken(store: CollectionStore, name: str, live: str | None) -> None:
+    """Our lock keeps out neither a rollback nor a builder that shares the store but not the gallery's folder."""
+    if name not in store.names() or store.alias_target(LIVE_ALIAS) != live:
+        raise UserError(
+            f"{name} does not go live: another index build or a rollback was faster; index again if it is still wanted"
+        )
 
 
 def _verified(config: VerifyConfig, follower: Synchroniser) -> Findings:
