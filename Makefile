@@ -55,8 +55,8 @@ down: setup  ## Stop what `make up` or `make demo` started.
 
 PRETRAINING := data/pretraining
 pretrain: setup  ## Make weights/tiny-clip anew: synthetic people, a small CLIP from nothing (hours).
-	.venv/bin/personsearch data synthesize $(PRETRAINING)/raw --identities-train 6500 --identities-val 150 \
-	  --identities-test 250 --images-per-identity 4 --cameras 150 --seed 2026
+	.venv/bin/personsearch data synthesize $(PRETRAINING)/raw --identities-train 12000 --identities-val 150 \
+	  --identities-test 250 --images-per-identity 3 --cameras 150 --seed 2026
 	.venv/bin/personsearch data prepare $(PRETRAINING)/raw $(PRETRAINING)/prepared
 	.venv/bin/personsearch train recipes/tiny/pretrain.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/run
 	rm -rf weights/tiny-clip && cp -r $(PRETRAINING)/run/bundle weights/tiny-clip

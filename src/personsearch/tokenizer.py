@@ -16,7 +16,7 @@ from personsearch.errors import UserError
 class Tokenizer:
     """Fixed-length token ids. The file itself adds the start and end tokens; rows are padded with 0.
 
-    The end-of-text token has the highest id, so `ids.argmax(-1)` is its position, as open_clip pools.
+    In CLIP's form the end-of-text token has the highest id, so `ids.argmax(-1)` is its position, as open_clip pools.
     """
 
     def __init__(self, path: Path, context_length: int) -> None:
@@ -24,7 +24,7 @@ class Tokenizer:
             raise UserError(f"{path}: tokenizer file is missing")
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         self.context_length = context_length
-        self.end_id = self._tokenizer.get_vocab_size() - 1
+        self.end_id = self._tokenizer.encode("").ids[-1]
 
     @property
     def vocab_size(self) -> int:
@@ -39,3 +39,13 @@ class Tokenizer:
             if len(encoding.ids) > self.context_length:
                 row[-1] = self.end_id
         return ids_NL
+
+
+def text_lengths(ids_NL: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Tokens of each text [N], its end included: padding is 0, and no text ends with token 0."""
+    return np.asarray(ids_NL.shape[1] - (ids_NL[:, ::-1] != 0).argmax(axis=1), dtype=np.int64)
+
+
+def trim(ids_NL: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut the columns that are padding in every row."""
+    return ids_NL[:, : int(text_lengths(ids_NL).max())] if len(ids_NL) else ids_NL

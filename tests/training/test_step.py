@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from personsearch.errors import UserError
 from personsearch.models.clip import DualEncoder
 from personsearch.training.batches import Batch
-from personsearch.training.objective import Objective
+from personsearch.training.objective import TOTAL, Features, Labels, Objective, ObjectiveConfig
 from personsearch.training.step import GradientStep
 
 ARCHITECTURE = {
@@ -21,27 +22,37 @@ ARCHITECTURE = {
     "text_cfg": {"context_length": 12, "vocab_size": 50, "width": 32, "heads": 2, "layers": 2},
 }
 PAIRS = 12
+SIMPLIFIED = {"n_itc": 1.0, "r_itc": 0.5}
+FULL = {"n_itc": 0.5, "mvs_i": 0.5, "r_itc": 1.0, "c_itc": 0.1, "ss_i": 0.4}
+EVERYTHING = FULL | {"mvs_t": 0.2, "mvs_it": 0.2, "ss_t": 0.3, "ss_it": 0.1, "sdm": 1.0, "info_nce": 0.1, "tal": 0.5}
 
 
-def make() -> tuple[DualEncoder, Batch]:
+def make(losses: dict[str, float] | None = None) -> tuple[DualEncoder, Objective, Batch]:
     torch.manual_seed(1)
     model = DualEncoder(ARCHITECTURE).train()
     ids = torch.randint(1, 48, (PAIRS, 12))
     ends = torch.randint(3, 12, (PAIRS,))
     ids[torch.arange(12)[None] > ends[:, None]] = 0
     ids[torch.arange(PAIRS), ends] = 49
-    return model, Batch(torch.randn(PAIRS, 3, 32, 16), ids, torch.randint(0, 8, (PAIRS,)))
+    config = ObjectiveConfig(losses=losses or SIMPLIFIED)
+    images = {view: torch.randn(PAIRS, 3, 32, 16) for view in config.image_views}
+    texts = {view: ids.roll(shift, 0) for shift, view in enumerate(config.text_views)}
+    return model, Objective(config, 16), Batch(images, texts, torch.randint(0, 8, (PAIRS,)))
 
 
-def gradients(model: DualEncoder) -> dict[str, torch.Tensor]:
-    return {name: value.grad.clone() for name, value in model.named_parameters() if value.grad is not None}
+def gradients(*modules: torch.nn.Module) -> dict[str, torch.Tensor]:
+    named = [pair for module in modules for pair in module.named_parameters()]
+    return {name: value.grad.clone() for name, value in named if value.grad is not None}
 
 
-def step(model: DualEncoder, batch: Batch, chunk_size: int | None) -> tuple[dict[str, torch.Tensor], float]:
+def step(
+    model: DualEncoder, objective: Objective, batch: Batch, chunk_size: int | None
+) -> tuple[dict[str, torch.Tensor], float]:
     model.zero_grad()
+    objective.zero_grad()
     torch.manual_seed(7)
-    losses = GradientStep(model, Objective({"n_itc": 1.0, "r_itc": 0.5}), chunk_size)(batch, 0.5)
-    return gradients(model), losses["loss"].item()
+    losses = GradientStep(model, objective, chunk_size)(batch, 0.5)
+    return gradients(model, objective), losses[TOTAL].item()
 
 
 def assert_close(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
@@ -52,35 +63,66 @@ def assert_close(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
 
 
 @pytest.mark.parametrize("chunk_size", [1, 5, 6, 12, 100])
-def test_cached_gradients_equal_the_plain_batch(chunk_size: int) -> None:
-    model, batch = make()
-    wanted, loss = step(model, batch, None)
-    found, cached_loss = step(model, batch, chunk_size)
+@pytest.mark.parametrize("losses", [SIMPLIFIED, FULL, EVERYTHING], ids=["simplified", "full", "everything"])
+def test_cached_gradients_equal_the_plain_batch(losses: dict[str, float], chunk_size: int) -> None:
+    model, objective, batch = make(losses)
+    wanted, loss = step(model, objective, batch, None)
+    found, cached_loss = step(model, objective, batch, chunk_size)
     assert cached_loss == pytest.approx(loss, abs=1e-5)
     assert_close(found, wanted)
 
 
 def test_dropout_is_the_same_in_both_passes_of_a_chunk() -> None:
     """With dropout, the losses of a cached step belong to the features its gradient is taken at."""
-    model, batch = make()
+    model, objective, batch = make()
     model.set_text_attention_dropout(0.5)
-    first, _ = step(model, batch, 6)
-    second, _ = step(model, batch, 6)
+    first, _ = step(model, objective, batch, 6)
+    second, _ = step(model, objective, batch, 6)
     assert all(torch.equal(first[name], second[name]) for name in first)
     torch.manual_seed(7)
-    parts = [model(batch.pixels_N3HW[rows], batch.ids_NL[rows]) for rows in (slice(0, 6), slice(6, 12))]
-    joined = type(parts[0])(
-        torch.cat([part.image_ND for part in parts]), torch.cat([part.text_ND for part in parts]), model.logit_scale()
-    )
+    halves = [batch.rows(rows) for rows in (slice(0, 6), slice(6, 12))]
+    parts = [
+        (model.encode_image(half.images["image"]), model.encode_text_by_length(half.texts["text"])) for half in halves
+    ]
+    images, texts = (torch.cat(side) for side in zip(*parts, strict=True))
     model.zero_grad()
-    Objective({"n_itc": 1.0, "r_itc": 0.5})(joined, batch.person_ids_N, 0.5)["loss"].backward()
+    features = Features({"image": images}, {"text": texts}, model.logit_scale())
+    objective(features, Labels(batch.person_ids_N, 0.5))[TOTAL].backward()
     assert_close(first, gradients(model))
 
 
 def test_losses_are_named_and_summed_by_weight() -> None:
-    model, batch = make()
-    losses = GradientStep(model, Objective({"n_itc": 2.0, "r_itc": 0.5}))(batch, 0.0)
-    assert losses["loss"].item() == pytest.approx(2 * losses["n_itc"].item() + 0.5 * losses["r_itc"].item(), rel=1e-5)
+    model, objective, batch = make({"n_itc": 2.0, "r_itc": 0.5})
+    losses = GradientStep(model, objective)(batch, 0.0)
+    assert losses[TOTAL].item() == pytest.approx(2 * losses["n_itc"].item() + 0.5 * losses["r_itc"].item(), rel=1e-5)
+
+
+def test_pairs_of_other_blocks_do_not_compete() -> None:
+    """The blocks' losses, averaged: what devices see that do not share their features."""
+    model, _, batch = make()
+    apart = Objective(ObjectiveConfig(losses=SIMPLIFIED, contrast_among=6), 16)
+    together = Objective(ObjectiveConfig(losses=SIMPLIFIED), 16)
+    whole = GradientStep(model, apart)(batch, 0.5)[TOTAL]
+    halves = [GradientStep(model, together)(batch.rows(rows), 0.5)[TOTAL] for rows in (slice(0, 6), slice(6, 12))]
+    assert whole.item() == pytest.approx(torch.stack(halves).mean().item(), rel=1e-5)
+
+
+def test_views_follow_from_the_losses() -> None:
+    config = ObjectiveConfig(losses=FULL)
+    assert config.image_views == ("image", "image_2", "simclr_1", "simclr_2")
+    assert config.text_views == ("text",)
+    assert ObjectiveConfig(losses={"ss_t": 1.0}).image_views == ()
+    with pytest.raises(ValueError, match="no loss; known: n_itc"):
+        ObjectiveConfig(losses={"nitc": 1.0})
+    with pytest.raises(ValueError, match="not among the losses"):
+        ObjectiveConfig(losses={"n_itc": 1.0}, settings={"tal": {"margin": 0.1}})
+
+
+def test_gradient_caching_refuses_batch_normalisation() -> None:
+    model, objective, _ = make()
+    model.extra = torch.nn.BatchNorm1d(4)
+    with pytest.raises(UserError, match="normalises over the batch"):
+        GradientStep(model, objective, 4)
 
 
 PROCESS = """
@@ -88,17 +130,16 @@ PROCESS = """
     from pathlib import Path
     import torch
     sys.path.insert(0, sys.argv[1])
-    from test_step import Batch, GradientStep, Objective, PAIRS, gradients, make
+    from test_step import FULL, GradientStep, PAIRS, gradients, make
     from personsearch.training.distributed import average_gradients, process_group, rank, world_size
     torch.set_num_threads(1)
     with process_group(torch.device("cpu")):
-        model, batch = make()
+        model, objective, batch = make(FULL)
         mine = slice(rank() * PAIRS // world_size(), (rank() + 1) * PAIRS // world_size())
-        part = Batch(batch.pixels_N3HW[mine], batch.ids_NL[mine], batch.person_ids_N[mine])
         chunk = int(sys.argv[3]) or None
-        GradientStep(model, Objective({"n_itc": 1.0, "r_itc": 0.5}), chunk)(part, 0.5)
-        average_gradients(model.parameters())
-        torch.save(gradients(model), Path(sys.argv[2]) / f"{rank()}.pt")
+        GradientStep(model, objective, chunk)(batch.rows(mine), 0.5)
+        average_gradients([*model.parameters(), *objective.parameters()])
+        torch.save(gradients(model, objective), Path(sys.argv[2]) / f"{rank()}.pt")
 """
 
 
@@ -113,7 +154,7 @@ def test_two_processes_have_the_gradient_of_the_global_batch(tmp_path: Path, chu
         subprocess.Popen([*command, str(chunk_size)], env=os.environ | common | {"RANK": str(rank)}) for rank in (0, 1)
     ]
     assert [process.wait(timeout=200) for process in processes] == [0, 0]
-    model, batch = make()
-    wanted, _ = step(model, batch, None)
+    model, objective, batch = make(FULL)
+    wanted, _ = step(model, objective, batch, None)
     for rank in (0, 1):
         assert_close(torch.load(tmp_path / f"{rank}.pt", weights_only=True), wanted)

@@ -14,19 +14,20 @@ from typing import Any
 import onnx
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import linear, scaled_dot_product_attention
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, BundleSpec
 from personsearch.files import replacing
 from personsearch.models.clip import DualEncoder
+from personsearch.models.encoder import PersonEncoder
 
 OPSET = 18
 EXAMPLE_BATCH = 3  # 0 and 1 would be taken for constants
 
 
-def export_onnx(model: DualEncoder, spec: BundleSpec, out_dir: Path) -> None:
+def export_onnx(model: PersonEncoder, spec: BundleSpec, out_dir: Path) -> None:
     """Write both graphs of a model into `out_dir`; the model itself is left as it was."""
-    model = _with_plain_attention(copy.deepcopy(model).float().cpu().eval())
+    model = _with_plain_attention(_merged(copy.deepcopy(model).float().cpu().eval()))
     height, width = spec.preprocessing.height, spec.preprocessing.width
     pixels_N3HW = torch.zeros(EXAMPLE_BATCH, 3, height, width)
     tokens_NL = torch.ones(EXAMPLE_BATCH, max(2, spec.context_length // 2), dtype=torch.int64)
@@ -37,7 +38,7 @@ def export_onnx(model: DualEncoder, spec: BundleSpec, out_dir: Path) -> None:
 
 
 class _ImageTower(nn.Module):
-    def __init__(self, model: DualEncoder) -> None:
+    def __init__(self, model: PersonEncoder) -> None:
         super().__init__()
         self.model = model
 
@@ -46,7 +47,7 @@ class _ImageTower(nn.Module):
 
 
 class _TextTower(nn.Module):
-    def __init__(self, model: DualEncoder) -> None:
+    def __init__(self, model: PersonEncoder) -> None:
         super().__init__()
         self.model = model
 
@@ -57,16 +58,15 @@ class _TextTower(nn.Module):
 class PlainAttention(nn.Module):
     """`nn.MultiheadAttention` with the same weights as one linear map, scaled dot product, one linear map.
 
-    The original traces its batch size and length into the graph as constants.
+    The original traces its batch size and length into the graph as constants. Weights keep its names, by which an
+    adaptation that runs the blocks itself reads them.
     """
 
     def __init__(self, attention: nn.MultiheadAttention) -> None:
         super().__init__()
-        channels = attention.embed_dim
         self.num_heads = attention.num_heads
-        self.query_key_value = nn.Linear(channels, 3 * channels)
-        self.query_key_value.weight = nn.Parameter(attention.in_proj_weight)
-        self.query_key_value.bias = nn.Parameter(attention.in_proj_bias)
+        self.in_proj_weight = attention.in_proj_weight
+        self.in_proj_bias = attention.in_proj_bias
         self.out_proj = attention.out_proj
 
     def forward(
@@ -74,12 +74,20 @@ class PlainAttention(nn.Module):
     ) -> tuple[Tensor, None]:
         """Self-attention of `query` [N, L, C]; `key` and `value` are the same tensor."""
         heads = (3, self.num_heads, query.shape[-1] // self.num_heads)
-        split = self.query_key_value(query).unflatten(-1, heads).permute(2, 0, 3, 1, 4)
+        packed = linear(query, self.in_proj_weight, self.in_proj_bias)
+        split = torch.unflatten(packed, -1, heads).permute(2, 0, 3, 1, 4)
         attended = scaled_dot_product_attention(split[0], split[1], split[2], attn_mask=attn_mask)
         return self.out_proj(attended.transpose(1, 2).flatten(2)), None
 
 
-def _with_plain_attention(model: DualEncoder) -> DualEncoder:
+def _merged(model: PersonEncoder) -> PersonEncoder:
+    """Updates of the backbone's weights become those weights; other adaptations stay."""
+    if isinstance(model, DualEncoder) and model.adaptation is not None:
+        model.adaptation = model.adaptation.merge(model.clip)
+    return model
+
+
+def _with_plain_attention(model: PersonEncoder) -> PersonEncoder:
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.MultiheadAttention):

@@ -10,16 +10,20 @@ from typing import Any
 from personsearch.bundle import TOKENIZER, Preprocessing, read_spec
 from personsearch.errors import UserError
 from personsearch.files import replacing
-from personsearch.models.clip import DualEncoder
+from personsearch.models.clip import ADAPTATION, DualEncoder
 from personsearch.models.config import MEAN_STD, RANDOM, ModelConfig
+from personsearch.models.dual_transformer import KIND as DUAL_TRANSFORMER
+from personsearch.models.dual_transformer import DualTransformer, complete_architecture
+from personsearch.models.encoder import PersonEncoder
 from personsearch.models.vocabulary import clip_tokenizer, learn_tokenizer
 from personsearch.models.weights import Weights, fit, load_weights
+from personsearch.models.wordpiece import wordpiece_tokenizer
 from personsearch.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltModel:
-    model: DualEncoder
+    model: PersonEncoder
     tokenizer: Tokenizer
     preprocessing: Preprocessing
 
@@ -33,41 +37,70 @@ def build_model(config: ModelConfig, captions: Callable[[], Iterable[str]], toke
     name = config.architecture if isinstance(config.architecture, str) else None
     weights = None if config.weights == RANDOM else load_weights(config.weights, name)
     _provide_tokenizer(config, weights, captions, tokenizer_file)
-    architecture = _architecture(config, weights)
-    tokenizer = Tokenizer(tokenizer_file, int(architecture["text_cfg"].get("context_length", 77)))
-    if weights is None:
-        architecture["text_cfg"]["vocab_size"] = tokenizer.vocab_size
-    model = DualEncoder(architecture)
+    architecture = resolve_architecture(config, weights)
+    vocab_size = Tokenizer(tokenizer_file, 2).vocab_size
+    if weights is None and config.text_weights is None:
+        architecture["text_cfg"]["vocab_size"] = vocab_size
+    model = create_model(architecture)
     if weights is not None:
         _load(model, weights)
+    elif isinstance(model, DualTransformer):
+        model.load_pretrained(config.image_weights, config.text_weights)
     if config.initial_logit_scale is not None:
         model.set_logit_scale(config.initial_logit_scale)
     model.set_text_attention_dropout(config.text_attention_dropout)
     model.freeze(config.frozen)
-    return BuiltModel(model, tokenizer, _preprocessing(config, weights))
+    return BuiltModel(model, Tokenizer(tokenizer_file, model.context_length), _preprocessing(config, weights))
+
+
+def create_model(architecture: dict[str, Any]) -> PersonEncoder:
+    """The untrained encoder of an architecture, which is kept as it is given.
+
+    Raises:
+        UserError: no such kind, or the configuration does not make one.
+    """
+    kind = architecture.get("kind", "clip")
+    if kind == "clip":
+        return DualEncoder(architecture)
+    if kind == DUAL_TRANSFORMER:
+        return DualTransformer(architecture)
+    raise UserError(f"model.architecture.kind: {kind!r} is none; known: clip, {DUAL_TRANSFORMER}")
 
 
 def load_bundle_model(bundle: Path) -> BuiltModel:
     """The model of a bundle's torch variant, in evaluation mode, computing in float32."""
     spec, weights = read_spec(bundle), load_weights(str(bundle), None)
-    model = DualEncoder(copy.deepcopy(spec.architecture))
+    model = create_model(copy.deepcopy(spec.architecture))
     _load(model, weights)
     return BuiltModel(model.eval(), Tokenizer(bundle / TOKENIZER, spec.context_length), spec.preprocessing)
 
 
-def _load(model: DualEncoder, weights: Weights) -> None:
-    grid = getattr(model.clip.visual, "grid_size", None)
-    state = fit(weights, model.clip.state_dict(), grid)
-    model.clip.load_state_dict(state)
+def _load(model: PersonEncoder, weights: Weights) -> None:
+    """Weights into the model; an adaptation that they do not bring keeps its start."""
+    wanted = {name: value.detach() for name, value in model.named_weights().items()}
+    fresh = {name: value for name, value in wanted.items() if name.startswith(ADAPTATION) and name not in weights.state}
+    visual = model.clip.visual if isinstance(model, DualEncoder) else None
+    expected = {name: value for name, value in wanted.items() if name not in fresh}
+    model.load_named_weights(fit(weights, expected, getattr(visual, "grid_size", None)) | fresh)
 
 
-def _architecture(config: ModelConfig, weights: Weights | None) -> dict[str, Any]:
+def resolve_architecture(config: ModelConfig, weights: Weights | None) -> dict[str, Any]:
+    """What a bundle will say of the model: the recipe's architecture at its size, with its adaptation."""
     given = config.architecture
     if given is None and weights is not None:
         given = weights.architecture
     if given is None:
         raise UserError("model.architecture: missing; only weights from a bundle bring their own")
     architecture = _named(given) if isinstance(given, str) else copy.deepcopy(dict(given))
+    if config.adaptation is not None:
+        architecture["adaptation"] = copy.deepcopy(config.adaptation)
+    if architecture.get("kind") == DUAL_TRANSFORMER:
+        return complete_architecture(
+            architecture,
+            image_size=config.image_size,
+            context_length=config.context_length,
+            text_weights=config.text_weights,
+        )
     absent = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in architecture]
     if absent:
         raise UserError(f"model.architecture: {', '.join(absent)} missing")
@@ -104,6 +137,8 @@ def _provide_tokenizer(
         return
     if weights is not None and weights.bundle is not None:
         content = (weights.bundle / TOKENIZER).read_text(encoding="utf-8")
+    elif isinstance(config.architecture, dict) and config.architecture.get("kind") == DUAL_TRANSFORMER:
+        content = wordpiece_tokenizer(config.vocabulary, captions, config.text_weights).to_str()
     elif isinstance(config.vocabulary, int):
         content = learn_tokenizer(captions(), config.vocabulary).to_str()
     else:

@@ -23,10 +23,15 @@ class ModelConfig(Config):
     pretrained tag, `hf-hub:owner/name`, or `random`, which must be said. `vocabulary` is CLIP's, or the size of one
     learnt from the training captions; a bundle brings its own. `frozen` are prefixes of parameter names (METHODS:
     locking the bottom layer). `initial_logit_scale` replaces the loaded one, as a factor (100 is CLIP's).
+    `adaptation` trains small modules over a frozen CLIP: {kind: cskt | lora | coop | clip_adapter, …}. A dual
+    transformer (architecture {kind: dual_transformer, …}) may take each tower's weights from its own place.
     """
 
     weights: str
+    image_weights: str | None = None
+    text_weights: str | None = None
     architecture: str | dict[str, Any] | None = None
+    adaptation: dict[str, Any] | None = None
     image_size: tuple[int, int] = (224, 224)
     context_length: int | None = Field(default=None, ge=4)
     vocabulary: Literal["clip"] | int = "clip"

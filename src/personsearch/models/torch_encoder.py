@@ -16,6 +16,7 @@ from personsearch.bundle import Preprocessing
 from personsearch.images import normalise
 from personsearch.models.build import BuiltModel, load_bundle_model
 from personsearch.models.device import choose_device
+from personsearch.tokenizer import trim
 
 BATCH = 64
 
@@ -70,10 +71,3 @@ class TorchEncoder:
         if not parts:
             return np.empty((0, self.embedding_dim), dtype=np.float32)
         return torch.cat(parts).cpu().numpy()
-
-
-def trim(ids_NL: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cut padding that no row needs: the end token has the highest id, so it is where a row ends."""
-    if len(ids_NL) == 0:
-        return ids_NL
-    return ids_NL[:, : int(ids_NL.argmax(axis=1).max()) + 1]

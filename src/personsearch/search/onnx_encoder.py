@@ -14,7 +14,7 @@ from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, Preprocessing,
 from personsearch.errors import UserError
 from personsearch.images import normalise
 from personsearch.search.golden import verify_golden
-from personsearch.tokenizer import Tokenizer
+from personsearch.tokenizer import Tokenizer, text_lengths
 
 BATCH_SIZE = 32
 
@@ -61,12 +61,12 @@ class OnnxEncoder:
         return vectors_ND
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors [N, D]. Each batch is cut to its longest text: under causal attention nothing changes."""
+        """Unit vectors [N, D]. Each batch is cut to its longest text: padding changes nothing."""
         vectors_ND = self._empty(len(texts))
         if not texts:
             return vectors_ND
         tokens_NL = self._tokenizer.encode(texts)
-        lengths_N = tokens_NL.argmax(axis=1) + 1
+        lengths_N = text_lengths(tokens_NL)
         by_length_N = np.argsort(lengths_N, kind="stable")
         for batch in _batches(len(texts)):
             rows_B = by_length_N[batch]

@@ -1,9 +1,11 @@
 """Training batches: pixels from the cache, captions from the manifest, both augmented by the sample's own numbers.
 
-Shapes: N pairs of this process, H height, W width, L tokens.
+A batch holds the views that the recipe's losses read, each augmented by a stream of numbers of its own.
+
+Shapes: G images, P pairs of the data set, N pairs of this process, H height, W width, L tokens.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,42 +15,64 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from personsearch.augmentation.images import ImageAugmentationConfig, augment_images
-from personsearch.augmentation.randomness import TEXT_STREAM, sample_generator, uniform_rows
+from personsearch.augmentation.randomness import IMAGE_STREAM, TEXT_STREAM, sample_generator, uniform_rows
 from personsearch.augmentation.text import TextAugmentationConfig, augment_caption
 from personsearch.bundle import Preprocessing
 from personsearch.data.records import ImageRecord
 from personsearch.data.sampler import Pairs, Sampler, shard
-from personsearch.models.torch_encoder import trim
-from personsearch.tokenizer import Tokenizer
+from personsearch.models.mixing import Mixing
+from personsearch.tokenizer import Tokenizer, trim
+from personsearch.training.mixup import MixupConfig, draw_mixing, join_captions
+from personsearch.training.objective import IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2, TEXT, TEXT_2
+
+STREAMS = {IMAGE: IMAGE_STREAM, TEXT: TEXT_STREAM, IMAGE_2: 2, SIMCLR_1: 3, SIMCLR_2: 4, TEXT_2: 5}
+MIXING = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """The part of one step's global batch that this process encodes."""
 
-    pixels_N3HW: Tensor
-    ids_NL: Tensor
+    images: dict[str, Tensor]
+    texts: dict[str, Tensor]
     person_ids_N: Tensor
+    trust_N: Tensor | None = None
+    mixing: Mixing | None = None
 
     def __len__(self) -> int:
         return len(self.person_ids_N)
 
+    def rows(self, rows: slice) -> "Batch":
+        """Some of the pairs, as a batch; pairs whose features are to be mixed stay together."""
+        if self.mixing is not None:
+            raise ValueError("a batch whose features are mixed cannot be taken apart")
+        images = {view: value[rows] for view, value in self.images.items()}
+        texts = {view: value[rows] for view, value in self.texts.items()}
+        return Batch(images, texts, self.person_ids_N[rows], None if self.trust_N is None else self.trust_N[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class BatchSource:
-    """Everything a batch is made of. A batch depends on (seed, epoch, step, rank) alone."""
+    """Everything a batch is made of. A batch depends on (seed, epoch, step, rank) alone.
+
+    `pixel_rows_G` says in which row of the cache the image of each record lies.
+    """
 
     records: Sequence[ImageRecord]
-    pixels_NHW3: NDArray[np.uint8]
+    pixels_GHW3: NDArray[np.uint8]
+    pixel_rows_G: NDArray[np.int64]
     pairs: Pairs
     sampler: Sampler
     tokenizer: Tokenizer
     preprocessing: Preprocessing
-    image_augmentation: ImageAugmentationConfig
+    augmentation: Mapping[str, ImageAugmentationConfig]
     text_augmentation: TextAugmentationConfig
+    text_views: tuple[str, ...]
+    mixup: MixupConfig
     device: torch.device
     rank: int = 0
     world_size: int = 1
+    trust_P: Tensor | None = None
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from a step on; beside a GPU they are prepared a step ahead by a thread."""
@@ -63,34 +87,51 @@ class BatchSource:
     def _batch(self, epoch: int, pairs_N: NDArray[np.int64]) -> Batch:
         images_N = self.pairs.image_P[pairs_N]
         person_ids_N = np.array([self.records[image].person_id for image in images_N], dtype=np.int64)
+        bytes_N3HW = torch.from_numpy(self.pixels_GHW3[self.pixel_rows_G[images_N]]).to(self.device).permute(0, 3, 1, 2)
+        pixels_N3HW = bytes_N3HW.float().contiguous() / 255
+        mixing = self._mixing(epoch, pairs_N)
         return Batch(
-            pixels_N3HW=self._pixels(epoch, pairs_N, images_N),
-            ids_NL=torch.from_numpy(self._token_ids(epoch, pairs_N, images_N)).to(self.device),
+            images={view: self._image_view(view, epoch, pairs_N, pixels_N3HW, mixing) for view in self.augmentation},
+            texts=self._text_views(epoch, pairs_N, mixing),
             person_ids_N=torch.from_numpy(person_ids_N).to(self.device),
+            trust_N=None if self.trust_P is None else self.trust_P[torch.from_numpy(pairs_N)].to(self.device),
+            mixing=mixing if self.mixup.level == "features" else None,
         )
 
-    def _pixels(self, epoch: int, pairs_N: NDArray[np.int64], images_N: NDArray[np.int64]) -> Tensor:
-        seed, draws = self.sampler.seed, self.image_augmentation.draws
-        uniform_NK = torch.from_numpy(uniform_rows(seed, epoch, pairs_N, draws)).to(self.device)
-        bytes_N3HW = torch.from_numpy(self.pixels_NHW3[images_N]).to(self.device).permute(0, 3, 1, 2)
-        pixels = augment_images(self.image_augmentation, bytes_N3HW.float().contiguous() / 255, uniform_NK)
-        mean, std = (torch.tensor(v, device=self.device)[:, None, None] for v in self._mean_std())
-        return (pixels - mean) / std
+    def _mixing(self, epoch: int, pairs_N: NDArray[np.int64]) -> Mixing | None:
+        if self.mixup.level == "none":
+            return None
+        return draw_mixing(self.mixup, uniform_rows(self.sampler.seed, epoch, pairs_N, 2, MIXING)).to(self.device)
 
-    def _mean_std(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        return self.preprocessing.mean, self.preprocessing.std
+    def _image_view(
+        self, view: str, epoch: int, pairs_N: NDArray[np.int64], pixels_N3HW: Tensor, mixing: Mixing | None
+    ) -> Tensor:
+        config = self.augmentation[view]
+        uniform_NK = uniform_rows(self.sampler.seed, epoch, pairs_N, config.draws, STREAMS[view])
+        augmented_N3HW = augment_images(config, pixels_N3HW, torch.from_numpy(uniform_NK).to(self.device))
+        if mixing is not None and self.mixup.level == "pixels":
+            augmented_N3HW = mixing.blend(augmented_N3HW)
+        given = self.preprocessing
+        mean, std = (torch.tensor(values, device=self.device)[:, None, None] for values in (given.mean, given.std))
+        return (augmented_N3HW - mean) / std
 
-    def _token_ids(self, epoch: int, pairs_N: NDArray[np.int64], images_N: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _text_views(self, epoch: int, pairs_N: NDArray[np.int64], mixing: Mixing | None) -> dict[str, Tensor]:
+        """Token ids of each view, all cut to the longest text of any: they go through the tower as one batch."""
+        texts = [text for view in self.text_views for text in self._wordings(view, epoch, pairs_N, mixing)]
+        ids_NL = torch.from_numpy(np.ascontiguousarray(trim(self.tokenizer.encode(texts)))).to(self.device)
+        return dict(zip(self.text_views, ids_NL.chunk(len(self.text_views)), strict=True)) if texts else {}
+
+    def _wordings(self, view: str, epoch: int, pairs_N: NDArray[np.int64], mixing: Mixing | None) -> list[str]:
         texts = [
             augment_caption(
                 self.text_augmentation,
-                self.records[image],
+                self.records[int(self.pairs.image_P[pair])],
                 int(self.pairs.caption_P[pair]),
-                sample_generator(self.sampler.seed, epoch, int(pair), TEXT_STREAM),
+                sample_generator(self.sampler.seed, epoch, int(pair), STREAMS[view]),
             )
-            for pair, image in zip(pairs_N, images_N, strict=True)
+            for pair in pairs_N
         ]
-        return np.ascontiguousarray(trim(self.tokenizer.encode(texts)))
+        return texts if mixing is None or self.mixup.level != "pixels" else join_captions(texts, mixing)
 
 
 def _ahead(make: Callable[[int], Batch], steps: range) -> Iterator[Batch]:

@@ -1,9 +1,13 @@
 """The whole state of a run in one file that is either whole or absent: tensors, with the rest as JSON beside them.
 
+Frozen parameters are not in it: building the model gives them again, and a checkpoint of a few trained modules over a
+large frozen model stays small.
+
 No random state is stored: each step seeds its own from (seed, step), and batches follow from (seed, epoch, step).
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,11 +19,12 @@ from torch.optim import Optimizer
 
 from personsearch.errors import UserError
 from personsearch.files import replacing
-from personsearch.models.clip import DualEncoder
+from personsearch.models.encoder import PersonEncoder
+from personsearch.training.objective import Objective
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 PROGRESS = "progress"
-MODEL, OPTIMISER = "model.", "optimiser."
+MODEL, OBJECTIVE, OPTIMISER = "model.", "objective.", "optimiser."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +41,37 @@ class RunProgress:
     loss_scale: float | None = None
 
 
-def save_checkpoint(path: Path, model: DualEncoder, optimiser: Optimizer, progress: RunProgress) -> None:
-    """Write model, optimiser and progress over the previous checkpoint."""
-    tensors = {f"{MODEL}{name}": value for name, value in model.clip.state_dict().items()}
-    for index, state in optimiser.state_dict()["state"].items():
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run changes."""
+
+    model: PersonEncoder
+    objective: Objective
+    optimiser: Optimizer
+
+
+def save_checkpoint(path: Path, trained: Trained, progress: RunProgress) -> None:
+    """Write model, objective, optimiser and progress over the previous checkpoint."""
+    tensors = _above(_changing(trained.model), MODEL) | _above(trained.objective.state_dict(), OBJECTIVE)
+    for index, state in trained.optimiser.state_dict()["state"].items():
         tensors |= {f"{OPTIMISER}{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     _save(path, tensors, {PROGRESS: json.dumps(asdict(progress))})
 
 
-def load_checkpoint(path: Path, model: DualEncoder, optimiser: Optimizer) -> RunProgress:
-    """Put a checkpoint's state into model and optimiser; returns the progress.
+def load_checkpoint(path: Path, trained: Trained) -> RunProgress:
+    """Put a checkpoint's state back; returns the progress.
 
     Raises:
         UserError: the file is no checkpoint.
     """
     tensors, metadata = _load(path)
-    model.clip.load_state_dict(_below(tensors, MODEL))
+    _put(trained.model, _below(tensors, MODEL))
+    trained.objective.load_state_dict(_below(tensors, OBJECTIVE))
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _below(tensors, OPTIMISER).items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    trained.optimiser.load_state_dict({"state": state, "param_groups": trained.optimiser.state_dict()["param_groups"]})
     return RunProgress(**json.loads(metadata[PROGRESS]))
 
 
@@ -65,14 +80,29 @@ def read_progress(path: Path) -> RunProgress:
     return RunProgress(**json.loads(_load(path)[1][PROGRESS]))
 
 
-def save_weights(path: Path, model: DualEncoder, dtype: torch.dtype = torch.float32) -> None:
-    """Write the model's weights in open_clip's names."""
-    state = model.clip.state_dict()
+def save_weights(path: Path, model: PersonEncoder, dtype: torch.dtype = torch.float32) -> None:
+    """Write all of the model's weights by their names in a bundle."""
+    state = model.named_weights()
     _save(path, {name: v.to(dtype) if v.is_floating_point() else v for name, v in state.items()}, {"format": "pt"})
 
 
-def load_model_weights(path: Path, model: DualEncoder) -> None:
-    model.clip.load_state_dict(_load(path)[0])
+def save_trained_weights(path: Path, model: PersonEncoder) -> None:
+    """Write what training changes."""
+    _save(path, _changing(model), {"format": "pt"})
+
+
+def load_trained_weights(path: Path, model: PersonEncoder) -> None:
+    """Put `save_trained_weights` back over the model it was started from."""
+    _put(model, _load(path)[0])
+
+
+def _changing(model: PersonEncoder) -> dict[str, Tensor]:
+    frozen = {name for name, parameter in model.named_parts() if not parameter.requires_grad}
+    return {name: value for name, value in model.named_weights().items() if name not in frozen}
+
+
+def _put(model: PersonEncoder, changed: dict[str, Tensor]) -> None:
+    model.load_named_weights({name: value.detach() for name, value in model.named_weights().items()} | changed)
 
 
 def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -91,3 +121,7 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _above(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": value for name, value in tensors.items()}

@@ -1,19 +1,31 @@
 """The training loop: step, log, checkpoint, validate, and from where it stopped, on again."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from personsearch.errors import UserError
+from personsearch.files import replacing
 from personsearch.training.batches import Batch, BatchSource
 from personsearch.training.callbacks import Callback
-from personsearch.training.checkpoint import BEST, LAST, RunProgress, load_checkpoint, save_checkpoint, save_weights
+from personsearch.training.checkpoint import (
+    BEST,
+    LAST,
+    RunProgress,
+    Trained,
+    load_checkpoint,
+    save_checkpoint,
+    save_trained_weights,
+)
 from personsearch.training.config import TrainConfig
 from personsearch.training.distributed import average_gradients, barrier, rank
+from personsearch.training.division import divide
 from personsearch.training.objective import TOTAL, Objective
 from personsearch.training.optimiser import learning_rate, make_optimiser, set_learning_rate
 from personsearch.training.step import GradientStep
@@ -41,9 +53,15 @@ class Loop:
     def __init__(self, run: Run) -> None:
         self.run, self.config, self.model = run, run.config, run.validator.model
         self.device = run.source.device
-        self.optimiser = make_optimiser(run.config.optimiser, self.model)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self._mixed and run.config.precision == "fp16")
-        objective = Objective(run.config.objective.losses)
+        torch.manual_seed(run.config.seed)
+        objective = Objective(run.config.objective, self.model.embedding_dim).to(self.device)
+        self.parameters = [*self.model.parameters(), *objective.parameters()]
+        named = [*self.model.named_parts(), *objective.named_parameters()]
+        self.optimiser = make_optimiser(run.config.optimiser, named)
+        self.trained = Trained(self.model, objective, self.optimiser)
+        self.scaler = torch.amp.GradScaler(
+            self.device.type, enabled=run.config.precision == "fp16" and self.device.type == "cuda"
+        )
         self.gradient = GradientStep(self.model, objective, run.config.chunk_size, self._autocast, self.scaler.scale)
         self.progress = self._resume()
         others = rank() != 0
@@ -57,13 +75,31 @@ class Loop:
         """Train to the end or until validation no longer improves; returns where it stood."""
         steps = self.run.source.sampler.steps_per_epoch
         self.watch.start(self.progress.step)
+        if self.total_steps == 0 and rank() == 0:
+            save_trained_weights(self.run.checkpoints / BEST, self.model)
         while self.progress.step < self.total_steps and not self._stale():
             epoch, first_step = divmod(self.progress.step, steps)
-            for batch in self.run.source.epoch(epoch, first_step):
+            for batch in self._source(epoch).epoch(epoch, first_step):
                 self._step(batch)
             self._end_of_epoch(epoch)
+        if self.total_steps == 0:
+            self._end_of_epoch(-1)
         self.watch.stop()
         return self.progress
+
+    def _source(self, epoch: int) -> BatchSource:
+        """The run's batches; with noisy pairs told apart by the model as it is when the epoch begins."""
+        noise = self.config.noise
+        if noise is None or epoch < noise.start_epoch:
+            return self.run.source
+        path = self.run.checkpoints / f"trust-{epoch}.npy"  # an epoch that goes on after a kill keeps its division
+        if rank() == 0 and not path.is_file():
+            division = divide(self.config, self.run.validator.built, self.run.source, epoch)
+            self.watch.epoch(epoch, self.progress.step, division.shares())
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.save(file, division.trust_P)
+        barrier()
+        return replace(self.run.source, trust_P=torch.from_numpy(np.load(path)))
 
     def _step(self, batch: Batch) -> None:
         step, steps_per_epoch = self.progress.step, self.run.source.sampler.steps_per_epoch
@@ -86,10 +122,10 @@ class Loop:
             self._save()
 
     def _update(self) -> None:
-        average_gradients(self.model.parameters())
+        average_gradients(self.parameters)
         self.scaler.unscale_(self.optimiser)
         if self.config.optimiser.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimiser.clip_norm)
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optimiser.clip_norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
@@ -107,7 +143,7 @@ class Loop:
             if metrics["val_r1"] > self.progress.best_score:
                 self.progress = replace(self.progress, best_score=metrics["val_r1"], best_epoch=epoch)
                 if rank() == 0:
-                    save_weights(self.run.checkpoints / BEST, self.model)
+                    save_trained_weights(self.run.checkpoints / BEST, self.model)
         self._save()
 
     def _stale(self) -> bool:
@@ -119,14 +155,14 @@ class Loop:
         if rank() == 0:
             scale = float(self.scaler.get_scale()) if self.scaler.is_enabled() else None
             progress = replace(self.progress, loss_scale=scale)
-            save_checkpoint(self.run.checkpoints / LAST, self.model, self.optimiser, progress)
+            save_checkpoint(self.run.checkpoints / LAST, self.trained, progress)
         barrier()
 
     def _resume(self) -> RunProgress:
         path = self.run.checkpoints / LAST
         if not path.is_file():
             return RunProgress(self.run.identity)
-        progress = load_checkpoint(path, self.model, self.optimiser)
+        progress = load_checkpoint(path, self.trained)
         if progress.identity != self.run.identity:
             raise UserError(
                 f"{path.parent}: belongs to a run with another configuration or data set; "
@@ -136,11 +172,14 @@ class Loop:
             self.scaler.load_state_dict(self.scaler.state_dict() | {"scale": progress.loss_scale})
         return progress
 
-    @property
-    def _mixed(self) -> bool:
-        return self.device.type == "cuda" and self.config.precision != "fp32"
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        if not self._mixed:
-            return nullcontext()
-        return torch.autocast("cuda", torch.bfloat16 if self.config.precision == "bf16" else torch.float16)
+    @contextmanager
+    def _autocast(self) -> Iterator[None]:
+        """Mixed precision. On a CPU attention is composed of matrix products: its fused bf16 backward is slow there."""
+        precision, on_cpu = self.config.precision, self.device.type == "cpu"
+        if precision == "fp32" or (on_cpu and precision == "fp16"):
+            yield
+            return
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+        attention = sdpa_kernel(SDPBackend.MATH) if on_cpu else nullcontext()
+        with torch.autocast(self.device.type, dtype), attention:
+            yield

@@ -1,33 +1,131 @@
 """What training minimises: named losses of one forward pass, summed by their weights.
 
+A loss says which views of images and texts it reads; a recipe's losses decide which views a step encodes.
+
 Shapes: N pairs of the global batch, D embedding dimension.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic import Field, field_validator
-from torch import Tensor
+import torch
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor, nn
 
 from personsearch.config import Config
+from personsearch.losses.c_itc import c_itc
+from personsearch.losses.info_nce import info_nce
 from personsearch.losses.n_itc import n_itc
+from personsearch.losses.nt_xent import nt_xent
 from personsearch.losses.r_itc import r_itc
+from personsearch.losses.sdm import sdm
 from personsearch.losses.soft_labels import identity_targets
-from personsearch.models.clip import Features
+from personsearch.losses.tal import tal
 
-LOSSES = ("n_itc", "r_itc")
 TOTAL = "loss"
+IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2 = "image", "image_2", "simclr_1", "simclr_2"
+TEXT, TEXT_2 = "text", "text_2"
+SS_HIDDEN = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Unit vectors [N, D] of each view of the images and of the texts, and the factor of their products."""
+
+    images: Mapping[str, Tensor]
+    texts: Mapping[str, Tensor]
+    logit_scale: Tensor
+
+    def cosines(self) -> Tensor:
+        """Similarities [N, N] of the images (rows) with the texts (columns)."""
+        return self.images[IMAGE] @ self.texts[TEXT].T
+
+    def logits(self, image: str = IMAGE, text: str = TEXT) -> Tensor:
+        """Scaled similarities [N, N] of one image view (rows) with one text view (columns)."""
+        return self.logit_scale * self.images[image] @ self.texts[text].T
+
+    def rows(self, rows: slice) -> "Features":
+        """Those of some pairs."""
+        images = {view: value[rows] for view, value in self.images.items()}
+        return Features(images, {view: value[rows] for view, value in self.texts.items()}, self.logit_scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Who is who in the global batch, α of the soft labels, and how far each pair is trusted (None: all alike)."""
+
+    person_ids_N: Tensor
+    alpha: float
+    trust_N: Tensor | None = None
+
+    @property
+    def targets(self) -> Tensor:
+        """q̂ [N, N] of the same persons."""
+        return identity_targets(self.person_ids_N)
+
+    def rows(self, rows: slice) -> "Labels":
+        """Those of some pairs."""
+        trust_N = None if self.trust_N is None else self.trust_N[rows]
+        return Labels(self.person_ids_N[rows], self.alpha, trust_N)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One named loss: the views that it reads, its value, and whether it projects image or text features first."""
+
+    value: Callable[..., Tensor]
+    images: tuple[str, ...] = (IMAGE,)
+    texts: tuple[str, ...] = (TEXT,)
+    heads: tuple[str, ...] = ()
+
+
+def _n_itc(image: str, text: str) -> Callable[[Features, Labels, nn.ModuleDict], Tensor]:
+    return lambda f, y, _: n_itc(f.logits(image, text), y.targets, alpha=y.alpha, weights_N=y.trust_N)
+
+
+def _self_supervised(*sides: str) -> Callable[[Features, Labels, nn.ModuleDict], Tensor]:
+    def value(f: Features, _: Labels, heads: nn.ModuleDict, **given: float) -> Tensor:
+        views = {"image": (f.images, SIMCLR_1, SIMCLR_2), "text": (f.texts, TEXT, TEXT_2)}
+        parts = [
+            nt_xent(heads[side](of[first]), heads[side](of[second]), **given)
+            for side, (of, first, second) in ((side, views[side]) for side in sides)
+        ]
+        return torch.stack(parts).mean()
+
+    return value
+
+
+SIMCLR = (SIMCLR_1, SIMCLR_2)
+LOSSES: dict[str, Loss] = {
+    "n_itc": Loss(_n_itc(IMAGE, TEXT)),
+    "mvs_i": Loss(_n_itc(IMAGE_2, TEXT), images=(IMAGE_2,)),
+    "mvs_t": Loss(_n_itc(IMAGE, TEXT_2), texts=(TEXT_2,)),
+    "mvs_it": Loss(_n_itc(IMAGE_2, TEXT_2), images=(IMAGE_2,), texts=(TEXT_2,)),
+    "r_itc": Loss(lambda f, y, _: r_itc(f.logits(), y.targets, weights_N=y.trust_N)),
+    "c_itc": Loss(lambda f, y, _, **given: c_itc(f.images[IMAGE], f.texts[TEXT], **given)),
+    "ss_i": Loss(_self_supervised("image"), images=SIMCLR, texts=(), heads=("image",)),
+    "ss_t": Loss(_self_supervised("text"), images=(), texts=(TEXT, TEXT_2), heads=("text",)),
+    "ss_it": Loss(_self_supervised("image", "text"), images=SIMCLR, texts=(TEXT, TEXT_2), heads=("image", "text")),
+    "sdm": Loss(lambda f, y, _, **given: sdm(f.cosines(), y.targets, weights_N=y.trust_N, **given)),
+    "info_nce": Loss(lambda f, y, _, **given: info_nce(f.cosines(), weights_N=y.trust_N, **given)),
+    "tal": Loss(lambda f, y, _, **given: tal(f.cosines(), y.person_ids_N, weights_N=y.trust_N, **given)),
+}
 
 
 class ObjectiveConfig(Config):
     """Weights of the losses by name, and the soft labels' share α of the model's own prediction.
 
-    α rises linearly from 0 to `soft_label_alpha` over the first `soft_label_ramp_epochs`.
+    α rises linearly from 0 to `soft_label_alpha` over the first `soft_label_ramp_epochs`. `settings` changes a
+    loss's own numbers ({tal: {margin: 0.2}}). `contrast_among` makes only so many pairs of the batch compete, as on
+    devices that do not share their features; null is TBPS-CLIP's global gradient (training trick 1).
     """
 
     losses: dict[str, float] = Field(default={"n_itc": 1.0, "r_itc": 1.0}, min_length=1)
+    settings: dict[str, dict[str, float]] = Field(default={})
     soft_label_alpha: float = Field(default=0.5, ge=0, lt=1)
     soft_label_ramp_epochs: float = Field(default=1.0, ge=0)
+    contrast_among: int | None = Field(default=None, ge=2)
 
     @field_validator("losses")
     @classmethod
@@ -37,6 +135,23 @@ class ObjectiveConfig(Config):
                 raise ValueError(f"{name!r} is no loss; known: {', '.join(LOSSES)}")
         return losses
 
+    @model_validator(mode="after")
+    def _settings_fit(self) -> "ObjectiveConfig":
+        for name in self.settings:
+            if name not in self.losses:
+                raise ValueError(f"settings.{name}: not among the losses ({', '.join(self.losses)})")
+        return self
+
+    @property
+    def image_views(self) -> tuple[str, ...]:
+        """Views of the image that a step encodes, in a fixed order."""
+        return _views(self.losses, "images", (IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2))
+
+    @property
+    def text_views(self) -> tuple[str, ...]:
+        """Views of the text that a step encodes, in a fixed order."""
+        return _views(self.losses, "texts", (TEXT, TEXT_2))
+
     def alpha(self, epoch: float) -> float:
         """α at a fractional epoch."""
         if self.soft_label_ramp_epochs == 0:
@@ -44,22 +159,37 @@ class ObjectiveConfig(Config):
         return self.soft_label_alpha * min(1.0, epoch / self.soft_label_ramp_epochs)
 
 
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """The weighted sum of named losses."""
+class Objective(nn.Module):
+    """The weighted sum of named losses, with the projection heads of the self-supervised ones."""
 
-    weights: Mapping[str, float]
+    def __init__(self, config: ObjectiveConfig, embedding_dim: int) -> None:
+        super().__init__()
+        self.config = config
+        sides = sorted({side for name in config.losses for side in LOSSES[name].heads})
+        self.heads = nn.ModuleDict({side: _projection_head(embedding_dim) for side in sides})
 
-    def __call__(self, features: Features, person_ids_N: Tensor, alpha: float) -> dict[str, Tensor]:
+    def forward(self, features: Features, labels: Labels) -> dict[str, Tensor]:
         """Each loss by name, unweighted, and their weighted sum as `loss`."""
-        logits_NN = features.logit_scale * features.image_ND @ features.text_ND.T
-        targets_NN = identity_targets(person_ids_N)
-        values = {name: _loss(name, logits_NN, targets_NN, alpha) for name in self.weights}
-        total = sum((weight * values[name] for name, weight in self.weights.items()), start=logits_NN.new_zeros(()))
+        pairs = len(labels.person_ids_N)
+        size = self.config.contrast_among or pairs
+        blocks = [slice(start, start + size) for start in range(0, pairs, size)]
+        parts = [self._values(features.rows(block), labels.rows(block)) for block in blocks]
+        values = {name: torch.stack([part[name] for part in parts]).mean() for name in self.config.losses}
+        total = torch.stack([weight * values[name] for name, weight in self.config.losses.items()]).sum()
         return {TOTAL: total, **values}
 
+    def _values(self, features: Features, labels: Labels) -> dict[str, Tensor]:
+        given = self.config.settings
+        return {
+            name: LOSSES[name].value(features, labels, self.heads, **given.get(name, {})) for name in self.config.losses
+        }
 
-def _loss(name: str, logits_NN: Tensor, targets_NN: Tensor, alpha: float) -> Tensor:
-    if name == "n_itc":
-        return n_itc(logits_NN, targets_NN, alpha=alpha)
-    return r_itc(logits_NN, targets_NN)
+
+def _projection_head(embedding_dim: int) -> nn.Sequential:
+    """SimCLR's projection in TBPS-CLIP's size: D → 128 → D."""
+    return nn.Sequential(nn.Linear(embedding_dim, SS_HIDDEN), nn.ReLU(), nn.Linear(SS_HIDDEN, embedding_dim))
+
+
+def _views(losses: Mapping[str, Any], side: str, order: tuple[str, ...]) -> tuple[str, ...]:
+    wanted = {view for name in losses for view in getattr(LOSSES[name], side)}
+    return tuple(view for view in order if view in wanted)

@@ -2,77 +2,106 @@
 
 Gradient caching (Gao et al., 2021): features of all chunks without a graph, the loss's gradient at the features,
 then each chunk again with a graph. The gradient is the plain batch's, memory that of one chunk. Dropout sees the
-same random numbers in both passes. Batch normalisation would see chunks, so a model with it needs the plain batch.
+same random numbers in both passes.
 
 Shapes: N pairs of this process, M of all processes, D embedding dimension.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from personsearch.models.clip import DualEncoder, Features
+from personsearch.errors import UserError
+from personsearch.models.dual_transformer import DualTransformer
+from personsearch.models.encoder import PersonEncoder
 from personsearch.training.batches import Batch
 from personsearch.training.distributed import gather, gather_with_gradient
-from personsearch.training.objective import TOTAL, Objective
+from personsearch.training.objective import IMAGE, TEXT, TOTAL, Features, Labels, Objective
+
+Views = dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class GradientStep:
     """Adds the gradient of one global batch to the model's parameters and returns the losses."""
 
-    model: DualEncoder
+    model: PersonEncoder
     objective: Objective
     chunk_size: int | None = None
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     scale: Callable[[Tensor], Tensor] = lambda loss: loss
 
+    def __post_init__(self) -> None:
+        if self.chunk_size is not None and any(
+            isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules()
+        ):
+            raise UserError("chunk_size: this model normalises over the batch, which chunks would change; null wanted")
+
     def __call__(self, batch: Batch, alpha: float) -> dict[str, Tensor]:
         """Losses by name, detached."""
         if self.chunk_size is None or self.chunk_size >= len(batch):
-            with self.autocast():
-                features = self.model(batch.pixels_N3HW, batch.ids_NL)
-            losses = self._losses(features, batch, alpha)
+            losses = self._losses(*self._encode(batch), batch, alpha)
             self.scale(losses[TOTAL]).backward()  # type: ignore[no-untyped-call]
         else:
             losses = self._cached(batch, alpha, self.chunk_size)
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _losses(self, features: Features, batch: Batch, alpha: float) -> dict[str, Tensor]:
-        image_MD, text_MD = gather_with_gradient(features.image_ND), gather_with_gradient(features.text_ND)
-        return self.objective(Features(image_MD, text_MD, features.logit_scale), gather(batch.person_ids_N), alpha)
+    def _encode(self, batch: Batch) -> tuple[Views, Views]:
+        """Each view's features; the views of one tower go through it as one batch."""
+        with self.autocast():
+            if batch.mixing is not None:
+                assert isinstance(self.model, DualTransformer)
+                image_ND = self.model.encode_image(batch.images[IMAGE], batch.mixing)
+                return {IMAGE: image_ND}, {TEXT: self.model.encode_text(batch.texts[TEXT], batch.mixing)}
+            images = _one_pass(self.model.encode_image, batch.images)
+            return images, _one_pass(self.model.encode_text_by_length, batch.texts)
+
+    def _losses(self, images: Views, texts: Views, batch: Batch, alpha: float) -> dict[str, Tensor]:
+        trust_M = None if batch.trust_N is None else gather(batch.trust_N)
+        features = Features(
+            {view: gather_with_gradient(value) for view, value in images.items()},
+            {view: gather_with_gradient(value) for view, value in texts.items()},
+            self.model.logit_scale(),
+        )
+        losses: dict[str, Tensor] = self.objective(features, Labels(gather(batch.person_ids_N), alpha, trust_M))
+        return losses
 
     def _cached(self, batch: Batch, alpha: float, chunk_size: int) -> dict[str, Tensor]:
         chunks = [slice(start, start + chunk_size) for start in range(0, len(batch), chunk_size)]
-        states = []
-        parts = []
+        states, parts = [], []
         with torch.no_grad():
             for chunk in chunks:
-                states.append(_random_state(batch.pixels_N3HW.device))
-                parts.append(self._encode(batch, chunk))
-        image_ND, text_ND = (torch.cat(side).requires_grad_() for side in zip(*parts, strict=True))
-        losses = self._losses(Features(image_ND, text_ND, self.model.logit_scale()), batch, alpha)
+                states.append(_random_state(batch.person_ids_N.device))
+                parts.append(self._encode(batch.rows(chunk)))
+        images, texts = (_joined(side) for side in zip(*parts, strict=True))
+        losses = self._losses(images, texts, batch, alpha)
         self.scale(losses[TOTAL]).backward()  # type: ignore[no-untyped-call]
-        after = _random_state(batch.pixels_N3HW.device)
+        after = _random_state(batch.person_ids_N.device)
         for chunk, state in zip(chunks, states, strict=True):
             _restore_random_state(state)
-            features = self._encode(batch, chunk)
-            torch.autograd.backward(features, [_gradient(image_ND)[chunk], _gradient(text_ND)[chunk]])
+            again = self._encode(batch.rows(chunk))
+            features = [value for side in again for value in side.values()]
+            torch.autograd.backward(features, [_gradient(v)[chunk] for side in (images, texts) for v in side.values()])
         _restore_random_state(after)
         return losses
 
-    def _encode(self, batch: Batch, chunk: slice) -> tuple[Tensor, Tensor]:
-        with self.autocast():
-            features = self.model(batch.pixels_N3HW[chunk], batch.ids_NL[chunk])
-        return features.image_ND, features.text_ND
+
+def _one_pass(encode: Callable[[Tensor], Tensor], views: Mapping[str, Tensor]) -> Views:
+    if not views:
+        return {}
+    features = encode(torch.cat(list(views.values())) if len(views) > 1 else next(iter(views.values())))
+    return dict(zip(views, features.chunk(len(views)), strict=True))
+
+
+def _joined(parts: Sequence[Views]) -> Views:
+    return {view: torch.cat([part[view] for part in parts]).requires_grad_() for view in parts[0]}
 
 
 def _gradient(features_ND: Tensor) -> Tensor:
-    assert features_ND.grad is not None
-    return features_ND.grad
+    return torch.zeros_like(features_ND) if features_ND.grad is None else features_ND.grad
 
 
 def _random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -6,10 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from personsearch.augmentation.images import ImageAugmentationConfig
 from personsearch.bundle import TOKENIZER
 from personsearch.data.cache import open_cache
+from personsearch.data.few_shot import few_shot_rows
 from personsearch.data.records import ImageRecord, dataset_hash, read_manifest
 from personsearch.data.sampler import Pairs, Sampler
 from personsearch.errors import UserError
@@ -18,16 +22,18 @@ from personsearch.models.device import choose_device
 from personsearch.run_record import RUN_RECORD, write_run_record
 from personsearch.training.batches import BatchSource
 from personsearch.training.callbacks import Callback
-from personsearch.training.checkpoint import BEST, RunProgress, load_model_weights
+from personsearch.training.checkpoint import BEST, RunProgress, load_trained_weights
 from personsearch.training.config import WHERE_NOT_WHAT, TrainConfig
 from personsearch.training.distributed import barrier, local_device, process_group, rank, world_size
 from personsearch.training.loop import Loop, Run
 from personsearch.training.model_bundle import TrainingFacts, write_bundle
+from personsearch.training.objective import SIMCLR_1, SIMCLR_2
 from personsearch.training.validation import Validator
 
 __all__ = ["TrainConfig", "train"]
 
 CHECKPOINTS = "checkpoints"
+SIMCLR_VIEWS = ImageAugmentationConfig.model_validate("simclr")
 
 
 def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
@@ -67,10 +73,10 @@ def _train(
     device: torch.device,
     callbacks: Sequence[Callback],
 ) -> dict[str, float]:
-    records = _training_records(config, dataset)
+    records, rows_G = _training_records(config, dataset)
     built = _build(config, records, out_dir)
     built.model.to(device)
-    source = _batch_source(config, dataset, built, records, device)
+    source = _batch_source(config, dataset, built, records, rows_G, device)
     validator = _validator(config, dataset, built, device)
     if rank() == 0:
         for callback in callbacks:
@@ -83,14 +89,17 @@ def _train(
     return metrics
 
 
-def _training_records(config: TrainConfig, dataset: Path) -> list[ImageRecord]:
-    records = read_manifest(dataset, "train")
+def _training_records(config: TrainConfig, dataset: Path) -> tuple[list[ImageRecord], NDArray[np.int64]]:
+    """The records to train on and their rows among all of the split."""
+    everyone = read_manifest(dataset, "train")
+    rows_G = few_shot_rows(everyone, config.train_fraction, config.seed)
+    records = [everyone[row] for row in rows_G]
     pairs = sum(len(record.captions) for record in records)
     if pairs < config.batch_size:
         raise UserError(f"{dataset}: {pairs} training captions; batch_size is {config.batch_size}")
     if config.batch_size % world_size():
         raise UserError(f"batch_size {config.batch_size}: a multiple of the {world_size()} processes wanted")
-    return records
+    return records, rows_G
 
 
 def _build(config: TrainConfig, records: Sequence[ImageRecord], out_dir: Path) -> BuiltModel:
@@ -109,24 +118,36 @@ def _build(config: TrainConfig, records: Sequence[ImageRecord], out_dir: Path) -
     return built
 
 
-def _batch_source(
-    config: TrainConfig, dataset: Path, built: BuiltModel, records: Sequence[ImageRecord], device: torch.device
+def _batch_source(  # noqa: PLR0917
+    config: TrainConfig,
+    dataset: Path,
+    built: BuiltModel,
+    records: Sequence[ImageRecord],
+    rows_G: NDArray[np.int64],
+    device: torch.device,
 ) -> BatchSource:
     size = built.preprocessing.height, built.preprocessing.width
     pairs = Pairs.of(records)
     return BatchSource(
         records=records,
-        pixels_NHW3=open_cache(dataset, _cache_folder(config), "train", size),
+        pixels_GHW3=open_cache(dataset, _cache_folder(config), "train", size),
+        pixel_rows_G=rows_G,
         pairs=pairs,
         sampler=Sampler(len(pairs), config.batch_size, config.seed),
         tokenizer=built.tokenizer,
         preprocessing=built.preprocessing,
-        image_augmentation=config.image_augmentation,
+        augmentation={view: _augmentation(config, view) for view in config.objective.image_views},
         text_augmentation=config.text_augmentation,
+        text_views=config.objective.text_views,
+        mixup=config.mixup,
         device=device,
         rank=rank(),
         world_size=world_size(),
     )
+
+
+def _augmentation(config: TrainConfig, view: str) -> ImageAugmentationConfig:
+    return SIMCLR_VIEWS if view in {SIMCLR_1, SIMCLR_2} else config.image_augmentation
 
 
 def _validator(config: TrainConfig, dataset: Path, built: BuiltModel, device: torch.device) -> Validator:
@@ -146,7 +167,7 @@ def _finish(  # noqa: PLR0917
     data: str,
 ) -> dict[str, float]:
     """Take the best epoch's weights, measure and write them."""
-    load_model_weights(out_dir / CHECKPOINTS / BEST, validator.model)
+    load_trained_weights(out_dir / CHECKPOINTS / BEST, validator.model)
     metrics = validator() | {"best_epoch": float(progress.best_epoch + 1), "steps": float(progress.step)}
     if rank() == 0:
         facts = TrainingFacts(config, records, data, metrics)

@@ -14,7 +14,7 @@ from personsearch.data.records import ImageRecord
 from personsearch.data.sampler import Pairs
 from personsearch.evaluation.metrics import retrieval_metrics
 from personsearch.models.build import BuiltModel
-from personsearch.models.clip import DualEncoder
+from personsearch.models.encoder import PersonEncoder
 from personsearch.models.torch_encoder import TorchEncoder
 
 
@@ -28,7 +28,7 @@ class Validator:
     device: torch.device
 
     @property
-    def model(self) -> DualEncoder:
+    def model(self) -> PersonEncoder:
         return self.built.model
 
     def __call__(self) -> dict[str, float]:

@@ -1,0 +1,97 @@
+"""What training, export and serving ask of any dual encoder.
+
+Shapes: N items, H height, W width, L tokens, D embedding dimension.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from personsearch.errors import UserError
+
+MAX_LOGIT_SCALE = 100.0
+TEXT_GROUPS = 8
+
+
+class PersonEncoder(nn.Module, ABC):
+    """Images and texts to unit vectors of one space. `architecture` is what bundle.yaml says to build it again."""
+
+    architecture: dict[str, Any]
+    context_length: int
+    embedding_dim: int
+
+    @abstractmethod
+    def encode_image(self, pixels_N3HW: Tensor) -> Tensor:
+        """Unit float32 vectors [N, D] of standardised pixels."""
+
+    @abstractmethod
+    def encode_text(self, ids_NL: Tensor) -> Tensor:
+        """Unit float32 vectors [N, D]. Padding changes nothing: L may be any length that holds every text's end."""
+
+    @abstractmethod
+    def named_weights(self) -> dict[str, Tensor]:
+        """Every weight under the name that it has in a bundle."""
+
+    @abstractmethod
+    def load_named_weights(self, state: Mapping[str, Tensor]) -> None:
+        """Put `named_weights` back; names and shapes fit."""
+
+    def named_parts(self) -> Iterable[tuple[str, nn.Parameter]]:
+        """Every parameter under its name in a bundle."""
+        places = {id(value): name for name, value in self.named_weights().items()}
+        return [(places.get(id(parameter), name), parameter) for name, parameter in self.named_parameters()]
+
+    def encode_text_by_length(self, ids_NL: Tensor) -> Tensor:
+        """`encode_text` in groups of similar length, each cut to its longest: the same vectors for less work.
+
+        On a GPU, where small batches waste more than padding does, it is one group.
+        """
+        if ids_NL.device.type != "cpu" or len(ids_NL) < 2 * TEXT_GROUPS:
+            return self.encode_text(ids_NL)
+        lengths_N, order_N = text_lengths(ids_NL).sort(stable=True)
+        groups = zip(order_N.chunk(TEXT_GROUPS), lengths_N.chunk(TEXT_GROUPS), strict=True)
+        sorted_ND = torch.cat([self.encode_text(ids_NL[rows, : int(length[-1])]) for rows, length in groups])
+        return sorted_ND[order_N.argsort()]
+
+    @abstractmethod
+    def logit_scale(self) -> Tensor:
+        """The factor of similarities in the losses."""
+
+    def set_logit_scale(self, factor: float) -> None:
+        """Start the factor there; without effect where it is fixed."""
+
+    def clamp_logit_scale(self) -> None:
+        """Keep a learnt factor where its clamp has a gradient; call after each optimiser step."""
+
+    def set_text_attention_dropout(self, probability: float) -> None:
+        """Dropout on attention weights of the text transformer (TBPS-CLIP, training trick 2)."""
+        if probability:
+            raise UserError(
+                f"model.text_attention_dropout: {type(self).__name__} takes none; 0 wanted, not {probability}"
+            )
+
+    def freeze(self, prefixes: Iterable[str]) -> None:
+        """Take parameters whose name in a bundle starts with one of `prefixes` out of training.
+
+        Raises:
+            UserError: a prefix matches no parameter.
+        """
+        parameters = self.named_parts()
+        for prefix in prefixes:
+            chosen = [parameter for name, parameter in parameters if name.startswith(prefix)]
+            if not chosen:
+                raise UserError(f"model.frozen: {prefix!r} matches no parameter of this model")
+            for parameter in chosen:
+                parameter.requires_grad_(False)
+
+    def trained_names(self) -> set[str]:
+        """Names in a bundle of the parameters that training changes."""
+        return {name for name, parameter in self.named_parts() if parameter.requires_grad}
+
+
+def text_lengths(ids_NL: Tensor) -> Tensor:
+    """Tokens of each text [N], its end included: padding is 0, and no text ends with token 0."""
+    return ids_NL.shape[1] - (ids_NL.flip(1) != 0).int().argmax(dim=1)
