@@ -12,7 +12,9 @@ from personsearch.data.readers import FormatName
 
 Stage = TypeVar("Stage", bound=Config)
 
-data = typer.Typer(name="data", help="Data sets: synthesise, prepare, augment, fetch, describe.", no_args_is_help=True)
+data = typer.Typer(
+    name="data", help="Data sets: synthesise, prepare, translate, augment, fetch, describe.", no_args_is_help=True
+)
 
 Params = Annotated[
     Path, typer.Option(help="Settings of the stages, where the file exists; a flag here goes before it.")
@@ -144,6 +146,26 @@ def augment(
     from personsearch.augmentation.augment import augment as run
 
     config = _configured(AugmentConfig, params, "augment", {"translations": translations})
+    output.show(run(config, dataset, out), as_json=as_json)
+
+
+@data.command()
+def translate(
+    dataset: Annotated[Path, typer.Argument(help="A prepared data set.")],
+    out: Annotated[Path, typer.Argument(help="JSON lines {caption, translation} to write, for `data augment`.")],
+    *,
+    there: Annotated[Path, typer.Option(help="Folder of a translation model out of the captions' language.")],
+    back: Annotated[Path, typer.Option(help="Folder of a translation model into it again.")],
+    num_beams: Annotated[int, typer.Option(min=1, max=64, help="Width of the beam search.")] = 4,
+    batch_size: Annotated[int, typer.Option(min=1, help="Captions translated together.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or, for one of several, cuda:0.")] = "auto",
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Translate the training captions there and back by your own models; run it again after an interruption."""
+    from personsearch.augmentation.back_translate import BackTranslateConfig
+    from personsearch.augmentation.back_translate import back_translate as run
+
+    config = BackTranslateConfig(there=there, back=back, num_beams=num_beams, batch_size=batch_size, device=device)
     output.show(run(config, dataset, out), as_json=as_json)
 
 

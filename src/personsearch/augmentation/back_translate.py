@@ -1,0 +1,119 @@
+"""Fill the file of back-translations that `augment` reads: captions go into another language and come back.
+
+Every finished caption stands in a journal beside the file: a killed run goes on where it stopped, and new captions cost
+only themselves.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from personsearch.augmentation.translations import same_wording
+from personsearch.config import Config
+from personsearch.data.output_folder import input_key
+from personsearch.data.records import read_manifest
+from personsearch.errors import UserError
+from personsearch.files import hash_folder, replacing
+from personsearch.progress import track
+
+ALGORITHM = "back-translate-1"
+
+
+class BackTranslateConfig(Config):
+    """`there` and `back`: folders of two translation models, out of the captions' language and into it again."""
+
+    there: Path
+    back: Path
+    num_beams: int = Field(default=4, ge=1, le=64)
+    max_tokens: int = Field(default=256, ge=8)
+    batch_size: int = Field(default=32, ge=1)
+    device: str = "auto"
+
+
+def back_translate(config: BackTranslateConfig, dataset: Path, out_file: Path) -> dict[str, float]:
+    """Write JSON lines {caption, translation} for every training caption of a prepared data set.
+
+    Captions that differ only in case and spaces are translated once. Other models than the journal's start anew.
+
+    Raises:
+        UserError: no training captions, no models in the folders, or models that give back nothing but empty texts.
+    """
+    captions = [caption for record in read_manifest(dataset, "train") for caption in record.captions]
+    distinct = {same_wording(caption): caption for caption in reversed(captions)}
+    if not distinct:
+        raise UserError(f"{dataset}: no caption of split train")
+    for folder in (config.there, config.back):
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; a translation model is wanted")
+    journal = Journal(out_file.with_name(f"{out_file.name}.journal"), _key(config))
+    missing = sorted(distinct.keys() - journal.read().keys(), key=lambda wording: (len(wording), wording))
+    if missing:
+        journal.extend(_translated(config, missing, distinct), total=len(missing))
+    return _write(out_file, distinct, journal.read(), len(captions))
+
+
+class Journal:
+    """An append-only file of wordings and their translations that belongs to one key; another key starts it anew."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        head = json.dumps(key) + "\n"
+        if not path.is_file() or not path.read_bytes().startswith(head.encode()):
+            path.write_text(head, encoding="utf-8")
+
+    def read(self) -> dict[str, str]:
+        """What has been translated; half a line, which a killed process leaves, is cut off."""
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        if not lines[-1].endswith(b"\n"):
+            with self.path.open("rb+") as file:
+                file.truncate(sum(map(len, lines[:-1])))
+            lines = lines[:-1]
+        return dict(json.loads(line) for line in lines[1:])
+
+    def extend(self, pairs: Iterator[tuple[str, str]], *, total: int) -> None:
+        """Append pairs as they come; each survives this process once it is written."""
+        with self.path.open("a", encoding="utf-8") as file:
+            for pair in track(pairs, "translate: captions", total=total):
+                file.write(json.dumps(pair, ensure_ascii=False) + "\n")
+                file.flush()
+
+
+def _translated(
+    config: BackTranslateConfig, wordings: Sequence[str], distinct: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    from personsearch.augmentation.translator import Translator
+    from personsearch.models.device import choose_device
+
+    device = choose_device(config.device)
+    there, back = (
+        Translator(folder, device, num_beams=config.num_beams, max_tokens=config.max_tokens)
+        for folder in (config.there, config.back)
+    )
+    for start in range(0, len(wordings), config.batch_size):
+        batch = wordings[start : start + config.batch_size]
+        yield from zip(batch, back(there([distinct[wording] for wording in batch])), strict=True)
+
+
+def _write(out_file: Path, distinct: dict[str, str], translations: dict[str, str], count: int) -> dict[str, float]:
+    pairs = [(caption, translations[wording]) for wording, caption in distinct.items() if translations[wording]]
+    if not pairs:
+        raise UserError(f"{out_file}: the models gave back {len(distinct)} empty texts; do they fit each other?")
+    with replacing(out_file) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for caption, translation in pairs:
+            file.write(json.dumps({"caption": caption, "translation": translation}, ensure_ascii=False) + "\n")
+    unchanged = sum(same_wording(caption) == same_wording(translation) for caption, translation in pairs)
+    return {
+        "captions": float(count),
+        "distinct": float(len(distinct)),
+        "translated": float(len(pairs)),
+        "empty": float(len(distinct) - len(pairs)),
+        "unchanged": float(unchanged),
+    }
+
+
+def _key(config: BackTranslateConfig) -> str:
+    models = hash_folder(config.there), hash_folder(config.back)
+    return input_key(ALGORITHM, *models, config.num_beams, config.max_tokens)
