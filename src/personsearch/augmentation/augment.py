@@ -1,4 +1,5 @@
-"""From a prepared data set to one that also holds a second wording of its captions (`captions_bt`).
+"""From a prepared data set to one that also holds a second wording of its captions (`captions_bt`), and proximity
+images.
 
 Back-translation itself happens elsewhere, once: its stored result is looked up here by caption.
 """
@@ -10,6 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from personsearch.augmentation.pdg.config import ProximityConfig, identity_of
+from personsearch.augmentation.pdg.consistency import Judge
+from personsearch.augmentation.pdg.stage import FOLDER as PROXIMITY
+from personsearch.augmentation.pdg.stage import generate_proximity
 from personsearch.augmentation.translations import read_translations, same_wording
 from personsearch.config import Config
 from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage
@@ -25,15 +30,20 @@ CARRIED = ("stats.json", "rejected.jsonl", "warnings.jsonl", "DATA_CARD.md")
 
 
 class AugmentConfig(Config):
-    """`translations`: a stored file of translations, as JSON lines {caption, translation} or in TBPS-CLIP's form."""
+    """`translations`: a stored file of translations, as JSON lines {caption, translation} or in TBPS-CLIP's form.
+
+    `proximity`: how to make images of the same people in other colours; null for none.
+    """
 
     translations: Path | None = None
+    proximity: ProximityConfig | None = None
 
 
-def augment(config: AugmentConfig, dataset: Path, out_dir: Path) -> dict[str, float]:
+def augment(config: AugmentConfig, dataset: Path, out_dir: Path, *, judge: Judge | None = None) -> dict[str, float]:
     """Write the prepared data set `dataset` again with `captions_bt` filled; images are hard links where possible.
 
-    A caption without a stored translation keeps the one it had, or stands in for its own.
+    A caption without a stored translation keeps the one it had, or stands in for its own. Proximity images, if any, are
+    train images of new people; `judge` is the encoder that `config.proximity.judge` names.
 
     Raises:
         UserError: no prepared data set, an unreadable file of translations, an `out_dir` with other files in it.
@@ -42,21 +52,34 @@ def augment(config: AugmentConfig, dataset: Path, out_dir: Path) -> dict[str, fl
     if out_dir.resolve() == dataset.resolve():
         raise UserError(f"{out_dir}: is the input; another folder is wanted")
     translations_hash = hash_file(config.translations) if config.translations and config.translations.is_file() else ""
-    key = input_key(ALGORITHM, dataset_hash(dataset), translations_hash)
+    key = input_key(ALGORITHM, dataset_hash(dataset), translations_hash, *_proximity_key(config.proximity, judge))
     if (metrics := finished_metrics(out_dir, key)) is not None:
         return metrics
     translations = read_translations(config.translations) if config.translations else {}
-    claim(out_dir, ("images", MANIFEST, *CARRIED, RUN_RECORD), marker=UNFINISHED)
+    claim(out_dir, ("images", PROXIMITY, MANIFEST, *CARRIED, RUN_RECORD), marker=UNFINISHED)
     (out_dir / UNFINISHED).touch()
     _link_files(dataset, out_dir, records)
     counts: Counter[str] = Counter()
-    write_manifest(out_dir, _translated(records, translations, counts))
+    translated = list(_translated(records, translations, counts))
     metrics = {name: float(counts[name]) for name in ("captions", "translated", "kept", "untranslated")}
-    metrics["images"] = float(len(records))
+    if config.proximity is not None:
+        made, proximity_metrics = generate_proximity(config.proximity, translated, dataset, out_dir, judge)
+        translated += made
+        metrics |= proximity_metrics
+    write_manifest(out_dir, translated)
+    metrics["images"] = float(len(translated))
     source = {"dataset": dataset_hash(dataset), "translations": translations_hash}
     write_run_record(out_dir, "augment", config, metrics, lineage(key, out_dir, **source))
     (out_dir / UNFINISHED).unlink()
     return metrics
+
+
+def _proximity_key(config: ProximityConfig | None, judge: Judge | None) -> list[str]:
+    """What proximity images depend on; nothing where none are made, so that older outputs stay valid."""
+    if config is None:
+        return []
+    choices = config.model_dump(mode="json", include={"images_per_identity", "attempts_per_identity", "seed"})
+    return [identity_of(config), str(choices), judge.fingerprint if judge else ""]
 
 
 def _translated(

@@ -49,8 +49,8 @@ WORDS = {
     "olive": _only("olive"), "lime": _only("light green"), "teal": _only("teal"), "aqua": _only("teal", "light blue"),
     "turquoise": _only("teal", "light blue"), "cyan": _only("teal", "light blue"), "navy": _only("dark blue"),
     "maroon": _only("dark red"), "burgundy": _only("dark red"), "crimson": _only("red"), "violet": _only("purple"),
-    "lavender": _only("lavender"), "lilac": _only("lavender"), "magenta": _only("magenta"), "charcoal": _only("dark grey"),
-    "silver": _only("light grey"), "offwhite": _only("white", "beige"), "peach": _only("pink", "beige"),
+    "lavender": _only("lavender"), "lilac": _only("lavender"), "magenta": _only("magenta"),
+    "silver": _only("light grey"), "charcoal": _only("dark grey"), "offwhite": _only("white", "beige"), "peach": _only("pink", "beige"),
 }  # fmt: skip
 COMPOUNDS = {
     "navy blue": "navy", "olive green": "olive", "lime green": "lime", "sky blue": "light blue",
@@ -90,7 +90,7 @@ def distance(lab: Floats, other: Floats) -> Floats:
 
 
 def agreement(lab: Floats, names: Sequence[str]) -> Floats:
-    """The probability [...] that a colour [..., 3] would be called one of `names`, every name of CLOTH being as likely."""
+    """The probability [...] that a colour [..., 3] has one of `names`, if all of CLOTH are as common."""
     squared = np.stack([distance(lab, centre) for centre in LAB_OF_CLOTH.values()], axis=-1) ** 2
     likelihood = np.exp(-(squared - squared.min(axis=-1, keepdims=True)) / (2 * SPREAD**2))
     mine = [name in names for name in LAB_OF_CLOTH]

@@ -18,7 +18,7 @@ from personsearch.augmentation.pdg.changes import new_cloth
 from personsearch.augmentation.pdg.colours import agreement, distance
 from personsearch.augmentation.pdg.generator import Change, Pixels
 from personsearch.augmentation.pdg.oklab import to_oklab
-from personsearch.augmentation.pdg.region import PLACES, exposed, place_of
+from personsearch.augmentation.pdg.region import exposed, weights_of, where_worn
 from personsearch.bundle import Preprocessing
 from personsearch.images import resize
 
@@ -62,9 +62,10 @@ def colour_doubt(before: Pixels, after: Pixels, change: Change) -> str | None:
     """
     lab, lab_after = (exposed(to_oklab(cv2.GaussianBlur(image, (0, 0), SMOOTHING))) for image in (before, after))
     changed = distance(lab, lab_after) > LEAST_DIFFERENCE
-    if changed.mean() < PLACES[change.part].least_area / 2:
+    place = where_worn(change.part, change.garment)
+    if changed.mean() < place.least_area / 2:
         return "nothing-changed"
-    if place_of(change.part, *changed.shape)[changed].mean() < LEAST_IN_PLACE:
+    if weights_of(place, *changed.shape)[changed].mean() < LEAST_IN_PLACE:
         return "changed-elsewhere"
     old, new = change.cloth, new_cloth(change)
     was_old, is_new = (

@@ -19,8 +19,8 @@ Pixels = NDArray[np.uint8]
 class Change:
     """One garment's colour, changed: the words as written before and after, and the caption that says the new one.
 
-    `cloth` are the colours (names of colours.CLOTH) that the old word may stand for, `new_colour` is both a word and such
-    a name; `shared` when the garment has other colours too.
+    `cloth` are the colours (names of colours.CLOTH) that the old word may stand for, `new_colour` is both a word and
+    such a name; `shared` when the garment has other colours too.
     """
 
     part: Part

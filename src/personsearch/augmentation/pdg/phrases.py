@@ -144,7 +144,7 @@ def _phrases(caption: _Caption, spans: list[_Span], garment: int | None) -> list
 
 
 def say_otherwise(text: str, phrases: list[ColourPhrase], colour: str) -> str:
-    """The caption with the colours of `phrases` replaced; "a" and "an", capitals and British or American grey follow."""
+    """The caption with the colours of `phrases` replaced; "a" and "an", capitals and the spelling of grey follow."""
     for phrase in sorted(phrases, key=lambda phrase: phrase.start, reverse=True):
         before, after = text[: phrase.start], text[phrase.end :]
         new = colour.replace("grey", "gray") if re.search(r"\bgray\b", text, re.IGNORECASE) else colour

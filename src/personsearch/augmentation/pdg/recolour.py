@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from personsearch.augmentation.pdg.garments import Part
 from personsearch.augmentation.pdg.generator import Change, Pixels
-from personsearch.augmentation.pdg.region import find_region
+from personsearch.augmentation.pdg.region import find_region, where_worn
 from personsearch.augmentation.pdg.repaint import repaint
 
 ALGORITHM = "recolour-1"  # raise it when the same input gives another image
@@ -22,5 +22,5 @@ class Recolour:
         Raises:
             GenerationRefused: the garment cannot be told apart.
         """
-        region = find_region(image, change.part, change.cloth, shared=change.shared)
+        region = find_region(image, where_worn(change.part, change.garment), change.cloth, shared=change.shared)
         return repaint(image, region, change.new_colour)

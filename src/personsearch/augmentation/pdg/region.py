@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.augmentation.pdg.colours import LIGHTNESS_WEIGHT, agreement, distance
-from personsearch.augmentation.pdg.garments import Part
+from personsearch.augmentation.pdg.garments import LONG, Part
 from personsearch.augmentation.pdg.generator import GenerationRefused, Pixels
 from personsearch.augmentation.pdg.oklab import Floats, to_oklab
 
@@ -29,6 +29,8 @@ LEAST_IN_PLACE = 0.5
 MOST_AT_BORDER = 0.25  # of the picture's left or right border: what runs along it is scenery
 WHITE_LIGHTNESS, MOST_BRIGHTENING = 0.95, 1.35
 THERE, NOWHERE_NEAR = 0.3, 0.02
+BYTE_OFFSET, BYTE_SCALE = np.array([0, 0.35, 0.35], np.float32), np.array([255, 364, 364], np.float32)
+HEAD_ROWS, LEAST_NECK = 3, 0.06
 SPECK = np.ones((3, 3), np.uint8)
 
 
@@ -54,11 +56,16 @@ PLACES: dict[Part, Place] = {
     "bag": Place(0.22, 0.70, 0.34, 0.10, 0.012),
     "headwear": Place(0.04, 0.13, 0.14, 0.04, 0.005),
 }
+LONG_PLACE = Place(0.19, 0.66, 0.24, 0.08, 0.04)
 
 
-def place_of(part: Part, height: int, width: int) -> Floats:
-    """How far each pixel [H, W] of a crop lies where garments of this part are worn, from 0 to 1."""
-    place = PLACES[part]
+def where_worn(part: Part, garment: str) -> Place:
+    """The place of a garment, by its part and its word."""
+    return LONG_PLACE if part == "upper" and garment in LONG else PLACES[part]
+
+
+def weights_of(place: Place, height: int, width: int) -> Floats:
+    """How far each pixel [H, W] of a crop lies in the place, from 0 to 1."""
     rows = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height
     columns = np.abs((np.arange(width, dtype=np.float32)[None] + 0.5) / width - 0.5)
     vertical = _smooth((rows - place.top) / place.soft + 1) * _smooth((place.bottom - rows) / place.soft + 1)
@@ -71,7 +78,7 @@ def exposed(lab_HW3: Floats) -> Floats:
     return np.asarray(lab_HW3 * np.clip(WHITE_LIGHTNESS / max(lightest, 0.1), 1, MOST_BRIGHTENING), np.float32)
 
 
-def find_region(image: Pixels, part: Part, cloth: Sequence[str], *, shared: bool = False) -> Mask:
+def find_region(image: Pixels, place: Place, cloth: Sequence[str], *, shared: bool = False) -> Mask:
     """The pixels [H, W] of the garment whose colour a caption calls `cloth`; `shared` when it has other colours too.
 
     Raises:
@@ -81,10 +88,14 @@ def find_region(image: Pixels, part: Part, cloth: Sequence[str], *, shared: bool
     size = (max(8, round(width * WORKING_HEIGHT / height)), WORKING_HEIGHT)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if height > WORKING_HEIGHT else cv2.INTER_CUBIC)
     lab = exposed(to_oklab(cv2.bilateralFilter(small, 7, 24, 5)))
-    place = place_of(part, size[1], size[0])
-    seeds = _seeds(lab, place, cloth, LEAST_SHARE_OF_SEVERAL if shared else LEAST_SHARE)
-    mask = _without_specks(_cut_out(lab, place, seeds), place)
-    _check(lab, place, seeds, mask, PLACES[part].least_area, cloth)
+    weights = weights_of(place, size[1], size[0])
+    seeds = _seeds(lab, weights, cloth, LEAST_SHARE_OF_SEVERAL if shared else LEAST_SHARE)
+    mask = _without_specks(_cut_out(lab, weights, seeds), weights)
+    _check_shape(weights, mask, place.least_area)
+    if agreement(np.median(lab[mask == 1], axis=0), cloth) < LEAST_AGREEMENT:
+        raise GenerationRefused("colour-unlike")
+    _check_whole(weights, seeds, mask)
+    _check_head(lab, weights, mask)
     full = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(full > 0.5, np.uint8)
 
@@ -94,11 +105,11 @@ def _smooth(x: Floats) -> Floats:
     return np.asarray(x * x * (3 - 2 * x))
 
 
-def _seeds(lab_HW3: Floats, place_HW: Floats, cloth: Sequence[str], least_share: float) -> Mask:
+def _seeds(lab_HW3: Floats, weights_HW: Floats, cloth: Sequence[str], least_share: float) -> Mask:
     """Pixels [H, W] of the colour clusters that the caption's word fits, where the garment is worn."""
-    there = place_HW > THERE
+    there = weights_HW > THERE
     labels, centres_C3 = _clusters(lab_HW3[there])
-    weights_C = np.bincount(labels, weights=place_HW[there], minlength=CLUSTERS) / place_HW[there].sum()
+    weights_C = np.bincount(labels, weights=weights_HW[there], minlength=CLUSTERS) / weights_HW[there].sum()
     fits_C = agreement(centres_C3, cloth)
     main = int(np.argmax(weights_C * fits_C * (fits_C >= LEAST_AGREEMENT)))
     if fits_C[main] < LEAST_AGREEMENT:
@@ -106,7 +117,7 @@ def _seeds(lab_HW3: Floats, place_HW: Floats, cloth: Sequence[str], least_share:
     chosen_C = (fits_C >= LEAST_AGREEMENT) | _in_other_light(centres_C3, centres_C3[main])
     if weights_C[chosen_C].sum() < least_share:
         raise GenerationRefused("region-too-small")
-    seeds = np.zeros(place_HW.shape, np.uint8)
+    seeds = np.zeros(weights_HW.shape, np.uint8)
     seeds[there] = chosen_C[labels]
     return seeds
 
@@ -131,11 +142,11 @@ def _clusters(lab_N3: Floats) -> tuple[NDArray[np.int32], Floats]:
     return labels[:, 0], np.asarray(centres / scale, np.float32)
 
 
-def _cut_out(lab_HW3: Floats, place_HW: Floats, seeds_HW: Mask) -> Mask:
+def _cut_out(lab_HW3: Floats, weights_HW: Floats, seeds_HW: Mask) -> Mask:
     """GrabCut in OKLab: the seeds are probably the garment, what lies far from its place is surely not."""
-    picture = np.clip((lab_HW3 + [0, 0.35, 0.35]) * [255, 364, 364], 0, 255).astype(np.uint8)
+    picture = np.clip((lab_HW3 + BYTE_OFFSET) * BYTE_SCALE, 0, 255).astype(np.uint8)
     labels = np.where(seeds_HW == 1, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[place_HW < NOWHERE_NEAR] = cv2.GC_BGD
+    labels[weights_HW < NOWHERE_NEAR] = cv2.GC_BGD
     if not 20 <= (labels == cv2.GC_PR_FGD).sum() <= labels.size - 20:
         raise GenerationRefused("region-too-small")
     cv2.setRNGSeed(0)
@@ -143,27 +154,39 @@ def _cut_out(lab_HW3: Floats, place_HW: Floats, seeds_HW: Mask) -> Mask:
     return np.asarray(labels == cv2.GC_PR_FGD, np.uint8)
 
 
-def _without_specks(mask_HW: Mask, place_HW: Floats) -> Mask:
+def _without_specks(mask_HW: Mask, weights_HW: Floats) -> Mask:
     """The mask opened and closed, and of its pieces those that count a tenth of the largest or more."""
     mask_HW = cv2.morphologyEx(cv2.morphologyEx(mask_HW, cv2.MORPH_OPEN, SPECK), cv2.MORPH_CLOSE, SPECK)
     count, pieces_HW = cv2.connectedComponents(mask_HW, connectivity=4)
-    areas = np.bincount(pieces_HW.ravel(), weights=place_HW.ravel(), minlength=count)
+    areas = np.bincount(pieces_HW.ravel(), weights=weights_HW.ravel(), minlength=count)
     areas[0] = 0
     return np.asarray(((areas > 0) & (areas >= 0.1 * areas.max()))[pieces_HW], np.uint8)
 
 
-def _check(
-    lab_HW3: Floats, place_HW: Floats, seeds_HW: Mask, mask_HW: Mask, least_area: float, cloth: Sequence[str]
-) -> None:
+def _check_shape(weights_HW: Floats, mask_HW: Mask, least_area: float) -> None:
     inside = mask_HW == 1
     if inside.mean() < least_area:
         raise GenerationRefused("region-too-small")
-    if place_HW[inside].mean() < LEAST_IN_PLACE:
+    if weights_HW[inside].mean() < LEAST_IN_PLACE:
         raise GenerationRefused("region-elsewhere")
     if max(inside[:, 0].mean(), inside[:, -1].mean()) > MOST_AT_BORDER:
         raise GenerationRefused("region-is-scenery")
-    if agreement(np.median(lab_HW3[inside], axis=0), cloth) < LEAST_AGREEMENT:
-        raise GenerationRefused("colour-unlike")
+
+
+def _check_whole(weights_HW: Floats, seeds_HW: Mask, mask_HW: Mask) -> None:
     left_out = (seeds_HW == 1) & (cv2.dilate(mask_HW, SPECK) == 0)
-    if place_HW[left_out].sum() > MOST_LEFT_OUT * place_HW[seeds_HW == 1].sum():
+    if weights_HW[left_out].sum() > MOST_LEFT_OUT * weights_HW[seeds_HW == 1].sum():
         raise GenerationRefused("garment-not-whole")
+
+
+def _check_head(lab_HW3: Floats, weights_HW: Floats, mask_HW: Mask) -> None:
+    """What has the cloth's colour on past the upper end of its place is hair, or a hood that would stay as it is."""
+    top = int(np.argmax(weights_HW.max(axis=1) >= NOWHERE_NEAR))
+    reaching = mask_HW[top : top + HEAD_ROWS].max(axis=0) == 1
+    if top < HEAD_ROWS or reaching.mean() < LEAST_NECK:
+        return
+    like_cloth = (
+        distance(lab_HW3[top - HEAD_ROWS : top, reaching], np.median(lab_HW3[mask_HW == 1], axis=0)) < SAME_CLOTH
+    )
+    if like_cloth.mean() > 0.5:
+        raise GenerationRefused("region-runs-into-hair")

@@ -1,0 +1,123 @@
+"""One attempt to make a pair, remembered by its content: image, caption, change and generator.
+
+A cache folder holds `<key>.jpg` for a made image and `<key>.txt` with the reason for a refused one.
+"""
+
+import hashlib
+import os
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from threading import Thread
+from time import sleep
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from personsearch.augmentation.pdg.consistency import colour_doubt
+from personsearch.augmentation.pdg.generator import Change, GenerationRefused, Generator
+from personsearch.augmentation.pdg.super_resolution import SuperResolution
+from personsearch.data.image_files import JPEG_QUALITY
+from personsearch.data.output_folder import input_key
+from personsearch.data.records import ImageRecord
+from personsearch.errors import UserError
+from personsearch.files import replacing
+from personsearch.images import open_image
+
+ALGORITHM = "pdg-1"  # raise it when the same attempt gives another outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A record of the data set, one of its captions, and the change of that caption's first colour phrase."""
+
+    record: ImageRecord
+    caption: str
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The made image, or why there is none; `reason` is "" for a made one."""
+
+    image: Path | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What attempts are made with; `identity` names the generator and its settings in the cache's keys."""
+
+    dataset: Path
+    cache: Path
+    generator: Generator
+    super_resolution: SuperResolution
+    identity: str
+
+    def make(self, attempt: Attempt) -> Outcome:
+        """The outcome of an attempt, from the cache where an earlier run made it.
+
+        Raises:
+            UserError: the image cannot be decoded.
+        """
+        content = self._read(attempt.record)
+        digest = hashlib.sha256(content).hexdigest()
+        key = input_key(ALGORITHM, self.identity, digest, attempt.caption, asdict(attempt.change))
+        made, refused = (self.cache / key[:2] / f"{key}{suffix}" for suffix in (".jpg", ".txt"))
+        if made.is_file():
+            return Outcome(made)
+        if not refused.is_file():
+            reason = self._make(content, attempt, made)
+            if not reason:
+                return Outcome(made)
+            with replacing(refused) as temporary:
+                temporary.write_text(reason, encoding="utf-8")
+        return Outcome(None, refused.read_text(encoding="utf-8"))
+
+    def _make(self, content: bytes, attempt: Attempt, path: Path) -> str:
+        """Store the generated image if it can be made and its colours are right; else the reason."""
+        image = self.super_resolution.enlarge(np.asarray(open_image(content)), attempt.caption)
+        try:
+            edited = self.generator.generate(image, attempt.caption, attempt.change)
+        except GenerationRefused as refusal:
+            return str(refusal)
+        if doubt := colour_doubt(image, edited, attempt.change):
+            return doubt
+        encoded = BytesIO()
+        Image.fromarray(edited).save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+        with replacing(path) as temporary:
+            temporary.write_bytes(encoded.getvalue())
+        return ""
+
+    def _read(self, record: ImageRecord) -> bytes:
+        path = self.dataset / record.path
+        try:
+            content = path.read_bytes()
+            open_image(content)
+        except (OSError, UserError) as error:
+            raise UserError(f"{path}: {error}; run `personsearch data prepare` again") from error
+        return content
+
+
+_workshop: Workshop | None = None
+
+
+def start_worker(workshop: Workshop, parent: int) -> None:
+    """Make a fresh process ready for `make_in_worker`; it ends with the process that started it, however that ends."""
+    global _workshop  # noqa: PLW0603 a process of a pool has nowhere else to keep it
+    _workshop = workshop
+    cv2.setNumThreads(1)
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def make_in_worker(attempt: Attempt) -> Outcome:
+    """`Workshop.make` in a process that `start_worker` made ready."""
+    assert _workshop is not None
+    return _workshop.make(attempt)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        sleep(1)
+    os._exit(1)
