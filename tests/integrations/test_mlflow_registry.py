@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from personsearch.bundle import BundleSpec, Lineage, Preprocessing, fingerprint, write_spec
+from personsearch.bundle import BundleSpec, Lineage, Preprocessing, fingerprint, read_spec, write_spec
 from personsearch.errors import UserError
 from personsearch.integrations.milvus_server import free_port, is_listening, wait_until
 from personsearch.integrations.mlflow_registry import ModelRegistry
@@ -21,6 +21,7 @@ def make_bundle(folder: Path, weights: bytes = b"weights") -> Path:
     lineage = Lineage(dataset_hash="data", git_commit="abc", run_id="run-1")
     spec = BundleSpec(
         method="tbps-clip",
+        variant="onnx-fp32",
         architecture={"embed_dim": 8},
         preprocessing=preprocessing,
         context_length=24,
@@ -66,7 +67,9 @@ def registry(request: pytest.FixtureRequest, tmp_path: Path) -> ModelRegistry:
     return ModelRegistry(request.getfixturevalue(request.param), name, cache=tmp_path / "cache")
 
 
-def test_a_registered_bundle_comes_back_whole(registry: ModelRegistry, tmp_path: Path) -> None:
+def test_a_registered_bundle_comes_back_whole(
+    registry: ModelRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bundle = make_bundle(tmp_path / "bundle")
     version = registry.register(bundle, metrics={"t2i_r1": 57.5}, tags={"validation_status": "passed", "team": "é"})
     assert (version, registry.alias_version("challenger"), registry.alias_version("champion")) == ("1", "1", None)
@@ -78,6 +81,7 @@ def test_a_registered_bundle_comes_back_whole(registry: ModelRegistry, tmp_path:
     assert tags["validation_status"] == "passed"
     assert tags["team"] == "é"
     assert (tags["fingerprint"], tags["dataset_hash"], tags["git_commit"]) == (fingerprint(bundle), "data", "abc")
+    assert capsys.readouterr().out == ""  # it belongs to the command's own result
 
 
 def test_metrics_are_tied_to_the_model(registry: ModelRegistry, tmp_path: Path) -> None:
@@ -107,6 +111,17 @@ def test_promotion_moves_the_alias(registry: ModelRegistry, tmp_path: Path) -> N
         "1": (),
         "2": ("challenger", "champion"),
     }
+
+
+def test_torch_weights_are_kept_but_never_champion(registry: ModelRegistry, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "bundle")
+    write_spec(bundle, read_spec(bundle).model_copy(update={"variant": "torch"}))
+    assert registry.register(bundle, metrics={}, tags={}) == "1"
+    with pytest.raises(UserError, match="holds torch weights alone, serving needs ONNX"):
+        registry.promote("1")
+    assert registry.alias_version("champion") is None
+    registry.promote("1", alias="baseline")
+    assert registry.alias_version("baseline") == "1"
 
 
 def test_what_does_not_exist(registry: ModelRegistry, tmp_path: Path) -> None:

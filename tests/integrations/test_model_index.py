@@ -1,7 +1,6 @@
 """From a bundle to an answer by the commands a person types: register, promote, index, search, roll back."""
 
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,9 @@ from typing import Any
 import pytest
 import typer
 from PIL import Image
-from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from personsearch.bundle import GOLDEN, METRICS, WEIGHTS, fingerprint
+from personsearch.bundle import GOLDEN, IMAGE_ONNX, METRICS, fingerprint, read_spec, write_spec
 from personsearch.cli import registry, search
 from personsearch.errors import UserError
 from personsearch.gallery.add_dataset import add_dataset
@@ -21,6 +19,7 @@ from personsearch.gallery.verification import VerificationFailed
 from personsearch.integrations.installation import open_registry, open_store
 from personsearch.search.filters import CropFilter
 from personsearch.settings import Settings
+from tests.onnx_bundle import make_onnx_bundle
 
 app = typer.Typer()
 registry.register(app)
@@ -35,13 +34,6 @@ def run(*arguments: str) -> dict[str, Any]:
     return dict(json.loads(result.stdout))
 
 
-def variation(bundle: Path, folder: Path) -> Path:
-    """The same model in a file of other bytes: another fingerprint."""
-    shutil.copytree(bundle, folder)
-    save_file(load_file(folder / WEIGHTS), folder / WEIGHTS, metadata={"variation": folder.name})
-    return folder
-
-
 @pytest.fixture
 def installation(tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A fresh installation with the test split in its gallery."""
@@ -52,8 +44,8 @@ def installation(tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return settings
 
 
-def test_the_whole_line(installation: Settings, tiny_bundle: Path, tmp_path: Path) -> None:
-    first, second = variation(tiny_bundle, tmp_path / "first"), variation(tiny_bundle, tmp_path / "second")
+def test_the_whole_line(installation: Settings, tmp_path: Path) -> None:
+    first, second = make_onnx_bundle(tmp_path / "first", seed=1), make_onnx_bundle(tmp_path / "second", seed=2)
     (first / METRICS).write_text('{"t2i_r1": 51.5, "note": "text"}')
     with pytest.raises(UserError, match="no champion"):
         run("index")
@@ -86,10 +78,8 @@ def test_the_whole_line(installation: Settings, tiny_bundle: Path, tmp_path: Pat
     assert versions["2"]["index"] == "live: persons_v2_2"
 
 
-def test_a_version_that_cannot_prove_itself_is_tagged_and_never_live(
-    installation: Settings, tiny_bundle: Path, tmp_path: Path
-) -> None:
-    good, bad = variation(tiny_bundle, tmp_path / "good"), variation(tiny_bundle, tmp_path / "bad")
+def test_a_version_that_cannot_prove_itself_is_tagged_and_never_live(installation: Settings, tmp_path: Path) -> None:
+    good, bad = make_onnx_bundle(tmp_path / "good", seed=1), make_onnx_bundle(tmp_path / "bad", seed=2)
     golden = json.loads((bad / GOLDEN).read_text())
     golden["text_embeddings"].reverse()
     (bad / GOLDEN).write_text(json.dumps(golden))
@@ -99,6 +89,24 @@ def test_a_version_that_cannot_prove_itself_is_tagged_and_never_live(
     with pytest.raises(VerificationFailed, match="golden"):
         run("promote", "2")
     assert "golden" in open_registry(installation).version("2").tags["index_status"]
+    assert open_store(installation).alias_target("persons") == "persons_v1_1"
+
+
+def test_a_version_that_serving_would_refuse_is_tagged_and_never_live(installation: Settings, tmp_path: Path) -> None:
+    good, bare = make_onnx_bundle(tmp_path / "good", seed=1), make_onnx_bundle(tmp_path / "bare", seed=2)
+    (bare / IMAGE_ONNX).unlink()
+    write_spec(bare, read_spec(bare).model_copy(update={"variant": "torch"}))
+    run("register", str(good))
+    run("promote", "1")
+    run("register", str(bare))
+    with pytest.raises(UserError, match="holds torch weights alone"):
+        run("promote", "2")
+    registry = open_registry(installation)
+    assert registry.alias_version("champion") == "1"
+    registry._client.set_registered_model_alias("personsearch", "champion", "2")  # as MLflow's page would do
+    with pytest.raises(VerificationFailed, match=rf"{IMAGE_ONNX}: missing; run `personsearch compress`"):
+        run("index")
+    assert registry.version("2").tags["index_status"].startswith("failed: ")
     assert open_store(installation).alias_target("persons") == "persons_v1_1"
 
 

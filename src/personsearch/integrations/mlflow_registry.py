@@ -61,8 +61,17 @@ class ModelRegistry:
         return version
 
     def promote(self, version: str, *, alias: str = CHAMPION) -> None:
-        """Move an alias to a version, which is what a person does in MLflow's page."""
-        self.version(version)
+        """Move an alias to a version, which is what a person does in MLflow's page.
+
+        Raises:
+            UserError: there is no such version, or it is to be the champion and serving could not load it.
+        """
+        variant = self.version(version).tags.get("variant")
+        if alias == CHAMPION and variant == "torch":
+            raise UserError(
+                f"{self.uri}: version {version} of {self.model_name!r} holds torch weights alone, serving needs ONNX; "
+                "register what `personsearch compress` chose"
+            )
         with self._readable_errors(f"move alias {alias!r}"):
             self._client.set_registered_model_alias(self.model_name, alias, version)
 

@@ -4,14 +4,13 @@ from pathlib import Path
 
 from personsearch.bundle import read_spec
 from personsearch.errors import UserError
-from personsearch.evaluation.load_encoder import load_encoder
 from personsearch.gallery.indexing import IndexConfig, IndexReport, build_index, rollback
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.verification import VerificationFailed
 from personsearch.integrations.mlflow_registry import CHAMPION, ModelRegistry
 from personsearch.search.encoder import Encoder
-from personsearch.search.golden import verify_golden
 from personsearch.search.index import CollectionProperties, CollectionStore
+from personsearch.search.onnx_encoder import OnnxEncoder
 
 INDEX_STATUS = "index_status"
 
@@ -68,9 +67,8 @@ def _build(
 
 
 def _proven_encoder(bundle: Path) -> Encoder:
+    """The encoder that serving will use: what it would refuse is not indexed either."""
     try:
-        encoder = load_encoder(bundle)
-        verify_golden(bundle, encoder)
+        return OnnxEncoder(bundle, verify=True)
     except UserError as error:
         raise VerificationFailed(str(error)) from error
-    return encoder
