@@ -64,6 +64,9 @@ def test_describe_and_augment(personsearch: Command, source: Path, tmp_path: Pat
     personsearch("data", "prepare", source, "prepared")
     described = personsearch("data", "describe", "prepared")
     assert (described["train_images"], described["train_captions"], described["train_back_translated"]) == (4, 4, 0)
+    assert "absent: no such folder" in personsearch(
+        "data", "translate", "prepared", "translations.jsonl", "--there", "absent", "--back", "absent"
+    )
     (tmp_path / "translations.jsonl").write_text('{"caption": "a coat", "translation": "one coat"}\n')
     augmented = personsearch("data", "augment", "prepared", "augmented", "--translations", "translations.jsonl")
     assert augmented["translated"] == 3
