@@ -15,8 +15,8 @@ CLOTH = {
     "white": (232, 232, 230), "red": (188, 36, 42), "dark red": (98, 26, 36), "pink": (228, 150, 175),
     "orange": (222, 112, 38), "yellow": (228, 200, 62), "green": (50, 138, 66), "dark green": (34, 68, 46),
     "light green": (150, 205, 132), "olive": (108, 108, 62), "teal": (34, 128, 130), "light blue": (150, 186, 220),
-    "blue": (46, 86, 178), "dark blue": (30, 38, 76), "purple": (108, 60, 146), "lavender": (180, 156, 212),
-    "brown": (96, 66, 46), "beige": (204, 184, 150), "magenta": (214, 48, 130),
+    "blue": (46, 86, 178), "dark blue": (30, 38, 76), "denim": (78, 98, 130), "purple": (108, 60, 146),
+    "lavender": (180, 156, 212), "brown": (96, 66, 46), "beige": (204, 184, 150), "magenta": (214, 48, 130),
 }  # fmt: skip
 """sRGB of cloth in ordinary light."""
 
@@ -42,7 +42,7 @@ WORDS = {
     "orange": Shades(("orange",), ("orange",), ("orange", "brown")),
     "yellow": Shades(("yellow",), ("yellow",), ("yellow", "olive")),
     "green": Shades(("green", "dark green", "light green"), ("light green",), ("dark green",)),
-    "blue": Shades(("blue", "dark blue", "light blue"), ("light blue",), ("dark blue",)),
+    "blue": Shades(("blue", "dark blue", "light blue", "denim"), ("light blue",), ("dark blue",)),
     "purple": Shades(("purple", "lavender"), ("lavender",), ("purple",)),
     "brown": Shades(("brown",), ("brown", "beige"), ("brown",)),
     "beige": _only("beige"), "tan": _only("beige"), "cream": _only("beige", "white"), "khaki": _only("olive", "beige"),
@@ -50,7 +50,8 @@ WORDS = {
     "turquoise": _only("teal", "light blue"), "cyan": _only("teal", "light blue"), "navy": _only("dark blue"),
     "maroon": _only("dark red"), "burgundy": _only("dark red"), "crimson": _only("red"), "violet": _only("purple"),
     "lavender": _only("lavender"), "lilac": _only("lavender"), "magenta": _only("magenta"),
-    "silver": _only("light grey"), "charcoal": _only("dark grey"), "offwhite": _only("white", "beige"), "peach": _only("pink", "beige"),
+    "silver": _only("light grey"), "charcoal": _only("dark grey"),
+    "offwhite": _only("white", "beige"), "peach": _only("pink", "beige"),
 }  # fmt: skip
 COMPOUNDS = {
     "navy blue": "navy", "olive green": "olive", "lime green": "lime", "sky blue": "light blue",

@@ -67,7 +67,7 @@ def make_generator(config: ProximityConfig) -> Generator:
         from personsearch.augmentation.pdg.diffusion.editor import DiffusionEditor
 
         assert config.diffusion is not None
-        return DiffusionEditor(config.diffusion, config.seed)
+        return DiffusionEditor(config.diffusion)
     return Recolour()
 
 

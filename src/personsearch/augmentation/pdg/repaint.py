@@ -21,6 +21,7 @@ DARK_OFFSET = 0.2  # added to the lightness of black cloth, where the cube root 
 SMOOTHEST = 0.012  # blur of the light on black cloth that turns white, as a share of the height
 EDGE = 0.012  # half the width of the band in which pixels may be partly cloth, as a share of the height
 FOREIGN_CHROMA = 0.085  # chroma off the cloth's own by this much is a print, a strap, a hand
+FLAT, ROUNDED, EDGE_SHADE = 0.12, 0.035, 0.3  # light so even is no light; how deep and how dark edges turn
 FADING = 0.8  # how much of the old chroma's unevenness goes
 
 
@@ -35,6 +36,8 @@ def repaint(rgb_HW3: NDArray[np.uint8], mask_HW: NDArray[np.uint8], new: str) ->
     share = (coverage * _own(lab, old))[..., None]
     dimness = float(np.clip(1 - cloth[0] / DIM_CLOTH, 0, 1))
     light = _light(lightness, cloth[0], DARK_OFFSET * dimness)
+    if target[0] > cloth[0]:
+        light = light * _rounding(mask_HW, light[inside].std())[..., None]
     grain = (
         (lab - old) * (coverage > 0.95)[..., None] * np.array([dimness if target[0] > cloth[0] else 0, FADING, FADING])
     )
@@ -44,6 +47,13 @@ def repaint(rgb_HW3: NDArray[np.uint8], mask_HW: NDArray[np.uint8], new: str) ->
 def _light(lightness: Floats, cloth: float, offset: float) -> Floats:
     """The light on cloth of lightness `cloth`, 1 where it is usual."""
     return np.asarray(np.clip((lightness + offset) / max(cloth + offset, 0.05), *LIGHT_RANGE))
+
+
+def _rounding(mask_HW: NDArray[np.uint8], unevenness: float) -> Floats:
+    """Shade towards the edges [H, W] for cloth so black that it shows no light; else it would look like cut paper."""
+    depth = cv2.distanceTransform(mask_HW, cv2.DIST_L2, 3) / (ROUNDED * len(mask_HW))
+    shade = EDGE_SHADE * float(np.clip(1 - unevenness / FLAT, 0, 1))
+    return np.asarray(1 - shade * np.exp(-depth), np.float32)
 
 
 def _depth(old: float, new: float) -> float:
