@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 from personsearch.data.records import ImageRecord
 
 
-def few_shot(records: Sequence[ImageRecord], fraction: float, seed: int) -> list[ImageRecord]:
-    """The records of `fraction` of the identities (rounded, at least one), in their order."""
-    return [records[row] for row in few_shot_rows(records, fraction, seed)]
-
-
 def few_shot_rows(records: Sequence[ImageRecord], fraction: float, seed: int) -> NDArray[np.int64]:
-    """Which rows `few_shot` keeps, ascending [K]: those of other arrays in the records' order, such as cached pixels.
+    """The rows of `fraction` of the identities (rounded, at least one), ascending [K].
 
     Raises:
         ValueError: `fraction` is not in (0, 1].
