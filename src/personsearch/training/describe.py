@@ -1,0 +1,212 @@
+"""What a recipe is, told without its weights: the model is built on the meta device, where tensors have no numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from personsearch.bundle import SPEC, read_spec
+from personsearch.models.adaptation.cskt import Cskt
+from personsearch.models.build import create_model, resolve_architecture
+from personsearch.models.clip import DualEncoder
+from personsearch.models.config import RANDOM, ModelConfig
+from personsearch.models.encoder import PersonEncoder
+from personsearch.models.pretrained import HUB
+from personsearch.models.weights import Weights
+from personsearch.training.config import TrainConfig
+from personsearch.training.objective import Objective
+
+PARTS = ("image tower", "text tower", "projections", "logit scale", "adaptation", "heads")
+PROJECTIONS = ("visual.proj", "visual.head.proj", "text_projection", "image_projection")
+# Which towers a gradient must cross to reach the modules of an adaptation.
+CROSSED_TOWERS: dict[str, tuple[bool, bool]] = {
+    "cskt": (True, True),
+    "lora": (True, True),
+    "coop": (False, True),
+    "clip_adapter": (False, False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Parameters: all, and those that training changes."""
+
+    total: int
+    trained: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """How often a training step sends a pair through each tower, and how often it comes back with gradients."""
+
+    image_forward: int
+    image_backward: int
+    text_forward: int
+    text_backward: int
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A recipe in plain values.
+
+    Tokens are what a tower's blocks see, prompts included, None of a tower that has none, such as a ResNet;
+    `caption_tokens` are left to a caption with its start and end.
+    """
+
+    method: str
+    kind: str
+    weights: str
+    architecture: Mapping[str, Any]
+    image_size: tuple[int, int]
+    image_tokens: int | None
+    text_tokens: int
+    caption_tokens: int
+    embedding_dim: int
+    losses: Mapping[str, float]
+    image_augmentation: Mapping[str, Any]
+    text_augmentation: Mapping[str, Any]
+    epochs: int
+    batch_size: int
+    chunk_size: int | None
+    parameters: Mapping[str, Count]
+    passes: Passes
+
+    def summary(self) -> dict[str, str]:
+        """Everything but the counts, a line each, for people."""
+        augmentation = self.image_augmentation
+        operations = ", ".join(operation["name"] for operation in augmentation["operations"]) or "none"
+        given = {name: value for name, value in self.text_augmentation.items() if value}
+        each = self.passes
+        return {
+            "method": self.method,
+            "model": f"{self.kind}, weights {self.weights}",
+            "image": f"{' × '.join(map(str, self.image_size))} pixels, {self.image_tokens or 'no'} tokens",
+            "text": f"{self.text_tokens} tokens, {self.caption_tokens} of them a caption's",
+            "embedding": f"{self.embedding_dim} numbers",
+            "losses": " + ".join(f"{weight:g} {name}" for name, weight in self.losses.items()),
+            "image augmentation": f"{augmentation['policy']}: {operations}",
+            "text augmentation": ", ".join(f"{name} {value}" for name, value in given.items()) or "none",
+            "training": f"{self.epochs} epochs, batches of {self.batch_size}"
+            + (f" in chunks of {self.chunk_size}" if self.chunk_size else ""),
+            "passes of a pair": f"image {each.image_forward} forward, {each.image_backward} backward; "
+            f"text {each.text_forward} forward, {each.text_backward} backward",
+        }
+
+
+def describe(config: TrainConfig) -> Description:
+    """What a recipe is. A vocabulary that is still to be learnt counts at its largest size.
+
+    Raises:
+        UserError: the architecture is unknown or cannot be built, or `frozen` matches nothing.
+    """
+    model = outline(config.model)
+    architecture = model.architecture
+    return Description(
+        method=config.method,
+        kind=architecture.get("kind", "clip"),
+        weights=config.model.weights,
+        architecture=architecture,
+        image_size=_image_size(architecture),
+        image_tokens=_image_tokens(model),
+        text_tokens=_positions(model, "positional_embedding") or model.context_length,
+        caption_tokens=model.context_length,
+        embedding_dim=model.embedding_dim,
+        losses=config.objective.losses,
+        image_augmentation=config.image_augmentation.model_dump(mode="json"),
+        text_augmentation=config.text_augmentation.model_dump(mode="json"),
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        chunk_size=config.chunk_size,
+        parameters=count_parameters(config, model),
+        passes=_passes(config, model),
+    )
+
+
+def passes(config: TrainConfig) -> Passes:
+    """The encoder passes of one pair in one training step, from the views that the recipe's losses read.
+
+    Validation, and the division of noisy pairs before an epoch, come on top.
+    """
+    return _passes(config, outline(config.model))
+
+
+def outline(config: ModelConfig) -> PersonEncoder:
+    """The model without numbers: names, shapes and what is frozen. Nothing is fetched, whatever its weights.
+
+    A BERT of the hub counts as the architecture says, BERT-base by default.
+
+    Raises:
+        UserError: the architecture is unknown or cannot be built, or `frozen` matches nothing.
+    """
+    folder = Path(config.weights)
+    is_bundle = (folder / SPEC).is_file()
+    bundle = Weights({}, config.weights, read_spec(folder).architecture, bundle=folder) if is_bundle else None
+    if config.text_weights is not None and config.text_weights.startswith(HUB):
+        config = config.model_copy(update={"text_weights": None})
+    architecture = resolve_architecture(config, bundle)
+    if config.weights == RANDOM and isinstance(config.vocabulary, int):
+        architecture["text_cfg"] = architecture.get("text_cfg", {}) | {"vocab_size": config.vocabulary}
+    with torch.device("meta"):
+        model = create_model(architecture)
+    model.freeze(config.frozen)
+    return model
+
+
+def count_parameters(config: TrainConfig, model: PersonEncoder) -> dict[str, Count]:
+    """Parameters by part that has any, and in total; a logit scale that is not trained is a constant, not counted."""
+    with torch.device("meta"):
+        objective = Objective(config.objective, model.embedding_dim)
+    counts = dict.fromkeys(PARTS, Count(0, 0))
+    named = [(_part(name), value) for name, value in model.named_parts()]
+    for part, parameter in [*named, *(("heads", value) for value in objective.parameters())]:
+        if part == "logit scale" and not parameter.requires_grad:
+            continue
+        trained = parameter.numel() if parameter.requires_grad else 0
+        counts[part] = Count(counts[part].total + parameter.numel(), counts[part].trained + trained)
+    total = Count(sum(count.total for count in counts.values()), sum(count.trained for count in counts.values()))
+    return {part: count for part, count in counts.items() if count.total} | {"total": total}
+
+
+def _part(name: str) -> str:
+    if name.startswith("adaptation."):
+        return "adaptation"
+    if name == "logit_scale":
+        return "logit scale"
+    if name.startswith(PROJECTIONS):
+        return "projections"
+    return "image tower" if name.startswith("visual.") else "text tower"
+
+
+def _passes(config: TrainConfig, model: PersonEncoder) -> Passes:
+    images, texts = len(config.objective.image_views), len(config.objective.text_views)
+    image_back, text_back = _crossed(model)
+    # Gradient caching encodes everything once more, without a graph, to know the loss's gradient at the features.
+    rounds = 2 if config.chunk_size is not None and config.chunk_size < config.batch_size else 1
+    return Passes(rounds * images, images * image_back, rounds * texts, texts * text_back)
+
+
+def _crossed(model: PersonEncoder) -> tuple[bool, bool]:
+    """Whether gradients go back through the image tower, and the text tower."""
+    trained = {_part(name) for name in model.trained_names()}
+    adaptation = model.architecture.get("adaptation")
+    image, text = CROSSED_TOWERS[adaptation["kind"]] if adaptation is not None else (False, False)
+    return image or "image tower" in trained, text or "text tower" in trained
+
+
+def _image_size(architecture: Mapping[str, Any]) -> tuple[int, int]:
+    size = architecture["vision_cfg"]["image_size"]
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def _image_tokens(model: PersonEncoder) -> int | None:
+    """Class token and patches, and CSKT's prompts of both kinds beside them."""
+    positions = _positions(model, "visual.positional_embedding")
+    adaptation = model.adaptation if isinstance(model, DualEncoder) else None
+    return None if positions is None else positions + (adaptation.num_prompts if isinstance(adaptation, Cskt) else 0)
+
+
+def _positions(model: PersonEncoder, name: str) -> int | None:
+    embedding = model.named_weights().get(name)
+    return None if embedding is None else len(embedding)
