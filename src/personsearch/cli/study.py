@@ -1,0 +1,112 @@
+"""`personsearch` commands of the group "study": compare trainings, and tell what a recipe is."""
+
+import signal
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from personsearch.cli import output
+from personsearch.cli.model import SETTING_HELP
+from personsearch.errors import UserError
+
+Jobs = Annotated[int, typer.Option(min=1, help="Runs under way at a time; cores and GPUs are divided among them.")]
+Out = Annotated[Path, typer.Option(help="Folder to write; holding an unfinished study, it goes on.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands to the root command."""
+    for command in (study, transfer, describe):
+        app.command()(command)
+
+
+def study(
+    config: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="YAML file such as recipes/studies/few-shot-tiny.yaml.")
+    ],
+    *,
+    dataset: Annotated[Path, typer.Option(help="Prepared data set.")],
+    out: Out,
+    jobs: Jobs = 1,
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Train and test every arm of a study and write OUT/study.md: a table with the difference of each to the base.
+
+    Killed at any moment, the same command goes on; finished runs are not repeated. An arm that fails stands in the
+    table with its error, and the exit code is 1.
+    """
+    from personsearch.training.study.study import StudyConfig
+    from personsearch.training.study.study import study as run
+    from personsearch.training.study.table import cells, head
+
+    _end_runs_when_terminated()
+    result = run(StudyConfig.from_yaml(config), dataset, out, jobs=jobs)
+    if as_json:
+        output.show(result.to_json(), as_json=True)
+    else:
+        for stage in result.stages:
+            output.show_table(stage.name, head(result), [cells(result, row) for row in stage.rows])
+    raise typer.Exit(1 if result.failed else 0)
+
+
+def transfer(
+    config: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="YAML file such as recipes/studies/transfer-tiny.yaml.")
+    ],
+    *,
+    dataset: Annotated[list[str], typer.Option(metavar="NAME=FOLDER", help="Prepared data set; two or more.")],
+    out: Out,
+    jobs: Jobs = 1,
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Train on each of several data sets, test on all of them, and write the matrix to OUT/transfer.md."""
+    from personsearch.training.study.transfer import TransferConfig
+    from personsearch.training.study.transfer import transfer as run
+
+    _end_runs_when_terminated()
+    result = run(TransferConfig.from_yaml(config), _named(dataset), out, jobs=jobs)
+    if as_json:
+        output.show(result.to_json(), as_json=True)
+    else:
+        rows = zip(result.runs, result.matrix("r1"), strict=True)
+        lines = [[row, *("–" if value is None else f"{value:.2f}" for value in values)] for row, values in rows]
+        output.show_table("R@1: trained on ↓ tested on →", ["", *result.datasets], lines)
+    raise typer.Exit(1 if result.failed else 0)
+
+
+def describe(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file such as recipes/paper/tbps-clip.yaml.")],
+    *,
+    settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help=SETTING_HELP)] = [],  # noqa: B006
+    as_json: output.JsonFlag = False,
+) -> None:
+    """Tell what a recipe is: architecture, sizes, losses, augmentation, parameters by part, encoder passes per pair.
+
+    No weights are read or fetched.
+    """
+    from personsearch.training.describe import describe as run
+    from personsearch.training.recipe import read_recipe
+
+    description = run(read_recipe(recipe, settings))
+    if as_json:
+        output.show(asdict(description), as_json=True)
+        return
+    output.show(description.summary(), as_json=False)
+    counts = [[part, f"{count.total:,}", f"{count.trained:,}"] for part, count in description.parameters.items()]
+    output.show_table("parameters", ["part", "total", "trained"], counts)
+
+
+def _end_runs_when_terminated() -> None:
+    """Let `kill` end the runs too, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _named(datasets: list[str]) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for given in datasets:
+        name, separator, folder = given.partition("=")
+        if not separator or not name or not folder or name in named:
+            raise UserError(f"--dataset {given!r}: NAME=FOLDER wanted, every name once")
+        named[name] = Path(folder)
+    return named

@@ -1,0 +1,1 @@
+"""Many trainings that answer one question: ablations, few-shot comparisons, transfer between data sets."""

@@ -1,0 +1,114 @@
+"""What a study compares: arms over a recipe, in stages that may build on one another."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from personsearch.config import Config
+
+BEST = "best"
+ONLY_STAGE = "arms"
+Settings = dict[str, Any]
+
+
+class Arm(Config):
+    """One row of the table: dotted settings over what its stage starts from, as `personsearch train --set` takes them.
+
+    `recipe` replaces the study's. `weights_from` names an arm of an earlier stage; seed by seed, its bundle is what
+    this one starts from. `epochs: 0` in `set` measures the start itself (zero-shot). `published_r1` is what a paper
+    reports for the arm, to be shown beside.
+    """
+
+    name: str = Field(min_length=1)
+    set: Settings = Field(default={})
+    recipe: Path | None = None
+    weights_from: str | None = None
+    published_r1: float | None = None
+
+
+class Stage(Config):
+    """Arms that are compared. They build on the recipe, or on an earlier arm's settings.
+
+    `builds_on` is that arm's name, or `best`: the arm of the stage before with the best mean validation R@1.
+    `set` holds for all arms of the stage.
+    """
+
+    name: str = Field(min_length=1)
+    builds_on: str | None = None
+    set: Settings = Field(default={})
+    arms: tuple[Arm, ...] = Field(min_length=1)
+
+
+class StudyConfig(Config):
+    """A study: `stages`, or `arms` alone where one stage is enough.
+
+    `seeds` repeat every arm. `base` is the arm that Δ is measured against, by default the first.
+    An arm is named elsewhere by `stage/arm`, or by its own name where no other has it.
+    """
+
+    name: str
+    recipe: Path
+    set: Settings = Field(default={})
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    base: str | None = None
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _arms_are_a_stage(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "arms" in values:
+            if "stages" in values:
+                raise ValueError("stages and arms: one of them wanted")
+            values = {**values, "stages": [{"name": ONLY_STAGE, "arms": values["arms"]}]}
+            del values["arms"]
+        return values
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands twice")
+        return seeds
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> "StudyConfig":
+        labels = [label for stage in self.stages for label in stage_labels(stage)]
+        if len(set(labels)) < len(labels):
+            raise ValueError("two arms of one stage, or two stages, have the same name")
+        earlier: list[str] = []
+        for stage in self.stages:
+            if stage.builds_on == BEST and not earlier:
+                raise ValueError(f"{stage.name}: builds_on: best, but no stage is before it")
+            wanted = [arm.weights_from for arm in stage.arms]
+            wanted += [stage.builds_on] if stage.builds_on != BEST else []
+            for reference in filter(None, wanted):
+                find_label(reference, earlier)
+            earlier += stage_labels(stage)
+        if self.base is not None:
+            find_label(self.base, labels)
+        return self
+
+    @property
+    def base_label(self) -> str:
+        labels = [label for stage in self.stages for label in stage_labels(stage)]
+        return labels[0] if self.base is None else find_label(self.base, labels)
+
+
+def stage_labels(stage: Stage) -> list[str]:
+    """The full names of a stage's arms."""
+    return [f"{stage.name}/{arm.name}" for arm in stage.arms]
+
+
+def find_label(reference: str, labels: list[str]) -> str:
+    """The full name of the one arm that a reference means.
+
+    Raises:
+        ValueError: none of `labels`, or more than one.
+    """
+    found = [label for label in labels if reference in {label, label.partition("/")[2]}]
+    if len(found) != 1:
+        what = "means no earlier arm" if not found else f"means {len(found)} arms"
+        raise ValueError(f"{reference!r} {what}; known: {', '.join(labels) or 'none'}")
+    return found[0]

@@ -1,0 +1,122 @@
+"""`personsearch` commands as processes of their own: where a run of a study computes, and what that cost."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+COMMAND = (sys.executable, "-m", "personsearch")
+KIB_PER_MIB = 1024
+MLFLOW_RUN = "MLFLOW_RUN_ID"
+LOCK = ".lock"
+SECONDS_BETWEEN_TRIES = SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A share of the machine: CPU threads, and the GPU of that number where there are any."""
+
+    threads: int
+    gpu: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended: a negative code is the signal that killed it. Memory is read while it runs, 0 if unknown."""
+
+    code: int
+    seconds: float
+    peak_memory_mib: float
+
+
+class Runner(Protocol):
+    """Runs `personsearch` with `arguments`, its output appended to `log`; the descriptor `lock` is inherited."""
+
+    def __call__(self, arguments: Sequence[str], log: Path, place: Place, *, lock: int) -> Ended: ...
+
+
+class Subprocesses:
+    """The Runner of real studies. `stop` ends what runs, from any thread."""
+
+    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+        self._command = command
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._mutex = threading.Lock()
+
+    def __call__(self, arguments: Sequence[str], log: Path, place: Place, *, lock: int) -> Ended:
+        started = time.monotonic()
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [*self._command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=_environment(place),
+                pass_fds=[lock],
+            )
+        with self._mutex:
+            self._running.add(process)
+        peak = _wait(process)
+        with self._mutex:
+            self._running.discard(process)
+        return Ended(process.returncode, time.monotonic() - started, peak)
+
+    def stop(self) -> None:
+        """Ask every running process to end."""
+        with self._mutex:
+            for process in self._running:
+                process.terminate()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[int]:
+    """Wait until no other process works in the folder: runs of a study that was killed may still do.
+
+    Yields the descriptor of the lock; a process that inherits it holds the lock until it ends.
+    """
+    with (folder / LOCK).open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(SECONDS_BETWEEN_TRIES)
+        yield lock.fileno()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> float:
+    """Wait for its end; the most memory that it was seen to hold, in MiB.
+
+    What the kernel sums up of an ended child begins with its parent's memory, which may be more than its own.
+    """
+    peak = 0.0
+    while True:
+        peak = max(peak, _peak_memory_mib(process.pid))
+        try:
+            process.wait(SECONDS_BETWEEN_LOOKS)
+            return peak
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _peak_memory_mib(pid: int) -> float:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0.0
+    known = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(known[0]) / KIB_PER_MIB if known else 0.0
+
+
+def _environment(place: Place) -> dict[str, str]:
+    """What keeps a process to its share; idle threads sleep instead of spinning, and each run is one of MLflow's."""
+    given = {name: value for name, value in os.environ.items() if name != MLFLOW_RUN}
+    given |= {"OMP_NUM_THREADS": str(place.threads), "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+    return given if place.gpu is None else given | {"CUDA_VISIBLE_DEVICES": str(place.gpu)}
