@@ -1,0 +1,137 @@
+"""Every method goes through the one training stage: it changes what it trains, and its bundle encodes alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from personsearch.bundle import WEIGHTS, read_spec
+from personsearch.errors import UserError
+from personsearch.models.torch_encoder import TorchEncoder
+from personsearch.training.recipe import read_recipe
+from personsearch.training.train import train
+
+Recipe = Callable[..., Path]
+FULL = {"n_itc": 0.5, "mvs_i": 0.5, "r_itc": 1.0, "c_itc": 0.1, "ss_i": 0.4}
+CTLG = {
+    "weights": "random",
+    "image_size": [32, 16],
+    "vocabulary": 60,
+    "frozen": [],
+    "text_attention_dropout": 0,
+    "architecture": {
+        "kind": "dual_transformer",
+        "embed_dim": 16,
+        "temperature": 0.2,
+        "vision_cfg": {"patch_size": 8, "stride": 6, "width": 32, "layers": 2, "heads": 2},
+        "text_cfg": {
+            "context_length": 24,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+            "max_position_embeddings": 24,
+        },
+    },
+}
+TEXTS = ["a red coat and blue trousers", "green"]
+
+
+def model_of(recipe: Recipe, **changes: Any) -> dict[str, Any]:
+    section: dict[str, Any] = yaml.safe_load(recipe().read_text())["model"] | changes
+    return section
+
+
+def encode(bundle: Path) -> np.ndarray:
+    """Vectors of two texts and two images."""
+    encoder, noise = TorchEncoder.from_bundle(bundle, "cpu"), np.random.default_rng(0)
+    images = encoder.encode_images(noise.integers(0, 255, (2, 32, 16, 3), dtype=np.uint8))
+    return np.concatenate([encoder.encode_texts(TEXTS), images])
+
+
+@pytest.mark.parametrize(
+    "losses", [FULL, {"n_itc": 1.0, "mvs_t": 0.5, "ss_it": 0.4}, {"n_itc": 1.0, "tal": 0.5, "sdm": 0.5}]
+)
+def test_tbps_clip_trains_by_any_of_its_losses(
+    trainable: Path, recipe: Recipe, tmp_path: Path, losses: dict[str, float]
+) -> None:
+    path = recipe(objective={"losses": losses}, epochs=8)
+    metrics = train(read_recipe(path), trainable, tmp_path / "run")
+    assert metrics["val_map"] > 60
+    stored = load_file(tmp_path / "run" / "checkpoints" / "last.safetensors")
+    assert any(name.startswith("objective.heads.") for name in stored) == any(name.startswith("ss_") for name in losses)
+    assert not any("heads" in name for name in load_file(tmp_path / "run" / "bundle" / WEIGHTS))
+
+
+@pytest.mark.parametrize("kind", ["cskt", "lora", "coop", "clip_adapter"])
+def test_an_adaptation_leaves_the_backbone_alone_and_its_checkpoint_holds_the_trained_part(
+    trainable: Path, recipe: Recipe, tmp_path: Path, kind: str
+) -> None:
+    train(read_recipe(recipe(epochs=4)), trainable, tmp_path / "start")
+    start = str(tmp_path / "start" / "bundle")
+    adaptation = {"kind": kind} | ({"prompts": 2} if kind == "cskt" else {})
+    model = model_of(recipe, weights=start, adaptation=adaptation, architecture=None)
+    path = recipe(model=model, objective={"losses": {"sdm": 1.0}})
+    train(read_recipe(path), trainable, tmp_path / "run")
+    before, after = (load_file(tmp_path / run / "bundle" / WEIGHTS) for run in ("start", "run"))
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    added = after.keys() - before.keys()
+    best = load_file(tmp_path / "run" / "checkpoints" / "best.safetensors")
+    assert added
+    assert best.keys() == added
+    assert read_spec(tmp_path / "run" / "bundle").architecture["adaptation"]["kind"] == kind
+    assert not np.allclose(encode(tmp_path / "run" / "bundle"), encode(tmp_path / "start" / "bundle"), atol=1e-5)
+
+
+@pytest.mark.parametrize("level", ["none", "pixels", "features"])
+def test_ctlg_trains_two_towers_from_nothing(trainable: Path, recipe: Recipe, tmp_path: Path, level: str) -> None:
+    path = recipe(
+        model=CTLG,
+        objective={"losses": {"info_nce": 1.0}, "settings": {"info_nce": {"temperature": 0.2}}},
+        mixup={"level": level, "probability": 0.2},
+        optimiser={"lr": 2e-3, "clip_norm": 1.0},
+        text_augmentation={"random_deletion": 0},
+        epochs=20,
+    )
+    metrics = train(read_recipe(path), trainable, tmp_path / "run")
+    assert metrics["val_map"] > 55
+    assert encode(tmp_path / "run" / "bundle").shape == (4, 16)
+
+
+def test_mixed_features_take_no_chunks(recipe: Recipe) -> None:
+    with pytest.raises(UserError, match=r"mixup\.level features: takes no chunk_size"):
+        read_recipe(
+            recipe(model=CTLG, objective={"losses": {"info_nce": 1}}, mixup={"level": "features"}, chunk_size=8)
+        )
+
+
+def test_bf16_on_a_cpu_learns_as_fp32_does(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    metrics = train(read_recipe(recipe(epochs=8, precision="bf16")), trainable, tmp_path / "run")
+    assert metrics["val_map"] > 60
+    assert load_file(tmp_path / "run" / "bundle" / WEIGHTS)["visual.conv1.weight"].dtype == torch.float32
+
+
+def test_noisy_pairs_are_told_apart_before_each_epoch(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    path = recipe(objective={"losses": {"tal": 1.0}}, noise={"start_epoch": 1, "chunk_size": 16})
+    train(read_recipe(path), trainable, tmp_path / "run")
+    files = sorted(file.name for file in (tmp_path / "run" / "checkpoints").glob("trust-*"))
+    assert files == ["trust-1.npy", "trust-2.npy"]
+    trust = np.load(tmp_path / "run" / "checkpoints" / "trust-2.npy")
+    assert trust.shape == (48,)
+    assert set(np.unique(trust)) <= {0.0, 1.0}
+
+
+def test_few_shot_and_zero_shot(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    train(read_recipe(recipe(train_fraction=0.5, batch_size=8)), trainable, tmp_path / "few")
+    card = (tmp_path / "few" / "bundle" / "MODEL_CARD.md").read_text()
+    assert "12, 24, 6" in card  # images, captions, persons
+    metrics = train(read_recipe(recipe(epochs=0)), trainable, tmp_path / "zero")
+    assert metrics["steps"] == 0
+    record = json.loads((tmp_path / "zero" / "run.json").read_text())
+    assert record["metrics"]["val_r1"] == metrics["val_r1"]
