@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
@@ -87,6 +87,9 @@ def synthesize(
     identities_test: Annotated[int, typer.Option(min=0, help="People to test on; a quarter are near twins.")] = 220,
     images_per_identity: Annotated[int, typer.Option(min=1, max=12, help="Pictures of each, by other cameras.")] = 4,
     cameras: Annotated[int, typer.Option(min=1, max=200, help="Cameras, each with its own look.")] = 12,
+    domain: Annotated[
+        Literal["day", "night"], typer.Option(help="Night: dim, orange and grainy, to study transfer.")
+    ] = "day",
     seed: Annotated[int, typer.Option(help="Same seed, same data set, whatever the number of workers.")] = 0,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that draw.")] = 2,
     contact_sheet: Annotated[Path | None, typer.Option(help="Also save a sheet of samples to this PNG.")] = None,
@@ -106,6 +109,7 @@ def synthesize(
         identities_test=identities_test,
         images_per_identity=images_per_identity,
         cameras=cameras,
+        domain=domain,
         seed=seed,
         workers=workers,
     )
@@ -139,14 +143,22 @@ def augment(
     translations: Annotated[
         Path | None, typer.Option(help="JSON lines {caption, translation}, or a file of TBPS-CLIP with captions_bt.")
     ] = None,
+    proximity: Annotated[
+        bool | None, typer.Option(help="Also make images of each train identity in other colours, as new people.")
+    ] = None,
     as_json: output.JsonFlag = False,
 ) -> None:
-    """Give every caption a second wording, from stored translations, for text augmentation in training."""
-    from personsearch.augmentation.augment import AugmentConfig
+    """Give every caption a second wording, from stored translations, and make proximity images (docs/pdg.md).
+
+    Run it again after an interruption: finished images are not made again.
+    """
+    from personsearch.augmentation.augment import AugmentConfig, switch_proximity
     from personsearch.augmentation.augment import augment as run
+    from personsearch.evaluation.judging import judge_of
 
     config = _configured(AugmentConfig, params, "augment", {"translations": translations})
-    output.show(run(config, dataset, out), as_json=as_json)
+    config = switch_proximity(config, on=proximity)
+    output.show(run(config, dataset, out, judge=judge_of(config)), as_json=as_json)
 
 
 @data.command()

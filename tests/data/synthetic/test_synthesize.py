@@ -115,3 +115,20 @@ def test_ground_truth_is_json_and_has_no_hidden_colours(dataset: Path) -> None:
 def test_the_contact_sheet_shows_samples(dataset: Path, tmp_path: Path) -> None:
     save_contact_sheet(dataset, tmp_path / "sheet.png", columns=4, rows=2)
     assert cv2.imread(str(tmp_path / "sheet.png")).shape == (384, 384, 3)
+
+
+def test_night_is_another_domain_of_the_same_people(dataset: Path, tmp_path: Path) -> None:
+    """Dimmer and paler on the whole, with the attributes of the day's people."""
+    synthesize(SMALL.model_copy(update={"domain": "night"}), tmp_path / "night")
+    day, night = (json.loads((folder / "reid_raw.json").read_text()) for folder in (dataset, tmp_path / "night"))
+    assert [entry["file_path"] for entry in night] == [entry["file_path"] for entry in day]
+    seen = {"facing", "visible"}
+    for one, other in zip(day, night, strict=True):
+        assert {k: v for k, v in one["attributes"].items() if k not in seen} == {
+            k: v for k, v in other["attributes"].items() if k not in seen
+        }
+    light = {}
+    for name, folder in (("day", dataset), ("night", tmp_path / "night")):
+        pixels = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2HSV) for path in sorted(folder.rglob("*.jpg"))]
+        light[name] = sum(float(picture[..., 2].mean()) for picture in pixels) / len(pixels)
+    assert light["night"] < 0.85 * light["day"]

@@ -58,6 +58,22 @@ def draw_camera(name: str, rng: np.random.Generator) -> Camera:
     )
 
 
+def by_night(camera: Camera, rng: np.random.Generator) -> Camera:
+    """The same camera under street lamps: dim, orange, pale, grainy, soft. Another domain, in which colours lie."""
+    return replace(
+        camera,
+        gain=(1.35, 1.0, float(rng.uniform(0.35, 0.55))),
+        gamma=float(rng.uniform(1.0, 1.3)),
+        contrast=float(rng.uniform(0.6, 0.9)),
+        saturation=float(rng.uniform(0.3, 0.55)),
+        exposure=float(rng.uniform(0.55, 0.9)),
+        blur=float(rng.uniform(0.4, 0.9)),
+        noise=float(rng.uniform(0.01, 0.025)),
+        sharpening=0.0,
+        sun=0.0,
+    )
+
+
 def for_one_shot(camera: Camera, rng: np.random.Generator) -> Camera:
     """The camera as it is at one moment: exposure, focus and noise wander; now and then something moves too fast."""
     return replace(

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,7 +16,7 @@ from personsearch.config import Config
 from personsearch.data.label import DatasetLabel, write_label
 from personsearch.data.records import Split
 from personsearch.data.synthetic.attributes import Person, draw_person, near_twin
-from personsearch.data.synthetic.camera import Camera, draw_camera
+from personsearch.data.synthetic.camera import Camera, by_night, draw_camera
 from personsearch.data.synthetic.captions import DESCRIPTIVE_STYLES, TRAINING_STYLES, write_captions
 from personsearch.data.synthetic.snapshot import take_snapshot
 from personsearch.errors import UserError
@@ -30,7 +30,7 @@ DISTRACTOR_EVERY = 4
 
 
 class SynthesizeConfig(Config):
-    """How many people to invent, how often each is seen, by how many cameras."""
+    """How many people to invent, how often each is seen, by how many cameras, and in which light."""
 
     identities_train: int = Field(600, ge=0)
     identities_val: int = Field(60, ge=0)
@@ -38,6 +38,7 @@ class SynthesizeConfig(Config):
     images_per_identity: int = Field(4, ge=1, le=12)
     cameras: int = Field(12, ge=1, le=200)
     captions_per_image: int = Field(2, ge=1, le=4)
+    domain: Literal["day", "night"] = "day"
     seed: int = 0
     workers: int = Field(1, ge=1, le=64)
 
@@ -134,9 +135,11 @@ def person_of(config: SynthesizeConfig, identity: Identity) -> Person:
 
 
 @lru_cache(maxsize=256)
-def camera_of(seed: int, index: int) -> Camera:
+def camera_of(seed: int, index: int, domain: str) -> Camera:
     """The camera of an index."""
-    return draw_camera(f"cam_{index + 1:02d}", np.random.default_rng([seed, index, 2]))
+    rng = np.random.default_rng([seed, index, 2])
+    camera = draw_camera(f"cam_{index + 1:02d}", rng)
+    return by_night(camera, rng) if domain == "night" else camera
 
 
 def _draw_identity(job: tuple[SynthesizeConfig, Identity, Path]) -> list[dict[str, Any]]:
@@ -152,7 +155,8 @@ def _draw_identity(job: tuple[SynthesizeConfig, Identity, Path]) -> list[dict[st
         max(config.cameras, config.images_per_identity)
     )
     cameras = [
-        camera_of(config.seed, int(order[index] % config.cameras)) for index in range(config.images_per_identity)
+        camera_of(config.seed, int(order[index] % config.cameras), config.domain)
+        for index in range(config.images_per_identity)
     ]
     entries = [_draw_image(config, sitter, camera, index, out_dir) for index, camera in enumerate(cameras)]
     write_json(finished, entries)
