@@ -79,7 +79,7 @@ def _load(model: PersonEncoder, weights: Weights) -> None:
     """Weights into the model; an adaptation that they do not bring keeps its start."""
     wanted = {name: value.detach() for name, value in model.named_weights().items()}
     fresh = {name: value for name, value in wanted.items() if name.startswith(ADAPTATION) and name not in weights.state}
-    visual = model.clip.visual if isinstance(model, DualEncoder) else None
+    visual = (model.clip if isinstance(model, DualEncoder) else model).visual
     expected = {name: value for name, value in wanted.items() if name not in fresh}
     model.load_named_weights(fit(weights, expected, getattr(visual, "grid_size", None)) | fresh)
 
