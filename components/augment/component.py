@@ -1,11 +1,11 @@
-"""Add back-translations of the captions."""
+"""Add back-translations of the captions, and proximity images."""
 
 from kfp import dsl
 
-from components.images import PLATFORM_IMAGE
+from components.images import TRAINING_IMAGE
 
 
-@dsl.component(base_image=PLATFORM_IMAGE, install_kfp_package=False)
+@dsl.component(base_image=TRAINING_IMAGE, install_kfp_package=False)
 def augment(
     *,
     prepared: dsl.Input[dsl.Dataset],
@@ -15,14 +15,16 @@ def augment(
     dataset: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
-    """Write the data set with a second wording of every training caption and return its hash."""
+    """Write the data set with second wordings of its captions and images in other colours, and return its hash."""
     from pathlib import Path
 
     from personsearch.augmentation.augment import AugmentConfig
     from personsearch.augmentation.augment import augment as run
     from personsearch.data.records import dataset_hash
+    from personsearch.evaluation.judging import judge_of
     from personsearch.integrations.kubeflow_steps import parse_config, report_metrics
 
-    results = run(parse_config(AugmentConfig, config), Path(prepared.path), Path(dataset.path))
+    settings = parse_config(AugmentConfig, config)
+    results = run(settings, Path(prepared.path), Path(dataset.path), judge=judge_of(settings))
     report_metrics(results, metrics)
     return dataset_hash(Path(dataset.path))

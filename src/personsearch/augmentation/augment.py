@@ -39,6 +39,13 @@ class AugmentConfig(Config):
     proximity: ProximityConfig | None = None
 
 
+def switch_proximity(config: AugmentConfig, *, on: bool | None) -> AugmentConfig:
+    """With proximity images as configured or by default, or without; None leaves the choice as it is."""
+    if on is None:
+        return config
+    return config.model_copy(update={"proximity": (config.proximity or ProximityConfig()) if on else None})
+
+
 def augment(config: AugmentConfig, dataset: Path, out_dir: Path, *, judge: Judge | None = None) -> dict[str, float]:
     """Write the prepared data set `dataset` again with `captions_bt` filled; images are hard links where possible.
 

@@ -148,12 +148,14 @@ def say_otherwise(text: str, phrases: list[ColourPhrase], colour: str) -> str:
     for phrase in sorted(phrases, key=lambda phrase: phrase.start, reverse=True):
         before, after = text[: phrase.start], text[phrase.end :]
         new = colour.replace("grey", "gray") if re.search(r"\bgray\b", text, re.IGNORECASE) else colour
-        article = "an" if new[0] in "aeiou" else "a"
-        before = re.sub(
-            r"\b(a)n?(\s+)$", lambda m, article=article: _like(m[1], article) + m[2], before, flags=re.IGNORECASE
-        )
-        text = before + _like(phrase.colour, new) + after
+        text = _with_article(before, "an" if new[0] in "aeiou" else "a") + _like(phrase.colour, new) + after
     return text
+
+
+def _with_article(before: str, article: str) -> str:
+    """The text before a colour, its "a" or "an" at the end put right."""
+    found = re.search(r"\b(an?)(\s+)$", before, re.IGNORECASE)
+    return before if found is None else before[: found.start()] + _like(found[1], article) + found[2]
 
 
 def _like(model: str, word: str) -> str:

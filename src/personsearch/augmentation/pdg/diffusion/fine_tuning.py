@@ -1,0 +1,140 @@
+"""The user's Stable Diffusion, taught what surveillance images of people look like: the UNet alone.
+
+Every step's batch, noise and times follow from (seed, step), so that a killed run goes on to the same weights.
+Shapes: B pairs; latents [B, C, h, w].
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from personsearch.augmentation.pdg.diffusion.checkpoint import load_checkpoint, save_checkpoint
+from personsearch.augmentation.pdg.diffusion.model import COMPONENTS, DiffusionModel
+from personsearch.augmentation.pdg.generator import Pixels
+from personsearch.config import Config
+from personsearch.data.output_folder import input_key
+from personsearch.data.records import ImageRecord, dataset_hash, read_manifest
+from personsearch.errors import UserError
+from personsearch.files import hash_folder
+from personsearch.images import open_image
+from personsearch.models.device import choose_device
+from personsearch.progress import track
+from personsearch.run_record import write_run_record
+
+CHECKPOINT = "checkpoint.safetensors"
+LARGEST_GRADIENT = 1.0
+
+
+class FineTuneConfig(Config):
+    """How to fine-tune. `caption_dropout` is the share of pairs shown without text, which guidance needs."""
+
+    model: Path
+    height: int = Field(512, ge=8)
+    width: int = Field(256, ge=8)
+    steps: int = Field(10_000, ge=1)
+    batch_size: int = Field(8, ge=1)
+    learning_rate: float = Field(1e-5, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    caption_dropout: float = Field(0.1, ge=0, lt=1)
+    gradient_checkpointing: bool = False
+    checkpoint_every: int = Field(500, ge=1)
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+
+
+def fine_tune(config: FineTuneConfig, dataset: Path, out_dir: Path) -> dict[str, float]:
+    """Train the UNet on the train pairs of `dataset`, and write a whole model folder to `out_dir`.
+
+    Raises:
+        UserError: no train images, no model in `config.model`, or an `out_dir` with another run in it.
+    """
+    settings = config.model_dump(mode="json", exclude={"device", "checkpoint_every", "model"})
+    key = input_key(settings, dataset_hash(dataset), hash_folder(config.model))
+    records = read_manifest(dataset, "train")
+    if not records:
+        raise UserError(f"{dataset}: holds no train images")
+    model = DiffusionModel.from_folder(config.model, choose_device(config.device))
+    model.unet.requires_grad_(True).train()
+    if config.gradient_checkpointing:
+        model.unet.enable_gradient_checkpointing()
+    optimiser = torch.optim.AdamW(
+        model.unet.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, foreach=False
+    )
+    done = load_checkpoint(out_dir / CHECKPOINT, key, model, optimiser)
+    losses = []
+    for step in track(range(done, config.steps), "fine-tune diffusion"):
+        images, captions = _batch(config, dataset, records, step)
+        loss = _loss(model, images, captions, torch.Generator().manual_seed((config.seed << 32) + step))
+        _step(model, optimiser, loss)
+        losses.append(float(loss.detach()))
+        if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
+            save_checkpoint(out_dir / CHECKPOINT, key, step + 1, model, optimiser)
+    _write_model(config.model, out_dir, model)
+    metrics = {"steps": float(config.steps), "images": float(len(records))}
+    if losses:
+        metrics["loss"] = float(np.mean(losses[-100:]))
+        write_run_record(out_dir, "fine-tune-diffusion", config, metrics, {"input": key})
+    return metrics
+
+
+def _loss(
+    model: DiffusionModel, images: Sequence[Pixels], captions: Sequence[str], generator: torch.Generator
+) -> Tensor:
+    """How badly the UNet tells the noise that was put on the images (Ho, Jain and Abbeel 2020, equation 14)."""
+    with torch.no_grad():
+        clean, text_BLD = model.latents_of(images), model.embed(captions)
+    noise = torch.randn(clean.shape, generator=generator).to(clean)
+    times_B = torch.randint(model.scheduler.config.num_train_timesteps, (len(images),), generator=generator)
+    times_B = times_B.to(model.device)
+    noisy = model.scheduler.add_noise(clean, noise, times_B)
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda"):
+        predicted = model.unet(noisy, times_B, encoder_hidden_states=text_BLD).sample
+    return functional.mse_loss(predicted.float(), _target(model, clean, noise, times_B))
+
+
+def _step(model: DiffusionModel, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(model.unet.parameters(), LARGEST_GRADIENT)
+    optimiser.step()
+
+
+def _target(model: DiffusionModel, clean: Tensor, noise: Tensor, times_B: Tensor) -> Tensor:
+    """What the UNet should say: the noise, or the velocity where it was trained to say that."""
+    if model.scheduler.config.prediction_type == "epsilon":
+        return noise
+    velocity: Tensor = model.scheduler.get_velocity(clean, noise, times_B)
+    return velocity
+
+
+def _batch(
+    config: FineTuneConfig, dataset: Path, records: Sequence[ImageRecord], step: int
+) -> tuple[list[Pixels], list[str]]:
+    """Images [H, W, 3] and captions drawn for this step."""
+    generator = np.random.default_rng([config.seed, step])
+    chosen = [records[int(index)] for index in generator.integers(len(records), size=config.batch_size)]
+    size = (config.width, config.height)
+    images = [
+        cv2.resize(np.asarray(open_image(dataset / record.path)), size, interpolation=cv2.INTER_CUBIC)
+        for record in chosen
+    ]
+    captions = [record.captions[int(generator.integers(len(record.captions)))] for record in chosen]
+    shown = generator.random(config.batch_size) >= config.caption_dropout
+    return images, [caption if kept else "" for caption, kept in zip(captions, shown, strict=True)]
+
+
+def _write_model(source: Path, out_dir: Path, model: DiffusionModel) -> None:
+    """A folder like `source` with the trained UNet in it."""
+    for name in COMPONENTS:
+        if name != "unet":
+            shutil.copytree(source / name, out_dir / name, dirs_exist_ok=True)
+    if (source / "model_index.json").is_file():
+        shutil.copyfile(source / "model_index.json", out_dir / "model_index.json")
+    model.unet.eval().save_pretrained(out_dir / "unet", safe_serialization=True)
