@@ -31,8 +31,7 @@ def export_onnx(model: PersonEncoder, spec: BundleSpec, out_dir: Path) -> None:
     height, width = spec.preprocessing.height, spec.preprocessing.width
     pixels_N3HW = torch.zeros(EXAMPLE_BATCH, 3, height, width)
     tokens_NL = torch.ones(EXAMPLE_BATCH, max(2, spec.context_length // 2), dtype=torch.int64)
-    batch = torch.export.Dim.DYNAMIC
-    length = torch.export.Dim("length", max=spec.context_length)
+    batch, length = torch.export.Dim.DYNAMIC, torch.export.Dim.AUTO  # the whole range of lengths needs a slower tracer
     _export(_ImageTower(model), "pixels", pixels_N3HW, {0: batch}, out_dir / IMAGE_ONNX)
     _export(_TextTower(model), "tokens", tokens_NL, {0: batch, 1: length}, out_dir / TEXT_ONNX)
 
@@ -81,8 +80,8 @@ class PlainAttention(nn.Module):
 
 
 def _merged(model: PersonEncoder) -> PersonEncoder:
-    """Updates of the backbone's weights become those weights; other adaptations stay."""
-    if isinstance(model, DualEncoder) and model.adaptation is not None:
+    """What an adaptation computes from weights alone becomes weights; the rest of it stays."""
+    if isinstance(model, DualEncoder):
         model.adaptation = model.adaptation.merge(model.clip)
     return model
 
@@ -119,4 +118,8 @@ def _strip_traces(path: Path) -> None:
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
+    weights = {weight.name for weight in graph.initializer}
+    shapes = [each for each in graph.value_info if each.name not in weights]  # quantising transposes some weights
+    del graph.value_info[:]
+    graph.value_info.extend(shapes)
     onnx.save(model, path)

@@ -142,6 +142,18 @@ def test_either_loss_teaches_the_prompts_of_both_towers(
         assert all(parameter.grad is None for parameter in plain_clip.parameters())
 
 
+@torch.no_grad()
+def test_merged_holds_keys_and_values_of_the_prompts_and_gives_the_same(
+    clip: Any, pixels: Callable[..., Tensor], captions: Callable[..., Tensor]
+) -> None:
+    adaptation, images, ids = make(clip), pixels(clip, 2), captions(2, 9)
+    image, text = adaptation.image_features(clip, images), adaptation.text_features(clip, ids)
+    merged = adaptation.merge(clip)
+    assert {name for name in merged.state_dict() if name.startswith("prompts")} == {"prompts.image", "prompts.text"}
+    assert torch.equal(merged.image_features(clip, images), image)
+    assert torch.equal(merged.text_features(clip, ids), text)
+
+
 def test_names_are_readable_and_hold_no_backbone(plain_clip: Any) -> None:
     names = set(make(plain_clip).state_dict())
     expected = {f"prompts.{own}" for own in ("text", "vision")}

@@ -31,8 +31,8 @@ class Adaptation(nn.Module):
         tokens_NLC = clip.token_embedding(ids_NL) + clip.positional_embedding[: ids_NL.shape[1]]
         return run_text_tower(clip, tokens_NLC, ids_NL.argmax(dim=-1))
 
-    def merge(self, clip: Any) -> "Adaptation | None":
-        """Write into `clip` what its own weights can express; what must still run beside them, or None."""
+    def merge(self, clip: Any) -> "Adaptation":
+        """Write into `clip` what its own weights can express, and return what must still run beside them."""
         return self
 
 
@@ -44,7 +44,7 @@ def run_text_tower(clip: Any, tokens_NLC: Tensor, end_N: Tensor) -> Tensor:
 
 def pool_text(clip: Any, tokens_NLC: Tensor, end_N: Tensor) -> Tensor:
     """Features [N, D] at each text's end token: norm, then projection if the model has one."""
-    pooled_NC: Tensor = clip.ln_final(tokens_NLC[torch.arange(len(end_N), device=end_N.device), end_N])
+    pooled_NC: Tensor = clip.ln_final(tokens_NLC[torch.arange(end_N.shape[0], device=end_N.device), end_N])
     if clip.text_projection is None:
         return pooled_NC
     linear = isinstance(clip.text_projection, nn.Linear)

@@ -3,11 +3,8 @@
     vision  [CLS, patches, T→V, V]         prompts after the position embedding and before ln_pre
     text    [SOT, T, V→T, caption … EOT]   prompts at positions 1 to 2P, under the causal mask
 
-Every layer replaces the prompts, so what a layer gives at their places is never read. They are therefore run as
-keys and values alone, once for the whole batch: the same features as from the full sequence, for less work.
-
 Shapes: N items, H height, W width, L caption tokens or class token and patches, Q prompts of both kinds,
-C channels of a tower, B layers of a tower, D embedding dimension.
+K = Q + L keys, C channels of a tower, H heads, E channels of a head, D embedding dimension.
 """
 
 from typing import Any, Literal
@@ -28,7 +25,7 @@ from personsearch.models.adaptation.blocks import (
     require_plain_towers,
     split_heads,
 )
-from personsearch.models.adaptation.prompts import BidirectionalPrompts
+from personsearch.models.adaptation.prompts import BidirectionalPrompts, RememberedPrompts
 
 
 class CsktConfig(Config):
@@ -70,7 +67,7 @@ class Cskt(Adaptation):
         super().__init__()
         require_plain_towers(clip, config.kind)
         vision, text = clip.visual.transformer, clip.transformer
-        self.prompts = BidirectionalPrompts(
+        self.prompts: BidirectionalPrompts | RememberedPrompts = BidirectionalPrompts(
             config.prompts,
             text=(len(text.resblocks), text.width),
             vision=(len(vision.resblocks), vision.width),
@@ -88,24 +85,27 @@ class Cskt(Adaptation):
         return context_length - self.num_prompts
 
     def image_features(self, clip: Any, pixels_N3HW: Tensor) -> Tensor:
-        visual, prompts_BQC = clip.visual, self.prompts.for_vision()
-        prompts = [visual.ln_pre(prompts_BQC[0]), *prompts_BQC[1:]]
-        tokens_NLC = embed_image(visual, pixels_N3HW)
-        for block, adapter, prompts_QC in zip(visual.transformer.resblocks, self.image_adapters, prompts, strict=True):
-            tokens_NLC = _run_block(block, adapter, tokens_NLC, prompts_QC, None)
-        return pool_image(visual, tokens_NLC)
+        tokens_NLC, memory = embed_image(clip.visual, pixels_N3HW), self.prompts.image_memory(clip)
+        for block, adapter, prompts_2HQE in zip(
+            clip.visual.transformer.resblocks, self.image_adapters, memory, strict=True
+        ):
+            tokens_NLC = _run_block(block, adapter, tokens_NLC, prompts_2HQE, None)
+        return pool_image(clip.visual, tokens_NLC)
 
     def text_features(self, clip: Any, ids_NL: Tensor) -> Tensor:
-        num_prompts, length = self.num_prompts, ids_NL.shape[1]
-        position_LC = clip.positional_embedding[: length + num_prompts]
-        start_1C, places_QC, caption_LC = position_LC.split_with_sizes([1, num_prompts, length - 1])
-        prompts_BQC = self.prompts.for_text()
-        prompts = [prompts_BQC[0] + places_QC, *prompts_BQC[1:]]
-        tokens_NLC = clip.token_embedding(ids_NL) + torch.cat([start_1C, caption_LC])
-        mask_LK = _mask_with_prompts(clip.attn_mask[:length, :length], num_prompts)
-        for block, adapter, prompts_QC in zip(clip.transformer.resblocks, self.text_adapters, prompts, strict=True):
-            tokens_NLC = _run_block(block, adapter, tokens_NLC, prompts_QC, mask_LK)
+        length, memory = ids_NL.shape[1], self.prompts.text_memory(clip)
+        position_LC = clip.positional_embedding[self.num_prompts : self.num_prompts + length]
+        position_LC = torch.cat([clip.positional_embedding[:1], position_LC[1:]])
+        tokens_NLC = clip.token_embedding(ids_NL) + position_LC
+        mask_LK = _mask_with_prompts(clip.attn_mask[:length, :length], self.num_prompts)
+        for block, adapter, prompts_2HQE in zip(clip.transformer.resblocks, self.text_adapters, memory, strict=True):
+            tokens_NLC = _run_block(block, adapter, tokens_NLC, prompts_2HQE, mask_LK)
         return pool_text(clip, tokens_NLC, ids_NL.argmax(dim=-1))
+
+    def merge(self, clip: Any) -> Adaptation:
+        if isinstance(self.prompts, BidirectionalPrompts):
+            self.prompts = RememberedPrompts(self.prompts, clip)
+        return self
 
 
 def _adapters(transformer: Any, reduction: int, scale: float) -> nn.ModuleList:
@@ -118,14 +118,12 @@ def _mask_with_prompts(causal_LL: Tensor, num_prompts: int) -> Tensor:
 
 
 def _run_block(
-    block: Any, adapter: nn.Module, tokens_NLC: Tensor, prompts_QC: Tensor, mask_LK: Tensor | None
+    block: Any, adapter: nn.Module, tokens_NLC: Tensor, prompts_2HQE: Tensor, mask_LK: Tensor | None
 ) -> Tensor:
     attention, batch = block.attn, tokens_NLC.shape[0]
     query, key, value = split_heads(attention, query_key_value(attention, block.ln_1(tokens_NLC)))
-    prompts_1QC = block.ln_1(prompts_QC.to(tokens_NLC.dtype))[None]
-    _, prompt_key, prompt_value = split_heads(attention, query_key_value(attention, prompts_1QC))
-    key = torch.cat([prompt_key.expand(batch, -1, -1, -1), key], dim=2)
-    value = torch.cat([prompt_value.expand(batch, -1, -1, -1), value], dim=2)
+    prompt_key, prompt_value = prompts_2HQE[:, None].expand(-1, batch, -1, -1, -1)
+    key, value = torch.cat([prompt_key, key], dim=2), torch.cat([prompt_value, value], dim=2)
     attended_NLC = attention.out_proj(attend(attention, query, key, value, mask_LK))
     tokens_NLC = tokens_NLC + block.ls_1(attended_NLC)
     out_NLC: Tensor = tokens_NLC + block.ls_2(block.mlp(block.ln_2(tokens_NLC))) + adapter(tokens_NLC)

@@ -124,8 +124,9 @@ class Lora(Adaptation):
         return pool_text(clip, tokens_NLC, ids_NL.argmax(dim=-1))
 
     @torch.no_grad()
-    def merge(self, clip: Any) -> None:
+    def merge(self, clip: Any) -> Adaptation:
         for updates, transformer in ((self.image, clip.visual.transformer), (self.text, clip.transformer)):
             for lora, block in zip(updates, transformer.resblocks, strict=True):
                 assert isinstance(lora, LoraBlock)
                 lora.merge(block)
+        return Adaptation()

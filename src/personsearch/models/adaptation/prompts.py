@@ -1,10 +1,19 @@
 """Bidirectional prompts transferring (CSKT, METHODS 2): own prompts and projections for each layer and direction.
 
-Shapes: T layers of the text tower, V of the vision tower, P prompts, Q = 2P, C channels of the tower.
+A layer replaces its prompts, so nobody reads what it gives at their places: they are run as keys and values of its
+attention alone, once for the whole batch, for the features of the full sequence.
+
+Shapes: T layers of the text tower, V of the vision tower, B of either, P prompts, Q = 2P, C channels of the tower,
+H heads, E channels of a head.
 """
+
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from personsearch.models.adaptation.blocks import query_key_value, split_heads
 
 PROMPT_STD = 0.02
 
@@ -32,7 +41,42 @@ class BidirectionalPrompts(nn.Module):
         """[T, Q, C]: in each layer the tower's own, then those that vision lends."""
         return torch.cat([self.text, _lent(self.vision, self.vision_to_text)], dim=1)
 
+    def image_memory(self, clip: Any) -> Tensor:
+        """Keys and values [V, 2, H, Q, E] of the image tower's blocks; the first prompts enter before `ln_pre`."""
+        first_QC, *deeper = self.for_vision()
+        return _memory(clip.visual.transformer, [clip.visual.ln_pre(first_QC), *deeper])
 
-def _lent(prompts_APC: Tensor, projections: nn.ModuleList) -> Tensor:
-    last = len(prompts_APC) - 1
-    return torch.stack([project(prompts_APC[min(layer, last)]) for layer, project in enumerate(projections)])
+    def text_memory(self, clip: Any) -> Tensor:
+        """Keys and values [T, 2, H, Q, E] of the text tower's blocks; the first prompts have positions 1 to Q."""
+        first_QC, *deeper = self.for_text()
+        return _memory(clip.transformer, [first_QC + clip.positional_embedding[1 : 1 + len(first_QC)], *deeper])
+
+
+class RememberedPrompts(nn.Module):
+    """The keys and values of trained prompts, which inference need not compute again."""
+
+    def __init__(self, prompts: BidirectionalPrompts, clip: Any) -> None:
+        super().__init__()
+        self.image = nn.Buffer(prompts.image_memory(clip).detach())
+        self.text = nn.Buffer(prompts.text_memory(clip).detach())
+
+    def image_memory(self, _clip: Any) -> Tensor:
+        """As BidirectionalPrompts."""
+        return self.image
+
+    def text_memory(self, _clip: Any) -> Tensor:
+        """As BidirectionalPrompts."""
+        return self.text
+
+
+def _lent(prompts_BPC: Tensor, projections: nn.ModuleList) -> Tensor:
+    last = len(prompts_BPC) - 1
+    return torch.stack([project(prompts_BPC[min(layer, last)]) for layer, project in enumerate(projections)])
+
+
+def _memory(transformer: Any, prompts: Iterable[Tensor]) -> Tensor:
+    packed = (
+        split_heads(block.attn, query_key_value(block.attn, block.ln_1(prompts_QC)[None]))
+        for block, prompts_QC in zip(transformer.resblocks, prompts, strict=True)
+    )
+    return torch.stack([torch.cat([key_1HQE, value_1HQE]) for _, key_1HQE, value_1HQE in packed])
