@@ -1,9 +1,6 @@
 """A model's life in MLflow: on a database and through a server, the same cases."""
 
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +8,8 @@ import pytest
 
 from personsearch.bundle import BundleSpec, Lineage, Preprocessing, fingerprint, read_spec, write_spec
 from personsearch.errors import UserError
-from personsearch.integrations.milvus_server import free_port, is_listening, wait_until
 from personsearch.integrations.mlflow_registry import ModelRegistry
+from tests.servers.mlflow_server import mlflow_server
 
 
 def make_bundle(folder: Path, weights: bytes = b"weights") -> Path:
@@ -36,23 +33,8 @@ def make_bundle(folder: Path, weights: bytes = b"weights") -> Path:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/mlflow.db",
-        "--artifacts-destination",
-        f"{folder}/artifacts",
-    ]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_until(lambda: is_listening(port), process, folder / "log", "MLflow")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
+    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

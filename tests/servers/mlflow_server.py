@@ -1,0 +1,32 @@
+"""A real MLflow server on a free port of this machine."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from personsearch.integrations.milvus_server import free_port, is_listening, wait_until
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """Its address, while it runs with everything it keeps in `folder`; `folder/cwd` is where it stands."""
+    (folder / "cwd").mkdir(parents=True)
+    port, log = free_port(), folder / "log"
+    network = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    command = [sys.executable, "-m", "mlflow", "server", *network, *store]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, cwd=folder / "cwd", start_new_session=True
+        )
+    try:
+        wait_until(lambda: is_listening(port), process, log, "MLflow")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
