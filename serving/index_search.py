@@ -4,7 +4,7 @@ import logging
 
 from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
-from personsearch.search.index import CollectionProperties
+from personsearch.search.index import CollectionProperties, VectorIndex
 from personsearch.search.searcher import Answer, Searcher
 
 logger = logging.getLogger(__name__)
@@ -23,15 +23,15 @@ class IndexSearch:
         self._stored = searcher
         self._searcher = searcher
         self._mirror = mirror
-        self._mirrored = -1
+        self._crops = -1
 
     def refresh(self) -> int:
-        """Mirror the collection anew where its number of crops has changed."""
+        """Where the collection's number of crops has changed, mirror it anew and let confidence know."""
         crops = self._stored.index.count()
-        if self._mirror and crops != self._mirrored:
-            fits = crops <= MIRROR_LIMIT
-            self._searcher = self._mirror_of_stored() if fits else self._stored
-            self._mirrored = crops
+        if crops != self._crops:
+            fits = self._mirror and crops <= MIRROR_LIMIT
+            self._searcher = self._searcher_of(self._mirror_of_stored() if fits else self._stored.index)
+            self._crops = crops
             logger.info("%s: %d crops, %s", self.collection, crops, "mirrored in memory" if fits else "not mirrored")
         return crops
 
@@ -39,6 +39,9 @@ class IndexSearch:
         """Candidates, best first, and whether the best of them can be trusted."""
         return self._searcher.answer(text, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
 
-    def _mirror_of_stored(self) -> Searcher:
-        index = ExactIndex.mirror(self._stored.index, self.properties.embedding_dim)
+    def _mirror_of_stored(self) -> ExactIndex:
+        return ExactIndex.mirror(self._stored.index, self.properties.embedding_dim)
+
+    def _searcher_of(self, index: VectorIndex) -> Searcher:
+        """A searcher counts its index once only: a new one for each number of crops."""
         return Searcher(self._stored.encoder, index, self._stored.calibration)

@@ -1,15 +1,18 @@
 """Calibration on queries whose probabilities are known."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from personsearch.data.records import ImageRecord
-from personsearch.errors import UserError
-from personsearch.evaluation.calibration import expected_calibration_error, fit_calibration, fit_logistic
+from personsearch.evaluation.calibration import (
+    expected_calibration_error,
+    find_candidates,
+    fit_calibration,
+    fit_logistic,
+    probabilities,
+)
 from personsearch.evaluation.embeddings import SplitEmbeddings
-from personsearch.search.calibration import DEPTH, Calibration, Logistic, read_calibration
+from personsearch.search.calibration import DEPTH
 
 
 def make_embeddings(noise: float, people: int = 120, views: int = 3) -> SplitEmbeddings:
@@ -61,29 +64,54 @@ def test_one_person_is_no_error() -> None:
     assert 0 <= calibration.precision <= 1
 
 
-def test_confidence_is_judged_by_query_where_enough_is_known() -> None:
-    calibration = Calibration(
-        by_score=Logistic(intercept=0, score=1),
-        by_query=Logistic(intercept=0, score=0, lead=10),
-        threshold=0.6,
-        split="val",
-        queries=1,
-        expected_calibration_error=0,
-        precision=0,
-        reliable_when_present=0,
-        reliable_when_absent=0,
+def three_people() -> SplitEmbeddings:
+    """Images at cosines 1, .8 and 0 from the caption of the first person, who has the first and the last of them."""
+    image_GD = np.array([[1, 0], [0.8, 0.6], [0, 1]], dtype=np.float32)
+    records = [ImageRecord(str(i), "", person, "val", [], "t") for i, person in enumerate((7, 8, 7))]
+    return SplitEmbeddings(records, ["x"], np.array([0]), image_GD, np.array([[1, 0]], dtype=np.float32))
+
+
+def test_candidates_by_hand() -> None:
+    """Leads: 1 − mean(.8, 0) = .6, .8 − mean(1, 0) = .3, 0 − mean(1, .8) = −.9."""
+    found = find_candidates(three_people(), absent=False, parts=(1,))
+    assert found.there_QK.sum() == 3
+    assert found.features() == pytest.approx(
+        np.array([[1, 0.6, np.log(3)], [0.8, 0.3, np.log(3)], [0, -0.9, np.log(3)]])
     )
-    alike, outstanding = [0.5] * DEPTH, [0.8] + [0.5] * (DEPTH - 1)
-    assert calibration.confidence(0.0) == 0.5
-    assert calibration.confidence(0.5, alike) == 0.5
-    assert calibration.confidence(0.8, outstanding) == pytest.approx(1 / (1 + np.exp(-2.7)))
-    assert calibration.is_reliable(outstanding)
-    assert not calibration.is_reliable(alike)
-    assert not calibration.is_reliable([])
+    assert found.rightness().tolist() == [True, False, True]
+    assert found.searched_Q.tolist() == [3]
 
 
-def test_a_missing_file_is_none_and_a_damaged_one_is_named(tmp_path: Path) -> None:
-    assert read_calibration(tmp_path) is None
-    (tmp_path / "calibration.json").write_text('{"threshold": 2')
-    with pytest.raises(UserError, match=r"calibration\.json"):
-        read_calibration(tmp_path)
+def test_an_absent_person_is_not_searched() -> None:
+    found = find_candidates(three_people(), absent=True, parts=(1,))
+    assert found.features() == pytest.approx(np.array([[0.8, 0.0, 0.0]]))
+    assert found.rightness().tolist() == [False]
+    assert found.searched_Q.tolist() == [1]
+
+
+def test_galleries_of_every_size_hold_the_person_asked_for() -> None:
+    """12 people with 3 images: all 36, halves of 18, quarters of 9; each caption once in each size."""
+    embeddings = make_embeddings(noise=0.0, people=12)
+    found = find_candidates(embeddings, absent=False)
+    assert sorted(found.searched_Q.tolist()) == [9] * 36 + [18] * 36 + [36] * 36
+    assert found.right_QK[:, :3].all()
+    assert not found.right_QK[:, 3:].any()
+    assert sorted(find_candidates(embeddings, absent=True).searched_Q.tolist()) == [6] * 36 + [15] * 36 + [33] * 36
+
+
+def test_the_same_similarity_says_less_in_a_larger_gallery() -> None:
+    calibration = fit_calibration(make_embeddings(noise=1.0, people=160), "val", 0.5)
+    assert calibration.curve.log_tracks < 0 < calibration.curve.score
+    assert calibration.galleries == (480, 240, 120)
+
+
+def test_probabilities_are_what_serving_states() -> None:
+    calibration = fit_calibration(make_embeddings(noise=1.0, people=20), "val", 0.5)
+    found = find_candidates(make_embeddings(noise=1.0, people=20), absent=False, parts=(1,))
+    stated = probabilities(calibration.curve, found)
+    row = found.score_QK[0].tolist()
+    eleventh = (sum(row) - row[0]) / (DEPTH - 1)  # not among the candidates: recovered from the first one's lead
+    eleventh = DEPTH * (row[0] - found.lead_QK[0, 0]) - eleventh * (DEPTH - 1)
+    for rank in range(DEPTH):
+        others = [*row[:rank], *row[rank + 1 :], eleventh]
+        assert calibration.confidence(row[rank], others, 60) == pytest.approx(stated[0, rank])

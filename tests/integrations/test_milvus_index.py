@@ -1,8 +1,9 @@
 """The contract of VectorIndex and CollectionStore: the same cases on every engine."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -11,14 +12,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from personsearch.bundle import Preprocessing
 from personsearch.errors import UserError
 from personsearch.integrations.milvus_filters import MAX_LIST
 from personsearch.integrations.milvus_index import MilvusStore
 from personsearch.integrations.milvus_server import start_server
+from personsearch.search.calibration import Calibration, Curve
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties, CollectionStore, VectorIndex
+from personsearch.search.searcher import Searcher
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 
@@ -49,6 +53,21 @@ def vectors(count: int, seed: int = 0) -> NDArray[np.float32]:
 @pytest.fixture
 def index(store: CollectionStore, name: str, properties: CollectionProperties) -> VectorIndex:
     return store.create(name, properties)
+
+
+@dataclass
+class TextVectors:
+    """An Encoder for which every text means the same vector."""
+
+    vector_1D: NDArray[np.float32]
+    preprocessing = Preprocessing(height=4, width=2, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    embedding_dim = 8
+
+    def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self.vector_1D.repeat(len(texts), axis=0)
 
 
 def ids(index: VectorIndex) -> list[str]:
@@ -245,6 +264,33 @@ def test_an_approximate_index_on_a_server(milvus_server: str, name: str, propert
     pairs = zip(index.search(queries, 10, wanted), exact.search(queries, 10, wanted), strict=True)
     found = [len({hit.crop.crop_id for hit in hits} & {hit.crop.crop_id for hit in best}) for hits, best in pairs]
     assert sum(found) / 200 >= 0.95
+
+
+def test_confidence_is_that_of_the_mirror(index: VectorIndex) -> None:
+    """What a candidate is judged against comes from the collection, by whichever engine it is searched."""
+    stored = vectors(120)
+    index.upsert([crop(n) for n in range(120)], stored)
+    index.flush()
+    judge = Calibration(
+        curve=Curve(intercept=-2.0, score=3.0, lead=5.0, log_tracks=-0.5),
+        threshold=0.5,
+        split="val",
+        queries=1,
+        galleries=(9.0,),
+        expected_calibration_error=0.0,
+        precision=1.0,
+        reliable_when_present=1.0,
+        reliable_when_absent=0.0,
+    )
+    encoder = TextVectors(vectors(1, seed=2))
+    for wanted in (CropFilter(), CropFilter(cameras=("camera1",)), CropFilter(tracks=("track1", "track2"))):
+        answers = [
+            Searcher(encoder, engine, judge).answer("x", k=5, crop_filter=wanted)
+            for engine in (index, ExactIndex.mirror(index, 8))
+        ]
+        first, second = ([candidate.confidence for candidate in answer.candidates] for answer in answers)
+        assert first == pytest.approx(second, abs=1e-5)
+        assert answers[0].reliable == answers[1].reliable
 
 
 def test_only_known_index_types(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from personsearch.bundle import Preprocessing
 from personsearch.errors import UserError
-from personsearch.search.calibration import Calibration, Logistic
+from personsearch.search.calibration import DEPTH, Calibration, Curve
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
@@ -91,14 +91,15 @@ def test_impossible_k(k: int) -> None:
         Searcher(AxisEncoder(), gallery(("a", "1"))).search("x", k=k)
 
 
-def calibration(threshold: float) -> Calibration:
-    """Confidence is .5 at score .8, and for full rankings moves with the lead over the ten best."""
+def calibration(
+    *, intercept: float = 0.0, score: float = 0.0, lead: float = 0.0, log_tracks: float = 0.0, threshold: float = 0.5
+) -> Calibration:
     return Calibration(
-        by_score=Logistic(intercept=-8.0, score=10.0),
-        by_query=Logistic(intercept=0.0, score=0.0, lead=1000.0),
+        curve=Curve(intercept=intercept, score=score, lead=lead, log_tracks=log_tracks),
         threshold=threshold,
         split="val",
         queries=1,
+        galleries=(9.0,),
         expected_calibration_error=0.0,
         precision=1.0,
         reliable_when_present=1.0,
@@ -106,24 +107,68 @@ def calibration(threshold: float) -> Calibration:
     )
 
 
+COUNTS_TRACKS = calibration(log_tracks=1.0)  # n tracks give confidence n / (n + 1)
+
+
+def confidences(index: ExactIndex, judge: Calibration, **options: object) -> list[float]:
+    candidates = Searcher(AxisEncoder(), index, judge).search("a person", **options)  # type: ignore[arg-type]
+    return [candidate.confidence for candidate in candidates if candidate.confidence is not None]
+
+
+def tracks_seen(index: ExactIndex, **options: object) -> float:
+    best = confidences(index, COUNTS_TRACKS, **options)[0]
+    return best / (1 - best)
+
+
 def test_confidence_and_no_reliable_match() -> None:
+    """The second of two tracks at cos .9 ≈ .6216: leads are .3784 and −.3784."""
     few = gallery(("a", "1"), ("a", "2"), step=0.9)
-    answer = Searcher(AxisEncoder(), few, calibration(0.5)).answer("x")
+    judge = calibration(lead=10.0)
+    answer = Searcher(AxisEncoder(), few, judge).answer("x")
     assert [candidate.confidence for candidate in answer.candidates] == [
-        pytest.approx(1 / (1 + np.exp(-2.0))),
-        pytest.approx(1 / (1 + np.exp(8.0 - 10.0 * np.cos(0.9))), abs=1e-4),
+        pytest.approx(1 / (1 + np.exp(-3.784)), abs=1e-4),
+        pytest.approx(1 / (1 + np.exp(3.784)), abs=1e-4),
     ]
     assert answer.reliable is True
-    assert Searcher(AxisEncoder(), few, calibration(0.95)).answer("x").reliable is False
+    assert Searcher(AxisEncoder(), few, calibration(lead=10.0, threshold=0.98)).answer("x").reliable is False
     assert Searcher(AxisEncoder(), few).answer("x").reliable is None
-    nothing = Searcher(AxisEncoder(), few, calibration(0.5)).answer("x", crop_filter=CropFilter(cameras=("c",)))
+    nothing = Searcher(AxisEncoder(), few, judge).answer("x", crop_filter=CropFilter(cameras=("c",)))
     assert (nothing.candidates, nothing.reliable) == ([], False)
 
 
-def test_confidence_judges_the_whole_ranking_even_when_few_are_asked_for() -> None:
-    """Ten near-equal crops of one track: asking for one candidate must not change what its confidence is."""
-    many = gallery(*[("a", "1")] * 12, step=0.05)
-    searcher = Searcher(AxisEncoder(), many, calibration(0.5))
-    one, grouped = searcher.search("x", k=1, group_by_track=False), searcher.search("x", k=5)
-    assert one[0].confidence == grouped[0].confidence
-    assert one[0].confidence == pytest.approx(1.0, abs=1e-3)
+def test_other_crops_of_the_same_track_take_no_lead_away() -> None:
+    alone, siblings = gallery(("a", "1"), ("a", "2"), step=0.3), gallery(("a", "1"), ("a", "1"), ("a", "2"), step=0.15)
+    judge = calibration(lead=10.0)
+    assert confidences(siblings, judge) == pytest.approx(confidences(alone, judge), abs=1e-4)
+
+
+def test_confidence_is_the_same_however_many_are_asked_for() -> None:
+    many = gallery(*[("a", str(n // 3)) for n in range(90)], step=0.01)
+    judge = calibration(intercept=1.0, score=2.0, lead=30.0, log_tracks=-0.5)
+    all_tracks = confidences(many, judge, k=30)
+    assert len(all_tracks) == 30
+    assert confidences(many, judge, k=1) == all_tracks[:1]
+    assert confidences(many, judge, k=90, group_by_track=False)[::3] == all_tracks
+
+
+def test_the_lead_looks_at_ten_other_tracks() -> None:
+    """At k=1 too; what comes after the eleventh track changes nothing."""
+    judge = calibration(lead=30.0)
+    eleven, more = (gallery(*[("a", str(n)) for n in range(count)], step=0.05) for count in (DEPTH + 1, 30))
+    expected = 30 * (1 - np.cos(0.05 * np.arange(1, DEPTH + 1)).mean())
+    for index in (eleven, more):
+        assert confidences(index, judge, k=1) == [pytest.approx(1 / (1 + np.exp(-expected)), abs=1e-4)]
+
+
+def test_tracks_are_counted_in_a_small_gallery_and_estimated_in_a_large_one() -> None:
+    """Of 100 crops in 50 tracks the best 44 crops show 22 tracks: 100 × 22 / 44."""
+    assert tracks_seen(gallery(("a", "1"), ("a", "1"), ("a", ""), ("a", ""), ("b", "1"))) == pytest.approx(4)
+    assert tracks_seen(gallery(*[("a", str(n // 2)) for n in range(100)])) == pytest.approx(50)
+
+
+def test_a_filter_narrows_the_tracks_that_are_searched() -> None:
+    crops = [("ab"[n % 2], str(n // 4)) for n in range(240)]  # two crops of each track at each of two cameras
+    assert tracks_seen(gallery(*crops)) == pytest.approx(120)
+    assert tracks_seen(gallery(*crops), crop_filter=CropFilter(cameras=("a",))) == pytest.approx(60)
+    few = CropFilter(crop_ids=("00000", "00001", "00002"))
+    assert tracks_seen(gallery(*crops), crop_filter=few) == pytest.approx(2)

@@ -16,7 +16,7 @@ from PIL import Image, ImageColor, ImageDraw
 from personsearch.bundle import Preprocessing
 from personsearch.gallery.store import Gallery
 from personsearch.images import open_image, resize
-from personsearch.search.calibration import Calibration, Logistic
+from personsearch.search.calibration import Calibration, Curve
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactStore
 from personsearch.search.index import CollectionProperties
@@ -29,13 +29,12 @@ COLOURS = ("red", "green", "blue", "yellow", "black", "white")
 CAMERAS = ("junction", "north-door")
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 CROPS_PER_TRACK = 3
-CURVE = Logistic(intercept=-12.0, score=20.0)
 CALIBRATION = Calibration(
-    by_score=CURVE,
-    by_query=CURVE,
+    curve=Curve(intercept=-12.0, score=20.0, lead=0.0, log_tracks=0.0),
     threshold=0.5,
     split="test",
     queries=6,
+    galleries=(6.0,),
     expected_calibration_error=0.0,
     precision=1.0,
     reliable_when_present=1.0,

@@ -1,8 +1,12 @@
 """Fit a model's calibration on queries whose answer is known, and say how far it can be trusted.
 
+It is fitted in galleries of several sizes, as the same similarity says less in a larger one. Every image is a track
+of its own here.
+
 Shapes: Q queries, C queries of one chunk, G images, K candidates of a query, N candidates in all, F features.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,39 +14,84 @@ from numpy.typing import NDArray
 
 from personsearch.evaluation.embeddings import SplitEmbeddings
 from personsearch.evaluation.metrics import similarity_chunks
-from personsearch.search.calibration import DEPTH, Calibration, Logistic
+from personsearch.search.calibration import DEPTH, Calibration, Curve
 
 RIDGE = 1e-3
 ITERATIONS = 50
 BINS = 10
 CHUNK = 1024
+PARTS = (1, 2, 4)  # galleries: everyone, then people dealt into halves, then into quarters
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The best K of every query, best first: similarities, rightness [Q, K], and the person asked for [Q]."""
+    """The best DEPTH of every query, best first: similarity, lead, rightness, and whether there is one at all [Q, K];
+    how many images were searched and the person asked for [Q].
+    """
 
     score_QK: NDArray[np.float64]
+    lead_QK: NDArray[np.float64]
     right_QK: NDArray[np.bool_]
+    there_QK: NDArray[np.bool_]
+    searched_Q: NDArray[np.int64]
     person_Q: NDArray[np.int64]
 
     def select(self, chosen_Q: NDArray[np.bool_]) -> "Candidates":
-        return Candidates(self.score_QK[chosen_Q], self.right_QK[chosen_Q], self.person_Q[chosen_Q])
+        return Candidates(*(values[chosen_Q] for values in vars(self).values()))
+
+    @classmethod
+    def join(cls, parts: Sequence["Candidates"]) -> "Candidates":
+        return cls(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in parts), strict=True)))
+
+    def features(self) -> NDArray[np.float64]:
+        """What the curve sees of the candidates that are there [N, F], in the order of its weights."""
+        tracks_QK = np.broadcast_to(np.log(np.maximum(self.searched_Q, 1))[:, None], self.score_QK.shape)
+        return np.stack([self.score_QK, self.lead_QK, tracks_QK], axis=-1)[self.there_QK]
+
+    def rightness(self) -> NDArray[np.bool_]:
+        """Of the candidates that are there [N]."""
+        return self.right_QK[self.there_QK]
 
 
 def fit_calibration(embeddings: SplitEmbeddings, split: str, threshold: float) -> Calibration:
     """Fit on every person; the stated rates come from fitting on one half of them and measuring on the other."""
-    present, absent = _candidates(embeddings, absent=False), _candidates(embeddings, absent=True)
+    present, absent = find_candidates(embeddings, absent=False), find_candidates(embeddings, absent=True)
     held_out = [_held_out(present, absent, half, threshold) for half in (0, 1)]
     rates = {name: float(np.mean([rate[name] for rate in held_out])) for name in held_out[0]}
     return Calibration(
-        by_score=_fit([present, absent], with_lead=False),
-        by_query=_fit([present, absent], with_lead=True),
+        curve=fit_curve([present, absent]),
         threshold=threshold,
         split=split,
         queries=len(embeddings.captions),
+        galleries=tuple(float(len(embeddings.records) / parts) for parts in PARTS),
         **rates,
     )
+
+
+def find_candidates(embeddings: SplitEmbeddings, *, absent: bool, parts: Sequence[int] = PARTS) -> Candidates:
+    """The best images of every caption, in each gallery that holds its person; `absent` takes the person out first."""
+    return Candidates.join(
+        [
+            _search(embeddings, images_G, captions_Q, absent=absent)
+            for count in parts
+            for images_G, captions_Q in _galleries(embeddings, count)
+        ]
+    )
+
+
+def fit_curve(parts: Sequence[Candidates]) -> Curve:
+    """The curve that makes the rightness of these candidates most likely."""
+    candidates = Candidates.join(parts)
+    weights = fit_logistic(candidates.features(), candidates.rightness())
+    return Curve(**dict(zip(("intercept", "score", "lead", "log_tracks"), map(float, weights), strict=True)))
+
+
+def probabilities(curve: Curve, candidates: Candidates) -> NDArray[np.float64]:
+    """The curve's probability of each candidate [Q, K], 0 where there is none."""
+    logit_N = curve.intercept + candidates.features() @ np.array([curve.score, curve.lead, curve.log_tracks])
+    probability_QK = np.zeros(candidates.score_QK.shape)
+    probability_QK[candidates.there_QK] = 1 / (1 + np.exp(-np.clip(logit_N, -60, 60)))
+    return probability_QK
 
 
 def expected_calibration_error(probability_N: NDArray[np.float64], right_N: NDArray[np.bool_]) -> float:
@@ -51,7 +100,7 @@ def expected_calibration_error(probability_N: NDArray[np.float64], right_N: NDAr
     total = np.bincount(bin_N, minlength=BINS)
     stated = np.bincount(bin_N, probability_N, minlength=BINS)
     found = np.bincount(bin_N, right_N.astype(float), minlength=BINS)
-    return float(np.abs(stated - found).sum() / total.sum())
+    return float(np.abs(stated - found).sum() / max(total.sum(), 1))
 
 
 def fit_logistic(features_NF: NDArray[np.float64], right_N: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -71,55 +120,72 @@ def fit_logistic(features_NF: NDArray[np.float64], right_N: NDArray[np.bool_]) -
     return np.concatenate([[weights[0] - slopes_F @ mean_F], slopes_F])
 
 
-def _candidates(embeddings: SplitEmbeddings, *, absent: bool) -> Candidates:
-    """The best DEPTH images of every caption; `absent` takes the caption's own person out of the gallery first."""
-    image_ids_G, caption_ids_Q = embeddings.image_ids, embeddings.caption_ids
-    depth = min(DEPTH, len(image_ids_G))
-    scores, right = [], []
-    for start, similarity_CG in similarity_chunks(embeddings.text_QD, embeddings.image_GD, CHUNK):
-        match_CG = caption_ids_Q[start : start + len(similarity_CG), None] == image_ids_G
+def _galleries(embeddings: SplitEmbeddings, parts: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Images and captions of the people, who are dealt into `parts` galleries at random, the same on every run."""
+    people = np.random.default_rng(0).permutation(np.unique(embeddings.image_ids))
+    for start in range(min(parts, len(people))):
+        dealt = people[start::parts]
+        images_G = np.flatnonzero(np.isin(embeddings.image_ids, dealt))
+        yield images_G, np.flatnonzero(np.isin(embeddings.caption_ids, dealt))
+
+
+def _search(
+    embeddings: SplitEmbeddings, images_G: NDArray[np.int64], captions_Q: NDArray[np.int64], *, absent: bool
+) -> Candidates:
+    image_ids_G, caption_ids_Q = embeddings.image_ids[images_G], embeddings.caption_ids[captions_Q]
+    text_QD, image_GD = embeddings.text_QD[captions_Q], embeddings.image_GD[images_G]
+    found = []
+    for start, similarity_CG in similarity_chunks(text_QD, image_GD, CHUNK):
+        person_C = caption_ids_Q[start : start + len(similarity_CG)]
+        match_CG = person_C[:, None] == image_ids_G
         if absent:
-            similarity_CG[match_CG] = -1.0
-        best_CK = np.argsort(-similarity_CG, axis=1, kind="stable")[:, :depth]
-        scores.append(np.take_along_axis(similarity_CG, best_CK, axis=1))
-        right.append(np.take_along_axis(match_CG, best_CK, axis=1) & (not absent))
-    return Candidates(np.concatenate(scores).astype(np.float64), np.concatenate(right), caption_ids_Q)
+            similarity_CG[match_CG] = -np.inf
+        best_CK = np.argsort(-similarity_CG, axis=1, kind="stable")[:, : DEPTH + 1]
+        score_CK = np.take_along_axis(similarity_CG, best_CK, axis=1).astype(np.float64)
+        right_CK = np.take_along_axis(match_CG, best_CK, axis=1) & (not absent)
+        searched_C = len(image_ids_G) - match_CG.sum(axis=1) * absent
+        found.append(_judged(score_CK, right_CK, searched_C, person_C))
+    return Candidates.join(found)
 
 
-def _fit(parts: list[Candidates], *, with_lead: bool) -> Logistic:
-    features_NF = np.concatenate([_features(part)[:, : 2 if with_lead else 1] for part in parts])
-    right_N = np.concatenate([part.right_QK.ravel() for part in parts])
-    return Logistic(**dict(zip(("intercept", "score", "lead"), fit_logistic(features_NF, right_N), strict=False)))
-
-
-def _features(candidates: Candidates) -> NDArray[np.float64]:
-    lead_QK = candidates.score_QK - candidates.score_QK.mean(axis=1, keepdims=True)
-    return np.column_stack([candidates.score_QK.ravel(), lead_QK.ravel()])
-
-
-def _probability(model: Logistic, candidates: Candidates) -> NDArray[np.float64]:
-    logit_N = model.intercept + _features(candidates) @ np.array([model.score, model.lead])
-    probability_N: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(logit_N, -60, 60)))
-    return probability_N.reshape(candidates.score_QK.shape)
+def _judged(
+    score_CK: NDArray[np.float64],
+    right_CK: NDArray[np.bool_],
+    searched_C: NDArray[np.int64],
+    person_C: NDArray[np.int64],
+) -> Candidates:
+    """Candidates from the DEPTH + 1 best: all but the last, with their leads over the others of them."""
+    missing = ((0, 0), (0, DEPTH + 1 - score_CK.shape[1]))
+    score_CK = np.pad(score_CK, missing, constant_values=-np.inf)
+    there_CK = np.isfinite(score_CK)
+    score_CK = np.where(there_CK, score_CK, 0.0)
+    others_CK = there_CK.sum(axis=1, keepdims=True) - there_CK
+    total_CK = score_CK.sum(axis=1, keepdims=True) - score_CK
+    lead_CK = np.where(others_CK > 0, score_CK - total_CK / np.maximum(others_CK, 1), 0.0)
+    best = np.s_[:, :DEPTH]
+    right_CK = np.pad(right_CK, missing)
+    return Candidates(score_CK[best], lead_CK[best], right_CK[best], there_CK[best], searched_C, person_C)
 
 
 def _held_out(present: Candidates, absent: Candidates, half: int, threshold: float) -> dict[str, float]:
     """Fit on the people of one half, measure on the others. Without two people there is nothing to hold out."""
     people = np.unique(present.person_Q)
     seen_Q = np.isin(present.person_Q, people[half::2])
-    if seen_Q.all() or not seen_Q.any():
-        seen_Q, unseen_Q = np.ones_like(seen_Q), np.ones_like(seen_Q)
-    else:
-        unseen_Q = ~seen_Q
-    model = _fit([present.select(seen_Q), absent.select(seen_Q)], with_lead=True)
-    present, absent = present.select(unseen_Q), absent.select(unseen_Q)
-    present_QK, absent_QK = _probability(model, present), _probability(model, absent)
+    unseen_Q = ~seen_Q if seen_Q.any() and not seen_Q.all() else np.ones_like(seen_Q)
+    seen_Q = seen_Q if seen_Q.any() else np.ones_like(seen_Q)
+    curve = fit_curve([present.select(seen_Q), absent.select(seen_Q)])
+    return measure_rates(curve, present.select(unseen_Q), absent.select(unseen_Q), threshold)
+
+
+def measure_rates(curve: Curve, present: Candidates, absent: Candidates, threshold: float) -> dict[str, float]:
+    """The four rates that a calibration states, of these queries."""
+    present_QK, absent_QK = probabilities(curve, present), probabilities(curve, absent)
     kept_Q, alarmed_Q = present_QK[:, 0] >= threshold, absent_QK[:, 0] >= threshold
     called = max(int(kept_Q.sum() + alarmed_Q.sum()), 1)
     return {
         "expected_calibration_error": expected_calibration_error(
-            np.concatenate([present_QK.ravel(), absent_QK.ravel()]),
-            np.concatenate([present.right_QK.ravel(), absent.right_QK.ravel()]),
+            np.concatenate([present_QK[present.there_QK], absent_QK[absent.there_QK]]),
+            np.concatenate([present.rightness(), absent.rightness()]),
         ),
         "precision": float((kept_Q & present.right_QK[:, 0]).sum() / called),
         "reliable_when_present": float(kept_Q.mean()),

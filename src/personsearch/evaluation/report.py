@@ -146,6 +146,7 @@ def _calibration(calibration: Calibration) -> str:
             "Fitted on",
             f"{calibration.queries:,} captions of {escape(calibration.split)}, with and without their person",
         ],
+        ["In galleries of", ", ".join(f"{images:,.0f}" for images in calibration.galleries) + " images"],
         ["Expected calibration error", f"{calibration.expected_calibration_error:.3f}"],
         ["Reliable from a confidence of", f"{calibration.threshold:.2f}"],
         ["Right among best candidates called reliable", f"{100 * calibration.precision:.1f} %"],

@@ -1,8 +1,11 @@
-"""From similarity to the probability that a candidate is the right person, per model and judged per query."""
+"""From similarity to the probability that a candidate is the right person, judged by the search that found it."""
 
+import json
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final, Literal
 
 from pydantic import ValidationError
 
@@ -10,58 +13,63 @@ from personsearch.bundle import CALIBRATION
 from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
 
+logger = logging.getLogger(__name__)
+
+FORMAT: Final = 2  # 1 knew neither tracks nor how many are searched
 DEPTH = 10
 
 
-class Logistic(Config):
-    """probability = 1 / (1 + exp(−(intercept + score·s + lead·l)))."""
+class Curve(Config):
+    """probability = 1 / (1 + exp(−(intercept + score·s + lead·l + log_tracks·ln n))).
+
+    s is the candidate's similarity; l its lead over the mean of the DEPTH best other tracks; n how many tracks are
+    searched. The more there are, the better the best of the wrong ones.
+    """
 
     intercept: float
     score: float
-    lead: float = 0.0
+    lead: float
+    log_tracks: float
 
-    def probability(self, score: float, lead: float = 0.0) -> float:
-        logit = self.intercept + self.score * score + self.lead * lead
+    def probability(self, score: float, lead: float, tracks: float) -> float:
+        logit = self.intercept + self.score * score + self.lead * lead + self.log_tracks * math.log(max(tracks, 1.0))
         return 1.0 / (1.0 + math.exp(-min(max(logit, -60.0), 60.0)))
 
 
 class Calibration(Config):
     """The content of calibration.json.
 
-    `by_score` sees a candidate's similarity alone; `by_query` also its lead over the mean of the query's DEPTH best.
-    Both were fitted on `split`, each query once with its person in the gallery and once without, so they assume that
-    the person is there in half of the searches. The four rates were measured on people that the fit had not seen:
-    `expected_calibration_error` of all candidates, `precision` of best candidates called reliable, and the shares
-    of queries called reliable with and without their person in the gallery.
+    Fitted on `split`, each query once with its person in the gallery and once without, so it assumes that the person
+    is there in half of the searches. `galleries` are the mean numbers of tracks of the galleries it was fitted in.
+    The four rates were measured in these on people that the fit had not seen: `expected_calibration_error` of all
+    candidates, `precision` of best candidates called reliable, and the shares of queries called reliable with and
+    without their person in the gallery.
     """
 
-    by_score: Logistic
-    by_query: Logistic
+    format: Literal[2] = FORMAT
+    curve: Curve
     threshold: float
     split: str
     queries: int
+    galleries: tuple[float, ...]
     expected_calibration_error: float
     precision: float
     reliable_when_present: float
     reliable_when_absent: float
 
-    def confidence(self, score: float, query_scores: Sequence[float] = ()) -> float:
-        """Probability that the candidate with `score` is right; `query_scores` are those of the query's candidates.
+    def confidence(self, score: float, others: Sequence[float], tracks: float) -> float:
+        """Probability that the candidate with `score` is right.
 
-        With fewer than DEPTH of them the similarity alone decides.
+        `others` are the best similarities of other tracks, best first, of which DEPTH count; without any the
+        candidate has no lead. `tracks` is how many are searched.
         """
-        best = sorted(query_scores, reverse=True)[:DEPTH]
-        if len(best) < DEPTH:
-            return self.by_score.probability(score)
-        return self.by_query.probability(score, score - sum(best) / DEPTH)
-
-    def is_reliable(self, query_scores: Sequence[float]) -> bool:
-        """Whether the best candidate is more than a guess; False is "no reliable match"."""
-        return bool(query_scores) and self.confidence(max(query_scores), query_scores) >= self.threshold
+        best = others[:DEPTH]
+        lead = score - sum(best) / len(best) if best else 0.0
+        return self.curve.probability(score, lead, tracks)
 
 
 def read_calibration(bundle: Path) -> Calibration | None:
-    """A bundle's calibration, None where the model was never calibrated.
+    """A bundle's calibration, None where the model was never calibrated, or by another version of this program.
 
     Raises:
         UserError: the file is damaged.
@@ -70,6 +78,16 @@ def read_calibration(bundle: Path) -> Calibration | None:
     if not path.is_file():
         return None
     try:
-        return Calibration.model_validate_json(path.read_bytes())
+        content = json.loads(path.read_bytes())
+        found = content.get("format", 1) if isinstance(content, dict) else FORMAT
+        if found != FORMAT:
+            logger.warning(
+                "%s: of format %s, this version reads %d; no confidence until the model is evaluated again",
+                path, found, FORMAT,
+            )  # fmt: skip
+            return None
+        return Calibration.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{path}: {describe_validation_error(error)[:300]}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON: {error}") from error

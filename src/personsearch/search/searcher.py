@@ -5,6 +5,8 @@ Shapes: D embedding dimension.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from personsearch.search.index import Hit, VectorIndex
 
 MAX_TEXT = 2000
 CROPS_PER_TRACK = 4  # first guess at how many crops of a track stand together in a ranking
+JUDGED = (DEPTH + 1) * CROPS_PER_TRACK  # crops that every ranking has, however few are asked for: they judge its best
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,10 @@ class Answer:
 
 
 class Searcher:
-    """Answers descriptions from one index with the model that made its vectors."""
+    """Answers descriptions from one index with the model that made its vectors.
+
+    A whole index is counted once only: make a new searcher of one that has grown much.
+    """
 
     def __init__(self, encoder: Encoder, index: VectorIndex, calibration: Calibration | None = None) -> None:
         self.encoder = encoder
@@ -81,37 +87,72 @@ class Searcher:
         except ValueError as error:
             raise UserError(str(error)) from error
         hits = self._hits(vector_D, k, crop_filter, group_by_track=group_by_track)
-        scores = [hit.score for hit in hits[:DEPTH]]
         chosen = list(first_of_each_track(hits) if group_by_track else hits)[:k]
-        reliable = None if self.calibration is None else self.calibration.is_reliable(scores)
-        return Answer([self._candidate(rank, hit, scores) for rank, hit in enumerate(chosen, start=1)], reliable)
+        if self.calibration is None:
+            return Answer([Candidate(rank, hit.crop, hit.score) for rank, hit in enumerate(chosen, start=1)], None)
+        confidences = self._confidences(self.calibration, chosen, hits, crop_filter)
+        candidates = [
+            Candidate(rank, hit.crop, hit.score, confidence)
+            for rank, (hit, confidence) in enumerate(zip(chosen, confidences, strict=True), start=1)
+        ]
+        return Answer(candidates, bool(candidates) and confidences[0] >= self.calibration.threshold)
 
     def _hits(
         self, vector_D: NDArray[np.float32], k: int, crop_filter: CropFilter, *, group_by_track: bool
     ) -> list[Hit]:
-        """Crops, best first: as many as calibration looks at, and for groups until they are of k tracks."""
-        limit = min(max(k * CROPS_PER_TRACK if group_by_track else k, DEPTH), MAX_K)
+        """Crops, best first: enough to judge the best of them, and for groups until they are of k tracks."""
+        limit = min(max(k * CROPS_PER_TRACK if group_by_track else k, JUDGED), MAX_K)
+        wanted_tracks = max(k, DEPTH + 1) if group_by_track else DEPTH + 1
         while True:
             hits = self.index.search(vector_D[None], limit, crop_filter)[0]
-            found = sum(1 for _ in first_of_each_track(hits)) if group_by_track else len(hits)
-            if found >= k or len(hits) < limit or limit == MAX_K:
+            found = sum(1 for _ in first_of_each_track(hits))
+            if found >= wanted_tracks or len(hits) < limit or limit == MAX_K:
                 return hits
             limit = min(limit * 4, MAX_K)
 
-    def _candidate(self, rank: int, hit: Hit, scores: list[float]) -> Candidate:
-        confidence = None if self.calibration is None else self.calibration.confidence(hit.score, scores)
-        return Candidate(rank, hit.crop, hit.score, confidence)
+    def _confidences(
+        self, calibration: Calibration, chosen: list[Hit], hits: list[Hit], crop_filter: CropFilter
+    ) -> list[float]:
+        """The confidence of each chosen hit, the same whatever `k` and grouping chose it."""
+        leaders = [(track_of(hit.crop), hit.score) for hit in islice(first_of_each_track(hits), DEPTH + 1)]
+        tracks = self._tracks(hits, crop_filter)
+        confidences = []
+        for hit in chosen:
+            own = track_of(hit.crop)
+            others = [score for track, score in leaders if track != own]
+            confidences.append(calibration.confidence(hit.score, others, tracks))
+        return confidences
+
+    def _tracks(self, hits: list[Hit], crop_filter: CropFilter) -> float:
+        """How many tracks are searched: counted where the hits are all there is, else estimated from the best hits'
+        crops per track.
+        """
+        judged = hits[:JUDGED]
+        tracks = sum(1 for _ in first_of_each_track(judged))
+        if len(hits) < JUDGED:
+            return float(tracks)
+        crops = self._crops if crop_filter == EVERYTHING else self.index.count(crop_filter)
+        return crops * tracks / len(judged)
+
+    @cached_property
+    def _crops(self) -> int:
+        """Counting a large collection on a server takes longer than searching it."""
+        return self.index.count()
 
 
 def first_of_each_track(hits: Iterable[Hit]) -> Iterator[Hit]:
-    """The best hit of each track; a crop without track stands for itself. Tracks are named within their camera."""
-    seen: set[tuple[str, str]] = set()
+    """The best hit of each track."""
+    seen: set[tuple[str, str, str]] = set()
     for hit in hits:
-        track = (hit.crop.camera_id, hit.crop.track_id)
+        track = track_of(hit.crop)
         if track not in seen:
-            yield hit
-        if hit.crop.track_id:
             seen.add(track)
+            yield hit
+
+
+def track_of(crop: Crop) -> tuple[str, str, str]:
+    """What names a crop's track. Tracks are named within their camera; a crop without one stands for itself."""
+    return crop.camera_id, crop.track_id, "" if crop.track_id else crop.crop_id
 
 
 def checked_text(text: str) -> str:
