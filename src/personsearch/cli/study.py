@@ -11,6 +11,8 @@ from personsearch.cli import output
 from personsearch.cli.model import SETTING_HELP
 from personsearch.errors import UserError
 
+SHOWN_COLUMNS = {"arm", "R@1", "Δ", "mAP", "val R@1", "trained"}
+
 Jobs = Annotated[int, typer.Option(min=1, help="Runs under way at a time; cores and GPUs are divided among them.")]
 Out = Annotated[Path, typer.Option(help="Folder to write; holding an unfinished study, it goes on.")]
 
@@ -36,7 +38,7 @@ def study(
     Killed at any moment, the same command goes on; finished runs are not repeated. An arm that fails stands in the
     table with its error, and the exit code is 1.
     """
-    from personsearch.training.study.study import StudyConfig
+    from personsearch.training.study.study import TABLE, StudyConfig
     from personsearch.training.study.study import study as run
     from personsearch.training.study.table import cells, head
 
@@ -45,8 +47,12 @@ def study(
     if as_json:
         output.show(result.to_json(), as_json=True)
     else:
+        shown = [index for index, name in enumerate(head(result)) if name in SHOWN_COLUMNS]
         for stage in result.stages:
-            output.show_table(stage.name, head(result), [cells(result, row) for row in stage.rows])
+            lines = [head(result), *(cells(result, row) for row in stage.rows)]
+            first, *others = [[line[index] for index in shown] for line in lines]
+            output.show_table(stage.name, first, others)
+        output.show({"table": out / TABLE}, as_json=False)
     raise typer.Exit(1 if result.failed else 0)
 
 
@@ -61,7 +67,7 @@ def transfer(
     as_json: output.JsonFlag = False,
 ) -> None:
     """Train on each of several data sets, test on all of them, and write the matrix to OUT/transfer.md."""
-    from personsearch.training.study.transfer import TransferConfig
+    from personsearch.training.study.transfer import TABLE, TransferConfig
     from personsearch.training.study.transfer import transfer as run
 
     _end_runs_when_terminated()
@@ -72,6 +78,7 @@ def transfer(
         rows = zip(result.runs, result.matrix("r1"), strict=True)
         lines = [[row, *("–" if value is None else f"{value:.2f}" for value in values)] for row, values in rows]
         output.show_table("R@1: trained on ↓ tested on →", ["", *result.datasets], lines)
+        output.show({"table": out / TABLE}, as_json=False)
     raise typer.Exit(1 if result.failed else 0)
 
 

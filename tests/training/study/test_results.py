@@ -62,6 +62,8 @@ def test_the_order_is_held_against_the_published_one() -> None:
     study = result(BASE, BETTER, worse, unknown)
     assert [(a.name, b.name) for a, b in disagreements(study.rows)] == [("worse", "better"), ("worse", "base")]
     assert "- worse is published above base by 6.00; here it is below by 3.00" in study_table(study, "study.png")
+    close = row("close", run(41.0), published=61.0)
+    assert "here it is below by 1.00, within the spread\n" in study_table(result(BASE, close), "study.png")
     assert "Every two arms stand in the published order." in study_table(result(BASE, BETTER), "study.png")
 
 

@@ -14,10 +14,13 @@ import yaml
 from PIL import Image
 
 from personsearch.errors import UserError
+from personsearch.training.recipe import read_recipe
 from personsearch.training.study.config import StudyConfig
+from personsearch.training.study.plan import Plan, check_plans, plan_stage
 from personsearch.training.study.study import study
 
 StudyFile = Callable[..., Path]
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_study_builds_stage_on_stage(tested: Path, study_file: StudyFile, here, tmp_path: Path) -> None:
@@ -149,3 +152,22 @@ def test_the_command_finishes_after_kill_9(tested: Path, study_file: StudyFile, 
     assert one["mean"]["r1"] >= 0
     assert "batch_size is 4000" in bad["runs"][0]["error"]
     assert "arms/bad, seed 0: failed" in again.stderr
+
+
+@pytest.mark.parametrize("name", ["tbps-clip-tiny", "few-shot-tiny", "initialisation-tiny"])
+def test_the_studies_in_recipes_can_be_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    check_plans(StudyConfig.from_yaml(Path(f"recipes/studies/{name}.yaml")))
+
+
+def test_the_published_ablation_is_what_its_names_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    config = StudyConfig.from_yaml(Path("recipes/studies/tbps-clip-tiny.yaml"))
+    plans: dict[str, Plan] = {}
+    for stage in config.stages:
+        plans |= {plan.label: plan for plan in plan_stage(config, stage, plans, None)[1]}
+    assert plans["losses/N-ITC"].config(0) == plans["augmentation/both"].config(0)
+    simplified = read_recipe(Path("recipes/tiny/tbps-clip-simplified.yaml"), ["seed=1"])
+    assert plans["losses/+ R-ITC (simplified)"].config(1) == simplified
+    base = plans["tricks/CLIP"].config(0)
+    assert (base.model.frozen, base.image_augmentation.operations, base.objective.alpha(1)) == ((), (), 0)

@@ -21,7 +21,14 @@ def draw_bars(result: StudyResult, path: Path) -> None:
         colour = f"C{stages.index(row.stage)}"
         axes.barh(place, mean or 0.0, xerr=row.spread("r1"), color=colour, ecolor="0.3", capsize=2)
         figures = "failed" if mean is None else f"{mean:.1f}"
-        axes.annotate(figures, (mean or 0.0, place), (6, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.annotate(
+            figures,
+            ((mean or 0.0) + (row.spread("r1") or 0.0), place),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
     axes.set_xlim(0, max(1.0, *(1.15 * (row.mean("r1") or 0.0) for row in rows)))
     base = next((row.mean("r1") for row in rows if row.label == result.base), None)
     if base is not None:

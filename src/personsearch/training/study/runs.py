@@ -3,7 +3,7 @@
     recipe.yaml      the resolved recipe
     run.json, bundle what training wrote
     test-<hash>/     what evaluation wrote, by the test set's hash
-    log.txt          what both said
+    log.txt          the commands and what they said
     cost.json        time and memory of the training, where it ran in one piece
 
 What is finished is found again by the folder's name, which ends in a hash of what decides the weights.
@@ -12,6 +12,7 @@ What is finished is found again by the folder's name, which ends in a hash of wh
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from personsearch.training.study.processes import Ended, Place, Runner, locked
 from personsearch.training.train import CHECKPOINTS, run_identity
 
 RECIPE, LOG, COST, BUNDLE = "recipe.yaml", "log.txt", "cost.json", "bundle"
+PROMPT = "$ personsearch "
 KEY_LENGTH = 12
 LOG_TAIL = 4096
 FIGURES = ("r1", "r5", "r10", "map", "minp")
@@ -128,12 +130,16 @@ def _test(task: Task, dataset: Path, run: Runner, place: Place, lock: int) -> No
 
 def _command(arguments: Sequence[str | Path], folder: Path, run: Runner, place: Place, lock: int) -> Ended:
     """Raises UserError with what the command said last, where it failed."""
-    ended = run([str(argument) for argument in arguments], folder / LOG, place, lock=lock)
+    words = [str(argument) for argument in arguments]
+    with (folder / LOG).open("a", encoding="utf-8") as log:
+        log.write(f"{PROMPT}{shlex.join(words)}\n")
+    ended = run(words, folder / LOG, place, lock=lock)
     if ended.code < 0:
-        raise UserError(f"{arguments[0]} was killed by signal {-ended.code}")
+        raise UserError(f"{words[0]} was killed by signal {-ended.code}")
     if ended.code:
         said = last_words(folder).removeprefix("personsearch: ")
-        raise UserError(said or f"{arguments[0]} ended with exit code {ended.code}")
+        silent = not said or said.startswith(PROMPT)
+        raise UserError(f"{words[0]} ended with exit code {ended.code}" if silent else said)
     return ended
 
 

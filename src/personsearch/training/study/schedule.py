@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from personsearch.progress import PLAIN_INTERVAL_SECONDS
 from personsearch.training.study.processes import Place, Subprocesses
-from personsearch.training.study.runs import Outcome, Task, execute, last_words
+from personsearch.training.study.runs import PROMPT, Outcome, Task, execute, last_words
 
 SHOWN_WORDS = 60
 Execute = Callable[[Task, Place], Outcome]
@@ -66,20 +66,18 @@ def _watch(futures: Mapping[Future[Outcome], Task]) -> None:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[words]}"),
         console=Console(stderr=True, soft_wrap=True), disable=not sys.stderr.isatty(), transient=True,
     ) as bar:  # fmt: skip
-        runs = bar.add_task("runs", total=len(futures), words="")
-        last = time.monotonic()
+        runs, spoken = bar.add_task("runs", total=len(futures), words=""), time.monotonic()
+        said = ""
         while waiting:
             done, _ = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in done:
                 bar.console.print(_line(waiting.pop(future), future.result()), highlight=False, markup=False)
-                bar.advance(runs)
             words = "; ".join(_words(task) for future, task in waiting.items() if future.running())
-            bar.update(runs, words=words)
-            if bar.disable and words and time.monotonic() - last >= PLAIN_INTERVAL_SECONDS:
-                last = time.monotonic()
-                bar.console.print(
-                    f"{len(futures) - len(waiting)}/{len(futures)} runs; {words}", highlight=False, markup=False
-                )
+            bar.update(runs, completed=len(futures) - len(waiting), words=words)
+            if bar.disable and words not in {"", said} and time.monotonic() - spoken >= PLAIN_INTERVAL_SECONDS:
+                said, spoken = words, time.monotonic()
+                counted = f"{len(futures) - len(waiting)}/{len(futures)} runs"
+                bar.console.print(f"{counted}; {words}", highlight=False, markup=False)
 
 
 def _line(task: Task, outcome: Outcome) -> str:
@@ -90,4 +88,7 @@ def _line(task: Task, outcome: Outcome) -> str:
 
 
 def _words(task: Task) -> str:
-    return f"{task.name}: {last_words(task.folder)[:SHOWN_WORDS]}"
+    said = last_words(task.folder)
+    if said.startswith(PROMPT):
+        said = f"{said.removeprefix(PROMPT).split()[0]} begins"
+    return f"{task.name}: {said[:SHOWN_WORDS]}"

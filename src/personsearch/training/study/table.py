@@ -84,10 +84,16 @@ def _order(result: StudyResult) -> Iterable[str]:
     yield "## Order against the published results"
     lines = [
         f"- {better.name} is published above {worse.name} by {_difference(better.published_r1, worse.published_r1)}; "
-        f"here it is below by {_difference(worse.mean('r1'), better.mean('r1'))}"
+        f"here it is below by {_difference(worse.mean('r1'), better.mean('r1'))}{_within(better, worse)}"
         for better, worse in disagreements(result.rows)
     ]
     yield "\n".join(lines) or "Every two arms stand in the published order."
+
+
+def _within(one: Row, other: Row) -> str:
+    """Says where two arms differ by less than one of them varies with its seed."""
+    spread = max(one.spread("r1") or 0.0, other.spread("r1") or 0.0)
+    return ", within the spread" if abs((one.mean("r1") or 0.0) - (other.mean("r1") or 0.0)) <= spread else ""
 
 
 def _difference(larger: float | None, smaller: float | None) -> str:
