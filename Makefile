@@ -54,7 +54,7 @@ down: setup  ## Stop what `make up` or `make demo` started.
 	@.venv/bin/personsearch down
 
 PRETRAINING := data/pretraining
-pretrain: setup  ## Make weights/tiny-clip anew: synthetic people, a small CLIP from nothing (hours).
+pretrain: setup  ## Make weights/tiny-clip anew: synthetic people, a small CLIP from nothing (1.5 hours).
 	.venv/bin/personsearch data synthesize $(PRETRAINING)/raw --identities-train 12000 --identities-val 150 \
 	  --identities-test 250 --images-per-identity 3 --cameras 150 --seed 2026
 	.venv/bin/personsearch data prepare $(PRETRAINING)/raw $(PRETRAINING)/prepared
