@@ -59,6 +59,19 @@ def test_text_graph_equals_torch_at_any_length(exported: Path, model: DualEncode
     assert largest_distance(found, model.encode_text(torch.from_numpy(padded)).detach().numpy()) < PARITY
 
 
+def test_attentional_pooling_is_exported_as_it_is(tiny_bundle: Path, tmp_path: Path) -> None:
+    import torch
+
+    spec = read_spec(tiny_bundle)
+    vision = spec.architecture["vision_cfg"] | {"attentional_pool": True, "attn_pooler_heads": 2, "layers": 1}
+    torch.manual_seed(0)
+    model = DualEncoder(spec.architecture | {"vision_cfg": vision}).eval()
+    export_onnx(model, spec, tmp_path)
+    pixels = np.random.default_rng(0).normal(size=(5, 3, 32, 16)).astype(np.float32)
+    expected = model.encode_image(torch.from_numpy(pixels)).detach().numpy()
+    assert largest_distance(run(tmp_path / IMAGE_ONNX, pixels), expected) < PARITY
+
+
 def test_export_leaves_the_model_as_it_was(tiny_bundle: Path, exported: Path, tmp_path: Path) -> None:
     model = load_bundle_model(tiny_bundle).model
     names = [name for name, _ in model.named_modules()]

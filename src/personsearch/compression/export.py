@@ -87,9 +87,12 @@ def _merged(model: PersonEncoder) -> PersonEncoder:
 
 
 def _with_plain_attention(model: PersonEncoder) -> PersonEncoder:
+    """Self-attention replaced; a pooler's attention, whose query is not its key, traces well as it is."""
+    from open_clip.transformer import AttentionalPooler
+
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, nn.MultiheadAttention):
+            if isinstance(child, nn.MultiheadAttention) and not isinstance(module, AttentionalPooler):
                 setattr(module, name, PlainAttention(child))
     return model
 
