@@ -14,7 +14,8 @@ from personsearch.service_records import running_address
 class Settings(BaseSettings):
     """Embedded defaults on one machine; each address may name a distributed engine instead."""
 
-    model_config = SettingsConfigDict(env_prefix="PERSONSEARCH_", frozen=True)
+    # An empty variable says nothing: as a path it would be the folder that one happens to stand in.
+    model_config = SettingsConfigDict(env_prefix="PERSONSEARCH_", env_ignore_empty=True, frozen=True)
 
     home: Path = Path("var")
     gallery: Path | None = None

@@ -88,3 +88,13 @@ def name() -> str:
 @pytest.fixture
 def properties() -> CollectionProperties:
     return CollectionProperties("personsearch", "1", "0123456789abcdef", "data", embedding_dim=8)
+
+
+@pytest.fixture
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stand in a folder that stays empty: MLflow makes `mlflow.db` there as soon as it lacks an address."""
+    folder = tmp_path / "stands-here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield
+    assert list(folder.iterdir()) == []

@@ -11,6 +11,8 @@ from personsearch.errors import UserError
 from personsearch.integrations.mlflow_registry import ModelRegistry
 from tests.servers.mlflow_server import mlflow_server
 
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
 
 def make_bundle(folder: Path, weights: bytes = b"weights") -> Path:
     folder.mkdir()

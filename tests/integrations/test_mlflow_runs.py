@@ -8,6 +8,7 @@ import pytest
 from personsearch.integrations.mlflow_connection import connect, experiment_id
 from personsearch.integrations.mlflow_runs import MlflowCallback, mlflow_callbacks
 
+pytestmark = pytest.mark.usefixtures("empty_folder")
 CONFIG = {"epochs": 2, "optimiser": {"lr": 0.1, "betas": [0.9, 0.98]}, "model": {"weights": "x" * 900}}
 
 

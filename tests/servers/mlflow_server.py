@@ -12,8 +12,9 @@ from personsearch.integrations.milvus_server import free_port, is_listening, wai
 
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[str]:
-    """Its address, while it runs with everything it keeps in `folder`; `folder/cwd` is where it stands."""
-    (folder / "cwd").mkdir(parents=True)
+    """Its address, while it runs with everything it keeps in `folder`, and nothing where it stands."""
+    stands_here = folder / "stands-here"
+    stands_here.mkdir(parents=True)
     port, log = free_port(), folder / "log"
     network = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
@@ -22,11 +23,12 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "server", *network, *store]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, cwd=folder / "cwd", start_new_session=True
+            command, env=environment, stdout=output, stderr=output, cwd=stands_here, start_new_session=True
         )
     try:
         wait_until(lambda: is_listening(port), process, log, "MLflow")
         yield f"http://127.0.0.1:{port}"
+        assert list(stands_here.iterdir()) == []
     finally:
         process.terminate()
         process.wait()
