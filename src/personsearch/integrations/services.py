@@ -4,19 +4,19 @@ They are detached processes with logs in `<home>/logs`, listed in `<home>/servic
 what runs is kept, what died is started again at its old address. Only processes that are provably ours are stopped.
 """
 
-import fcntl
 import logging
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from personsearch.api_keys import local_key
 from personsearch.errors import UserError
+from personsearch.files import alone
 from personsearch.integrations.milvus_server import is_listening, last_line
 from personsearch.integrations.service_commands import KINDS, ServiceName, environment
 from personsearch.service_records import ServiceRecord, is_running, read_records, start_of_process, write_records
@@ -24,6 +24,7 @@ from personsearch.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+LOCK = "services.lock"  # two commands that start or stop at once take turns
 START_SECONDS = 240.0
 STOP_SECONDS = 15.0
 PORT_SECONDS = 2.0
@@ -67,7 +68,7 @@ def start_services(
     home = home.resolve()
     key = local_key(home)
     elsewhere = _elsewhere()
-    with _one_at_a_time(home):
+    with alone(home / LOCK):
         started = [_ensure(home, name, elsewhere, report) for name in names if name not in elsewhere]
         for name, record, since in started:
             _wait_until_it_answers(home, name, record, since)
@@ -85,7 +86,7 @@ def stop_services(home: Path, *, report: Report = logger.info) -> list[str]:
     """Stop what `start_services` started, those that need others first. Returns the names of what was running."""
     home = home.resolve()
     stopped: list[str] = []
-    with _one_at_a_time(home):
+    with alone(home / LOCK):
         records = read_records(home)
         for name in reversed([name for name in EVERY_SERVICE if name in records]):
             if is_running(records[name]):
@@ -195,12 +196,3 @@ def _elsewhere() -> dict[str, str]:
     settings = Settings()
     given = {"mlflow": settings.mlflow_uri, "milvus": settings.milvus_uri}
     return {name: uri for name, uri in given.items() if uri}
-
-
-@contextmanager
-def _one_at_a_time(home: Path) -> Iterator[None]:
-    """Two commands that start or stop at once take turns."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "services.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
