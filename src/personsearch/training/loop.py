@@ -80,7 +80,7 @@ class Loop:
         while self.progress.step < self.total_steps and not self._stale():
             epoch, first_step = divmod(self.progress.step, steps)
             for batch in self._source(epoch).epoch(epoch, first_step):
-                self._step(batch)
+                self.step(batch)
             self._end_of_epoch(epoch)
         if self.total_steps == 0:
             self._end_of_epoch(-1)
@@ -101,7 +101,8 @@ class Loop:
         barrier()
         return replace(self.run.source, trust_P=torch.from_numpy(np.load(path)))
 
-    def _step(self, batch: Batch) -> None:
+    def step(self, batch: Batch) -> None:
+        """One optimiser step, reported and, where it is due, kept."""
         step, steps_per_epoch = self.progress.step, self.run.source.sampler.steps_per_epoch
         torch.manual_seed((self.config.seed * STEPS_PER_SEED + step) * 1024 + rank())
         rate = learning_rate(

@@ -55,7 +55,8 @@ def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Seque
         torch.set_num_threads(config.threads)
     device = local_device(choose_device(config.device))
     with process_group(device):
-        return _train(config, dataset, out_dir, identity=identity, device=device, callbacks=callbacks)
+        run = make_run(config, dataset, out_dir, identity=identity, device=device, callbacks=callbacks)
+        return _train(run, dataset, out_dir)
 
 
 def run_identity(config: TrainConfig, dataset: Path) -> str:
@@ -64,28 +65,36 @@ def run_identity(config: TrainConfig, dataset: Path) -> str:
     return hashlib.sha256(json.dumps([what, dataset_hash(dataset)], sort_keys=True).encode()).hexdigest()
 
 
-def _train(
+def make_run(
     config: TrainConfig,
     dataset: Path,
     out_dir: Path,
     *,
     identity: str,
     device: torch.device,
-    callbacks: Sequence[Callback],
-) -> dict[str, float]:
+    callbacks: Sequence[Callback] = (),
+) -> Run:
+    """What the loop works with: the model as it starts, and its batches.
+
+    Raises:
+        UserError: the data set cannot be trained on, or the model cannot be built.
+    """
     records, rows_G = _training_records(config, dataset)
     built = _build(config, records, out_dir)
     built.model.to(device)
     source = _batch_source(config, dataset, built, records, rows_G, device)
     validator = _validator(config, dataset, built, device)
-    if rank() == 0:
-        for callback in callbacks:
-            callback.on_start(config.model_dump(mode="json"))
-    progress = Loop(Run(config, source, validator, out_dir / CHECKPOINTS, identity, callbacks))()
-    metrics = _finish(config, out_dir, validator, records, progress, dataset_hash(dataset))
-    if rank() == 0:
-        for callback in callbacks:
-            callback.on_end(metrics)
+    return Run(config, source, validator, out_dir / CHECKPOINTS, identity, callbacks)
+
+
+def _train(run: Run, dataset: Path, out_dir: Path) -> dict[str, float]:
+    callbacks = run.callbacks if rank() == 0 else ()
+    for callback in callbacks:
+        callback.on_start(run.config.model_dump(mode="json"))
+    progress = Loop(run)()
+    metrics = _finish(run, out_dir, progress, dataset_hash(dataset))
+    for callback in callbacks:
+        callback.on_end(metrics)
     return metrics
 
 
@@ -158,21 +167,14 @@ def _validator(config: TrainConfig, dataset: Path, built: BuiltModel, device: to
     return Validator(built, records, open_cache(dataset, _cache_folder(config), "val", size), device)
 
 
-def _finish(  # noqa: PLR0917
-    config: TrainConfig,
-    out_dir: Path,
-    validator: Validator,
-    records: list[ImageRecord],
-    progress: RunProgress,
-    data: str,
-) -> dict[str, float]:
+def _finish(run: Run, out_dir: Path, progress: RunProgress, data: str) -> dict[str, float]:
     """Take the best epoch's weights, measure and write them."""
-    load_trained_weights(out_dir / CHECKPOINTS / BEST, validator.model)
-    metrics = validator() | {"best_epoch": float(progress.best_epoch + 1), "steps": float(progress.step)}
+    load_trained_weights(run.checkpoints / BEST, run.validator.model)
+    metrics = run.validator() | {"best_epoch": float(progress.best_epoch + 1), "steps": float(progress.step)}
     if rank() == 0:
-        facts = TrainingFacts(config, records, data, metrics)
-        write_bundle(out_dir, validator.built, out_dir / CHECKPOINTS / TOKENIZER, facts)
-        write_run_record(out_dir, "train", config, metrics, {"dataset_hash": data, "identity": progress.identity})
+        facts = TrainingFacts(run.config, run.source.records, data, metrics)
+        write_bundle(out_dir, run.validator.built, run.checkpoints / TOKENIZER, facts)
+        write_run_record(out_dir, "train", run.config, metrics, {"dataset_hash": data, "identity": progress.identity})
     barrier()
     return metrics
 
