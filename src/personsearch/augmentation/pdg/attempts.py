@@ -103,12 +103,12 @@ class Workshop:
 _workshop: Workshop | None = None
 
 
-def start_worker(workshop: Workshop, parent: int) -> None:
+def start_worker(workshop: Workshop) -> None:
     """Make a fresh process ready for `make_in_worker`; it ends with the process that started it, however that ends."""
     global _workshop  # noqa: PLW0603 a process of a pool has nowhere else to keep it
     _workshop = workshop
     cv2.setNumThreads(1)
-    Thread(target=_end_with, args=(parent,), daemon=True).start()
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
 def make_in_worker(attempt: Attempt) -> Outcome:

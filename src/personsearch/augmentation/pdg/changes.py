@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from personsearch.augmentation.pdg.colours import TARGETS, cloth_named, unlike
+from personsearch.augmentation.pdg.colours import TARGETS, unlike
 from personsearch.augmentation.pdg.garments import Part
 from personsearch.augmentation.pdg.generator import Change
 from personsearch.augmentation.pdg.phrases import ColourPhrase, colour_phrases, say_otherwise, speaks_of_whole_outfit
@@ -55,8 +55,3 @@ def _caption_after(caption: str, change: Change) -> str | None:
         if phrase.part == change.part and not set(phrase.cloth).isdisjoint(change.cloth)
     ]
     return say_otherwise(caption, mine, change.new_colour) if mine else None
-
-
-def new_cloth(change: Change) -> tuple[str, ...]:
-    """The names of cloth that the new word may stand for."""
-    return cloth_named(change.new_colour)

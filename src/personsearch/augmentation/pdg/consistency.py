@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from personsearch.augmentation.pdg.changes import new_cloth
-from personsearch.augmentation.pdg.colours import agreement, distance
+from personsearch.augmentation.pdg.colours import agreement, cloth_named, distance
 from personsearch.augmentation.pdg.generator import Change, Pixels
-from personsearch.augmentation.pdg.oklab import to_oklab
-from personsearch.augmentation.pdg.region import exposed, weights_of, where_worn
+from personsearch.augmentation.pdg.oklab import Floats, to_oklab
+from personsearch.augmentation.pdg.region import brightening, weights_of, where_worn
 from personsearch.bundle import Preprocessing
 from personsearch.images import resize
 
 LEAST_DIFFERENCE = 0.05  # OKLab distance from which a pixel has changed
 LEAST_IN_PLACE = 0.5
+LEAST_NAMING = 0.2  # agreement of what changed with the new word
 SMOOTHING = 1.5
 
 
@@ -60,16 +60,19 @@ def colour_doubt(before: Pixels, after: Pixels, change: Change) -> str | None:
     What changed must be large enough, lie where the garment is worn, and be of the old colour before and of the new
     one after.
     """
-    lab, lab_after = (exposed(to_oklab(cv2.GaussianBlur(image, (0, 0), SMOOTHING))) for image in (before, after))
+    lab, lab_after = (to_oklab(cv2.GaussianBlur(image, (0, 0), SMOOTHING)) for image in (before, after))
     changed = distance(lab, lab_after) > LEAST_DIFFERENCE
     place = where_worn(change.part, change.garment)
     if changed.mean() < place.least_area / 2:
         return "nothing-changed"
     if weights_of(place, *changed.shape)[changed].mean() < LEAST_IN_PLACE:
         return "changed-elsewhere"
-    old, new = change.cloth, new_cloth(change)
-    was_old, is_new = (
-        agreement(colours[changed], one).mean() > agreement(colours[changed], other).mean()
-        for colours, one, other in ((lab, old, new), (lab_after, new, old))
-    )
-    return None if was_old and is_new else "colour-unconfirmed"
+    light, new = brightening(lab), cloth_named(change.new_colour)
+    was_old, was_new = (_naming(lab[changed] * light, names) for names in (change.cloth, new))
+    is_old, is_new = (_naming(lab_after[changed] * light, names) for names in (change.cloth, new))
+    return None if was_old > was_new and is_new > max(is_old, LEAST_NAMING) else "colour-unconfirmed"
+
+
+def _naming(lab_P3: Floats, names: Sequence[str]) -> float:
+    """How far pixels deserve one of the names, on average."""
+    return float(agreement(lab_P3, names).mean())

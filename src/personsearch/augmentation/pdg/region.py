@@ -72,10 +72,10 @@ def weights_of(place: Place, height: int, width: int) -> Floats:
     return np.asarray(vertical * _smooth(2 - columns / place.half_width), np.float32)
 
 
-def exposed(lab_HW3: Floats) -> Floats:
-    """The picture as if its lightest parts were white: dim pictures are named as their people would be seen."""
+def brightening(lab_HW3: Floats) -> float:
+    """What makes the lightest parts of a picture white, within limits: people name colours as if it were day."""
     lightest = float(np.percentile(lab_HW3[..., 0], 99))
-    return np.asarray(lab_HW3 * np.clip(WHITE_LIGHTNESS / max(lightest, 0.1), 1, MOST_BRIGHTENING), np.float32)
+    return float(np.clip(WHITE_LIGHTNESS / max(lightest, 0.1), 1, MOST_BRIGHTENING))
 
 
 def find_region(image: Pixels, place: Place, cloth: Sequence[str], *, shared: bool = False) -> Mask:
@@ -87,7 +87,8 @@ def find_region(image: Pixels, place: Place, cloth: Sequence[str], *, shared: bo
     height, width = image.shape[:2]
     size = (max(8, round(width * WORKING_HEIGHT / height)), WORKING_HEIGHT)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if height > WORKING_HEIGHT else cv2.INTER_CUBIC)
-    lab = exposed(to_oklab(cv2.bilateralFilter(small, 7, 24, 5)))
+    lab = to_oklab(cv2.bilateralFilter(small, 7, 24, 5))
+    lab *= brightening(lab)
     weights = weights_of(place, size[1], size[0])
     seeds = _seeds(lab, weights, cloth, LEAST_SHARE_OF_SEVERAL if shared else LEAST_SHARE)
     mask = _without_specks(_cut_out(lab, weights, seeds), weights)

@@ -15,7 +15,7 @@ from personsearch.augmentation.pdg.colours import LAB_OF_CLOTH
 from personsearch.augmentation.pdg.oklab import Floats, from_oklab, to_oklab
 
 LIGHT_RANGE = (0.35, 1.7)
-BRIGHTEST, DARKEST = 0.985, 0.09
+BRIGHTEST, LIGHTEST_BLACK = 0.985, 0.2
 DIM_CLOTH = 0.6  # cloth of this lightness shows its folds as they are; darker cloth shows noise as well
 DARK_OFFSET = 0.2  # added to the lightness of black cloth, where the cube root makes much of little
 SMOOTHEST = 0.012  # blur of the light on black cloth that turns white, as a share of the height
@@ -77,8 +77,8 @@ def _lit(colour: Floats, light_HW1: Floats) -> Floats:
 def _as_exposed(colour: Floats, lab_HW3: Floats) -> Floats:
     """The colour as this picture would show it: nothing is lighter than its lights or darker than its darks."""
     darkest, lightest = np.percentile(lab_HW3[..., 0], (1, 99))
-    scale = float(np.clip(lightest / 0.95, 0.72, 1.0))
-    lightness = max(colour[0] * scale, min(darkest, 0.32), DARKEST)
+    scale = float(np.clip(0.45 + 0.65 * lightest, 0.72, 1.0))  # a picture need not hold anything white
+    lightness = max(colour[0] * scale, min(darkest, LIGHTEST_BLACK))
     return np.array([lightness, *(colour[1:] * scale)], np.float32)
 
 

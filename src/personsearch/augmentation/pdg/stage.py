@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,8 @@ def _maker(config: ProximityConfig, dataset: Path) -> Iterator[tuple[Make, froze
     if config.workers == 1 or config.runs_a_network:
         yield (lambda attempts: map(workshop.make, attempts)), generator.parts
         return
-    with ProcessPoolExecutor(config.workers, initializer=start_worker, initargs=(workshop, os.getpid())) as pool:
+    fresh = get_context("spawn")  # a fork would inherit the locks of this process's OpenCV and torch threads
+    with ProcessPoolExecutor(config.workers, fresh, start_worker, (workshop,)) as pool:
         yield (lambda attempts: pool.map(make_in_worker, attempts, chunksize=8)), generator.parts
 
 
