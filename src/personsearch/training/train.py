@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from personsearch.augmentation.images import ImageAugmentationConfig
 from personsearch.bundle import TOKENIZER
-from personsearch.data.cache import open_cache
+from personsearch.data.cache import default_cache_folder, open_cache
 from personsearch.data.few_shot import few_shot_rows
 from personsearch.data.records import ImageRecord, dataset_hash, read_manifest
 from personsearch.data.sampler import Pairs, Sampler
@@ -190,5 +189,4 @@ def _finished(out_dir: Path, identity: str) -> dict[str, float] | None:
 
 
 def _cache_folder(config: TrainConfig) -> Path:
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "personsearch" / "pixels"
-    return config.cache or default
+    return config.cache or default_cache_folder()
