@@ -49,4 +49,4 @@ def _draw(sheet: Image.Image, corner: tuple[int, int], pair: Pair) -> None:
 
 
 def _shortened(caption: str) -> list[str]:
-    return textwrap.wrap(textwrap.shorten(caption, 2 * LINE_CHARACTERS, placeholder=" …"), LINE_CHARACTERS)
+    return textwrap.wrap(caption, LINE_CHARACTERS, max_lines=2, placeholder=" …")
