@@ -8,8 +8,10 @@ from personsearch.evaluation.calibration import (
     expected_calibration_error,
     find_candidates,
     fit_calibration,
+    fit_curve,
     fit_logistic,
     probabilities,
+    shift_to_mean,
 )
 from personsearch.evaluation.embeddings import SplitEmbeddings
 from personsearch.search.calibration import DEPTH
@@ -97,6 +99,19 @@ def test_galleries_of_every_size_hold_the_person_asked_for() -> None:
     assert found.right_QK[:, :3].all()
     assert not found.right_QK[:, 3:].any()
     assert sorted(find_candidates(embeddings, absent=True).searched_Q.tolist()) == [6] * 36 + [15] * 36 + [33] * 36
+
+
+def test_a_shift_to_a_mean_by_hand() -> None:
+    """Odds 1 and 3 become 3 and 9: (.75 + .9) / 2."""
+    assert shift_to_mean(np.array([0.5, 0.75]), 0.825) == pytest.approx(np.log(3))
+
+
+def test_the_best_candidates_are_right_as_often_as_is_said() -> None:
+    embeddings = make_embeddings(noise=1.0)
+    parts = [find_candidates(embeddings, absent=absent) for absent in (False, True)]
+    curve = fit_curve(parts)
+    stated = np.mean([probabilities(curve, part)[:, 0].mean() for part in parts])
+    assert stated == pytest.approx(np.mean([part.right_QK[:, 0].mean() for part in parts]), abs=1e-3)
 
 
 def test_the_same_similarity_says_less_in_a_larger_gallery() -> None:

@@ -20,6 +20,7 @@ RIDGE = 1e-3
 ITERATIONS = 50
 BINS = 10
 CHUNK = 1024
+LARGEST_LOGIT = 60.0
 PARTS = (1, 2, 4)  # galleries: everyone, then people dealt into halves, then into quarters
 
 
@@ -80,17 +81,36 @@ def find_candidates(embeddings: SplitEmbeddings, *, absent: bool, parts: Sequenc
 
 
 def fit_curve(parts: Sequence[Candidates]) -> Curve:
-    """The curve that makes the rightness of these candidates most likely."""
+    """All candidates give the slopes, the best ones the intercept: whether those are trusted is what counts."""
     candidates = Candidates.join(parts)
-    weights = fit_logistic(candidates.features(), candidates.rightness())
-    return Curve(**dict(zip(("intercept", "score", "lead", "log_tracks"), map(float, weights), strict=True)))
+    intercept, score, lead, log_tracks = map(float, fit_logistic(candidates.features(), candidates.rightness()))
+    curve = Curve(intercept=intercept, score=score, lead=lead, log_tracks=log_tracks)
+    found_Q = candidates.there_QK[:, 0]
+    best_Q = probabilities(curve, candidates)[found_Q, 0]
+    right_Q = candidates.right_QK[found_Q, 0]
+    share = (right_Q.sum() + 0.5) / (len(right_Q) + 1)
+    return curve.model_copy(update={"intercept": intercept + shift_to_mean(best_Q, float(share))})
+
+
+def shift_to_mean(probability_N: NDArray[np.float64], mean: float) -> float:
+    """What to add to the log-odds of these probabilities so that `mean` is theirs; by bisection."""
+    clipped_N = probability_N.clip(1e-12, 1 - 1e-12)
+    logit_N = np.log(clipped_N / (1 - clipped_N))
+    low, high = -LARGEST_LOGIT, LARGEST_LOGIT
+    for _ in range(ITERATIONS):
+        middle = (low + high) / 2
+        if (1 / (1 + np.exp(-(logit_N + middle)))).mean() < mean:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
 
 
 def probabilities(curve: Curve, candidates: Candidates) -> NDArray[np.float64]:
     """The curve's probability of each candidate [Q, K], 0 where there is none."""
     logit_N = curve.intercept + candidates.features() @ np.array([curve.score, curve.lead, curve.log_tracks])
     probability_QK = np.zeros(candidates.score_QK.shape)
-    probability_QK[candidates.there_QK] = 1 / (1 + np.exp(-np.clip(logit_N, -60, 60)))
+    probability_QK[candidates.there_QK] = 1 / (1 + np.exp(-np.clip(logit_N, -LARGEST_LOGIT, LARGEST_LOGIT)))
     return probability_QK
 
 
@@ -109,7 +129,7 @@ def fit_logistic(features_NF: NDArray[np.float64], right_N: NDArray[np.bool_]) -
     design = np.column_stack([np.ones(len(features_NF)), (features_NF - mean_F) / scale_F])
     weights = np.zeros(design.shape[1])
     for _ in range(ITERATIONS):
-        probability_N = 1 / (1 + np.exp(-np.clip(design @ weights, -60, 60)))
+        probability_N = 1 / (1 + np.exp(-np.clip(design @ weights, -LARGEST_LOGIT, LARGEST_LOGIT)))
         gradient = design.T @ (probability_N - right_N) / len(design) + RIDGE * weights
         curvature = (design * (probability_N * (1 - probability_N))[:, None]).T @ design / len(design)
         step = np.linalg.solve(curvature + RIDGE * np.eye(len(weights)), gradient)
