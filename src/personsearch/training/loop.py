@@ -62,7 +62,7 @@ class Loop:
         self.scaler = torch.amp.GradScaler(
             self.device.type, enabled=run.config.precision == "fp16" and self.device.type == "cuda"
         )
-        self.gradient = GradientStep(self.model, objective, run.config.chunk_size, self._autocast, self.scaler.scale)
+        self.gradient = GradientStep(self.model, objective, run.config.chunk_size, self.autocast, self.scaler.scale)
         self.progress = self._resume()
         others = rank() != 0
         self.watch = Watch(() if others else run.callbacks, self.total_steps, run.config.log_every, silent=others)
@@ -174,7 +174,7 @@ class Loop:
         return progress
 
     @contextmanager
-    def _autocast(self) -> Iterator[None]:
+    def autocast(self) -> Iterator[None]:
         """Mixed precision. On a CPU attention is composed of matrix products: its fused bf16 backward is slow there."""
         precision, on_cpu = self.config.precision, self.device.type == "cpu"
         if precision == "fp32" or (on_cpu and precision == "fp16"):
