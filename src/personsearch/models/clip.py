@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from personsearch.errors import UserError
 from personsearch.models.adaptation import Adaptation, make_adaptation
+from personsearch.models.attention import pack_attention
 from personsearch.models.encoder import MAX_LOGIT_SCALE, PersonEncoder
 
 SUPPORTED_TEXT_POOLING = "argmax"
@@ -32,6 +33,7 @@ class DualEncoder(PersonEncoder):
         super().__init__()
         self.architecture = architecture
         self.clip = _open_clip_model(architecture)
+        pack_attention(self.clip)
         section = architecture.get("adaptation")
         self.adaptation = Unadapted() if section is None else make_adaptation(section, self.clip)
         if not self.adaptation.trains_backbone:
