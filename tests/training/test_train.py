@@ -65,6 +65,11 @@ def test_it_learns_and_writes_a_whole_bundle(trainable: Path, recipe: Recipe, tm
     assert json.loads((tmp_path / "run" / "run.json").read_text())["metrics"] == metrics
 
 
+def test_training_leaves_the_process_its_denormal_numbers(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    train(read_recipe(recipe(epochs=1)), trainable, tmp_path / "run")
+    assert float(torch.tensor(1e-39) * 1) > 0
+
+
 def test_a_finished_run_is_not_repeated_and_another_is_refused(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
     config = read_recipe(recipe(epochs=1))
     metrics = train(config, trainable, tmp_path / "run")

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -48,14 +49,22 @@ def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Seque
     finished = _finished(out_dir, identity)
     if finished is not None:
         return finished
-    # Adam's moments of parameters that get no gradient decay into denormal numbers, which a CPU adds 100 times slower.
-    torch.set_flush_denormal(True)
     if config.threads:
         torch.set_num_threads(config.threads)
     device = local_device(choose_device(config.device))
     with process_group(device):
         run = make_run(config, dataset, out_dir, identity=identity, device=device, callbacks=callbacks)
         return _train(run, dataset, out_dir)
+
+
+@contextmanager
+def _flushed_denormals() -> Iterator[None]:
+    """Adam's moments of parameters that get no gradient decay into denormal numbers, which a CPU adds 100 times slower."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def run_identity(config: TrainConfig, dataset: Path) -> str:
