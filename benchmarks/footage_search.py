@@ -3,7 +3,7 @@
 Ingests vtest.avi into a gallery of its own, asks every description of vtest_descriptions.json, and prints at which
 place (by track) the person described stands. `--pictures DIR` also draws the first five candidates of each.
 
-    python benchmarks/footage_search.py BUNDLE [--footage ../shared/data/vtest.avi] [--pictures docs/pictures/footage]
+    python benchmarks/footage_search.py [BUNDLE] [--footage ../shared/data/vtest.avi] [--pictures docs/pictures/footage]
 """
 
 import argparse
@@ -34,7 +34,7 @@ PAGE = 5
 def main() -> None:
     """Read the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", type=Path)
+    parser.add_argument("bundle", type=Path, nargs="?", default=Path("weights/tiny-clip"))
     parser.add_argument("--footage", type=Path, default=FOOTAGE)
     parser.add_argument("--gallery", type=Path, default=Path("var/benchmark-gallery"))
     parser.add_argument("--pictures", type=Path)
