@@ -59,7 +59,7 @@ def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Seque
 
 @contextmanager
 def _flushed_denormals() -> Iterator[None]:
-    """Adam's moments of parameters that get no gradient decay into denormal numbers, which a CPU adds 100 times slower."""
+    """Adam's moments of parameters without gradient decay into denormal numbers, which a CPU adds 100 times slower."""
     torch.set_flush_denormal(True)
     try:
         yield
