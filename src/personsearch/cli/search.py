@@ -117,4 +117,4 @@ def _print_table(rows: Sequence[Mapping[str, Any]], answer: "Answer", live: "Liv
         table.add_row(*("–" if row[column] is None else str(row[column]) for column in columns))
     console.print(table)
     if answer.reliable is False:
-        console.print("No reliable match: these are the nearest, not the person described.", style="yellow")
+        console.print("No reliable match: these are the nearest, who need not be the person described.", style="yellow")

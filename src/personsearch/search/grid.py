@@ -44,7 +44,7 @@ def _draw_title(sheet: Image.Image, text: str, answer: Answer) -> None:
     if not answer.candidates:
         note, colour = "nothing in the gallery passes the filters", WARNING
     elif answer.reliable is False:
-        note, colour = "no reliable match: these are the nearest, not the person described", WARNING
+        note, colour = "no reliable match: these are the nearest, who need not be the person described", WARNING
     else:
         note, colour = "candidates, to be confirmed by a person", FAINT_INK
     draw.text((MARGIN, 44), note, fill=colour, font=_font(16))
