@@ -24,7 +24,10 @@ class Tokenizer:
             raise UserError(f"{path}: tokenizer file is missing")
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         self.context_length = context_length
-        self.end_id = self._tokenizer.encode("").ids[-1]
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        ends = self._tokenizer.encode("").ids
+        self.end_id = ends[-1] if ends else 0
 
     @property
     def vocab_size(self) -> int:
@@ -36,7 +39,7 @@ class Tokenizer:
         for row, encoding in zip(ids_NL, self._tokenizer.encode_batch(list(texts)), strict=True):
             ids = encoding.ids[: self.context_length]
             row[: len(ids)] = ids
-            if len(encoding.ids) > self.context_length:
+            if len(encoding.ids) > self.context_length and self.end_id:
                 row[-1] = self.end_id
         return ids_NL
 

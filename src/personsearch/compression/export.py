@@ -18,6 +18,7 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, BundleSpec
 from personsearch.files import replacing
+from personsearch.models.attention import by_head
 from personsearch.models.clip import DualEncoder
 from personsearch.models.encoder import PersonEncoder
 
@@ -75,7 +76,8 @@ class PlainAttention(nn.Module):
         heads = (3, self.num_heads, query.shape[-1] // self.num_heads)
         packed = linear(query, self.in_proj_weight, self.in_proj_bias)
         split = torch.unflatten(packed, -1, heads).permute(2, 0, 3, 1, 4)
-        attended = scaled_dot_product_attention(split[0], split[1], split[2], attn_mask=attn_mask)
+        mask = by_head(attn_mask, len(query))
+        attended = scaled_dot_product_attention(split[0], split[1], split[2], attn_mask=mask)
         return self.out_proj(attended.transpose(1, 2).flatten(2)), None
 
 

@@ -5,6 +5,7 @@ Shapes: N items, L tokens, C channels.
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from personsearch.models.adaptation.blocks import attend, query_key_value, split_heads
@@ -26,7 +27,12 @@ class PackedAttention(nn.MultiheadAttention):
         assert value is query
         assert not need_weights
         parts = split_heads(self, query_key_value(self, query))
-        return self.out_proj(attend(self, *parts, attn_mask)), None
+        return self.out_proj(attend(self, *parts, by_head(attn_mask, len(query)))), None
+
+
+def by_head(mask: Tensor | None, items: int) -> Tensor | None:
+    """A mask of every item and head, which open_clip stacks in one dimension, as [N, H, L, L]; others as they are."""
+    return mask if mask is None or mask.ndim < 3 else torch.unflatten(mask, 0, (items, -1))
 
 
 def pack_attention(clip: Any) -> None:

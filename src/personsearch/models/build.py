@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from personsearch.models.config import MEAN_STD, RANDOM, ModelConfig
 from personsearch.models.dual_transformer import KIND as DUAL_TRANSFORMER
 from personsearch.models.dual_transformer import DualTransformer, complete_architecture
 from personsearch.models.encoder import PersonEncoder
-from personsearch.models.vocabulary import clip_tokenizer, learn_tokenizer
+from personsearch.models.foreign_text import is_foreign
+from personsearch.models.vocabulary import clip_tokenizer, learn_tokenizer, padding_token, read_tokenizer
 from personsearch.models.weights import Weights, fit, load_weights
 from personsearch.models.wordpiece import wordpiece_tokenizer
 from personsearch.tokenizer import Tokenizer
@@ -36,8 +37,10 @@ def build_model(config: ModelConfig, captions: Callable[[], Iterable[str]], toke
     """
     name = config.architecture if isinstance(config.architecture, str) else None
     weights = None if config.weights == RANDOM else load_weights(config.weights, name)
-    _provide_tokenizer(config, weights, captions, tokenizer_file)
     architecture = resolve_architecture(config, weights)
+    _provide_tokenizer(config, weights, architecture, captions, tokenizer_file)
+    if is_foreign_clip(architecture):
+        architecture["text_cfg"].setdefault("pad_id", padding_token(tokenizer_file))
     vocab_size = Tokenizer(tokenizer_file, 2).vocab_size
     if weights is None and config.text_weights is None:
         architecture["text_cfg"]["vocab_size"] = vocab_size
@@ -77,6 +80,9 @@ def load_bundle_model(bundle: Path) -> BuiltModel:
 
 def _load(model: PersonEncoder, weights: Weights) -> None:
     """Weights into the model; an adaptation that they do not bring keeps its start."""
+    if isinstance(model, DualEncoder) and not model.foreign_text:
+        plain = {name.removeprefix("text."): value for name, value in weights.state.items()}
+        weights = replace(weights, state=plain)
     wanted = {name: value.detach() for name, value in model.named_weights().items()}
     fresh = {name: value for name, value in wanted.items() if name.startswith(ADAPTATION) and name not in weights.state}
     visual = (model.clip if isinstance(model, DualEncoder) else model).visual
@@ -130,8 +136,17 @@ def _preprocessing(config: ModelConfig, weights: Weights | None) -> Preprocessin
     return Preprocessing(height=height, width=width, mean=mean, std=std)
 
 
+def is_foreign_clip(architecture: dict[str, Any]) -> bool:
+    """Whether it is an open_clip model whose texts are padded in a way of their own."""
+    return architecture.get("kind", "clip") == "clip" and is_foreign(architecture)
+
+
 def _provide_tokenizer(
-    config: ModelConfig, weights: Weights | None, captions: Callable[[], Iterable[str]], target: Path
+    config: ModelConfig,
+    weights: Weights | None,
+    architecture: dict[str, Any],
+    captions: Callable[[], Iterable[str]],
+    target: Path,
 ) -> None:
     if target.is_file():
         return
@@ -141,6 +156,10 @@ def _provide_tokenizer(
         content = wordpiece_tokenizer(config.vocabulary, captions, config.text_weights).to_str()
     elif isinstance(config.vocabulary, int):
         content = learn_tokenizer(captions(), config.vocabulary).to_str()
+    elif config.vocabulary != "clip":
+        content = read_tokenizer(config.vocabulary).to_str()
+    elif "hf_tokenizer_name" in architecture["text_cfg"]:
+        content = read_tokenizer(f"hf-hub:{architecture['text_cfg']['hf_tokenizer_name']}").to_str()
     else:
         content = clip_tokenizer().to_str()
     with replacing(target) as temporary:

@@ -15,9 +15,10 @@ from personsearch.errors import UserError
 from personsearch.models.adaptation import Adaptation, make_adaptation
 from personsearch.models.attention import pack_attention
 from personsearch.models.encoder import MAX_LOGIT_SCALE, PersonEncoder
+from personsearch.models.foreign_text import build_foreign, is_foreign, whole_context
 
-SUPPORTED_TEXT_POOLING = "argmax"
 ADAPTATION = "adaptation."
+DEFAULT_CONTEXT = 77
 
 
 class Unadapted(Adaptation):
@@ -34,18 +35,28 @@ class DualEncoder(PersonEncoder):
         self.architecture = architecture
         self.clip = _open_clip_model(architecture)
         pack_attention(self.clip)
+        self.foreign_text = is_foreign(architecture)
         section = architecture.get("adaptation")
+        if section is not None and self.foreign_text:
+            raise UserError("model.adaptation: adapts CLIP's own text tower; this architecture has another")
         self.adaptation = Unadapted() if section is None else make_adaptation(section, self.clip)
         if not self.adaptation.trains_backbone:
             self.clip.requires_grad_(False)
-        self.context_length = self.adaptation.caption_length(int(self.clip.context_length))
+        own_length = architecture["text_cfg"].get("context_length", DEFAULT_CONTEXT)
+        self.context_length = self.adaptation.caption_length(int(own_length))
+        self.padding = int(architecture["text_cfg"].get("pad_id", 0))
         self.embedding_dim = int(architecture["embed_dim"])
 
     def encode_image(self, pixels_N3HW: Tensor) -> Tensor:
+        if self.foreign_text:  # CoCa's image tower gives tokens beside the vector
+            return normalize(self.clip.encode_image(pixels_N3HW).float(), dim=-1)
         return normalize(self.adaptation.image_features(self.clip, pixels_N3HW).float(), dim=-1)
 
     def encode_text(self, ids_NL: Tensor) -> Tensor:
-        """As of any encoder; attention is causal and pooling takes the end token, so padding changes nothing."""
+        """As of any encoder: where attention is causal and pooling takes the end token, padding changes nothing."""
+        if self.foreign_text:
+            features_ND = self.clip.encode_text(whole_context(ids_NL, self.context_length, self.padding))
+            return normalize(features_ND.float(), dim=-1)
         return normalize(self.adaptation.text_features(self.clip, ids_NL).float(), dim=-1)
 
     def named_weights(self) -> dict[str, Tensor]:
@@ -71,28 +82,21 @@ class DualEncoder(PersonEncoder):
         self.clip.logit_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
 
     def set_text_attention_dropout(self, probability: float) -> None:
-        for module in self.clip.transformer.modules():
-            if isinstance(module, nn.MultiheadAttention):
-                module.dropout = probability
+        text = self.clip.text if self.foreign_text else self.clip.transformer
+        attentions = [module for module in text.modules() if isinstance(module, nn.MultiheadAttention)]
+        if probability and not attentions:
+            raise UserError(f"model.text_attention_dropout: this text tower takes none; 0 wanted, not {probability}")
+        for attention in attentions:
+            attention.dropout = probability
 
 
 def _open_clip_model(architecture: dict[str, Any]) -> Any:
     from open_clip.model import CLIP
 
-    text = architecture["text_cfg"]
-    foreign = sorted(
-        key for key in ("hf_model_name", "hf_tokenizer_name", "no_causal_mask", "embed_cls") if text.get(key)
-    )
-    if (
-        foreign
-        or text.get("pool_type", SUPPORTED_TEXT_POOLING) != SUPPORTED_TEXT_POOLING
-        or "multimodal_cfg" in architecture
-    ):
-        raise UserError(
-            f"model.architecture: its text tower is not CLIP's causal transformer ({', '.join(foreign) or 'pooling'})"
-        )
     known = {key: architecture[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
     try:
+        if is_foreign(architecture):
+            return build_foreign(architecture)
         return CLIP(**known, quick_gelu=bool(architecture.get("quick_gelu", False)))
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError, OSError) as error:
         raise UserError(f"model.architecture: open_clip cannot build it: {error}") from error

@@ -20,8 +20,9 @@ class ModelConfig(Config):
 
     `architecture` is an open_clip name, an open_clip configuration (embed_dim, vision_cfg, text_cfg), or absent when
     `weights` is a bundle. `weights` is a bundle's folder, a file (OpenAI, open_clip, safetensors), an open_clip
-    pretrained tag, `hf-hub:owner/name`, or `random`, which must be said. `vocabulary` is CLIP's, or the size of one
-    learnt from the training captions; a bundle brings its own. `frozen` are prefixes of parameter names (METHODS:
+    pretrained tag, `hf-hub:owner/name`, or `random`, which must be said. `vocabulary` is CLIP's (or the one that the
+    open_clip name asks for), the size of one learnt from the training captions, or a tokenizer.json, its folder or
+    hf-hub:owner/name; a bundle brings its own. `frozen` are prefixes of parameter names (METHODS:
     locking the bottom layer). `initial_logit_scale` replaces the loaded one, as a factor (100 is CLIP's).
     `adaptation` trains small modules over a frozen CLIP: {kind: cskt | lora | coop | clip_adapter, …}. A dual
     transformer (architecture {kind: dual_transformer, …}) may take each tower's weights from its own place.
@@ -34,7 +35,7 @@ class ModelConfig(Config):
     adaptation: dict[str, Any] | None = None
     image_size: tuple[int, int] = (224, 224)
     context_length: int | None = Field(default=None, ge=4)
-    vocabulary: Literal["clip"] | int = "clip"
+    vocabulary: int | str = "clip"
     normalisation: Normalisation = "imagenet"
     text_attention_dropout: float = Field(default=0.05, ge=0, lt=1)
     frozen: tuple[str, ...] = ("visual.conv1",)

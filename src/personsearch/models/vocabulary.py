@@ -15,6 +15,11 @@ from tokenizers.pre_tokenizers import Sequence as PreSequence
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 
+from personsearch.bundle import TOKENIZER
+from personsearch.errors import UserError
+from personsearch.models.weights import download
+
+HUB = "hf-hub:"
 START, END, PADDING = "<start_of_text>", "<end_of_text>", "<padding>"
 WORDS = r"<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 CLIP_MERGES = 49152 - 256 - 2
@@ -86,3 +91,27 @@ def _with_ends(tokenizer: Tokenizer) -> Tokenizer:
     ids = {token: tokenizer.token_to_id(token) for token in (START, END)}
     tokenizer.post_processor = TemplateProcessing(single=f"{START} $A {END}", special_tokens=list(ids.items()))
     return tokenizer
+
+
+def read_tokenizer(source: str) -> Tokenizer:
+    """A tokenizer.json: the file, a folder that holds one, or `hf-hub:owner/name`, which may have to be fetched.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    path = Path(source) / TOKENIZER if Path(source).is_dir() else Path(source)
+    if source.startswith(HUB):
+        path = download(source.removeprefix(HUB), TOKENIZER, source)
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exceptions
+        raise UserError(f"model.vocabulary {source}: no readable {TOKENIZER}: {error}") from error
+
+
+def padding_token(path: Path) -> int:
+    """The id that a tokenizer.json pads with, 0 where it does not say."""
+    tokenizer = Tokenizer.from_file(str(path))
+    if tokenizer.padding is not None:
+        return int(tokenizer.padding["pad_id"])
+    named = [tokenizer.token_to_id(name) for name in ("<pad>", "[PAD]")]
+    return next((token for token in named if token is not None), 0)
