@@ -135,3 +135,13 @@ def test_few_shot_and_zero_shot(trainable: Path, recipe: Recipe, tmp_path: Path)
     assert metrics["steps"] == 0
     record = json.loads((tmp_path / "zero" / "run.json").read_text())
     assert record["metrics"]["val_r1"] == metrics["val_r1"]
+
+
+def test_a_text_tower_that_sees_its_padding_trains(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    """In SigLIP's form: no causal mask, the last position pooled."""
+    architecture = model_of(recipe)["architecture"]
+    text = architecture["text_cfg"] | {"no_causal_mask": True, "pool_type": "last", "proj_bias": True}
+    model = model_of(recipe, architecture=architecture | {"text_cfg": text, "custom_text": True})
+    metrics = train(read_recipe(recipe(model=model, epochs=8)), trainable, tmp_path / "run")
+    assert metrics["val_map"] > 60
+    assert encode(tmp_path / "run" / "bundle").shape == (4, 16)

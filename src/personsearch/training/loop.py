@@ -75,8 +75,6 @@ class Loop:
         """Train to the end or until validation no longer improves; returns where it stood."""
         steps = self.run.source.sampler.steps_per_epoch
         self.watch.start(self.progress.step)
-        if self.total_steps == 0 and rank() == 0:
-            save_trained_weights(self.run.checkpoints / BEST, self.model)
         while self.progress.step < self.total_steps and not self._stale():
             epoch, first_step = divmod(self.progress.step, steps)
             for batch in self._source(epoch).epoch(epoch, first_step):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from personsearch.augmentation.images import ImageAugmentationConfig
+from personsearch.augmentation.images import SIMCLR_VIEW, ImageAugmentationConfig
 from personsearch.bundle import TOKENIZER
 from personsearch.data.cache import default_cache_folder, open_cache
 from personsearch.data.few_shot import few_shot_rows
@@ -33,7 +33,6 @@ from personsearch.training.validation import Validator
 __all__ = ["TrainConfig", "train"]
 
 CHECKPOINTS = "checkpoints"
-SIMCLR_VIEWS = ImageAugmentationConfig.model_validate("simclr")
 
 
 def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
@@ -164,7 +163,7 @@ def _batch_source(  # noqa: PLR0917
 
 
 def _augmentation(config: TrainConfig, view: str) -> ImageAugmentationConfig:
-    return SIMCLR_VIEWS if view in {SIMCLR_1, SIMCLR_2} else config.image_augmentation
+    return SIMCLR_VIEW if view in {SIMCLR_1, SIMCLR_2} else config.image_augmentation
 
 
 def _validator(config: TrainConfig, dataset: Path, built: BuiltModel, device: torch.device) -> Validator:
