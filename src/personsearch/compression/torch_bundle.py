@@ -1,0 +1,76 @@
+"""Writes a changed model as a torch bundle of its own, whole or not at all."""
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from personsearch.bundle import MODEL_CARD, TOKENIZER, WEIGHTS, fingerprint, read_spec, write_spec
+from personsearch.compression.variants import partial_folder, replace_folder
+from personsearch.errors import UserError
+from personsearch.models.encoder import PersonEncoder
+from personsearch.models.torch_encoder import TorchEncoder
+from personsearch.search.golden import write_golden
+from personsearch.training.checkpoint import save_weights
+
+CHANGES = "\n## After training\n\n"
+
+
+def write_torch_bundle(
+    source: Path, model: PersonEncoder, out_dir: Path, *, tokenizer: str | None = None, change: str = "It was changed."
+) -> None:
+    """Write `out_dir`, a bundle whose parent is `source`: its metrics and calibration are to be measured anew.
+
+    `tokenizer` is the content of another tokenizer.json; `change` is the sentence that the model card adds. Weights
+    keep the source's precision.
+
+    Raises:
+        UserError: `source` is no torch bundle or `out_dir` itself, or the changed model gives every
+            input the same embedding.
+    """
+    if out_dir.is_dir() and source.samefile(out_dir):
+        raise UserError(f"{out_dir}: is the source itself; another folder wanted")
+    dtype, folder, spec = weights_dtype(source), partial_folder(out_dir), read_spec(source)
+    lineage = spec.lineage.model_copy(update={"parent": fingerprint(source)})
+    write_spec(
+        folder,
+        spec.model_copy(
+            update={
+                "architecture": model.architecture,
+                "context_length": model.context_length,
+                "embedding_dim": model.embedding_dim,
+                "lineage": lineage,
+            }
+        ),
+    )
+    text = (source / TOKENIZER).read_text(encoding="utf-8") if tokenizer is None else tokenizer
+    (folder / TOKENIZER).write_text(text, encoding="utf-8")
+    save_weights(folder / WEIGHTS, model, dtype)
+    (folder / MODEL_CARD).write_text(_card(source, model, change), encoding="utf-8")
+    write_golden(folder, TorchEncoder.from_bundle(folder, "cpu"))
+    replace_folder(folder, out_dir)
+
+
+def weights_dtype(bundle: Path) -> torch.dtype:
+    """The precision in which a torch bundle stores its weights.
+
+    Raises:
+        UserError: it has none.
+    """
+    path = bundle / WEIGHTS
+    if not path.is_file():
+        raise UserError(f"{bundle}: variant {read_spec(bundle).variant!r} has no {WEIGHTS}; a torch bundle is wanted")
+    with safe_open(path, framework="pt") as file:
+        tensors = (file.get_tensor(name) for name in file.keys())  # noqa: SIM118
+        return next(tensor.dtype for tensor in tensors if tensor.is_floating_point())
+
+
+def _card(source: Path, model: PersonEncoder, change: str) -> str:
+    path = source / MODEL_CARD
+    before = path.read_text(encoding="utf-8") if path.is_file() else f"# {read_spec(source).method}\n"
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    heading = "" if CHANGES in before else CHANGES
+    return (
+        f"{before.rstrip()}\n{heading}- {change} It now has {parameters:,} parameters and embeddings of"
+        f" {model.embedding_dim} numbers. The figures above are those of the model before.\n"
+    )
