@@ -51,7 +51,7 @@ def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Seque
     if config.threads:
         torch.set_num_threads(config.threads)
     device = local_device(choose_device(config.device))
-    with process_group(device):
+    with _flushed_denormals(), process_group(device):
         run = make_run(config, dataset, out_dir, identity=identity, device=device, callbacks=callbacks)
         return _train(run, dataset, out_dir)
 
