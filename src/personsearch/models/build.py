@@ -16,6 +16,7 @@ from personsearch.models.dual_transformer import KIND as DUAL_TRANSFORMER
 from personsearch.models.dual_transformer import DualTransformer, complete_architecture
 from personsearch.models.encoder import PersonEncoder
 from personsearch.models.foreign_text import is_foreign
+from personsearch.models.layers import frozen_prefixes, weights_without_layers, without_layers
 from personsearch.models.vocabulary import clip_tokenizer, learn_tokenizer, padding_token, read_tokenizer
 from personsearch.models.weights import Weights, fit, load_weights
 from personsearch.models.wordpiece import wordpiece_tokenizer
@@ -46,13 +47,14 @@ def build_model(config: ModelConfig, captions: Callable[[], Iterable[str]], toke
         architecture["text_cfg"]["vocab_size"] = vocab_size
     model = create_model(architecture)
     if weights is not None:
-        _load(model, weights)
+        state = weights_without_layers(weights.state, text=config.drop_text_layers, image=config.drop_image_layers)
+        _load(model, replace(weights, state=state))
     elif isinstance(model, DualTransformer):
         model.load_pretrained(config.image_weights, config.text_weights)
     if config.initial_logit_scale is not None:
         model.set_logit_scale(config.initial_logit_scale)
     model.set_text_attention_dropout(config.text_attention_dropout)
-    model.freeze(config.frozen)
+    model.freeze(frozen_prefixes(config, architecture))
     return BuiltModel(model, Tokenizer(tokenizer_file, model.context_length), _preprocessing(config, weights))
 
 
@@ -97,7 +99,8 @@ def resolve_architecture(config: ModelConfig, weights: Weights | None) -> dict[s
         given = weights.architecture
     if given is None:
         raise UserError("model.architecture: missing; only weights from a bundle bring their own")
-    architecture = _named(given) if isinstance(given, str) else copy.deepcopy(dict(given))
+    whole = _named(given) if isinstance(given, str) else dict(given)
+    architecture = without_layers(whole, text=config.drop_text_layers, image=config.drop_image_layers)
     if config.adaptation is not None:
         architecture["adaptation"] = copy.deepcopy(config.adaptation)
     if architecture.get("kind") == DUAL_TRANSFORMER:

@@ -23,7 +23,8 @@ class ModelConfig(Config):
     pretrained tag, `hf-hub:owner/name`, or `random`, which must be said. `vocabulary` is CLIP's (or the one that the
     open_clip name asks for), the size of one learnt from the training captions, or a tokenizer.json, its folder or
     hf-hub:owner/name; a bundle brings its own. `frozen` are prefixes of parameter names (METHODS:
-    locking the bottom layer). `initial_logit_scale` replaces the loaded one, as a factor (100 is CLIP's).
+    locking the bottom layer). `freeze_*_layers` are whole layers out of training, `drop_*_layers` are left out of the
+    model: both by their numbers in `architecture`, from 1 (METHODS: compression). `initial_logit_scale` replaces the loaded one, as a factor (100 is CLIP's).
     `adaptation` trains small modules over a frozen CLIP: {kind: cskt | lora | coop | clip_adapter, …}. A dual
     transformer (architecture {kind: dual_transformer, …}) may take each tower's weights from its own place.
     """
@@ -39,4 +40,8 @@ class ModelConfig(Config):
     normalisation: Normalisation = "imagenet"
     text_attention_dropout: float = Field(default=0.05, ge=0, lt=1)
     frozen: tuple[str, ...] = ("visual.conv1",)
+    freeze_text_layers: tuple[int, ...] = ()
+    freeze_image_layers: tuple[int, ...] = ()
+    drop_text_layers: tuple[int, ...] = ()
+    drop_image_layers: tuple[int, ...] = ()
     initial_logit_scale: float | None = Field(default=None, gt=0, le=100)
