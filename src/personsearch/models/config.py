@@ -22,11 +22,12 @@ class ModelConfig(Config):
     `weights` is a bundle. `weights` is a bundle's folder, a file (OpenAI, open_clip, safetensors), an open_clip
     pretrained tag, `hf-hub:owner/name`, or `random`, which must be said. `vocabulary` is CLIP's (or the one that the
     open_clip name asks for), the size of one learnt from the training captions, or a tokenizer.json, its folder or
-    hf-hub:owner/name; a bundle brings its own. `frozen` are prefixes of parameter names (METHODS:
-    locking the bottom layer). `freeze_*_layers` are whole layers out of training, `drop_*_layers` are left out of the
-    model: both by their numbers in `architecture`, from 1 (METHODS: compression). `initial_logit_scale` replaces the loaded one, as a factor (100 is CLIP's).
-    `adaptation` trains small modules over a frozen CLIP: {kind: cskt | lora | coop | clip_adapter, …}. A dual
-    transformer (architecture {kind: dual_transformer, …}) may take each tower's weights from its own place.
+    hf-hub:owner/name; a bundle brings its own. `frozen` are prefixes of parameter names (METHODS: locking the bottom
+    layer); `freeze_*_layers` are whole layers out of training and `drop_*_layers` are left out of the model, both by
+    their numbers in `architecture`, from 1 (METHODS: compression). `initial_logit_scale` replaces the loaded one, as
+    a factor (100 is CLIP's). `adaptation` trains small modules over a frozen CLIP: {kind: cskt | lora | coop |
+    clip_adapter, …}. A dual transformer (architecture {kind: dual_transformer, …}) may take each tower's weights from
+    its own place.
     """
 
     weights: str
