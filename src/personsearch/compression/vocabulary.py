@@ -1,0 +1,145 @@
+"""A vocabulary cut to the tokens that a domain uses, tokenizer and token embedding together.
+
+A text whose tokens all stay is tokenised as before and embedded the same. For byte-pair encoding: a token is always
+built by the same merges, all merges that build a kept token stay in their order, and the first merge that applies
+among all of them then applies first among the kept ones too. For WordPiece: the longest match at a place stays the
+longest. Any other text is spelt in shorter tokens, down to single bytes or letters.
+
+Shapes: V tokens, C channels of the text tower.
+"""
+
+import copy
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from personsearch.bundle import TOKENIZER, WEIGHTS
+from personsearch.compression.torch_bundle import write_torch_bundle
+from personsearch.errors import UserError
+from personsearch.models.build import create_model, is_foreign_clip, load_bundle_model
+from personsearch.models.dual_transformer import KIND as DUAL_TRANSFORMER
+from personsearch.models.encoder import PersonEncoder
+
+logger = logging.getLogger(__name__)
+
+CLIP_EMBEDDING = "token_embedding.weight"
+BERT_EMBEDDING = "text.bert.embeddings.word_embeddings.weight"
+TEXTS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TrimmedVocabulary:
+    """Tokens before and after, and by how many bytes weights and tokenizer became smaller."""
+
+    tokens_before: int
+    tokens: int
+    bytes_saved: int
+
+
+def trim_vocabulary(bundle: Path, texts: Iterable[str], out_dir: Path) -> TrimmedVocabulary:
+    """Write a bundle that knows the tokens of `texts`, special tokens, and what any other text is spelt in.
+
+    Tokens keep their order: the end token's id stays the highest, and 0 stays the padding.
+
+    Raises:
+        UserError: no torch bundle, or one whose text tower or tokenizer is of another kind.
+    """
+    model = load_bundle_model(bundle).model
+    if is_foreign_clip(model.architecture):
+        raise UserError(f"{bundle}: its vocabulary cannot be trimmed; CLIP's own text tower or a BERT is wanted")
+    tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))
+    trimmed = trim_tokenizer(tokenizer, texts)
+    old_ids, tokens = tokenizer.get_vocab(), trimmed.get_vocab_size()
+    old_id_V = sorted(old_ids[token] for token in trimmed.get_vocab())
+    change = f"Its vocabulary was cut from {len(old_ids):,} to {tokens:,} tokens."
+    write_torch_bundle(bundle, _with_rows(model, old_id_V), out_dir, tokenizer=trimmed.to_str(), change=change)
+    result = TrimmedVocabulary(len(old_ids), tokens, _bytes(bundle) - _bytes(out_dir))
+    logger.info("%s %.1f MB saved", change, result.bytes_saved / 1e6)
+    return result
+
+
+def trim_tokenizer(tokenizer: Tokenizer, texts: Iterable[str]) -> Tokenizer:
+    """The tokenizer of fewer tokens, numbered from 0 in their old order; the given one no longer pads or cuts.
+
+    Raises:
+        UserError: it is neither byte-pair encoding nor WordPiece, or adds ends in a way of its own.
+    """
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    content, old_ids = json.loads(tokenizer.to_str()), tokenizer.get_vocab()
+    kept = _kept_tokens(content, _used_tokens(tokenizer, texts), old_ids)
+    return _renumbered(content, {token: new for new, token in enumerate(sorted(kept, key=old_ids.__getitem__))})
+
+
+def _used_tokens(tokenizer: Tokenizer, texts: Iterable[str]) -> set[str]:
+    remaining, ids = iter(texts), set[int]()
+    while part := list(islice(remaining, TEXTS_AT_ONCE)):
+        for encoding in tokenizer.encode_batch(part):
+            ids.update(encoding.ids)
+    return {tokenizer.id_to_token(index) for index in ids}
+
+
+def _kept_tokens(content: dict[str, Any], used: set[str], ids: dict[str, int]) -> set[str]:
+    model = content["model"]
+    special = {token["content"] for token in content["added_tokens"]} | {model.get("unk_token")} - {None}
+    padding = {token for token, index in ids.items() if index == 0}
+    if model["type"] == "BPE" and not model["continuing_subword_prefix"]:
+        return _with_parts(model, used) | special | padding
+    if model["type"] == "WordPiece":
+        letters = {
+            token for token in model["vocab"] if len(token.removeprefix(model["continuing_subword_prefix"])) == 1
+        }
+        return used | letters | special | padding
+    raise UserError(f"{TOKENIZER}: a {model['type']} vocabulary cannot be trimmed; BPE or WordPiece wanted")
+
+
+def _with_parts(model: dict[str, Any], used: set[str]) -> set[str]:
+    """The tokens that no merge makes, the used ones, and all that these are merged from."""
+    parts = defaultdict(list)
+    for left, right in model["merges"]:
+        parts[left + right] += [left, right]
+    kept, waiting = set(model["vocab"]) - set(parts), list(used)
+    while waiting:
+        token = waiting.pop()
+        if token not in kept:
+            kept.add(token)
+            waiting += parts[token]
+    return kept
+
+
+def _renumbered(content: dict[str, Any], ids: dict[str, int]) -> Tokenizer:
+    """The tokenizer of the tokens in `ids`, wherever it says their numbers."""
+    model, processor = content["model"], content["post_processor"]
+    model["vocab"] = {token: index for token, index in ids.items() if token in model["vocab"]}
+    if "merges" in model:
+        model["merges"] = [[left, right] for left, right in model["merges"] if left + right in ids]
+    for token in content["added_tokens"]:
+        token["id"] = ids[token["content"]]
+    if processor is not None and processor["type"] != "TemplateProcessing":
+        raise UserError(f"{TOKENIZER}: post-processor {processor['type']} is not known; TemplateProcessing wanted")
+    for special in (processor or {"special_tokens": {}})["special_tokens"].values():
+        special["ids"] = [ids[token] for token in special["tokens"]]
+    trimmed: Tokenizer = Tokenizer.from_str(json.dumps(content, ensure_ascii=False))
+    return trimmed
+
+
+def _with_rows(model: PersonEncoder, old_id_V: list[int]) -> PersonEncoder:
+    """The same model whose token embedding has these rows of the old one."""
+    architecture = copy.deepcopy(model.architecture)
+    architecture["text_cfg"]["vocab_size"] = len(old_id_V)
+    trimmed = create_model(architecture)
+    state = {name: value.detach() for name, value in model.named_weights().items()}
+    name = BERT_EMBEDDING if architecture.get("kind") == DUAL_TRANSFORMER else CLIP_EMBEDDING
+    trimmed.load_named_weights(state | {name: state[name][old_id_V]})
+    return trimmed.eval()
+
+
+def _bytes(bundle: Path) -> int:
+    return sum((bundle / name).stat().st_size for name in (WEIGHTS, TOKENIZER))

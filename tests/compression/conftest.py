@@ -1,0 +1,56 @@
+"""Small models as the torch bundles that compression starts from."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+
+from personsearch.bundle import TOKENIZER, WEIGHTS, BundleSpec, Lineage, Preprocessing, write_spec
+from personsearch.models.build import create_model
+from personsearch.models.encoder import PersonEncoder
+from personsearch.models.torch_encoder import TorchEncoder
+from personsearch.search.golden import write_golden
+
+BundleOf = Callable[[Path, PersonEncoder, Tokenizer], Path]
+
+
+@pytest.fixture(scope="session")
+def bundle_of() -> BundleOf:
+    """Writes a model and a tokenizer as a whole torch bundle."""
+
+    def write(folder: Path, model: PersonEncoder, tokenizer: Tokenizer) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        height, width = model.architecture["vision_cfg"]["image_size"]
+        write_spec(
+            folder,
+            BundleSpec(
+                method="tiny",
+                architecture=model.architecture,
+                preprocessing=Preprocessing(height=height, width=width, mean=(0.5,) * 3, std=(0.5,) * 3),
+                context_length=model.context_length,
+                embedding_dim=model.embedding_dim,
+                lineage=Lineage(dataset_hash="none", git_commit=""),
+            ),
+        )
+        tokenizer.save(str(folder / TOKENIZER))
+        state = {name: value.detach().contiguous() for name, value in model.named_weights().items()}
+        save_file(state, folder / WEIGHTS)
+        write_golden(folder, TorchEncoder.from_bundle(folder, "cpu"))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[[dict[str, Any]], PersonEncoder]:
+    """An architecture's random model, the same every time."""
+
+    def make(architecture: dict[str, Any]) -> PersonEncoder:
+        torch.manual_seed(0)
+        return create_model(architecture).eval()
+
+    return make
