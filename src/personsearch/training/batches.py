@@ -31,13 +31,14 @@ MIXING = 6
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The part of one step's global batch that this process encodes."""
+    """The part of one step's global batch that this process encodes; a teacher reads the captions in its own tokens."""
 
     images: dict[str, Tensor]
     texts: dict[str, Tensor]
     person_ids_N: Tensor
     trust_N: Tensor | None = None
     mixing: Mixing | None = None
+    teacher_ids_NL: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.person_ids_N)
@@ -48,7 +49,8 @@ class Batch:
             raise ValueError("a batch whose features are mixed cannot be taken apart")
         images = {view: value[rows] for view, value in self.images.items()}
         texts = {view: value[rows] for view, value in self.texts.items()}
-        return Batch(images, texts, self.person_ids_N[rows], None if self.trust_N is None else self.trust_N[rows])
+        trust_N, teacher_ids_NL = (None if of is None else of[rows] for of in (self.trust_N, self.teacher_ids_NL))
+        return Batch(images, texts, self.person_ids_N[rows], trust_N, teacher_ids_NL=teacher_ids_NL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class BatchSource:
     rank: int = 0
     world_size: int = 1
     trust_P: Tensor | None = None
+    teacher_tokenizer: Tokenizer | None = None
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from a step on; beside a GPU they are prepared a step ahead by a thread."""
@@ -90,12 +93,15 @@ class BatchSource:
         bytes_N3HW = torch.from_numpy(self.pixels_GHW3[self.pixel_rows_G[images_N]]).to(self.device).permute(0, 3, 1, 2)
         pixels_N3HW = bytes_N3HW.float().contiguous() / 255
         mixing = self._mixing(epoch, pairs_N)
+        wordings = {view: self._wordings(view, epoch, pairs_N, mixing) for view in self.text_views}
+        teacher = self.teacher_tokenizer
         return Batch(
             images={view: self._image_view(view, epoch, pairs_N, pixels_N3HW, mixing) for view in self.augmentation},
-            texts=self._text_views(epoch, pairs_N, mixing),
+            texts=self._text_views(wordings),
             person_ids_N=torch.from_numpy(person_ids_N).to(self.device),
             trust_N=None if self.trust_P is None else self.trust_P[torch.from_numpy(pairs_N)].to(self.device),
             mixing=mixing if self.mixup.level == "features" else None,
+            teacher_ids_NL=None if teacher is None else self._token_ids(teacher, wordings[TEXT]),
         )
 
     def _mixing(self, epoch: int, pairs_N: NDArray[np.int64]) -> Mixing | None:
@@ -115,11 +121,13 @@ class BatchSource:
         mean, std = (torch.tensor(values, device=self.device)[:, None, None] for values in (given.mean, given.std))
         return (augmented_N3HW - mean) / std
 
-    def _text_views(self, epoch: int, pairs_N: NDArray[np.int64], mixing: Mixing | None) -> dict[str, Tensor]:
+    def _text_views(self, wordings: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:
         """Token ids of each view, all cut to the longest text of any: they go through the tower as one batch."""
-        texts = [text for view in self.text_views for text in self._wordings(view, epoch, pairs_N, mixing)]
-        ids_NL = torch.from_numpy(np.ascontiguousarray(trim(self.tokenizer.encode(texts)))).to(self.device)
-        return dict(zip(self.text_views, ids_NL.chunk(len(self.text_views)), strict=True)) if texts else {}
+        ids_NL = self._token_ids(self.tokenizer, [text for texts in wordings.values() for text in texts])
+        return dict(zip(wordings, ids_NL.chunk(len(wordings)), strict=True)) if wordings else {}
+
+    def _token_ids(self, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(trim(tokenizer.encode(texts)))).to(self.device)
 
     def _wordings(self, view: str, epoch: int, pairs_N: NDArray[np.int64], mixing: Mixing | None) -> list[str]:
         texts = [

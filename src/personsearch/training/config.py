@@ -9,6 +9,7 @@ from personsearch.augmentation.images import ImageAugmentationConfig
 from personsearch.augmentation.text import TextAugmentationConfig
 from personsearch.config import Config
 from personsearch.models.config import ModelConfig
+from personsearch.training.distillation import DistillationConfig
 from personsearch.training.mixup import MixupConfig
 from personsearch.training.noise import NoiseConfig
 from personsearch.training.objective import IMAGE, TEXT, ObjectiveConfig
@@ -23,7 +24,8 @@ class TrainConfig(Config):
     `patience` epochs without a better validation R@1 stop a run. `threads` 0 leaves torch's choice.
     `cache` holds decoded images, by default in the user's cache folder. `train_fraction` draws that share of the
     training identities (few-shot); 0 `epochs` make a bundle of the start as it is (zero-shot). `noise` weighs each
-    epoch's pairs by how much they seem to belong together. A CPU computes in fp32 where fp16 is asked for.
+    epoch's pairs by how much they seem to belong together; `distillation` adds what a frozen teacher asks. A CPU
+    computes in fp32 where fp16 is asked for.
     """
 
     method: str = "tbps-clip-simplified"
@@ -33,6 +35,7 @@ class TrainConfig(Config):
     text_augmentation: TextAugmentationConfig = TextAugmentationConfig()
     mixup: MixupConfig = MixupConfig()
     noise: NoiseConfig | None = None
+    distillation: DistillationConfig | None = None
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     epochs: int = Field(default=5, ge=0)
@@ -56,4 +59,13 @@ class TrainConfig(Config):
             views = (*self.objective.image_views, *self.objective.text_views)
             if self.chunk_size is not None or views != (IMAGE, TEXT):
                 raise ValueError("mixup.level features: takes no chunk_size and losses of one image and one text view")
+        return self
+
+    @model_validator(mode="after")
+    def _a_teacher_reads_the_plain_pairs(self) -> "TrainConfig":
+        if self.distillation is not None:
+            if self.mixup.level == "features":
+                raise ValueError("distillation: takes no mixup.level features, which a teacher does not see")
+            if IMAGE not in self.objective.image_views or TEXT not in self.objective.text_views:
+                raise ValueError("distillation: takes losses that read the image and the text, such as n_itc")
         return self

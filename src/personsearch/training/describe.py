@@ -13,6 +13,7 @@ from personsearch.models.build import create_model, resolve_architecture
 from personsearch.models.clip import DualEncoder
 from personsearch.models.config import RANDOM, ModelConfig
 from personsearch.models.encoder import PersonEncoder
+from personsearch.models.layers import frozen_prefixes
 from personsearch.models.pretrained import HUB
 from personsearch.models.weights import Weights
 from personsearch.training.config import TrainConfig
@@ -39,12 +40,16 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """How often a training step sends a pair through each tower, and how often it comes back with gradients."""
+    """How often a training step sends a pair through each tower, and how often it comes back with gradients.
+
+    `teacher_forward` is how often through both towers of a distillation's teacher.
+    """
 
     image_forward: int
     image_backward: int
     text_forward: int
     text_backward: int
+    teacher_forward: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Description:
     caption_tokens: int
     embedding_dim: int
     losses: Mapping[str, float]
+    distillation: Mapping[str, Any] | None
     image_augmentation: Mapping[str, Any]
     text_augmentation: Mapping[str, Any]
     epochs: int
@@ -78,7 +84,7 @@ class Description:
         augmentation = self.image_augmentation
         operations = ", ".join(operation["name"] for operation in augmentation["operations"]) or "none"
         given = {name: value for name, value in self.text_augmentation.items() if value}
-        each = self.passes
+        each, teacher = self.passes, self.distillation
         return {
             "method": self.method,
             "model": f"{self.kind}, weights {self.weights}",
@@ -86,12 +92,16 @@ class Description:
             "text": f"{self.text_tokens} tokens, {self.caption_tokens} of them a caption's",
             "embedding": f"{self.embedding_dim} numbers",
             "losses": " + ".join(f"{weight:g} {name}" for name, weight in self.losses.items()),
+            "distillation": f"{teacher['weight']:g} ({' + '.join(teacher['losses'])}) of {teacher['teacher']}"
+            if teacher
+            else "none",
             "image augmentation": f"{augmentation['policy']}: {operations}",
             "text augmentation": ", ".join(f"{name} {value}" for name, value in given.items()) or "none",
             "training": f"{self.epochs} epochs, batches of {self.batch_size}"
             + (f" in chunks of {self.chunk_size}" if self.chunk_size else ""),
             "passes of a pair": f"image {each.image_forward} forward, {each.image_backward} backward; "
-            f"text {each.text_forward} forward, {each.text_backward} backward",
+            f"text {each.text_forward} forward, {each.text_backward} backward"
+            + (f"; teacher {each.teacher_forward} forward" if each.teacher_forward else ""),
         }
 
 
@@ -114,6 +124,7 @@ def describe(config: TrainConfig) -> Description:
         caption_tokens=model.context_length,
         embedding_dim=model.embedding_dim,
         losses=config.objective.losses,
+        distillation=config.distillation and config.distillation.model_dump(mode="json"),
         image_augmentation=config.image_augmentation.model_dump(mode="json"),
         text_augmentation=config.text_augmentation.model_dump(mode="json"),
         epochs=config.epochs,
@@ -150,7 +161,7 @@ def outline(config: ModelConfig) -> PersonEncoder:
         architecture["text_cfg"] = architecture.get("text_cfg", {}) | {"vocab_size": config.vocabulary}
     with torch.device("meta"):
         model = create_model(architecture)
-    model.freeze(config.frozen)
+    model.freeze(frozen_prefixes(config, architecture))
     return model
 
 
@@ -184,7 +195,8 @@ def _passes(config: TrainConfig, model: PersonEncoder) -> Passes:
     image_back, text_back = _crossed(model)
     # Gradient caching encodes everything once more, without a graph, to know the loss's gradient at the features.
     rounds = 2 if config.chunk_size is not None and config.chunk_size < config.batch_size else 1
-    return Passes(rounds * images, images * image_back, rounds * texts, texts * text_back)
+    teacher = 0 if config.distillation is None else 1  # it needs no graph, so one round is enough
+    return Passes(rounds * images, images * image_back, rounds * texts, texts * text_back, teacher)
 
 
 def _crossed(model: PersonEncoder) -> tuple[bool, bool]:

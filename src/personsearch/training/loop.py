@@ -24,6 +24,7 @@ from personsearch.training.checkpoint import (
     save_trained_weights,
 )
 from personsearch.training.config import TrainConfig
+from personsearch.training.distillation import Teacher
 from personsearch.training.distributed import average_gradients, barrier, rank
 from personsearch.training.division import divide
 from personsearch.training.objective import TOTAL, Objective
@@ -45,6 +46,7 @@ class Run:
     checkpoints: Path
     identity: str
     callbacks: Sequence[Callback] = ()
+    teacher: Teacher | None = None
 
 
 class Loop:
@@ -62,7 +64,9 @@ class Loop:
         self.scaler = torch.amp.GradScaler(
             self.device.type, enabled=run.config.precision == "fp16" and self.device.type == "cuda"
         )
-        self.gradient = GradientStep(self.model, objective, run.config.chunk_size, self.autocast, self.scaler.scale)
+        self.gradient = GradientStep(
+            self.model, objective, run.config.chunk_size, self.autocast, self.scaler.scale, run.teacher
+        )
         self.progress = self._resume()
         others = rank() != 0
         self.watch = Watch(() if others else run.callbacks, self.total_steps, run.config.log_every, silent=others)

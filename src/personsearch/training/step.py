@@ -18,6 +18,7 @@ from personsearch.errors import UserError
 from personsearch.models.dual_transformer import DualTransformer
 from personsearch.models.encoder import PersonEncoder
 from personsearch.training.batches import Batch
+from personsearch.training.distillation import Teacher
 from personsearch.training.distributed import gather, gather_with_gradient
 from personsearch.training.objective import IMAGE, TEXT, TOTAL, Features, Labels, Objective
 
@@ -33,6 +34,7 @@ class GradientStep:
     chunk_size: int | None = None
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     scale: Callable[[Tensor], Tensor] = lambda loss: loss
+    teacher: Teacher | None = None
 
     def __post_init__(self) -> None:
         if self.chunk_size is not None and any(
@@ -43,7 +45,7 @@ class GradientStep:
     def __call__(self, batch: Batch, alpha: float) -> dict[str, Tensor]:
         """Losses by name, detached."""
         if self.chunk_size is None or self.chunk_size >= len(batch):
-            losses = self._losses(*self._encode(batch), batch, alpha)
+            losses = self._losses(*self._encode(batch), batch, alpha, self._taught(batch))
             self.scale(losses[TOTAL]).backward()  # type: ignore[no-untyped-call]
         else:
             losses = self._cached(batch, alpha, self.chunk_size)
@@ -59,7 +61,19 @@ class GradientStep:
             images = _one_pass(self.model.encode_image, batch.images)
             return images, _one_pass(self.model.encode_text_by_length, batch.texts)
 
-    def _losses(self, images: Views, texts: Views, batch: Batch, alpha: float) -> dict[str, Tensor]:
+    def _taught(self, batch: Batch) -> Features | None:
+        """The teacher's features of the global batch, encoded once."""
+        if self.teacher is None:
+            return None
+        assert batch.teacher_ids_NL is not None
+        with self.autocast():
+            taught = self.teacher(batch.images[IMAGE], batch.teacher_ids_NL, at_a_time=self.chunk_size)
+        images, texts = ({view: gather(value) for view, value in of.items()} for of in (taught.images, taught.texts))
+        return Features(images, texts, taught.logit_scale)
+
+    def _losses(
+        self, images: Views, texts: Views, batch: Batch, alpha: float, taught: Features | None
+    ) -> dict[str, Tensor]:
         trust_M = None if batch.trust_N is None else gather(batch.trust_N)
         features = Features(
             {view: gather_with_gradient(value) for view, value in images.items()},
@@ -67,7 +81,11 @@ class GradientStep:
             self.model.logit_scale(),
         )
         losses: dict[str, Tensor] = self.objective(features, Labels(gather(batch.person_ids_N), alpha, trust_M))
-        return losses
+        if self.teacher is None or taught is None:
+            return losses
+        distilled = self.teacher.losses(features, taught)
+        total = losses[TOTAL] + self.teacher.config.weight * torch.stack(list(distilled.values())).sum()
+        return {**losses, TOTAL: total, **distilled}
 
     def _cached(self, batch: Batch, alpha: float, chunk_size: int) -> dict[str, Tensor]:
         chunks = [slice(start, start + chunk_size) for start in range(0, len(batch), chunk_size)]
@@ -77,7 +95,7 @@ class GradientStep:
                 states.append(_random_state(batch.person_ids_N.device))
                 parts.append(self._encode(batch.rows(chunk)))
         images, texts = (_joined(side) for side in zip(*parts, strict=True))
-        losses = self._losses(images, texts, batch, alpha)
+        losses = self._losses(images, texts, batch, alpha, self._taught(batch))
         self.scale(losses[TOTAL]).backward()  # type: ignore[no-untyped-call]
         after = _random_state(batch.person_ids_N.device)
         for chunk, state in zip(chunks, states, strict=True):

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from personsearch.training.batches import BatchSource
 from personsearch.training.callbacks import Callback
 from personsearch.training.checkpoint import BEST, RunProgress, load_trained_weights
 from personsearch.training.config import WHERE_NOT_WHAT, TrainConfig
+from personsearch.training.distillation import load_teacher
 from personsearch.training.distributed import barrier, local_device, process_group, rank, world_size
 from personsearch.training.loop import Loop, Run
 from personsearch.training.model_bundle import TrainingFacts, write_bundle
@@ -68,7 +70,9 @@ def _flushed_denormals() -> Iterator[None]:
 
 def run_identity(config: TrainConfig, dataset: Path) -> str:
     """The hash of everything that decides the weights: the configuration but for where it runs, and the data set."""
-    what = config.model_dump(mode="json", exclude=WHERE_NOT_WHAT)
+    what = config.model_dump(mode="json", exclude=WHERE_NOT_WHAT | {"distillation"})
+    if config.distillation is not None:  # absent, it leaves older runs their identity
+        what["distillation"] = config.distillation.identity()
     return hashlib.sha256(json.dumps([what, dataset_hash(dataset)], sort_keys=True).encode()).hexdigest()
 
 
@@ -89,9 +93,12 @@ def make_run(
     records, rows_G = _training_records(config, dataset)
     built = _build(config, records, out_dir)
     built.model.to(device)
+    teacher = None if config.distillation is None else load_teacher(config.distillation, built, out_dir, device)
     source = _batch_source(config, dataset, built, records, rows_G, device)
+    if teacher is not None:
+        source = replace(source, teacher_tokenizer=teacher.built.tokenizer)
     validator = _validator(config, dataset, built, device)
-    return Run(config, source, validator, out_dir / CHECKPOINTS, identity, callbacks)
+    return Run(config, source, validator, out_dir / CHECKPOINTS, identity, callbacks, teacher)
 
 
 def _train(run: Run, dataset: Path, out_dir: Path) -> dict[str, float]:

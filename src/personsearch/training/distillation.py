@@ -1,0 +1,116 @@
+"""A frozen teacher beside the model in training: its features of each batch, and what the student loses against them.
+
+Shapes: N pairs of this process, H height, W width, L tokens, D embedding dimension.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from personsearch.bundle import Preprocessing, fingerprint
+from personsearch.config import Config
+from personsearch.errors import UserError
+from personsearch.losses.distillation import feature_distance, relation_divergence
+from personsearch.models.build import BuiltModel, load_bundle_model
+from personsearch.training.objective import IMAGE, TEXT, Features
+
+DistillationLoss = Literal["features", "relations"]
+
+
+class DistillationConfig(Config):
+    """`weight` × the sum of `losses` is added to the objective's.
+
+    `teacher` is a torch bundle. `features` draws each vector to the teacher's, of the same dimension, in both towers;
+    `relations` the similarities of the batch, whatever the dimensions. `temperature` divides those cosines; null
+    takes one over the teacher's own logit scale. Pairs that `noise` distrusts are taught like all others.
+    """
+
+    teacher: Path
+    weight: float = Field(default=1.0, gt=0)
+    losses: tuple[DistillationLoss, ...] = Field(default=("features", "relations"), min_length=1)
+    temperature: float | None = Field(default=None, gt=0)
+
+    def identity(self) -> dict[str, object]:
+        """What decides the weights: all of this, with what the teacher computes in place of where it lies.
+
+        Raises:
+            UserError: the teacher is no bundle.
+        """
+        return self.model_dump(mode="json") | {"teacher": fingerprint(self.teacher)}
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A bundle's model that looks on: it has no gradient and no dropout. It is given the student's pixels."""
+
+    config: DistillationConfig
+    built: BuiltModel
+    student_preprocessing: Preprocessing
+
+    @torch.no_grad()
+    def __call__(self, pixels_N3HW: Tensor, ids_NL: Tensor, *, at_a_time: int | None = None) -> Features:
+        """Its view of a batch: images as the student gets them, captions in the teacher's own tokens."""
+        model, size = self.built.model, at_a_time or len(pixels_N3HW)
+        images = [model.encode_image(self._restandardised(part)) for part in pixels_N3HW.split(size)]
+        texts = [model.encode_text_by_length(part) for part in ids_NL.split(size)]
+        return Features({IMAGE: torch.cat(images)}, {TEXT: torch.cat(texts)}, model.logit_scale())
+
+    def losses(self, student: Features, teacher: Features) -> dict[str, Tensor]:
+        """Each loss of the global batch by name, unweighted."""
+        values: dict[DistillationLoss, Callable[[], Tensor]] = {
+            "features": lambda: _both_towers(student, teacher),
+            "relations": lambda: relation_divergence(
+                student.cosines(), teacher.cosines(), temperature=self.temperature(teacher)
+            ),
+        }
+        return {f"distil_{name}": values[name]() for name in self.config.losses}
+
+    def temperature(self, teacher: Features) -> float:
+        """What divides the cosines of the batch."""
+        return self.config.temperature or 1 / teacher.logit_scale.item()
+
+    def _restandardised(self, pixels_N3HW: Tensor) -> Tensor:
+        own, given = self.built.preprocessing, self.student_preprocessing
+        if (own.mean, own.std) == (given.mean, given.std):
+            return pixels_N3HW
+        old_mean, old_std, mean, std = (
+            torch.tensor(values, device=pixels_N3HW.device)[:, None, None]
+            for values in (given.mean, given.std, own.mean, own.std)
+        )
+        return (pixels_N3HW * old_std + old_mean - mean) / std
+
+
+def load_teacher(config: DistillationConfig, student: BuiltModel, out_dir: Path, device: torch.device) -> Teacher:
+    """The teacher for a student that is trained into `out_dir`.
+
+    Raises:
+        UserError: no torch bundle, the student's own output, images of another size, or `features` of vectors of
+            another dimension.
+    """
+    if config.teacher.resolve().is_relative_to(out_dir.resolve()):
+        raise UserError(f"distillation.teacher: {config.teacher} lies in the student's own output, {out_dir}")
+    built = load_bundle_model(config.teacher)
+    own, given = built.preprocessing, student.preprocessing
+    if (own.height, own.width) != (given.height, given.width):
+        raise UserError(
+            f"distillation.teacher: {config.teacher} takes images of {own.height}×{own.width},"
+            f" the student of {given.height}×{given.width}"
+        )
+    dims = built.model.embedding_dim, student.model.embedding_dim
+    if "features" in config.losses and dims[0] != dims[1]:
+        raise UserError(
+            f"distillation.losses: features: {config.teacher} has vectors of {dims[0]} numbers,"
+            f" the student of {dims[1]}; [relations] compares those"
+        )
+    built.model.to(device).requires_grad_(False)
+    return Teacher(config, built, given)
+
+
+def _both_towers(student: Features, teacher: Features) -> Tensor:
+    image = feature_distance(student.images[IMAGE], teacher.images[IMAGE])
+    return (image + feature_distance(student.texts[TEXT], teacher.texts[TEXT])) / 2
