@@ -34,6 +34,7 @@ from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
 from personsearch.models.encoder import text_lengths
 from personsearch.training.batches import Batch
 from personsearch.training.config import TrainConfig
+from personsearch.training.cpu import flushed_denormals, kept_memory
 from personsearch.training.describe import describe, outline, passes
 from personsearch.training.loop import Loop, Run
 from personsearch.training.recipe import read_recipe
@@ -76,10 +77,9 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="dotted.key=YAML value, for all recipes")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    torch.set_flush_denormal(True)  # as training does
     if not on_gpu:
         torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as scratch:
+    with flushed_denormals(), kept_memory(), tempfile.TemporaryDirectory() as scratch:
         dataset = make_dataset(options.identities, Path(scratch))
         settings = [f"cache={scratch}/cache", *(BARE if on_gpu else ()), *options.set]
         found = []

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from personsearch.augmentation.images import SIMCLR_VIEW, ImageAugmentationConfig
 from personsearch.bundle import TOKENIZER
 from personsearch.data.cache import default_cache_folder, open_cache
+from personsearch.data.caption_noise import shuffle_captions
 from personsearch.data.few_shot import few_shot_rows
 from personsearch.data.records import ImageRecord, dataset_hash, read_manifest
 from personsearch.data.sampler import Pairs, Sampler
@@ -25,6 +25,7 @@ from personsearch.training.batches import BatchSource
 from personsearch.training.callbacks import Callback
 from personsearch.training.checkpoint import BEST, RunProgress, load_trained_weights
 from personsearch.training.config import WHERE_NOT_WHAT, TrainConfig
+from personsearch.training.cpu import flushed_denormals, kept_memory
 from personsearch.training.distillation import load_teacher
 from personsearch.training.distributed import barrier, local_device, process_group, rank, world_size
 from personsearch.training.loop import Loop, Run
@@ -35,6 +36,7 @@ from personsearch.training.validation import Validator
 __all__ = ["TrainConfig", "train"]
 
 CHECKPOINTS = "checkpoints"
+LATER = {"distillation", "caption_noise"}  # switched off, they leave runs of older versions their identity
 
 
 def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
@@ -53,26 +55,18 @@ def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Seque
     if config.threads:
         torch.set_num_threads(config.threads)
     device = local_device(choose_device(config.device))
-    with _flushed_denormals(), process_group(device):
+    with flushed_denormals(), kept_memory(), process_group(device):
         run = make_run(config, dataset, out_dir, identity=identity, device=device, callbacks=callbacks)
         return _train(run, dataset, out_dir)
 
 
-@contextmanager
-def _flushed_denormals() -> Iterator[None]:
-    """Adam's moments of parameters without gradient decay into denormal numbers, which a CPU adds 100 times slower."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-
-
 def run_identity(config: TrainConfig, dataset: Path) -> str:
     """The hash of everything that decides the weights: the configuration but for where it runs, and the data set."""
-    what = config.model_dump(mode="json", exclude=WHERE_NOT_WHAT | {"distillation"})
-    if config.distillation is not None:  # absent, it leaves older runs their identity
+    what = config.model_dump(mode="json", exclude=WHERE_NOT_WHAT | LATER)
+    if config.distillation is not None:
         what["distillation"] = config.distillation.identity()
+    if config.caption_noise:
+        what["caption_noise"] = config.caption_noise
     return hashlib.sha256(json.dumps([what, dataset_hash(dataset)], sort_keys=True).encode()).hexdigest()
 
 
@@ -117,6 +111,8 @@ def _training_records(config: TrainConfig, dataset: Path) -> tuple[list[ImageRec
     everyone = read_manifest(dataset, "train")
     rows_G = few_shot_rows(everyone, config.train_fraction, config.seed)
     records = [everyone[row] for row in rows_G]
+    if config.caption_noise:
+        records = shuffle_captions(records, config.caption_noise, config.seed)
     pairs = sum(len(record.captions) for record in records)
     if pairs < config.batch_size:
         raise UserError(f"{dataset}: {pairs} training captions; batch_size is {config.batch_size}")
