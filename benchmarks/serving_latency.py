@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.encoder import Encoder
 from personsearch.search.exact import ExactIndex
 from personsearch.search.index import CollectionProperties
-from personsearch.search.onnx_encoder import OnnxEncoder
+from personsearch.search.load import load_graph_encoder
 from personsearch.search.searcher import Searcher
 from serving.app import create_app
 from serving.index_search import IndexSearch
@@ -36,7 +37,7 @@ JPEG = b"\xff\xd8\xff\xd9"
 class OneCollection:
     """A LiveSource of random unit vectors under a bundle's encoder."""
 
-    def __init__(self, encoder: OnnxEncoder, crops: list[Crop]) -> None:
+    def __init__(self, encoder: Encoder, crops: list[Crop]) -> None:
         vectors = np.random.default_rng(0).standard_normal((len(crops), encoder.embedding_dim)).astype(np.float32)
         index = ExactIndex(encoder.embedding_dim)
         index.upsert(crops, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
@@ -60,14 +61,14 @@ def main() -> None:
     if options.bundle is None:
         Console().print("benchmarks/serving_latency.py: skipped, no BUNDLE given")
         return
-    encoder = OnnxEncoder(options.bundle)
+    encoder = load_graph_encoder(options.bundle)
     with tempfile.TemporaryDirectory() as home:
         settings = ServingSettings(home=Path(home), allow_anonymous=True, searches_per_minute=10**9)
         app = create_app(settings, source=OneCollection(encoder, _fill(settings, options.crops)))
         _report(_measure(app, encoder, options.queries), options.crops)
 
 
-def _measure(app: object, encoder: OnnxEncoder, queries: int) -> dict[str, list[float]]:
+def _measure(app: object, encoder: Encoder, queries: int) -> dict[str, list[float]]:
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))  # type: ignore[arg-type]
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:

@@ -210,11 +210,11 @@ def _ask(config: DemoConfig, asked_of_footage: tuple[str, ...], camera: str, out
     from personsearch.search.filters import EVERYTHING, CropFilter
     from personsearch.search.grid import save_grid
     from personsearch.search.live import open_live
-    from personsearch.search.onnx_encoder import OnnxEncoder
+    from personsearch.search.load import load_graph_encoder
     from personsearch.settings import Settings
 
     settings = Settings()
-    live = open_live(open_store(settings), open_registry(settings), OnnxEncoder)
+    live = open_live(open_store(settings), open_registry(settings), load_graph_encoder)
     pictures = Gallery(settings.gallery_folder)
     questions = [(text, CropFilter(cameras=(camera,))) for text in asked_of_footage]
     questions += [(text, EVERYTHING) for text in config.queries]

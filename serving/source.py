@@ -36,9 +36,9 @@ class PlatformSource:
         return IndexSearch(live.collection, live.properties, live.searcher, mirror=self._settings.mirror)
 
     def _encoder(self, bundle: Path) -> Encoder:
-        from personsearch.search.onnx_encoder import OnnxEncoder
+        from personsearch.search.load import load_graph_encoder
 
-        encoder = OnnxEncoder(bundle, threads=self._settings.encoder_threads)
+        encoder = load_graph_encoder(bundle, threads=self._settings.encoder_threads)
         return QueryEncoder(encoder, metrics=self._metrics)
 
     def _opened_store(self) -> CollectionStore:

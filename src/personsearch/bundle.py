@@ -29,7 +29,9 @@ METRICS = "metrics.json"
 GOLDEN = "golden.json"
 MODEL_CARD = "MODEL_CARD.md"
 
-Variant = Literal["torch", "onnx-fp32", "onnx-int8"]
+Variant = Literal["torch", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8-static"]
+Runtime = Literal["onnxruntime", "openvino"]
+DEFAULT_RUNTIME: Runtime = "onnxruntime"
 
 
 class Preprocessing(Config):
@@ -51,11 +53,14 @@ class Lineage(Config):
 
 
 class BundleSpec(Config):
-    """The content of bundle.yaml. `architecture` is an open_clip model configuration."""
+    """The content of bundle.yaml. `architecture` is an open_clip model configuration; `runtime` is what runs ONNX
+    graphs.
+    """
 
     format: Literal[1] = 1
     method: str
     variant: Variant = "torch"
+    runtime: Runtime = DEFAULT_RUNTIME
     architecture: dict[str, Any]
     preprocessing: Preprocessing
     context_length: int
@@ -85,6 +90,8 @@ def fingerprint(folder: Path) -> str:
     spec = read_spec(folder)
     digest = hashlib.sha256(spec.preprocessing.model_dump_json().encode())
     digest.update(str(spec.context_length).encode())
+    if spec.runtime != DEFAULT_RUNTIME:  # fingerprints from before there was a choice stay
+        digest.update(spec.runtime.encode())
     for name in (TOKENIZER, WEIGHTS, IMAGE_ONNX, TEXT_ONNX):
         if (folder / name).is_file():
             digest.update(f"{name}\0{hash_file(folder / name)}".encode())

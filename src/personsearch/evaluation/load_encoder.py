@@ -7,7 +7,7 @@ from personsearch.search.encoder import Encoder
 
 
 def load_encoder(bundle: Path, *, threads: int = 0) -> Encoder:
-    """The encoder of a bundle; only the torch variant imports torch. `threads` is for ONNX Runtime, 0 is every core.
+    """The encoder of a bundle; only the torch variant imports torch. `threads` is for ONNX graphs, 0 is every core.
 
     Raises:
         UserError: the folder is no bundle, or its files are missing or damaged.
@@ -16,6 +16,6 @@ def load_encoder(bundle: Path, *, threads: int = 0) -> Encoder:
         from personsearch.models.torch_encoder import TorchEncoder
 
         return TorchEncoder.from_bundle(bundle)
-    from personsearch.search.onnx_encoder import OnnxEncoder
+    from personsearch.search.load import load_graph_encoder
 
-    return OnnxEncoder(bundle, threads)
+    return load_graph_encoder(bundle, threads)

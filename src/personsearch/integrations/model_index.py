@@ -10,7 +10,7 @@ from personsearch.gallery.verification import VerificationFailed
 from personsearch.integrations.mlflow_registry import CHAMPION, ModelRegistry
 from personsearch.search.encoder import Encoder
 from personsearch.search.index import CollectionProperties, CollectionStore
-from personsearch.search.onnx_encoder import OnnxEncoder
+from personsearch.search.load import load_graph_encoder
 
 INDEX_STATUS = "index_status"
 
@@ -69,6 +69,6 @@ def _build(
 def _proven_encoder(bundle: Path) -> Encoder:
     """The encoder that serving will use: what it would refuse is not indexed either."""
     try:
-        return OnnxEncoder(bundle, verify=True)
+        return load_graph_encoder(bundle, verify=True)
     except UserError as error:
         raise VerificationFailed(str(error)) from error

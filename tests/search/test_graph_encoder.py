@@ -1,19 +1,23 @@
-"""The encoder of serving: torch's vectors without torch, one readable line for a broken bundle."""
+"""The encoders of serving: torch's vectors on either engine, one readable line for a broken bundle."""
 
 import shutil
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, read_spec, write_spec
 from personsearch.errors import UserError
 from personsearch.search.golden import write_golden
+from personsearch.search.graph_encoder import GraphEncoder, length_batches
 from personsearch.search.onnx_encoder import OnnxEncoder
+from personsearch.search.openvino_encoder import OpenVinoEncoder
 
 TEXTS = ["red", "a person in a red coat", "", "a person in a white coat " * 30, "Ünïcode 🙂 green", "blue coat"]
+ENGINES = [OnnxEncoder, OpenVinoEncoder]
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +37,46 @@ def broken(onnx_bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(onnx_bundle, tmp_path / "bundle"))
 
 
-def test_gives_the_vectors_of_torch(tiny_bundle: Path, onnx_bundle: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_gives_the_vectors_of_torch(tiny_bundle: Path, onnx_bundle: Path, engine: type[GraphEncoder]) -> None:
     from personsearch.models.torch_encoder import TorchEncoder
 
-    ours, theirs = OnnxEncoder(onnx_bundle, threads=1), TorchEncoder.from_bundle(tiny_bundle, "cpu")
+    ours, theirs = engine(onnx_bundle, 1), TorchEncoder.from_bundle(tiny_bundle, "cpu")
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 16, 3), dtype=np.uint8)
     assert ours.encode_images(pixels) == pytest.approx(theirs.encode_images(pixels), abs=1e-4)
     assert ours.encode_texts(TEXTS) == pytest.approx(theirs.encode_texts(TEXTS), abs=1e-4)
 
 
-def test_a_batch_equals_its_texts_one_by_one(onnx_bundle: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_batch_equals_its_texts_one_by_one(onnx_bundle: Path, engine: type[GraphEncoder]) -> None:
     """More texts than one batch, of mixed length, come back in their order."""
-    encoder = OnnxEncoder(onnx_bundle, threads=1)
+    encoder = engine(onnx_bundle, 1)
     texts = TEXTS * 7
     singly = np.concatenate([encoder.encode_texts([text]) for text in texts])
     assert encoder.encode_texts(texts) == pytest.approx(singly, abs=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_threads_may_share_an_encoder(onnx_bundle: Path, engine: type[GraphEncoder]) -> None:
+    encoder = engine(onnx_bundle, 1)
+    texts = [f"{colour} coat" for colour in ("red", "green", "blue", "white")]
+    expected = [encoder.encode_texts([text]) for text in texts]
+    with ThreadPoolExecutor(4) as threads:
+        for text, found in zip(
+            texts * 8, threads.map(lambda text: encoder.encode_texts([text]), texts * 8), strict=True
+        ):
+            assert found == pytest.approx(expected[texts.index(text)], abs=1e-6)
+
+
+@given(lengths=st.lists(st.integers(1, 77), min_size=1, max_size=300))
+def test_batches_hold_every_text_once_and_little_padding(lengths: list[int]) -> None:
+    lengths_N = np.array(lengths)
+    batches = list(length_batches(lengths_N))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    for rows in batches:
+        assert len(rows) <= 32
+        assert lengths_N[rows[-1]] == lengths_N[rows].max()
+        assert len(rows) * lengths_N[rows].max() <= 1.25 * lengths_N[rows].sum()
 
 
 def test_nothing_in_gives_nothing_out(onnx_bundle: Path) -> None:
@@ -62,20 +91,22 @@ def test_pixels_of_another_size_or_type_are_refused(onnx_bundle: Path, pixels: n
         OnnxEncoder(onnx_bundle, threads=1).encode_images(pixels)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", [IMAGE_ONNX, TEXT_ONNX, TOKENIZER])
-def test_a_missing_file_is_named(broken: Path, name: str) -> None:
+def test_a_missing_file_is_named(broken: Path, name: str, engine: type[GraphEncoder]) -> None:
     (broken / name).unlink()
     with pytest.raises(UserError, match=name):
-        OnnxEncoder(broken, threads=1)
+        engine(broken, 1)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", [IMAGE_ONNX, TEXT_ONNX])
 @pytest.mark.parametrize("content", [b"", b"not a graph", None])
-def test_a_damaged_graph_is_named(broken: Path, name: str, content: bytes | None) -> None:
+def test_a_damaged_graph_is_named(broken: Path, name: str, content: bytes | None, engine: type[GraphEncoder]) -> None:
     path = broken / name
     path.write_bytes(path.read_bytes()[:5000] if content is None else content)
     with pytest.raises(UserError, match=name):
-        OnnxEncoder(broken, threads=1)
+        engine(broken, 1)
 
 
 def test_verify_refuses_a_bundle_whose_preprocessing_was_changed(broken: Path) -> None:
@@ -85,11 +116,3 @@ def test_verify_refuses_a_bundle_whose_preprocessing_was_changed(broken: Path) -
     write_spec(broken, spec.model_copy(update={"preprocessing": changed}))
     with pytest.raises(UserError, match="does not reproduce"):
         OnnxEncoder(broken, threads=1, verify=True)
-
-
-def test_runs_without_torch(onnx_bundle: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from personsearch.search.onnx_encoder import OnnxEncoder; "
-        f"OnnxEncoder(Path({str(onnx_bundle)!r}), 1, verify=True); sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

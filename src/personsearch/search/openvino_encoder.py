@@ -1,0 +1,67 @@
+"""The same graphs on OpenVINO: an engine for Intel CPUs, installed where a bundle asks for it."""
+
+import sys
+import threading
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personsearch.errors import UserError
+from personsearch.search.graph_encoder import Graph, GraphEncoder
+
+Precision = Literal["f32", "bf16"]
+
+
+class OpenVinoEncoder(GraphEncoder):
+    """GraphEncoder on OpenVINO."""
+
+    def __init__(self, bundle: Path, threads: int = 0, *, verify: bool = False, precision: Precision = "f32") -> None:
+        """`threads` 0 is every core. OpenVINO itself would take bf16 where the CPU has it, which is off by 1e-3.
+
+        Raises:
+            UserError: OpenVINO is not installed, or as GraphEncoder does.
+        """
+        super().__init__(bundle, partial(load_graph, threads=threads, precision=precision), verify=verify)
+
+
+def load_graph(path: Path, threads: int, precision: Precision = "f32") -> Graph:
+    """An ONNX graph of one input and one output as a function.
+
+    Raises:
+        UserError: OpenVINO is not installed or cannot load it.
+    """
+    properties: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": precision,
+        "ENABLE_CPU_PINNING": False,  # a pinned thread waits for whoever else runs on its core
+        "INFERENCE_NUM_THREADS": threads,
+    }
+    core = _core()
+    try:
+        compiled = core.compile_model(str(path), "CPU", properties)
+    except RuntimeError as error:
+        raise UserError(f"{path}: OpenVINO cannot load it: {str(error)[:200]}") from error
+    requests = threading.local()  # a request serves one thread at a time
+
+    def run(values: NDArray[np.generic]) -> NDArray[np.float32]:
+        if not hasattr(requests, "own"):
+            requests.own = compiled.create_infer_request()
+        vectors_BD: NDArray[np.float32] = requests.own.infer({0: values})[0]
+        return vectors_BD.copy()  # the request writes its next answer over this one
+
+    return run
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's one entry."""
+    # importing it sends its maker a report and writes an identity into the user's home, unless the reporter is absent
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        import openvino
+    except ImportError as error:
+        raise UserError("OpenVINO is not installed: pip install 'personsearch[openvino]'") from error
+    return openvino.Core()
