@@ -8,7 +8,17 @@ from pathlib import Path
 
 import torch
 
-from personsearch.bundle import METRICS, MODEL_CARD, TOKENIZER, WEIGHTS, BundleSpec, Lineage, write_spec
+from personsearch.bundle import (
+    METRICS,
+    MODEL_CARD,
+    SPEC,
+    TOKENIZER,
+    WEIGHTS,
+    BundleSpec,
+    Lineage,
+    fingerprint,
+    write_spec,
+)
 from personsearch.data.records import ImageRecord
 from personsearch.files import write_json
 from personsearch.models.build import BuiltModel
@@ -77,9 +87,14 @@ def _spec(built: BuiltModel, facts: TrainingFacts) -> BundleSpec:
             dataset_hash=facts.dataset_hash,
             git_commit=git_commit(),
             run_id=os.environ.get("MLFLOW_RUN_ID", ""),
-            parent=facts.config.model.weights,
+            parent=_parent(facts.config.model.weights),
         ),
     )
+
+
+def _parent(weights: str) -> str:
+    """The fingerprint of the bundle that training started from; else the name of its weights."""
+    return fingerprint(Path(weights)) if (Path(weights) / SPEC).is_file() else weights
 
 
 def _publish(folder: Path, target: Path) -> Path:

@@ -1,0 +1,86 @@
+"""What compression took, trained back: a compressed model learns from the full one and from the data."""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from personsearch.augmentation.images import ImageAugmentationConfig
+from personsearch.augmentation.text import TextAugmentationConfig
+from personsearch.bundle import fingerprint, read_spec
+from personsearch.compression.torch_bundle import weights_dtype
+from personsearch.config import Config
+from personsearch.models.config import ModelConfig
+from personsearch.training.config import TrainConfig
+from personsearch.training.distillation import DistillationConfig, DistillationLoss
+from personsearch.training.objective import ObjectiveConfig
+from personsearch.training.optimiser import OptimiserConfig, ScheduleConfig
+from personsearch.training.train import run_identity, train
+
+FOR_THE_TEACHER = {"distillation_weight", "distillation_losses", "temperature", "frozen"}
+KEY_LENGTH = 12
+
+
+class RecoverConfig(Config):
+    """A short training with the objective's losses and `distillation_weight` × those of the teacher.
+
+    `distillation_losses` null takes what the vectors allow: with another dimension than the teacher's, `relations`
+    alone. Labels are hard: the teacher says what soft ones would. Everything else is as in a recipe. Weights keep the
+    bundle's precision.
+    """
+
+    distillation_weight: float = Field(default=1.0, gt=0)
+    distillation_losses: tuple[DistillationLoss, ...] | None = Field(default=None, min_length=1)
+    temperature: float | None = Field(default=None, gt=0)
+    frozen: tuple[str, ...] = ()
+    objective: ObjectiveConfig = ObjectiveConfig(soft_label_alpha=0)
+    image_augmentation: ImageAugmentationConfig = ImageAugmentationConfig()
+    text_augmentation: TextAugmentationConfig = TextAugmentationConfig()
+    optimiser: OptimiserConfig = OptimiserConfig(clip_norm=1.0)
+    schedule: ScheduleConfig = ScheduleConfig(warmup_epochs=0.5)
+    epochs: int = Field(default=3, ge=1)
+    batch_size: int = Field(default=96, ge=2)
+    chunk_size: int | None = Field(default=None, ge=1)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    seed: int = Field(default=0, ge=0)
+    device: str = "auto"
+    threads: int = Field(default=0, ge=0)
+    cache: Path | None = None
+
+
+def recover(bundle: Path, teacher: Path, dataset: Path, out_dir: Path, config: RecoverConfig) -> Path:
+    """Fine-tune a compressed torch bundle beside the full one; returns the folder of the recovered bundle.
+
+    Each run has a folder of its own below `out_dir`, named by what it starts from and how it is trained: a finished
+    one is found again, a killed one goes on, and another model or setting starts anew.
+
+    Raises:
+        UserError: no torch bundles, images of different size, or a data set that cannot be trained on.
+    """
+    recipe = recovery_recipe(bundle, teacher, config)
+    key = hashlib.sha256(f"{run_identity(recipe, dataset)} {fingerprint(bundle)}".encode()).hexdigest()
+    run = out_dir / key[:KEY_LENGTH]
+    train(recipe, dataset, run)
+    return run / "bundle"
+
+
+def recovery_recipe(bundle: Path, teacher: Path, config: RecoverConfig) -> TrainConfig:
+    """The training that a recovery is."""
+    spec = read_spec(bundle)
+    size = (spec.preprocessing.height, spec.preprocessing.width)
+    same_dim = spec.embedding_dim == read_spec(teacher).embedding_dim
+    losses: tuple[DistillationLoss, ...] = ("features", "relations") if same_dim else ("relations",)
+    return TrainConfig(
+        method=spec.method,
+        model=ModelConfig(weights=str(bundle), image_size=size, frozen=config.frozen, text_attention_dropout=0),
+        distillation=DistillationConfig(
+            teacher=teacher,
+            weight=config.distillation_weight,
+            losses=config.distillation_losses or losses,
+            temperature=config.temperature,
+        ),
+        weights_dtype="float16" if weights_dtype(bundle) == torch.float16 else "float32",
+        **{name: getattr(config, name) for name in RecoverConfig.model_fields.keys() - FOR_THE_TEACHER},
+    )
