@@ -24,8 +24,9 @@ class TrainConfig(Config):
     `patience` epochs without a better validation R@1 stop a run. `threads` 0 leaves torch's choice.
     `cache` holds decoded images, by default in the user's cache folder. `train_fraction` draws that share of the
     training identities (few-shot); 0 `epochs` make a bundle of the start as it is (zero-shot). `noise` weighs each
-    epoch's pairs by how much they seem to belong together; `distillation` adds what a frozen teacher asks. A CPU
-    computes in fp32 where fp16 is asked for.
+    epoch's pairs by how much they seem to belong together; `distillation` adds what a frozen teacher asks.
+    `caption_noise`, for experiments, puts that share of the training captions to wrong images. A CPU computes in fp32
+    where fp16 is asked for.
     """
 
     method: str = "tbps-clip-simplified"
@@ -46,6 +47,7 @@ class TrainConfig(Config):
     patience: int | None = Field(default=None, ge=1)
     weights_dtype: Literal["float32", "float16"] = "float32"
     train_fraction: float = Field(default=1.0, gt=0, le=1)
+    caption_noise: float = Field(default=0.0, ge=0, lt=1)
     seed: int = Field(default=0, ge=0)
     checkpoint_every: int = Field(default=200, ge=1)
     log_every: int = Field(default=10, ge=1)
