@@ -124,7 +124,7 @@ def describe(config: TrainConfig) -> Description:
         caption_tokens=model.context_length,
         embedding_dim=model.embedding_dim,
         losses=config.objective.losses,
-        distillation=config.distillation and config.distillation.model_dump(mode="json"),
+        distillation=None if config.distillation is None else config.distillation.model_dump(mode="json"),
         image_augmentation=config.image_augmentation.model_dump(mode="json"),
         text_augmentation=config.text_augmentation.model_dump(mode="json"),
         epochs=config.epochs,

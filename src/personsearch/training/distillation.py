@@ -56,8 +56,8 @@ class Teacher:
     def __call__(self, pixels_N3HW: Tensor, ids_NL: Tensor, *, at_a_time: int | None = None) -> Features:
         """Its view of a batch: images as the student gets them, captions in the teacher's own tokens."""
         model, size = self.built.model, at_a_time or len(pixels_N3HW)
-        images = [model.encode_image(self._restandardised(part)) for part in pixels_N3HW.split(size)]
-        texts = [model.encode_text_by_length(part) for part in ids_NL.split(size)]
+        images = [model.encode_image(self._restandardised(part)) for part in torch.split(pixels_N3HW, size)]
+        texts = [model.encode_text_by_length(part) for part in torch.split(ids_NL, size)]
         return Features({IMAGE: torch.cat(images)}, {TEXT: torch.cat(texts)}, model.logit_scale())
 
     def losses(self, student: Features, teacher: Features) -> dict[str, Tensor]:
