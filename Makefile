@@ -54,12 +54,14 @@ down: setup  ## Stop what `make up` or `make demo` started.
 	@.venv/bin/personsearch down
 
 PRETRAINING := data/pretraining
-pretrain: setup  ## Make weights/tiny-clip anew: synthetic people, a small CLIP from nothing (1.5 hours).
+pretrain: setup  ## Make weights/ anew: synthetic people, a small CLIP and CTLG's towers from nothing (2.5 hours).
 	.venv/bin/personsearch data synthesize $(PRETRAINING)/raw --identities-train 12000 --identities-val 150 \
 	  --identities-test 250 --images-per-identity 3 --cameras 150 --seed 2026
 	.venv/bin/personsearch data prepare $(PRETRAINING)/raw $(PRETRAINING)/prepared
 	.venv/bin/personsearch train recipes/tiny/pretrain.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/run
 	rm -rf weights/tiny-clip && cp -r $(PRETRAINING)/run/bundle weights/tiny-clip
+	.venv/bin/personsearch train recipes/tiny/ctlg-pretrain.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/ctlg
+	rm -rf weights/tiny-ctlg && cp -r $(PRETRAINING)/ctlg/bundle weights/tiny-ctlg
 
 bench: setup  ## Print the tables behind every performance claim in docs/.
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(PYTHON) $$benchmark || exit 1; done

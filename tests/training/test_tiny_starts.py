@@ -1,0 +1,20 @@
+"""What the tiny recipes begin as is shipped, loads, and tells people apart."""
+
+from pathlib import Path
+
+import pytest
+
+from personsearch.models.torch_encoder import TorchEncoder
+from personsearch.search.golden import verify_golden
+from personsearch.training.recipe import read_recipe
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes" / "tiny").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_start_of_a_tiny_recipe_is_shipped(recipe: Path) -> None:
+    weights = read_recipe(recipe).model.weights
+    if weights == "random":
+        assert recipe.stem.endswith("pretrain")
+    else:
+        assert verify_golden(ROOT / weights, TorchEncoder.from_bundle(ROOT / weights, "cpu")) < 1e-4
