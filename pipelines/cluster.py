@@ -19,14 +19,15 @@ ADDRESSES = (
 STORAGE_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 REGISTRY_SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", *STORAGE_SECRETS)
 VECTOR_SECRETS = ("PERSONSEARCH_MILVUS_TOKEN",)
-VOLUMES = {"personsearch-checkpoints": "/checkpoints", "personsearch-gallery": "/gallery"}
+CHECKPOINTS, GALLERY, MODELS = "personsearch-checkpoints", "personsearch-gallery", "personsearch-models"
+VOLUMES = {CHECKPOINTS: "/checkpoints", GALLERY: "/gallery", MODELS: "/models"}
 GPU = "nvidia.com/gpu"
 
 
 def place(
-    task: dsl.PipelineTask, *, cpu: str, memory: str, secrets: tuple[str, ...] = (), volume: str | None = None
+    task: dsl.PipelineTask, *, cpu: str, memory: str, secrets: tuple[str, ...] = (), volumes: tuple[str, ...] = ()
 ) -> None:
-    """Limit a step's resources; give it the installation's addresses, and only the secrets and volume it needs."""
+    """Limit a step's resources; give it the installation's addresses, and only the secrets and volumes it needs."""
     addresses = [{"configMapKey": name, "envVar": name} for name in ADDRESSES]
     kubernetes: dict[str, Any] = {
         "configMapAsEnv": [{"configMapNameParameter": _constant(SETTINGS), "keyToEnv": addresses}]
@@ -34,10 +35,15 @@ def place(
     if secrets:
         keys = [{"secretKey": name, "envVar": name} for name in secrets]
         kubernetes["secretAsEnv"] = [{"secretNameParameter": _constant(SETTINGS), "keyToEnv": keys, "optional": True}]
-    if volume is not None:
-        kubernetes["pvcMount"] = [{"pvcNameParameter": _constant(volume), "mountPath": VOLUMES[volume]}]
+    if volumes:
+        kubernetes["pvcMount"] = [{"pvcNameParameter": _constant(name), "mountPath": VOLUMES[name]} for name in volumes]
     task.platform_config["kubernetes"] = kubernetes
     task.set_cpu_limit(cpu).set_memory_limit(memory)
+
+
+def accelerate(task: dsl.PipelineTask, count: str) -> None:
+    """Ask for `count` GPUs, which a parameter of the pipeline says when a run starts; 0 asks for none."""
+    task.set_accelerator_type(GPU).set_accelerator_limit(count)
 
 
 def _constant(value: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from components.gate.component import gate
 from components.prepare.component import prepare
 from components.register.component import register
 from components.train.component import train
-from pipelines.cluster import GPU, REGISTRY_SECRETS, STORAGE_SECRETS, place
+from pipelines.cluster import CHECKPOINTS, MODELS, REGISTRY_SECRETS, STORAGE_SECRETS, accelerate, place
 
 
 class Trained(NamedTuple):
@@ -58,6 +58,7 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     gate_config: dict = {},  # noqa: B006
     model_name: str = "personsearch",
     accelerators: str = "1",
+    augment_accelerators: str = "0",
 ) -> Trained:
     """Fetch → prepare → augment → train → compress → gate → register, with an evaluation before and after compress."""
     code = {"code_version": code_version}
@@ -83,10 +84,10 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
         lineage = {"raw_hash": dataset_hash, "raw_revision": dataset_revision, **code}
         bundle = {"model": chosen["model"], "evaluation": after.outputs["evaluation"], "metrics": metrics}
         registered = register(**bundle, **same, **lineage).set_caching_options(False)
-    _place(
-        fetching=raw, light=(prepared, augmented), heavy=(before, after, compressed), registry=(decision, registered)
-    )
-    place(trained, cpu="8", memory="32Gi", secrets=REGISTRY_SECRETS, volume="personsearch-checkpoints")
-    trained.set_accelerator_type(GPU).set_accelerator_limit(accelerators)
+    _place(fetching=raw, light=(prepared,), heavy=(before, after, compressed), registry=(decision, registered))
+    place(augmented, cpu="4", memory="16Gi", volumes=(MODELS,))
+    place(trained, cpu="8", memory="32Gi", secrets=REGISTRY_SECRETS, volumes=(CHECKPOINTS, MODELS))
+    accelerate(augmented, augment_accelerators)
+    accelerate(trained, accelerators)
     made = compressed.outputs["compressed"], augmented.outputs["dataset"]
     return Trained(*made, metrics, after.outputs["report"], decision.outputs["decision"], decision.outputs["Output"])

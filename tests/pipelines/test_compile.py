@@ -86,13 +86,19 @@ def test_cached_steps_depend_on_the_code_and_on_the_content_of_their_inputs() ->
             assert "fingerprint" in inputs, name
 
 
-def test_only_training_asks_for_an_accelerator_and_the_caller_says_how_many() -> None:
+def test_what_may_use_an_accelerator_asks_for_as_many_as_the_caller_says() -> None:
     executors = documents("training")[0]["deploymentSpec"]["executors"]
     asking = {name: e["container"]["resources"].get("accelerator") for name, e in executors.items()}
     accelerator = {name: value for name, value in asking.items() if value}
-    assert set(accelerator) == {"exec-train"}
-    assert accelerator["exec-train"]["resourceType"] == "nvidia.com/gpu"
-    assert "accelerators" in accelerator["exec-train"]["resourceCount"]
+    assert set(accelerator) == {"exec-train", "exec-augment"}
+    assert {asked["resourceType"] for asked in accelerator.values()} == {"nvidia.com/gpu"}
+    for step, parameter in (("train", "accelerators"), ("augment", "augment_accelerators")):
+        named = f"pipelinechannel--{parameter}"
+        assert accelerator[f"exec-{step}"]["resourceCount"] == f"{{{{$.inputs.parameters['{named}']}}}}"
+        inputs = tasks(documents("training")[0])[step]["inputs"]["parameters"]
+        assert inputs[named] == {"componentInputParameter": parameter}
+    given = documents("training")[0]["root"]["inputDefinitions"]["parameters"]
+    assert (given["accelerators"]["defaultValue"], given["augment_accelerators"]["defaultValue"]) == ("1", "0")
 
 
 @pytest.mark.parametrize("name", PIPELINES)
@@ -102,6 +108,16 @@ def test_steps_get_addresses_and_volumes_from_the_cluster(name: str) -> None:
         assert {pair["envVar"] for pair in executor["configMapAsEnv"][0]["keyToEnv"]} == set(ADDRESSES)
         for mount in executor.get("pvcMount", []):
             assert VOLUMES[mount["pvcNameParameter"]["runtimeValue"]["constant"]] == mount["mountPath"]
+
+
+def test_steps_that_read_what_users_bring_see_its_folder() -> None:
+    """A Stable Diffusion folder, a judge or translations in `augment`; weights to start from in `train`."""
+    executors = documents("training")[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounted = {name: [m["mountPath"] for m in e.get("pvcMount", [])] for name, e in executors.items()}
+    assert {name: paths for name, paths in mounted.items() if paths} == {
+        "exec-augment": ["/models"],
+        "exec-train": ["/checkpoints", "/models"],
+    }
 
 
 def test_a_step_gets_no_secret_that_it_does_not_need() -> None:
