@@ -3,7 +3,7 @@
     image_encoder.onnx   pixels float32 [N, 3, H, W] → vectors float32 [N, D]
     text_encoder.onnx    tokens int64 [N, L], any L up to the context length → vectors float32 [N, D]
 
-Shapes: N items, L tokens, H height, W width, D embedding dimension, C channels of a transformer.
+Shapes: N items, L tokens, H height, W width, D embedding dimension.
 """
 
 import copy
@@ -14,21 +14,20 @@ from typing import Any
 import onnx
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, BundleSpec
 from personsearch.files import replacing
-from personsearch.models.attention import by_head
+from personsearch.models.attention import PackedAttention
 from personsearch.models.clip import DualEncoder
 from personsearch.models.encoder import PersonEncoder
 
-OPSET = 18
+OPSET = 23  # attention and GELU are one node each
 EXAMPLE_BATCH = 3  # 0 and 1 would be taken for constants
 
 
 def export_onnx(model: PersonEncoder, spec: BundleSpec, out_dir: Path) -> None:
     """Write both graphs of a model into `out_dir`; the model itself is left as it was."""
-    model = _with_plain_attention(_merged(copy.deepcopy(model).float().cpu().eval()))
+    model = _with_packed_attention(_merged(copy.deepcopy(model).float().cpu().eval()))
     height, width = spec.preprocessing.height, spec.preprocessing.width
     pixels_N3HW = torch.zeros(EXAMPLE_BATCH, 3, height, width)
     tokens_NL = torch.ones(EXAMPLE_BATCH, max(2, spec.context_length // 2), dtype=torch.int64)
@@ -55,32 +54,6 @@ class _TextTower(nn.Module):
         return self.model.encode_text(tokens)
 
 
-class PlainAttention(nn.Module):
-    """`nn.MultiheadAttention` with the same weights as one linear map, scaled dot product, one linear map.
-
-    The original traces its batch size and length into the graph as constants. Weights keep its names, by which an
-    adaptation that runs the blocks itself reads them.
-    """
-
-    def __init__(self, attention: nn.MultiheadAttention) -> None:
-        super().__init__()
-        self.num_heads = attention.num_heads
-        self.in_proj_weight = attention.in_proj_weight
-        self.in_proj_bias = attention.in_proj_bias
-        self.out_proj = attention.out_proj
-
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, *, need_weights: bool = False, attn_mask: Tensor | None = None
-    ) -> tuple[Tensor, None]:
-        """Self-attention of `query` [N, L, C]; `key` and `value` are the same tensor."""
-        heads = (3, self.num_heads, query.shape[-1] // self.num_heads)
-        packed = linear(query, self.in_proj_weight, self.in_proj_bias)
-        split = torch.unflatten(packed, -1, heads).permute(2, 0, 3, 1, 4)
-        mask = by_head(attn_mask, len(query))
-        attended = scaled_dot_product_attention(split[0], split[1], split[2], attn_mask=mask)
-        return self.out_proj(attended.transpose(1, 2).flatten(2)), None
-
-
 def _merged(model: PersonEncoder) -> PersonEncoder:
     """What an adaptation computes from weights alone becomes weights; the rest of it stays."""
     if isinstance(model, DualEncoder):
@@ -88,14 +61,16 @@ def _merged(model: PersonEncoder) -> PersonEncoder:
     return model
 
 
-def _with_plain_attention(model: PersonEncoder) -> PersonEncoder:
-    """Self-attention replaced; a pooler's attention, whose query is not its key, traces well as it is."""
+def _with_packed_attention(model: PersonEncoder) -> PersonEncoder:
+    """No nn.MultiheadAttention of its own, which traces batch size and length as constants; but for a pooler's, whose
+    query is not its key and which traces well.
+    """
     from open_clip.transformer import AttentionalPooler
 
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.MultiheadAttention) and not isinstance(module, AttentionalPooler):
-                setattr(module, name, PlainAttention(child))
+    for module in model.modules():
+        for child in module.children():
+            if type(child) is nn.MultiheadAttention and not isinstance(module, AttentionalPooler):
+                child.__class__ = PackedAttention
     return model
 
 

@@ -68,7 +68,8 @@ class Bert(nn.Module):
         present_NL = ids_NL != PADDING
         x_NLC = self.bert.embeddings(ids_NL)
         for index, layer in enumerate(self.bert.encoder.layer):
-            x_NLC = layer(x_NLC, present_NL[:, None, None, :])
+            seen_N1LL = present_NL[:, None, None, :].expand(-1, -1, ids_NL.shape[1], -1)  # ONNX wants every query's row
+            x_NLC = layer(x_NLC, seen_N1LL)
             if index == 0 and mixing is not None:
                 x_NLC = mixing.blend(x_NLC * present_NL[:, :, None])
                 present_NL = mixing.present(present_NL)
