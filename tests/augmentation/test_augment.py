@@ -1,12 +1,15 @@
 """Stored translations become second wordings; nothing else changes."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from personsearch.augmentation.augment import AugmentConfig, augment
 from personsearch.augmentation.translations import read_translations
+from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import MANIFEST, ImageRecord, read_manifest, write_manifest
 from personsearch.errors import UserError
 
@@ -96,3 +99,19 @@ def test_translations_must_hold_something(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text('{"caption": "a", "translation": ""}\n')
     with pytest.raises(UserError, match="holds no translation"):
         read_translations(tmp_path / "empty.jsonl")
+
+
+def test_two_at_once_take_turns(prepared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What waits has not touched the folder; then it does its work as if it were alone."""
+    out = tmp_path / "out"
+    with ThreadPoolExecutor(1) as second:
+        with sole_writer(out):
+            waiting = second.submit(augment, AugmentConfig(), prepared, out)
+            while "another process is at work there" not in caplog.text:
+                assert not waiting.done()
+                time.sleep(0.01)
+            assert [path.name for path in out.iterdir()] == [".lock"]
+        metrics = waiting.result(timeout=60)
+    assert metrics == augment(AugmentConfig(), prepared, tmp_path / "alone")
+    assert (out / MANIFEST).read_bytes() == (tmp_path / "alone" / MANIFEST).read_bytes()
+    assert not (out / ".lock").exists()

@@ -17,7 +17,7 @@ from personsearch.augmentation.pdg.stage import FOLDER as PROXIMITY
 from personsearch.augmentation.pdg.stage import generate_proximity
 from personsearch.augmentation.translations import read_translations, same_wording
 from personsearch.config import Config
-from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage
+from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage, sole_writer
 from personsearch.data.records import MANIFEST, ImageRecord, dataset_hash, read_manifest, write_manifest
 from personsearch.errors import UserError
 from personsearch.files import hash_file, replacing
@@ -50,7 +50,7 @@ def augment(config: AugmentConfig, dataset: Path, out_dir: Path, *, judge: Judge
     """Write the prepared data set `dataset` again with `captions_bt` filled; images are hard links where possible.
 
     A caption without a stored translation keeps the one it had, or stands in for its own. Proximity images, if any, are
-    train images of new people; `judge` is the encoder that `config.proximity.judge` names.
+    train images of new people; `judge` is the encoder that `config.proximity.judge` names. Two at once take turns.
 
     Raises:
         UserError: no prepared data set, an unreadable file of translations, an `out_dir` with other files in it.
@@ -60,9 +60,28 @@ def augment(config: AugmentConfig, dataset: Path, out_dir: Path, *, judge: Judge
         raise UserError(f"{out_dir}: is the input; another folder is wanted")
     translations_hash = hash_file(config.translations) if config.translations and config.translations.is_file() else ""
     key = input_key(ALGORITHM, dataset_hash(dataset), translations_hash, *_proximity_key(config.proximity, judge))
-    if (metrics := finished_metrics(out_dir, key)) is not None:
-        return metrics
-    translations = read_translations(config.translations) if config.translations else {}
+    metrics = finished_metrics(out_dir, key)
+    if metrics is None:
+        translations = read_translations(config.translations) if config.translations else {}
+        source = {"dataset": dataset_hash(dataset), "translations": translations_hash}
+        with sole_writer(out_dir):  # the process that we waited for may have done it for us
+            metrics = finished_metrics(out_dir, key)
+            if metrics is None:
+                metrics = _write(config, records, translations, dataset, out_dir, judge=judge)
+                write_run_record(out_dir, "augment", config, metrics, lineage(key, out_dir, **source))
+                (out_dir / UNFINISHED).unlink()
+    return metrics
+
+
+def _write(
+    config: AugmentConfig,
+    records: list[ImageRecord],
+    translations: Mapping[str, str],
+    dataset: Path,
+    out_dir: Path,
+    *,
+    judge: Judge | None,
+) -> dict[str, float]:
     claim(out_dir, ("images", PROXIMITY, MANIFEST, *CARRIED, RUN_RECORD), marker=UNFINISHED)
     (out_dir / UNFINISHED).touch()
     _link_files(dataset, out_dir, records)
@@ -75,9 +94,6 @@ def augment(config: AugmentConfig, dataset: Path, out_dir: Path, *, judge: Judge
         metrics |= proximity_metrics
     write_manifest(out_dir, translated)
     metrics["images"] = float(len(translated))
-    source = {"dataset": dataset_hash(dataset), "translations": translations_hash}
-    write_run_record(out_dir, "augment", config, metrics, lineage(key, out_dir, **source))
-    (out_dir / UNFINISHED).unlink()
     return metrics
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from personsearch.data.output_folder import sole_writer
 from personsearch.data.synthetic.contact_sheet import save_contact_sheet
 from personsearch.data.synthetic.synthesize import SynthesizeConfig, person_of, plan_identities, synthesize
 from personsearch.errors import UserError
@@ -132,3 +134,19 @@ def test_night_is_another_domain_of_the_same_people(dataset: Path, tmp_path: Pat
         pixels = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2HSV) for path in sorted(folder.rglob("*.jpg"))]
         light[name] = sum(float(picture[..., 2].mean()) for picture in pixels) / len(pixels)
     assert light["night"] < 0.85 * light["day"]
+
+
+def test_two_at_once_take_turns(dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What waits has not touched the folder; then it does its work as if it were alone."""
+    out = tmp_path / "out"
+    with ThreadPoolExecutor(1) as second:
+        with sole_writer(out):
+            waiting = second.submit(synthesize, SMALL, out)
+            while "another process is at work there" not in caplog.text:
+                assert not waiting.done()
+                time.sleep(0.01)
+            assert [path.name for path in out.iterdir()] == [".lock"]
+        metrics = waiting.result(timeout=60)
+    assert metrics["images"] == 16
+    assert content(out) == content(dataset)
+    assert not (out / ".lock").exists()

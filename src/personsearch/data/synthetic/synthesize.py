@@ -14,6 +14,7 @@ from pydantic import Field
 
 from personsearch.config import Config
 from personsearch.data.label import DatasetLabel, write_label
+from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import Split
 from personsearch.data.synthetic.attributes import Person, draw_person, near_twin
 from personsearch.data.synthetic.camera import Camera, by_night, draw_camera
@@ -26,6 +27,7 @@ from personsearch.run_record import RUN_RECORD, write_run_record
 
 ANNOTATIONS = "reid_raw.json"
 UNFINISHED = ".unfinished"
+BEGUN = Path(UNFINISHED, "config.json")
 DISTRACTOR_EVERY = 4
 
 
@@ -62,12 +64,22 @@ class Sitter:
 
 
 def synthesize(config: SynthesizeConfig, out_dir: Path) -> dict[str, float]:
-    """Write the data set and return its counts; a stopped run is finished by calling again.
+    """Write the data set and return its counts; a stopped run is finished by calling again, two at once take turns.
 
     The result depends on the configuration alone, not on `workers` or on interruptions.
+
+    Raises:
+        UserError: the folder holds a data set, whole or begun, of other settings.
     """
-    if (finished := _claim(out_dir, config)) is not None:
-        return finished
+    metrics = _finished(out_dir, config)
+    if metrics is None:
+        with sole_writer(out_dir):  # the process that we waited for may have done it for us
+            metrics = _finished(out_dir, config) or _write(config, out_dir)
+    return metrics
+
+
+def _write(config: SynthesizeConfig, out_dir: Path) -> dict[str, float]:
+    write_json(out_dir / BEGUN, _settings(config))
     identities = list(plan_identities(config))
     entries: list[dict[str, Any]] = []
     jobs = ((config, identity, out_dir) for identity in identities)
@@ -90,15 +102,19 @@ def synthesize(config: SynthesizeConfig, out_dir: Path) -> dict[str, float]:
     return metrics
 
 
-def _claim(out_dir: Path, config: SynthesizeConfig) -> dict[str, float] | None:
-    """Mark the folder as this configuration's; the metrics if it is whole already.
+def _settings(config: SynthesizeConfig) -> dict[str, Any]:
+    """What the data set depends on."""
+    return config.model_dump(mode="json", exclude={"workers"})
+
+
+def _finished(out_dir: Path, config: SynthesizeConfig) -> dict[str, float] | None:
+    """The metrics of a data set that is whole already.
 
     Raises:
-        UserError: the folder holds a data set, whole or begun, of other settings.
+        UserError: the folder holds one, whole or begun, of other settings.
     """
-    mine = config.model_dump(mode="json", exclude={"workers"})
-    record, begun = out_dir / RUN_RECORD, out_dir / UNFINISHED / "config.json"
-    for mark in (record, begun):
+    mine, record = _settings(config), out_dir / RUN_RECORD
+    for mark in (record, out_dir / BEGUN):
         if mark.is_file():
             known = json.loads(mark.read_text(encoding="utf-8"))
             theirs = {key: value for key, value in known.get("config", known).items() if key != "workers"}
@@ -107,7 +123,6 @@ def _claim(out_dir: Path, config: SynthesizeConfig) -> dict[str, float] | None:
     if record.is_file() and (out_dir / ANNOTATIONS).is_file():
         metrics: dict[str, float] = json.loads(record.read_text(encoding="utf-8"))["metrics"]
         return metrics
-    write_json(begun, mine)
     return None
 
 
