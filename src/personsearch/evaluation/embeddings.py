@@ -61,7 +61,7 @@ def embed_records(encoder: Encoder, dataset: Path, records: list[ImageRecord], f
     height, width = encoder.preprocessing.height, encoder.preprocessing.width
 
     def encode_records(part: Sequence[ImageRecord]) -> NDArray[np.float32]:
-        return encoder.encode_images(_decode(dataset, part, height, width))
+        return encoder.encode_images(decode_records(dataset, part, height, width))
 
     image_GD = _in_parts(records, encode_records, folder / "image", "encode images")
     text_QD = _in_parts(captions, encoder.encode_texts, folder / "text", "encode captions")
@@ -81,7 +81,13 @@ def _in_parts(
     return np.concatenate(parts)
 
 
-def _decode(dataset: Path, records: Sequence[ImageRecord], height: int, width: int) -> NDArray[np.uint8]:
+def decode_records(dataset: Path, records: Sequence[ImageRecord], height: int, width: int) -> NDArray[np.uint8]:
+    """Their pixels [N, H, W, 3] at one size.
+
+    Raises:
+        UserError: an image cannot be decoded.
+    """
+
     def decode(record: ImageRecord) -> NDArray[np.uint8]:
         try:
             return resize(open_image(dataset / record.path), height, width)

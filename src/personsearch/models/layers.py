@@ -83,12 +83,9 @@ def frozen_prefixes(config: ModelConfig, architecture: Mapping[str, Any]) -> tup
         UserError: a layer to freeze does not exist, or is dropped.
     """
     prefixes = list(config.frozen)
-    for side, dropped, frozen in (
-        ("text", config.drop_text_layers, config.freeze_text_layers),
-        ("image", config.drop_image_layers, config.freeze_image_layers),
-    ):
-        if not frozen:
-            continue
+    dropped_of = dict(zip(SIDES, (config.drop_text_layers, config.drop_image_layers), strict=True))
+    for side, frozen in _by_side(config.freeze_text_layers, config.freeze_image_layers):
+        dropped = dropped_of[side]
         _check(side, frozen, num_layers(architecture, side) + len(set(dropped)), "freeze")
         if both := sorted(set(frozen) & set(dropped)):
             raise UserError(f"model.freeze_{side}_layers: {both} are dropped")

@@ -1,0 +1,91 @@
+"""Contribution and criticality from what was measured, and the bisection that decides what to measure next."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from personsearch.compression.probes.towers import KINDS, Kind
+from personsearch.compression.selection import select_layers
+from personsearch.models.layers import Side
+
+Row = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TowerFigures:
+    """One figure per layer and kind of module; R@1 in percent with that module removed."""
+
+    side: Side
+    r1_without: Mapping[Kind, Row]
+    contribution: Mapping[Kind, Row]
+    criticality: Mapping[Kind, Row]
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.contribution["layer"])
+
+    @property
+    def total(self) -> dict[Kind, Row]:
+        """Contribution and criticality together."""
+        pairs = {kind: zip(self.contribution[kind], self.criticality[kind], strict=True) for kind in KINDS}
+        return {kind: tuple(sum(pair) for pair in pairs[kind]) for kind in KINDS}
+
+    def selections(self, largest: int) -> list[tuple[int, ...]]:
+        """The layers to freeze or drop, one of them, two, …, as long as a layer remains."""
+        counts = range(1, min(largest, self.num_layers - 1) + 1)
+        return [select_layers(self.contribution["layer"], self.criticality["layer"], count) for count in counts]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFigures:
+    """A whole probe: R@1 of the unchanged model in percent, and under what terms it was probed."""
+
+    split: str
+    captions: int
+    images: int
+    r1: float
+    max_loss: float
+    resolution: float
+    largest_selection: int
+    towers: Sequence[TowerFigures]
+
+    def metrics(self) -> dict[str, float]:
+        """R@1 and the sum of both figures of every layer."""
+        sums = {
+            f"{tower.side}_layer_{layer:02d}": total
+            for tower in self.towers
+            for layer, total in enumerate(tower.total["layer"], start=1)
+        }
+        return {"r1": self.r1, **sums}
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with the sums and the chosen layers of each tower."""
+        chosen = {tower.side: tower.selections(self.largest_selection) for tower in self.towers}
+        towers = {
+            tower.side: asdict(tower) | {"sum": tower.total, "selections": chosen[tower.side]} for tower in self.towers
+        }
+        return asdict(self) | {"towers": towers}
+
+
+def contributions(r1: float, r1_without: Sequence[float]) -> Row:
+    """What each removal costs over what the costliest costs; negative where it helps, all 0 where none costs."""
+    losses = [r1 - without for without in r1_without]
+    largest = max(losses)
+    return tuple(loss / largest if largest > 0 else 0.0 for loss in losses)
+
+
+def bracket(bearable: Mapping[int, bool], steps: int) -> tuple[int, int]:
+    """The highest step that is not bearable (-1: none is known) and the lowest that is, of 0 … `steps`.
+
+    The last step, the trained weights, is always bearable. It is assumed that what is bearable stays so above.
+    """
+    lowest = min((step for step, good in bearable.items() if good), default=steps)
+    return max((step for step, good in bearable.items() if not good and step < lowest), default=-1), lowest
+
+
+def next_step(bearable: Mapping[int, bool], steps: int) -> int | None:
+    """The step to measure next, None when the lowest bearable one is known: first 0, then halves of what is left."""
+    low, high = bracket(bearable, steps)
+    if high == low + 1:
+        return None
+    return 0 if low < 0 else (low + high) // 2

@@ -1,0 +1,130 @@
+"""The probing stage: what each module of a trained CLIP contributes, and how critical its training was.
+
+TBPS-CLIP's two figures (METHODS.md, section 1, compression) of every attention, feed-forward and layer of both towers,
+and the layers that they recommend to freeze or drop. One walk over the data measures many probes: the removal of every
+module, or one step of every module's bisection. No probe costs more than one pass of its own tower (probes/forks), and
+the other tower runs once.
+"""
+
+import hashlib
+import logging
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from personsearch.bundle import fingerprint
+from personsearch.compression.probes.batches import Batches, ImageBatches, TextBatches
+from personsearch.compression.probes.figures import ProbeFigures
+from personsearch.compression.probes.heatmap import draw_heatmaps
+from personsearch.compression.probes.journal import ProbeJournal
+from personsearch.compression.probes.measure import Prober
+from personsearch.compression.probes.report import report
+from personsearch.compression.probes.start import hash_weights, weights_before
+from personsearch.compression.probes.towers import take_apart
+from personsearch.config import Config
+from personsearch.data.records import Split, dataset_hash, read_manifest
+from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
+from personsearch.evaluation.metrics import retrieval_metrics
+from personsearch.files import replacing, write_json
+from personsearch.models.build import BuiltModel, load_bundle_model
+from personsearch.models.device import choose_device
+from personsearch.models.layers import SIDES, Side
+from personsearch.models.torch_encoder import TorchEncoder
+from personsearch.run_record import write_run_record
+
+logger = logging.getLogger(__name__)
+
+FIGURES, TABLE, PICTURE = "probe.json", "probe.md", "probe.png"
+JOURNAL, WALK, EMBEDDINGS = "probes.jsonl", "walk.npz", "embeddings"
+
+
+class ProbeConfig(Config):
+    """Measured on `split`, on test in a data set without it. A module's criticality is the smallest alpha, in steps of
+    `resolution`, that loses less than `max_loss` points of R@1. Up to `largest_selection` layers are chosen.
+    """
+
+    split: Split = "val"
+    towers: tuple[Side, ...] = Field(default=SIDES, min_length=1)
+    max_loss: float = Field(default=3.0, gt=0, le=100)
+    resolution: float = Field(default=0.01, gt=0, le=1)
+    largest_selection: int = Field(default=5, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    device: str = "auto"
+
+    @property
+    def steps(self) -> int:
+        """Alpha is one of 0, 1/steps, 2/steps, … 1."""
+        return math.ceil(1 / self.resolution - 1e-9)
+
+
+def probe(config: ProbeConfig, bundle: Path, before: Path, dataset: Path, out_dir: Path) -> dict[str, float]:
+    """Probe a torch bundle against the weights it was fine-tuned from, a bundle or a file of weights.
+
+    Returns R@1 and the sum of both figures of every layer. Writes probe.json, probe.md, probe.png and run.json. What
+    was measured stays in probes.jsonl: a killed run goes on, another `max_loss` or `resolution` measures what is new.
+
+    Raises:
+        UserError: the model is no plain CLIP, `before` is of another architecture, or the data set cannot be read.
+    """
+    config = _on_present_split(config, dataset)
+    lineage = {
+        "fingerprint": fingerprint(bundle),
+        "before": hash_weights(before),
+        "dataset_hash": dataset_hash(dataset),
+    }
+    key = hashlib.sha256(repr((lineage, config.split)).encode()).hexdigest()
+    figures = _measure(config, bundle, before, dataset, _Workplace(out_dir, key))
+    write_json(out_dir / FIGURES, figures.to_json())
+    draw_heatmaps(figures.towers, out_dir / PICTURE)
+    with replacing(out_dir / TABLE) as temporary:
+        temporary.write_text(report(figures), encoding="utf-8")
+    write_run_record(out_dir, "probe", config, figures.metrics(), lineage)
+    shutil.rmtree(out_dir / EMBEDDINGS)
+    return figures.metrics()
+
+
+@dataclass(frozen=True, slots=True)
+class _Workplace:
+    """Where a probe keeps what it has measured; `key` names models, data and split."""
+
+    folder: Path
+    key: str
+
+
+def _measure(config: ProbeConfig, bundle: Path, before: Path, dataset: Path, workplace: _Workplace) -> ProbeFigures:
+    built, records = load_bundle_model(bundle), read_manifest(dataset, config.split)
+    encoder = TorchEncoder(built, choose_device(config.device))
+    towers = [take_apart(built.model, side) for side in dict.fromkeys(config.towers)]
+    starts = weights_before(before, built.model, towers)
+    data = embed_records(encoder, dataset, records, workplace.folder / EMBEDDINGS / workplace.key[:16])
+    r1 = retrieval_metrics(data.text_QD, data.image_GD, data.caption_ids, data.image_ids).r1
+    journal = ProbeJournal(workplace.folder / JOURNAL, workplace.key)
+    prober = Prober(data, r1, config.max_loss, config.steps, journal, workplace.folder / WALK)
+    batches = {side: _batches(side, config, built, dataset, data) for side in config.towers}
+    return ProbeFigures(
+        split=config.split,
+        captions=len(data.captions),
+        images=len(records),
+        r1=r1,
+        max_loss=config.max_loss,
+        resolution=1 / config.steps,
+        largest_selection=config.largest_selection,
+        towers=[prober.measure(tower, start, batches[tower.side]) for tower, start in zip(towers, starts, strict=True)],
+    )
+
+
+def _batches(side: Side, config: ProbeConfig, built: BuiltModel, dataset: Path, data: SplitEmbeddings) -> Batches:
+    device = choose_device(config.device)
+    if side == "text":
+        return TextBatches(built.tokenizer.encode(data.captions), config.batch_size, device)
+    return ImageBatches(dataset, data.records, built.preprocessing, size=config.batch_size, device=device)
+
+
+def _on_present_split(config: ProbeConfig, dataset: Path) -> ProbeConfig:
+    if read_manifest(dataset, config.split):
+        return config
+    logger.warning("%s has no %s images: probed on test", dataset, config.split)
+    return config.model_copy(update={"split": "test"})
