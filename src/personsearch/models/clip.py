@@ -16,6 +16,8 @@ from personsearch.models.adaptation import Adaptation, make_adaptation
 from personsearch.models.attention import pack_attention
 from personsearch.models.encoder import MAX_LOGIT_SCALE, PersonEncoder
 from personsearch.models.foreign_text import build_foreign, is_foreign, whole_context
+from personsearch.models.pruned import KEY as PRUNED
+from personsearch.models.pruned import prune_blocks
 
 ADAPTATION = "adaptation."
 DEFAULT_CONTEXT = 77
@@ -35,10 +37,13 @@ class DualEncoder(PersonEncoder):
         self.architecture = architecture
         self.clip = _open_clip_model(architecture)
         pack_attention(self.clip)
+        prune_blocks(self.clip, architecture)
         self.foreign_text = is_foreign(architecture)
         section = architecture.get("adaptation")
         if section is not None and self.foreign_text:
             raise UserError("model.adaptation: adapts CLIP's own text tower; this architecture has another")
+        if section is not None and PRUNED in architecture:
+            raise UserError("model.adaptation: adapts whole blocks; this architecture has pruned ones")
         self.adaptation = Unadapted() if section is None else make_adaptation(section, self.clip)
         if not self.adaptation.trains_backbone:
             self.clip.requires_grad_(False)
