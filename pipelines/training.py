@@ -79,7 +79,8 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     after = evaluate(bundle="chosen", config=evaluate_config, **chosen)
 
     metrics, same = after.outputs["metrics"], {"dataset_hash": data["dataset_hash"], "model_name": model_name}
-    decision = gate(metrics=metrics, config=gate_config, **same).set_caching_options(False)
+    judged = {"metrics": metrics, "uncompressed": before.outputs["metrics"]}
+    decision = gate(config=gate_config, **judged, **same).set_caching_options(False)
     with dsl.If(decision.outputs["Output"] == True, name="passed"):  # noqa: E712 (kfp builds the condition from it)
         lineage = {"raw_hash": dataset_hash, "raw_revision": dataset_revision, **code}
         bundle = {"model": chosen["model"], "evaluation": after.outputs["evaluation"], "metrics": metrics}

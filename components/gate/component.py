@@ -9,19 +9,23 @@ from components.images import PLATFORM_IMAGE
 def gate(
     *,
     metrics: dsl.Input[dsl.Metrics],
+    uncompressed: dsl.Input[dsl.Metrics],
     dataset_hash: str,
     model_name: str,
     config: dict,
     decision: dsl.Output[dsl.Artifact],
 ) -> bool:
-    """Hold the metrics against the gate's floors and the champion's metrics; write why, return whether it passed."""
+    """Hold metrics against floors, the champion's and the uncompressed model's; say why, return whether it passed."""
     from pathlib import Path
 
     from personsearch.evaluation.gate import GateConfig, decide
     from personsearch.files import write_json
     from personsearch.integrations.kubeflow_steps import champion_metrics, parse_config, read_metrics
+    from personsearch.integrations.mlflow_report import Report, log_report
 
-    baseline = champion_metrics(model_name, dataset_hash)
-    verdict = decide(parse_config(GateConfig, config), read_metrics(metrics), baseline)
+    measured, before = read_metrics(metrics), read_metrics(uncompressed)
+    verdict = decide(parse_config(GateConfig, config), measured, champion_metrics(model_name, dataset_hash), before)
     write_json(Path(decision.path), {"passed": verdict.passed, "reasons": verdict.reasons})
+    tags = {"gate": "passed" if verdict.passed else "refused"}
+    log_report("gate", Report(measured, tags, texts={"reasons.md": verdict.summary()}))
     return verdict.passed

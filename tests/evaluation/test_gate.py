@@ -32,3 +32,23 @@ def test_decides_and_says_why(config, metrics, baseline, passed, reason) -> None
     decision = decide(GateConfig(**config), metrics, baseline)
     assert decision.passed is passed
     assert any(reason in line for line in decision.reasons), decision.reasons
+
+
+@pytest.mark.parametrize(
+    ("max_loss", "uncompressed", "passed", "reason"),
+    [
+        (1.0, {"t2i_r1": 61.0}, True, "60.00 is not below the uncompressed 61.00 less 1.00 = 60.00"),
+        (0.9, {"t2i_r1": 61.0}, False, "60.00 is below the uncompressed 61.00 less 0.90 = 60.10"),
+        (0.0, {}, False, "of the uncompressed model is missing"),
+    ],
+)
+def test_holds_a_compressed_model_against_the_whole_one(max_loss, uncompressed, passed, reason) -> None:
+    decision = decide(GateConfig(max_compression_loss=max_loss), {"t2i_r1": 60.0}, None, uncompressed)
+    assert decision.passed is passed
+    assert any(reason in line for line in decision.reasons), decision.reasons
+    assert reason in decision.summary()
+
+
+def test_what_was_not_compressed_is_not_held_against_anything() -> None:
+    config = GateConfig(max_compression_loss=None)
+    assert len(decide(config, {"t2i_r1": 60.0}, None, {"t2i_r1": 99.0}).reasons) == 2

@@ -14,11 +14,14 @@ from personsearch.errors import UserError
 class GateConfig(Config):
     """Percent of R@1 text→image and its loss against the champion; None leaves a condition out.
 
-    `max_calibration_error` is a probability in [0, 1], `min_colour_swap` a percentage.
+    `max_compression_loss` is the points of R@1 that the compressed model may be behind the uncompressed one on the
+    split that the gate sees, which the choice among the forms did not. `max_calibration_error` is a probability in
+    [0, 1], `min_colour_swap` a percentage.
     """
 
     min_r1: float = Field(default=0.0, ge=0, le=100)
     max_regression: float = Field(default=0.5, ge=0, le=100)
+    max_compression_loss: float | None = Field(default=1.0, ge=0, le=100)
     max_calibration_error: float | None = Field(default=None, ge=0, le=1)
     min_colour_swap: float | None = Field(default=None, ge=0, le=100)
 
@@ -30,9 +33,22 @@ class GateDecision:
     passed: bool
     reasons: list[str]
 
+    def summary(self) -> str:
+        """The reasons as Markdown."""
+        verdict = "may be registered" if self.passed else "may not be registered"
+        return f"The model {verdict}.\n\n" + "\n".join(f"- {reason}" for reason in self.reasons) + "\n"
 
-def decide(config: GateConfig, metrics: Mapping[str, float], baseline: Mapping[str, float] | None) -> GateDecision:
-    """Hold a model's metrics against the conditions. A metric that a condition needs and that is missing fails it."""
+
+def decide(
+    config: GateConfig,
+    metrics: Mapping[str, float],
+    baseline: Mapping[str, float] | None,
+    uncompressed: Mapping[str, float] | None = None,
+) -> GateDecision:
+    """Hold a model's metrics against the conditions. A metric that a condition needs and that is missing fails it.
+
+    `baseline` is the champion's metrics, `uncompressed` those of the model that this one was compressed from.
+    """
     checks = [
         _at_least("t2i_r1", metrics.get("t2i_r1"), config.min_r1, "the floor"),
         _at_most("expected_calibration_error", metrics, config.max_calibration_error),
@@ -40,6 +56,7 @@ def decide(config: GateConfig, metrics: Mapping[str, float], baseline: Mapping[s
     if config.min_colour_swap is not None:
         checks.append(_at_least("colour_swap", metrics.get("colour_swap"), config.min_colour_swap, "the floor"))
     checks.append(_against_champion(config, metrics, baseline))
+    checks.append(_against_uncompressed(config, metrics, uncompressed))
     done = [check for check in checks if check is not None]
     return GateDecision(all(passed for passed, _ in done), [reason for _, reason in done])
 
@@ -83,4 +100,16 @@ def _against_champion(
         return True, "no champion measured on the same data to compare with"
     wanted = baseline["t2i_r1"] - config.max_regression
     what = f"the champion's {baseline['t2i_r1']:.2f} less {config.max_regression:.2f} ="
+    return _at_least("t2i_r1", metrics.get("t2i_r1"), wanted, what)
+
+
+def _against_uncompressed(
+    config: GateConfig, metrics: Mapping[str, float], uncompressed: Mapping[str, float] | None
+) -> tuple[bool, str] | None:
+    if uncompressed is None or config.max_compression_loss is None:
+        return None
+    if "t2i_r1" not in uncompressed:
+        return False, "t2i_r1 of the uncompressed model is missing"
+    wanted = uncompressed["t2i_r1"] - config.max_compression_loss
+    what = f"the uncompressed {uncompressed['t2i_r1']:.2f} less {config.max_compression_loss:.2f} ="
     return _at_least("t2i_r1", metrics.get("t2i_r1"), wanted, what)
