@@ -5,15 +5,17 @@ A loss says which views of images and texts it reads; a recipe's losses decide w
 Shapes: N pairs of the global batch, D embedding dimension.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from personsearch.config import Config
+from personsearch.errors import UserError
 from personsearch.losses.c_itc import c_itc
 from personsearch.losses.info_nce import info_nce
 from personsearch.losses.n_itc import n_itc
@@ -44,6 +46,12 @@ class Features:
     def logits(self, image: str = IMAGE, text: str = TEXT) -> Tensor:
         """Scaled similarities [N, N] of one image view (rows) with one text view (columns)."""
         return self.logit_scale * self.images[image] @ self.texts[text].T
+
+    def prefix(self, length: int) -> "Features":
+        """The first `length` numbers of every vector, of unit length again."""
+        images = {view: normalize(value[:, :length], dim=-1) for view, value in self.images.items()}
+        texts = {view: normalize(value[:, :length], dim=-1) for view, value in self.texts.items()}
+        return Features(images, texts, self.logit_scale)
 
     def rows(self, rows: slice) -> "Features":
         """Those of some pairs."""
@@ -118,7 +126,10 @@ class ObjectiveConfig(Config):
 
     α rises linearly from 0 to `soft_label_alpha` over the first `soft_label_ramp_epochs`. `settings` changes a
     loss's own numbers ({tal: {margin: 0.2}}). `contrast_among` makes only so many pairs of the batch compete, as on
-    devices that do not share their features; null is TBPS-CLIP's global gradient (training trick 1).
+    devices that do not share their features; null is TBPS-CLIP's global gradient (training trick 1). `matryoshka`
+    are lengths at which an embedding may be cut: a loss is then the mean of its values at the whole length and at
+    each of these (Kusupati et al., NeurIPS 2022, equation 1, all weights alike); one with a projection head reads the
+    whole embedding alone.
     """
 
     losses: dict[str, float] = Field(default={"n_itc": 1.0, "r_itc": 1.0}, min_length=1)
@@ -126,6 +137,7 @@ class ObjectiveConfig(Config):
     soft_label_alpha: float = Field(default=0.5, ge=0, lt=1)
     soft_label_ramp_epochs: float = Field(default=1.0, ge=0)
     contrast_among: int | None = Field(default=None, ge=2)
+    matryoshka: tuple[PositiveInt, ...] = ()
 
     @field_validator("losses")
     @classmethod
@@ -164,6 +176,8 @@ class Objective(nn.Module):
 
     def __init__(self, config: ObjectiveConfig, embedding_dim: int) -> None:
         super().__init__()
+        if any(length >= embedding_dim for length in config.matryoshka):
+            raise UserError(f"objective.matryoshka: {list(config.matryoshka)}; lengths below {embedding_dim} wanted")
         self.config = config
         sides = sorted({side for name in config.losses for side in LOSSES[name].heads})
         self.heads = nn.ModuleDict({side: _projection_head(embedding_dim) for side in sides})
@@ -179,10 +193,14 @@ class Objective(nn.Module):
         return {TOTAL: total, **values}
 
     def _values(self, features: Features, labels: Labels) -> dict[str, Tensor]:
-        given = self.config.settings
-        return {
-            name: LOSSES[name].value(features, labels, self.heads, **given.get(name, {})) for name in self.config.losses
-        }
+        lengths = [features, *(features.prefix(length) for length in self.config.matryoshka)]
+        return {name: self._value(name, lengths, labels) for name in self.config.losses}
+
+    def _value(self, name: str, lengths: Sequence[Features], labels: Labels) -> Tensor:
+        """The mean over the lengths at which the loss is defined, the whole one first."""
+        loss, given = LOSSES[name], self.config.settings.get(name, {})
+        read = lengths[:1] if loss.heads else lengths
+        return torch.stack([loss.value(features, labels, self.heads, **given) for features in read]).mean()
 
 
 def _projection_head(embedding_dim: int) -> nn.Sequential:

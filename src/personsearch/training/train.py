@@ -36,7 +36,15 @@ from personsearch.training.validation import Validator
 __all__ = ["TrainConfig", "train"]
 
 CHECKPOINTS = "checkpoints"
-LATER = {"distillation", "caption_noise"}  # switched off, they leave runs of older versions their identity
+LATER = (  # switched off, they leave runs of older versions their identity
+    "distillation",
+    "caption_noise",
+    "objective.matryoshka",
+    "model.freeze_text_layers",
+    "model.freeze_image_layers",
+    "model.drop_text_layers",
+    "model.drop_image_layers",
+)
 
 
 def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
@@ -62,11 +70,14 @@ def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Seque
 
 def run_identity(config: TrainConfig, dataset: Path) -> str:
     """The hash of everything that decides the weights: the configuration but for where it runs, and the data set."""
-    what = config.model_dump(mode="json", exclude=WHERE_NOT_WHAT | LATER)
+    what = config.model_dump(mode="json", exclude=WHERE_NOT_WHAT)
     if config.distillation is not None:
         what["distillation"] = config.distillation.identity()
-    if config.caption_noise:
-        what["caption_noise"] = config.caption_noise
+    for name in LATER:
+        *section, key = name.split(".")
+        values = what[section[0]] if section else what
+        if not values[key]:
+            del values[key]
     return hashlib.sha256(json.dumps([what, dataset_hash(dataset)], sort_keys=True).encode()).hexdigest()
 
 
