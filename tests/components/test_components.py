@@ -43,7 +43,18 @@ def global_names(code: CodeType) -> set[str]:
 
 def test_there_is_one_folder_per_step() -> None:
     assert {folder.name for folder in FOLDERS} == {
-        *("fetch_dataset", "prepare", "augment", "train", "evaluate", "compress", "gate", "register", "index_gallery")
+        *(
+            "fetch_dataset",
+            "prepare",
+            "augment",
+            "train",
+            "evaluate",
+            "probe",
+            "compress",
+            "gate",
+            "register",
+            "index_gallery",
+        )
     }
 
 

@@ -29,6 +29,12 @@ def test_an_architecture_loses_layers_and_stays_as_it_was_given() -> None:
     }
 
 
+def test_what_is_pruned_of_the_layers_that_remain_goes_with_them() -> None:
+    pruned = {"text": {1: {"heads": 1}, 2: {"heads": 0}, 4: {"feed_forward": 8}}, "image": {3: {"heads": 1}}}
+    smaller = without_layers(ARCHITECTURE | {"pruned": pruned}, text=[2, 3], image=[])
+    assert smaller["pruned"] == {"text": {1: {"heads": 1}, 2: {"feed_forward": 8}}, "image": {3: {"heads": 1}}}
+
+
 def test_the_layers_that_remain_are_numbered_anew() -> None:
     names = [f"{tower}transformer.resblocks.{i}.ln_1.bias" for tower in ("", "visual.") for i in range(4)]
     state = {name: torch.tensor(i) for i, name in enumerate([*names, "transformer_10.resblocks.3", "logit_scale"])}

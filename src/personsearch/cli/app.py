@@ -7,7 +7,7 @@ import typer
 
 from personsearch.errors import UserError
 
-GROUPS = ("data", "generation", "model", "study", "gallery", "registry", "search", "platform", "pipeline")
+GROUPS = ("data", "generation", "model", "probe", "study", "gallery", "registry", "search", "platform", "pipeline")
 
 app = typer.Typer(
     name="personsearch",

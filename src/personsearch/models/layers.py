@@ -16,6 +16,7 @@ BLOCKS, IMAGE, FOREIGN_TEXT = "transformer.resblocks.", "visual.", "text."
 SECTIONS: dict[Side, str] = {"text": "text_cfg", "image": "vision_cfg"}
 OTHER_TOWERS: dict[Side, str] = {"text": "hf_model_name", "image": "timm_model_name"}
 DEFAULT_LAYERS = 12  # open_clip's, of both towers
+PRUNED = "pruned"  # the section of models.pruned: what remains of some layers, by their numbers
 
 
 def num_layers(architecture: Mapping[str, Any], side: Side) -> int:
@@ -51,6 +52,9 @@ def without_layers(architecture: dict[str, Any], *, text: Collection[int], image
         if len(set(dropped)) == layers:
             raise UserError(f"drop_{side}_layers: all {layers} layers; at least one must remain")
         smaller[SECTIONS[side]]["layers"] = layers - len(set(dropped))
+        if pruned := smaller.get(PRUNED, {}).get(side):
+            remaining = {int(layer): parts for layer, parts in pruned.items() if int(layer) not in dropped}
+            smaller[PRUNED][side] = {new_index(layer, dropped) + 1: parts for layer, parts in remaining.items()}
     return smaller
 
 
