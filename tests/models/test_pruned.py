@@ -8,6 +8,7 @@ import torch
 
 from personsearch.errors import UserError
 from personsearch.models.clip import DualEncoder
+from personsearch.models.layers import weights_without_layers, without_layers
 from personsearch.models.pruned import block_of, keep_heads, keep_neurons, read_pruned
 
 ARCHITECTURE: dict[str, Any] = {
@@ -108,3 +109,12 @@ def test_the_section_is_what_was_read() -> None:
     section = {"text": {"2": {"heads": 1}}, "image": {"1": {"heads": 0, "feed_forward": 8}}}
     assert read_pruned({"pruned": section}).section() == section
     assert read_pruned({}).section() == {}
+
+
+def test_pruned_layers_keep_what_remains_when_others_are_dropped() -> None:
+    pruned = {"text": {"1": {"heads": 1}, "3": {"feed_forward": 8}}, "image": {"2": {"heads": 1}}}
+    smaller = without_layers(ARCHITECTURE | {"pruned": pruned}, text=(1,), image=())
+    assert read_pruned(smaller) == read_pruned({"pruned": {"text": {2: {"feed_forward": 8}}, "image": pruned["image"]}})
+    whole, encoder = model(pruned), DualEncoder(smaller).eval()
+    encoder.load_named_weights(weights_without_layers(whole.named_weights(), text=(1,), image=()))
+    assert block_of(encoder.clip, "text", 2).mlp.c_fc.out_features == 8
