@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from personsearch.losses.tal import tal_per_pair
 from personsearch.training.noise import (
+    PAIR_LOSSES,
     NoiseConfig,
     clean_probability,
     consensus,
@@ -80,12 +81,12 @@ def test_everything_follows_from_seed_and_epoch(noisy: Noisy) -> None:
     assert not np.array_equal(first.trust_P, other.trust_P)
 
 
-def test_settings_of_a_loss_reach_it(noisy: Noisy) -> None:
-    """A margin far below every cosine makes every TAL 0: nothing speaks against any pair, InfoNCE decides alone."""
-    image, text, ids, wrong = noisy
-    division = divide_pairs(NoiseConfig(), image, text, ids, seed=0, epoch=0, settings={"tal": {"margin": -9.0}})
-    assert division.votes_P.min() == 1
-    assert (division.votes_P[wrong] == 1).mean() > 0.95
+def test_a_pair_nearer_than_all_others_has_no_loss_however_little() -> None:
+    """TAL's hinge of cosines .5 against .42 thrice is τ ln 3 short of .08: 0 without a margin, .036 twice with .1."""
+    similarity, ids = torch.full((4, 4), 0.42) + 0.08 * torch.eye(4), torch.arange(4)
+    assert PAIR_LOSSES["tal"](similarity, ids).tolist() == [0, 0, 0, 0]
+    assert tal_per_pair(similarity, ids).tolist() == pytest.approx([0.073] * 4, abs=1e-3)
+    assert PAIR_LOSSES["info_nce"](similarity, ids).max() < 1e-5
 
 
 def test_two_heaps_of_losses_are_told_apart() -> None:

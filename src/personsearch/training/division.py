@@ -31,5 +31,4 @@ def divide(config: TrainConfig, built: BuiltModel, source: BatchSource, epoch: i
         person_ids_G[images_P],
         seed=config.seed,
         epoch=epoch,
-        settings=config.objective.settings,
     )

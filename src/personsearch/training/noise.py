@@ -6,12 +6,16 @@ losses of one embedding are asked, TAL and InfoNCE, each among other negatives. 
 Neither does: it does not. Only one does: a coin of each epoch decides, as in RDE. Everything follows from the
 features and (seed, epoch).
 
+TAL is asked without its margin. With it hardly a loss is 0 in a model that is still learning, least of all one that
+learns by TAL: the losses of easy pairs trail off below a heap of all others, the wider Gaussian takes that trail for
+the clean part, and most right pairs stay outside (docs/noise.md). Without it easy pairs lie at 0, as a mixture wants.
+
 A mixture finds two parts in any losses. On data without wrong pairs the "noisy" part is the hard ones.
 
 Shapes: P pairs of the data set, N pairs of one chunk, D embedding dimension.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,8 +30,8 @@ from personsearch.losses.info_nce import info_nce_per_pair
 from personsearch.losses.tal import tal_per_pair
 
 PAIR_LOSSES: dict[str, Callable[..., Tensor]] = {
-    "tal": tal_per_pair,
-    "info_nce": lambda similarity_NN, _, **settings: info_nce_per_pair(similarity_NN, **settings),
+    "tal": partial(tal_per_pair, margin=0.0),
+    "info_nce": lambda similarity_NN, _: info_nce_per_pair(similarity_NN),
 }
 VERDICTS = ("noisy", "uncertain", "clean")
 # RDE's floor of a component's variance: the many losses of 0 that a hinge gives shall be no component of their own.
@@ -67,16 +71,15 @@ def divide_pairs(
     *,
     seed: int,
     epoch: int,
-    settings: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Division:
-    """The division of all training pairs by their unit features; `settings` are losses' own numbers by loss name."""
+    """The division of all training pairs by their unit features."""
     probabilities = []
-    for view, (name, loss) in enumerate(PAIR_LOSSES.items()):
+    for view, loss in enumerate(PAIR_LOSSES.values()):
         losses_P = per_pair_losses(
             image_PD,
             text_PD,
             person_ids_P,
-            partial(loss, **(settings or {}).get(name, {})),
+            loss,
             chunk_size=config.chunk_size,
             generator=np.random.default_rng((seed, epoch, CHUNK_STREAM + view)),
         )
