@@ -82,6 +82,14 @@ def test_a_frozen_tower_is_not_gone_back_through(
     assert passes(read_recipe(recipe(), changes)) == expected
 
 
+def test_a_teacher_is_told_and_its_pass_counted(recipe: Callable[..., Path]) -> None:
+    found = describe(read_recipe(recipe(), settings(distillation__teacher="full", distillation__weight=2)))
+    assert found.passes == Passes(1, 1, 1, 1, teacher_forward=1)
+    assert found.summary()["distillation"] == "2 (features + relations) of full"
+    assert found.summary()["passes of a pair"].endswith("; teacher 1 forward")
+    assert describe(read_recipe(recipe())).summary()["distillation"] == "none"
+
+
 def test_ctlg_sees_overlapping_patches() -> None:
     found = describe(read_recipe(RECIPES / "paper" / "ctlg.yaml"))
     assert (found.kind, found.image_tokens, found.embedding_dim) == ("dual_transformer", 31 * 10 + 1, 768)

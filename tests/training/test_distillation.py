@@ -1,5 +1,10 @@
 """A student in training beside a frozen teacher: what it is asked, at what cost, and what is refused."""
 
+import os
+import socket
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +106,40 @@ def test_cached_gradients_equal_the_plain_batch(tmp_path: Path, chunk_size: int)
     assert all(torch.allclose(found[name], value, atol=1e-5) for name, value in wanted.items())
     assert not torch.allclose(without["clip.visual.proj"], wanted["clip.visual.proj"], atol=1e-4)
     assert all(parameter.grad is None for parameter in teacher.built.model.parameters())
+
+
+PROCESS = """
+    import sys
+    from pathlib import Path
+    import torch
+    sys.path.insert(0, sys.argv[1])
+    from test_distillation import GradientStep, PAIRS, make_with_teacher
+    from personsearch.training.distributed import average_gradients, process_group, rank, world_size
+    torch.set_num_threads(1)
+    out = Path(sys.argv[2]) / sys.argv[3]
+    out.mkdir()
+    with process_group(torch.device("cpu")):
+        student, objective, batch, teacher = make_with_teacher(out)
+        mine = slice(rank() * PAIRS // world_size(), (rank() + 1) * PAIRS // world_size())
+        GradientStep(student, objective, 4, teacher=teacher)(batch.rows(mine), 0.5)
+        average_gradients(student.parameters())
+        torch.save({name: value.grad for name, value in student.named_parameters()}, out / "gradients.pt")
+"""
+
+
+def test_two_processes_have_the_gradient_of_the_global_batch(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", textwrap.dedent(PROCESS), str(Path(__file__).parent), str(tmp_path)]
+    common = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [subprocess.Popen([*command, rank], env=common | {"RANK": rank}) for rank in ("0", "1")]
+    assert [process.wait(timeout=200) for process in processes] == [0, 0]
+    student, objective, batch, teacher = make_with_teacher(tmp_path)
+    _, wanted = step(student, objective, batch, teacher)
+    for rank in ("0", "1"):
+        found = torch.load(tmp_path / rank / "gradients.pt", weights_only=True)
+        assert all(torch.allclose(found[name], value, atol=1e-5) for name, value in wanted.items())
 
 
 def test_a_teacher_with_other_colour_statistics_sees_the_same_picture(tmp_path: Path) -> None:

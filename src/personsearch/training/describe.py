@@ -56,8 +56,9 @@ class Passes:
 class Description:
     """A recipe in plain values.
 
-    Tokens are what a tower's blocks see, prompts included, None of a tower that has none, such as a ResNet;
-    `caption_tokens` are left to a caption with its start and end.
+    Tokens are what a tower's attention sees, prompts included, None of a tower that has none, such as a ResNet;
+    `caption_tokens` are left to a caption with its start and end. CSKT's prompts are keys and values alone, so that
+    they cost less than other tokens: no query, no feed-forward, and one computation for a whole batch.
     """
 
     method: str

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 class Adaptation(nn.Module):
     """Modules trained over an open_clip CLIP, which every call is given and which is no part of the state dict.
 
-    A tower that an adaptation does not override runs as it is. Features are not normalised.
+    A tower that an adaptation does not override runs as it is. Features are not normalised. CLIP's logit scale stays as
+    it is with the rest of CLIP: CSKT, CoOp and CLIP-Adapter do not train it, and LoRA follows them.
     """
 
     trains_backbone: bool = False
