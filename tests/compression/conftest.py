@@ -1,6 +1,7 @@
 """Small models as the torch bundles that compression starts from."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from personsearch.bundle import TOKENIZER, WEIGHTS, BundleSpec, Lineage, Preprocessing, write_spec
+from personsearch.data.records import read_manifest, write_manifest
 from personsearch.models.build import create_model
 from personsearch.models.encoder import PersonEncoder
 from personsearch.models.torch_encoder import TorchEncoder
@@ -54,3 +56,12 @@ def make_model() -> Callable[[dict[str, Any]], PersonEncoder]:
         return create_model(architecture).eval()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def training_split(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny data set's 24 test images, to train on."""
+    folder = tmp_path_factory.mktemp("training")
+    (folder / "images").symlink_to(tiny_dataset / "images")
+    write_manifest(folder, [replace(record, split="train") for record in read_manifest(tiny_dataset, "test")])
+    return folder

@@ -17,7 +17,6 @@ from personsearch.compression.export import export_onnx
 from personsearch.compression.importance import Module, loss_importance, magnitude_importance
 from personsearch.compression.pairs import PairBatch, PairSample, sample_pairs
 from personsearch.compression.pruning import PruningConfig, Shares, apportion, plan_pruning, prune, read_probe
-from personsearch.data.records import read_manifest, write_manifest
 from personsearch.errors import UserError
 from personsearch.losses.n_itc import n_itc
 from personsearch.losses.soft_labels import identity_targets
@@ -31,17 +30,6 @@ PLAN = Pruned(
     text={1: Remaining(heads=1, feed_forward=40), 2: Remaining(feed_forward=0)},
     image={2: Remaining(heads=0, feed_forward=64)},
 )
-
-
-@pytest.fixture(scope="module")
-def training_split(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny data set, its test split for training."""
-    folder = tmp_path_factory.mktemp("training")
-    (folder / "images").symlink_to(tiny_dataset / "images")
-    for record in (records := read_manifest(tiny_dataset, "test")):
-        object.__setattr__(record, "split", "train")
-    write_manifest(folder, records)
-    return folder
 
 
 @pytest.fixture(scope="module")
