@@ -154,7 +154,7 @@ def test_the_command_finishes_after_kill_9(tested: Path, study_file: StudyFile, 
     assert "arms/bad, seed 0: failed" in again.stderr
 
 
-@pytest.mark.parametrize("name", ["tbps-clip-tiny", "few-shot-tiny", "initialisation-tiny"])
+@pytest.mark.parametrize("name", ["tbps-clip-tiny", "few-shot-tiny", "initialisation-tiny", "noise-tiny"])
 def test_the_studies_in_recipes_can_be_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     check_plans(StudyConfig.from_yaml(Path(f"recipes/studies/{name}.yaml")))
