@@ -44,12 +44,13 @@ class Preprocessing(Config):
 
 
 class Lineage(Config):
-    """Where a model came from; an empty string is "not known"."""
+    """Where a model came from; an empty string is "not known". `sample` is what static quantisation was fitted to."""
 
     dataset_hash: str
     git_commit: str
     run_id: str = ""
     parent: str = ""
+    sample: str = ""
 
 
 class BundleSpec(Config):

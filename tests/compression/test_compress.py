@@ -7,7 +7,7 @@ import pytest
 
 from personsearch.bundle import fingerprint, read_spec
 from personsearch.compression.compress import CompressConfig, Row, choose, compress
-from personsearch.compression.variants import build_variants
+from personsearch.compression.variants import build_form
 from personsearch.errors import UserError
 from personsearch.search.calibration import read_calibration
 from personsearch.search.onnx_encoder import OnnxEncoder
@@ -65,7 +65,7 @@ def test_a_second_run_keeps_the_bundles_and_clears_what_a_killed_one_left(
 
 def test_only_a_torch_bundle_can_be_compressed(compressed: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="only a torch bundle"):
-        build_variants(compressed / "onnx-fp32", tmp_path)
+        build_form(compressed / "onnx-fp32", "onnx-int8", "onnxruntime", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, read_spec
 from personsearch.compression.export import export_onnx
-from personsearch.compression.quantise import quantise_onnx
 from personsearch.models.build import load_bundle_model
 from personsearch.models.clip import DualEncoder
 
@@ -88,15 +87,3 @@ def test_graphs_are_the_same_bytes_each_time_and_name_no_source_file(
         content = (tmp_path / name).read_bytes()
         assert content == (exported / name).read_bytes()
         assert b".py" not in content
-
-
-def test_int8_graphs_hold_8_bit_weights_and_stay_close(exported: Path, tmp_path: Path) -> None:
-    import onnx
-
-    quantise_onnx(exported, tmp_path)
-    for name in (IMAGE_ONNX, TEXT_ONNX):
-        graph = onnx.load(tmp_path / name).graph
-        assert sum(node.op_type == "MatMulInteger" for node in graph.node) >= 8
-        assert (tmp_path / name).stat().st_size < (exported / name).stat().st_size
-    pixels = np.random.default_rng(0).normal(size=(5, 3, 32, 16)).astype(np.float32)
-    assert largest_distance(run(tmp_path / IMAGE_ONNX, pixels), run(exported / IMAGE_ONNX, pixels)) < 0.02

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from personsearch.bundle import CALIBRATION, IMAGE_ONNX, METRICS, MODEL_CARD, TEXT_ONNX, WEIGHTS, fingerprint
 from personsearch.compression.speed import Speed, measure_speed
-from personsearch.compression.variants import build_variants, partial_folder, replace_folder
+from personsearch.compression.variants import build_form, partial_folder, replace_folder
 from personsearch.config import Config
 from personsearch.data.records import dataset_hash, read_manifest
 from personsearch.evaluation.evaluate import EMBEDDINGS, EvaluateConfig, evaluate
@@ -56,7 +56,9 @@ def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path)
         UserError: the bundle is not a torch one, the export is not faithful, or the data set cannot be read.
     """
     evaluation = _on_present_split(config.evaluation, dataset)
-    folders = {UNCOMPRESSED: bundle, **build_variants(bundle, out_dir)}
+    build_form(bundle, "onnx-fp32", "onnxruntime", full := out_dir / "onnx-fp32")
+    build_form(bundle, "onnx-int8", "onnxruntime", eight_bit := out_dir / "onnx-int8", full=full)
+    folders = {UNCOMPRESSED: bundle, full.name: full, eight_bit.name: eight_bit}
     metrics = {
         name: evaluate(evaluation, folder, dataset, out_dir / EVALUATION / name) for name, folder in folders.items()
     }

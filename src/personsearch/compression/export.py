@@ -25,24 +25,28 @@ OPSET = 23  # attention and GELU are one node each
 EXAMPLE_BATCH = 3  # 0 and 1 would be taken for constants
 
 
-def export_onnx(model: PersonEncoder, spec: BundleSpec, out_dir: Path) -> None:
-    """Write both graphs of a model into `out_dir`; the model itself is left as it was."""
-    model = _with_packed_attention(_merged(copy.deepcopy(model).float().cpu().eval()))
+def export_onnx(model: PersonEncoder, spec: BundleSpec, out_dir: Path, *, dtype: torch.dtype = torch.float32) -> None:
+    """Write both graphs of a model into `out_dir`; the model itself is left as it was.
+
+    With float16 weights and arithmetic are in it, for GPUs; norms compute in float32, and what enters and leaves
+    stays float32. On a CPU ONNX Runtime brings most of it back to float32 with casts, and is slower.
+    """
+    model = _with_packed_attention(_merged(copy.deepcopy(model).float().cpu().eval())).to(dtype)
     height, width = spec.preprocessing.height, spec.preprocessing.width
     pixels_N3HW = torch.zeros(EXAMPLE_BATCH, 3, height, width)
     tokens_NL = torch.ones(EXAMPLE_BATCH, max(2, spec.context_length // 2), dtype=torch.int64)
     batch, length = torch.export.Dim.DYNAMIC, torch.export.Dim.AUTO  # the whole range of lengths needs a slower tracer
-    _export(_ImageTower(model), "pixels", pixels_N3HW, {0: batch}, out_dir / IMAGE_ONNX)
+    _export(_ImageTower(model, dtype), "pixels", pixels_N3HW, {0: batch}, out_dir / IMAGE_ONNX)
     _export(_TextTower(model), "tokens", tokens_NL, {0: batch, 1: length}, out_dir / TEXT_ONNX)
 
 
 class _ImageTower(nn.Module):
-    def __init__(self, model: PersonEncoder) -> None:
+    def __init__(self, model: PersonEncoder, dtype: torch.dtype) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.dtype = model, dtype
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.model.encode_image(pixels)
+        return self.model.encode_image(pixels.to(self.dtype))
 
 
 class _TextTower(nn.Module):

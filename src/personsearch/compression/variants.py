@@ -1,40 +1,78 @@
-"""The compressed forms of a torch bundle, each a bundle of its own."""
+"""One form of a torch bundle in other numbers, as an ONNX bundle of its own."""
 
 import logging
+import math
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from personsearch.bundle import GOLDEN, MODEL_CARD, SPEC, TOKENIZER, fingerprint, read_spec, write_spec
-from personsearch.compression.export import export_onnx
-from personsearch.compression.quantise import quantise_onnx
+from personsearch.bundle import (
+    GOLDEN,
+    IMAGE_ONNX,
+    MODEL_CARD,
+    SPEC,
+    TEXT_ONNX,
+    TOKENIZER,
+    BundleSpec,
+    Runtime,
+    fingerprint,
+    read_spec,
+    write_spec,
+)
+from personsearch.compression.quantise import quantise_dynamic, quantise_static, quantise_weights
+from personsearch.compression.ranges import measure_ranges
+from personsearch.compression.sample import Sample
 from personsearch.errors import UserError
 from personsearch.search.golden import verify_golden, write_golden
-from personsearch.search.onnx_encoder import OnnxEncoder
+from personsearch.search.load import load_graph_encoder
 
 logger = logging.getLogger(__name__)
 
+OnnxVariant = Literal["onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8-static"]
+EXACT = ("onnx-fp32", "onnx-fp16")
 PARITY = 1e-4
-OnnxVariant = Literal["onnx-fp32", "onnx-int8"]
-FULL: OnnxVariant = "onnx-fp32"
-EIGHT_BIT: OnnxVariant = "onnx-int8"
 
 
-def build_variants(bundle: Path, out_dir: Path) -> dict[str, Path]:
-    """Write both ONNX bundles into `out_dir`; those that are there already for this very bundle are kept.
+def build_form(
+    bundle: Path,
+    variant: OnnxVariant,
+    runtime: Runtime,
+    out_dir: Path,
+    sample: Sample | None = None,
+    *,
+    full: Path | None = None,
+) -> None:
+    """Write `out_dir`, the torch bundle's ONNX form; one that is there already for this very bundle is kept.
+
+    `full`, its onnx-fp32 form for any engine, saves all but onnx-fp16 an export. int8-static is fitted to `sample`.
 
     Raises:
-        UserError: `bundle` is no torch bundle, or the exported model does not reproduce its golden embeddings.
+        UserError: `bundle` is no torch bundle, a static form has no sample, the engine is not installed, or the
+            exported model does not reproduce the golden embeddings.
     """
-    if read_spec(bundle).variant != "torch":
-        raise UserError(f"{bundle}: variant {read_spec(bundle).variant!r}; only a torch bundle can be compressed")
-    full, eight_bit = out_dir / FULL, out_dir / EIGHT_BIT
-    if not _is_built(full, bundle):
-        _build(FULL, bundle, full)
-    if not _is_built(eight_bit, bundle):
-        _build(EIGHT_BIT, bundle, eight_bit, full=full)
-    return {FULL: full, EIGHT_BIT: eight_bit}
+    spec = _spec(bundle, variant, runtime, sample)
+    _check_full(bundle, full)
+    if _is_built(out_dir, spec):
+        return
+    folder = partial_folder(out_dir)
+    write_spec(folder, spec)
+    for name in (TOKENIZER, MODEL_CARD):
+        if (bundle / name).is_file():
+            shutil.copyfile(bundle / name, folder / name)
+    _write_graphs(bundle, spec, folder, sample, full)
+    encoder = load_graph_encoder(folder)
+    tolerance = PARITY if variant in EXACT else math.inf  # of the rest evaluation is the judge
+    distance = verify_golden(bundle, encoder, tolerance)
+    logger.info("%s on %s is within a cosine distance of %.1e of torch", variant, runtime, distance)
+    if variant in EXACT:
+        shutil.copyfile(bundle / GOLDEN, folder / GOLDEN)
+    else:
+        write_golden(folder, encoder)
+    replace_folder(folder, out_dir)
 
 
 def replace_folder(source: Path, target: Path) -> None:
@@ -52,25 +90,69 @@ def partial_folder(target: Path) -> Path:
     return folder
 
 
-def _is_built(folder: Path, bundle: Path) -> bool:
-    return (folder / SPEC).is_file() and read_spec(folder).lineage.parent == fingerprint(bundle)
+def _spec(bundle: Path, variant: OnnxVariant, runtime: Runtime, sample: Sample | None) -> BundleSpec:
+    spec = read_spec(bundle)
+    if spec.variant != "torch":
+        raise UserError(f"{bundle}: variant {spec.variant!r}; only a torch bundle can be compressed")
+    static = variant == "onnx-int8-static"
+    if static and sample is None:
+        raise UserError(f"{variant}: needs a sample of training images and captions to be fitted to")
+    digest = sample.digest() if static and sample is not None else ""
+    lineage = spec.lineage.model_copy(update={"parent": fingerprint(bundle), "sample": digest})
+    return spec.model_copy(update={"variant": variant, "runtime": runtime, "lineage": lineage})
 
 
-def _build(variant: OnnxVariant, bundle: Path, target: Path, *, full: Path | None = None) -> None:
+def _is_built(folder: Path, spec: BundleSpec) -> bool:
+    return (folder / SPEC).is_file() and read_spec(folder) == spec
+
+
+def _check_full(bundle: Path, full: Path | None) -> None:
+    if full is None:
+        return
+    spec = read_spec(full)
+    if spec.variant != "onnx-fp32" or spec.lineage.parent != fingerprint(bundle):
+        raise UserError(f"{full}: variant {spec.variant!r}; the onnx-fp32 form of {bundle} wanted")
+
+
+def _write_graphs(bundle: Path, spec: BundleSpec, folder: Path, sample: Sample | None, full: Path | None) -> None:
+    if spec.variant == "onnx-fp32" and full is not None:
+        for name in (IMAGE_ONNX, TEXT_ONNX):
+            shutil.copyfile(full / name, folder / name)
+    elif spec.variant in EXACT:
+        _export(bundle, spec, folder)
+    else:
+        with _full_graphs(bundle, full) as source:
+            _quantise(source, folder, spec, sample)
+
+
+def _export(bundle: Path, spec: BundleSpec, folder: Path) -> None:
+    import torch
+
+    from personsearch.compression.export import export_onnx
     from personsearch.models.build import load_bundle_model
 
-    spec, folder = read_spec(bundle), partial_folder(target)
-    lineage = spec.lineage.model_copy(update={"parent": fingerprint(bundle)})
-    write_spec(folder, spec.model_copy(update={"variant": variant, "lineage": lineage}))
-    for name in (TOKENIZER, MODEL_CARD):
-        if (bundle / name).is_file():
-            shutil.copyfile(bundle / name, folder / name)
-    if full is None:
-        export_onnx(load_bundle_model(bundle).model, spec, folder)
-        shutil.copyfile(bundle / GOLDEN, folder / GOLDEN)
-        distance = verify_golden(folder, OnnxEncoder(folder), tolerance=PARITY)
-        logger.info("%s reproduces torch within a cosine distance of %.1e", variant, distance)
+    dtype = torch.float16 if spec.variant == "onnx-fp16" else torch.float32
+    export_onnx(load_bundle_model(bundle).model, spec, folder, dtype=dtype)
+
+
+@contextmanager
+def _full_graphs(bundle: Path, full: Path | None) -> Iterator[Path]:
+    """A folder with the float32 graphs of a torch bundle."""
+    if full is not None:
+        yield full
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        _export(bundle, read_spec(bundle), Path(folder))
+        yield Path(folder)
+
+
+def _quantise(source: Path, folder: Path, spec: BundleSpec, sample: Sample | None) -> None:
+    if sample is not None and spec.variant == "onnx-int8-static":
+        image_ranges = measure_ranges(source / IMAGE_ONNX, sample.image_batches(spec))
+        quantise_static(source / IMAGE_ONNX, folder / IMAGE_ONNX, image_ranges)
+        text_ranges = measure_ranges(source / TEXT_ONNX, sample.text_batches(folder, spec))
+        quantise_static(source / TEXT_ONNX, folder / TEXT_ONNX, text_ranges)
     else:
-        quantise_onnx(full, folder)
-        write_golden(folder, OnnxEncoder(folder))
-    replace_folder(folder, target)
+        quantise = quantise_weights if spec.runtime == "openvino" else quantise_dynamic
+        for name in (IMAGE_ONNX, TEXT_ONNX):
+            quantise(source / name, folder / name)

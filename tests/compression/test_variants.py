@@ -1,0 +1,110 @@
+"""Each form of a tiny model: a whole bundle on its engine, close to torch, kept where nothing changed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Runtime, fingerprint, read_spec
+from personsearch.compression.sample import Sample, draw_sample
+from personsearch.compression.variants import OnnxVariant, build_form
+from personsearch.data.records import read_manifest, write_manifest
+from personsearch.errors import UserError
+from personsearch.models.torch_encoder import TorchEncoder
+from personsearch.search.load import load_graph_encoder
+from personsearch.search.openvino_encoder import OpenVinoEncoder
+
+TEXTS = ["a person in a red coat", "a person in a blue coat", "green coat number 3", "white"]
+PIXELS = np.random.default_rng(0).integers(0, 256, (4, 32, 16, 3), dtype=np.uint8)
+FORMS: list[tuple[OnnxVariant, Runtime, float]] = [
+    ("onnx-fp32", "onnxruntime", 1e-4),
+    ("onnx-fp32", "openvino", 1e-4),
+    ("onnx-int8", "onnxruntime", 0.05),
+    ("onnx-int8", "openvino", 0.05),
+    ("onnx-int8-static", "onnxruntime", 0.05),
+    ("onnx-int8-static", "openvino", 0.05),
+]
+SAMPLE = Sample(np.random.default_rng(1).integers(0, 256, (8, 32, 16, 3), dtype=np.uint8), tuple(TEXTS))
+
+
+@pytest.fixture(scope="module")
+def full(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("forms") / "full"
+    build_form(tiny_bundle, "onnx-fp32", "onnxruntime", folder)
+    return folder
+
+
+@pytest.mark.parametrize(("variant", "runtime", "tolerance"), FORMS)
+def test_a_form_is_a_bundle_close_to_torch(  # noqa: PLR0917
+    tiny_bundle: Path, full: Path, tmp_path: Path, variant: OnnxVariant, runtime: Runtime, tolerance: float
+) -> None:
+    form, torch = tmp_path / "form", TorchEncoder.from_bundle(tiny_bundle, "cpu")
+    build_form(tiny_bundle, variant, runtime, form, SAMPLE, full=full)
+    spec = read_spec(form)
+    assert (spec.variant, spec.runtime, spec.lineage.parent) == (variant, runtime, fingerprint(tiny_bundle))
+    assert spec.lineage.sample == (SAMPLE.digest() if variant == "onnx-int8-static" else "")
+    encoder = load_graph_encoder(form, 1, verify=True)
+    assert encoder.encode_texts(TEXTS) == pytest.approx(torch.encode_texts(TEXTS), abs=tolerance)
+    assert encoder.encode_images(PIXELS) == pytest.approx(torch.encode_images(PIXELS), abs=tolerance)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_form_is_kept_until_its_bundle_engine_or_sample_changes(
+    tiny_bundle: Path, full: Path, tmp_path: Path
+) -> None:
+    def build(runtime: Runtime, sample: Sample) -> int:
+        build_form(tiny_bundle, "onnx-int8-static", runtime, tmp_path / "form", sample, full=full)
+        return (tmp_path / "form" / IMAGE_ONNX).stat().st_mtime_ns
+
+    first = build("onnxruntime", SAMPLE)
+    assert build("onnxruntime", SAMPLE) == first
+    other = Sample(SAMPLE.pixels_NHW3[:4], SAMPLE.captions)
+    assert build("onnxruntime", other) != first
+    second = build("onnxruntime", other)
+    assert build("openvino", other) != second
+
+
+def test_half_precision_is_half_the_bytes_and_runs_on_the_other_engine_too(
+    tiny_bundle: Path, full: Path, tmp_path: Path
+) -> None:
+    build_form(tiny_bundle, "onnx-fp16", "onnxruntime", tmp_path / "form")
+    for name in (IMAGE_ONNX, TEXT_ONNX):
+        assert (tmp_path / "form" / name).stat().st_size < 0.7 * (full / name).stat().st_size
+    found, expected = OpenVinoEncoder(tmp_path / "form", 1), TorchEncoder.from_bundle(tiny_bundle, "cpu")
+    assert found.encode_texts(TEXTS) == pytest.approx(expected.encode_texts(TEXTS), abs=1e-2)
+    assert found.encode_images(PIXELS) == pytest.approx(expected.encode_images(PIXELS), abs=1e-2)
+
+
+def test_8_bit_graphs_are_the_same_from_a_given_form_and_a_new_export(
+    tiny_bundle: Path, full: Path, tmp_path: Path
+) -> None:
+    build_form(tiny_bundle, "onnx-int8", "onnxruntime", tmp_path / "given", full=full)
+    build_form(tiny_bundle, "onnx-int8", "onnxruntime", tmp_path / "exported")
+    for name in (IMAGE_ONNX, TEXT_ONNX):
+        assert (tmp_path / "given" / name).read_bytes() == (tmp_path / "exported" / name).read_bytes()
+
+
+def test_what_cannot_be_built_is_refused(tiny_bundle: Path, full: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="only a torch bundle"):
+        build_form(full, "onnx-int8", "onnxruntime", tmp_path / "form")
+    with pytest.raises(UserError, match="sample"):
+        build_form(tiny_bundle, "onnx-int8-static", "onnxruntime", tmp_path / "form", full=full)
+    with pytest.raises(UserError, match="onnx-fp32 form"):
+        build_form(tiny_bundle, "onnx-int8", "onnxruntime", tmp_path / "form", full=tiny_bundle)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sample_is_drawn_from_training_images(tiny_dataset: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no training images"):  # it has only val and test
+        draw_sample(tiny_dataset, read_spec(tiny_bundle))
+
+
+def test_a_sample_is_the_same_each_time(tiny_dataset: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    records = [replace(record, split="train") for record in read_manifest(tiny_dataset)]
+    (tmp_path / "images").symlink_to(tiny_dataset / "images")
+    write_manifest(tmp_path, records)
+    first, second = (draw_sample(tmp_path, read_spec(tiny_bundle), count=7) for _ in range(2))
+    assert first.pixels_NHW3.shape == (7, 32, 16, 3)
+    assert set(first.captions) <= {record.captions[0] for record in records}
+    assert first.digest() == second.digest() != draw_sample(tmp_path, read_spec(tiny_bundle), count=7, seed=1).digest()
