@@ -12,7 +12,7 @@ def feature_distance(student_ND: Tensor, teacher_ND: Tensor) -> Tensor:
     return (1 - cosine_similarity(student_ND, teacher_ND, dim=1)).mean()
 
 
-def relation_divergence(student_NN: Tensor, teacher_NN: Tensor, *, temperature: float) -> Tensor:
+def relation_divergence(student_NN: Tensor, teacher_NN: Tensor, *, temperature: float | Tensor) -> Tensor:
     """Mean over both directions and their rows of KL(softmax(teacher's cosines / τ) ‖ softmax(student's / τ)).
 
     It is 0 where the student ranks and separates the batch as the teacher does, whatever either's dimension. Both

@@ -70,9 +70,9 @@ class Teacher:
         }
         return {f"distil_{name}": values[name]() for name in self.config.losses}
 
-    def temperature(self, teacher: Features) -> float:
+    def temperature(self, teacher: Features) -> float | Tensor:
         """What divides the cosines of the batch."""
-        return self.config.temperature or 1 / teacher.logit_scale.item()
+        return 1 / teacher.logit_scale if self.config.temperature is None else self.config.temperature
 
     def _restandardised(self, pixels_N3HW: Tensor) -> Tensor:
         own, given = self.built.preprocessing, self.student_preprocessing
