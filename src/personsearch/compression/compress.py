@@ -1,95 +1,130 @@
-"""The compression stage: ONNX and int8 forms of a model, measured like any other, the smallest good one chosen."""
+"""The compression stage: a family of smaller forms of a model, each measured, and the one to serve by a stated rule."""
 
 import logging
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from personsearch.bundle import CALIBRATION, IMAGE_ONNX, METRICS, MODEL_CARD, TEXT_ONNX, WEIGHTS, fingerprint
+from personsearch.bundle import (
+    CALIBRATION,
+    IMAGE_ONNX,
+    METRICS,
+    MODEL_CARD,
+    TEXT_ONNX,
+    WEIGHTS,
+    Runtime,
+    fingerprint,
+    read_spec,
+)
+from personsearch.compression.choice import Choice, ChoiceConfig, Row, choose
+from personsearch.compression.pareto import draw, table
+from personsearch.compression.sample import draw_sample
 from personsearch.compression.speed import Speed, measure_speed
-from personsearch.compression.variants import build_form, partial_folder, replace_folder
+from personsearch.compression.structure import Structure, build_structure
+from personsearch.compression.variants import OnnxVariant, build_form, partial_folder, replace_folder
 from personsearch.config import Config
 from personsearch.data.records import dataset_hash, read_manifest
+from personsearch.errors import UserError
 from personsearch.evaluation.evaluate import EMBEDDINGS, EvaluateConfig, evaluate
-from personsearch.evaluation.load_encoder import load_encoder
-from personsearch.files import write_json
+from personsearch.files import replacing, write_json
 from personsearch.run_record import write_run_record
 
 logger = logging.getLogger(__name__)
 
-TABLE, CHOSEN, EVALUATION = "compression.json", "chosen", "evaluation"
+TABLE, REPORT, PICTURE = "compression.json", "compression.md", "compression.png"
+CHOSEN, EVALUATION, STRUCTURES = "chosen", "evaluation", "structures"
 UNCOMPRESSED = "torch"
+PUBLIC = ("name", "r1", "map", "bytes", "text_ms", "image_ms", "chosen")
+
+
+class Form(Structure):
+    """What is cut from the model, in what numbers its graphs compute, and what runs them."""
+
+    numbers: OnnxVariant = "onnx-fp32"
+    runtime: Runtime = "onnxruntime"
 
 
 class CompressConfig(Config):
-    """`max_loss` is in points of R@1 text→image against torch, on the split that `evaluation` names; where a data
-    set lacks that split, on test. `timing_rounds` go into each median time.
+    """`forms` by name. They are compared and chosen from on the split that `evaluation` names; where a data set lacks
+    that split, on test. `timing_rounds` go into each median time.
     """
 
     evaluation: EvaluateConfig = EvaluateConfig(split="val")
-    max_loss: float = Field(default=0.5, ge=0, le=100)
+    forms: dict[str, Form] = Field(default={"onnx-fp32": Form(), "onnx-int8": Form(numbers="onnx-int8")}, min_length=1)
+    choice: ChoiceConfig = ChoiceConfig()
     timing_rounds: int = Field(default=30, ge=1)
+
+    @field_validator("forms")
+    @classmethod
+    def _names_are_folders(cls, forms: dict[str, Form]) -> dict[str, Form]:
+        for name in forms:
+            if name in {UNCOMPRESSED, CHOSEN, EVALUATION, STRUCTURES} or not name.replace("-", "").isalnum():
+                raise ValueError(f"{name!r} cannot name a form; letters, digits and - wanted")
+        return forms
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One form of the model: percent, bytes of weights, median milliseconds of one item."""
+class _Measured:
+    """A form's bundle and what was found."""
 
-    name: str
-    r1: float
-    map: float
-    bytes: int
-    text_ms: float
-    image_ms: float
-    chosen: bool = False
+    folder: Path
+    metrics: Mapping[str, float]
+    speed: Speed
+
+    def row(self, name: str) -> Row:
+        files = [self.folder / file for file in (WEIGHTS, IMAGE_ONNX, TEXT_ONNX)]
+        size = sum(file.stat().st_size for file in files if file.is_file())
+        dim = read_spec(self.folder).embedding_dim
+        return Row(name, self.metrics["t2i_r1"], self.metrics["t2i_map"], bytes=size, dim=dim, **asdict(self.speed))
 
 
 def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path) -> dict[str, float]:
-    """Write onnx-fp32/, onnx-int8/, chosen/ (bundles), evaluation/ (reports), compression.json and run.json.
+    """Write a folder per form and chosen/ (bundles), compression.json, .md and .png, evaluation/ and run.json.
 
     Started again after a kill, it keeps the bundles and embeddings that are finished.
 
     Raises:
-        UserError: the bundle is not a torch one, the export is not faithful, or the data set cannot be read.
+        UserError: the bundle is no torch one, a form does not fit it, the export is not faithful, or the data set
+            cannot be read.
     """
+    if read_spec(bundle).variant != UNCOMPRESSED:
+        raise UserError(f"{bundle}: variant {read_spec(bundle).variant!r}; only a torch bundle can be compressed")
     evaluation = _on_present_split(config.evaluation, dataset)
-    build_form(bundle, "onnx-fp32", "onnxruntime", full := out_dir / "onnx-fp32")
-    build_form(bundle, "onnx-int8", "onnxruntime", eight_bit := out_dir / "onnx-int8", full=full)
-    folders = {UNCOMPRESSED: bundle, full.name: full, eight_bit.name: eight_bit}
+    folders = {UNCOMPRESSED: bundle, **_build(config.forms, bundle, dataset, out_dir)}
     metrics = {
         name: evaluate(evaluation, folder, dataset, out_dir / EVALUATION / name) for name, folder in folders.items()
     }
-    encoders = {name: load_encoder(folder, threads=evaluation.threads) for name, folder in folders.items()}
-    speeds = measure_speed(encoders, config.timing_rounds)
-    rows = choose([_row(name, metrics[name], folders[name], speeds[name]) for name in folders], config.max_loss)
-    for name in list(folders)[1:]:
-        _complete(folders[name], out_dir / EVALUATION / name, rows, evaluation.split)
-    chosen = next(row for row in rows if row.chosen)
-    _publish(folders[chosen.name], out_dir / CHOSEN)
-    write_json(out_dir / TABLE, [asdict(row) for row in rows])
-    results = _results(rows, chosen)
-    lineage = {"dataset_hash": dataset_hash(dataset), "parent": fingerprint(bundle)}
+    speeds = measure_speed(folders, config.timing_rounds, threads=evaluation.threads)
+    measured = {name: _Measured(folders[name], metrics[name], speeds[name]) for name in folders}
+    choice = choose([each.row(name) for name, each in measured.items()], config.choice)
+    _report(choice, evaluation.split, out_dir)
+    for name in config.forms:
+        _complete(folders[name], out_dir / EVALUATION / name, (out_dir / REPORT).read_text(encoding="utf-8"))
+    _publish(folders[choice.chosen.name], out_dir)
+    results = _results(choice)
+    lineage = {"dataset_hash": dataset_hash(dataset), "parent": fingerprint(bundle), "chosen": choice.chosen.name}
     write_run_record(out_dir, "compress", config.model_copy(update={"evaluation": evaluation}), results, lineage)
     for folder in (out_dir / EVALUATION).glob(f"*/{EMBEDDINGS}"):
         shutil.rmtree(folder)
     return results
 
 
-def choose(rows: Sequence[Row], max_loss: float) -> list[Row]:
-    """Mark the smallest ONNX form that loses at most `max_loss` points of R@1 against the first row, torch.
-
-    Where none is that good, the one with the best R@1. Torch itself is no candidate: serving has none.
-    """
-    uncompressed, *candidates = rows
-    good = [row for row in candidates if uncompressed.r1 - row.r1 <= max_loss]
-    if not good:
-        logger.warning("no compressed form is within %.2f points of R@1 %.2f", max_loss, uncompressed.r1)
-        good = [max(candidates, key=lambda row: row.r1)]
-    chosen = min(good, key=lambda row: row.bytes)
-    return [replace(row, chosen=row is chosen) for row in rows]
+def _build(forms: Mapping[str, Form], bundle: Path, dataset: Path, out_dir: Path) -> dict[str, Path]:
+    """The folder of every form; 8-bit ones come from the float32 graphs of another form that has the same cuts."""
+    folders: dict[str, Path] = {}
+    full: dict[Path, Path] = {}
+    for place, (name, form) in enumerate(forms.items(), start=1):
+        logger.info("form %d of %d: %s", place, len(forms), name)
+        cut = build_structure(form, bundle, dataset, out_dir / STRUCTURES)
+        sample = draw_sample(dataset, read_spec(cut)) if form.numbers == "onnx-int8-static" else None
+        folders[name] = out_dir / name
+        build_form(cut, form.numbers, form.runtime, folders[name], sample, full=full.get(cut))
+        if form.numbers == "onnx-fp32":
+            full.setdefault(cut, folders[name])
+    return folders
 
 
 def _on_present_split(evaluation: EvaluateConfig, dataset: Path) -> EvaluateConfig:
@@ -99,47 +134,35 @@ def _on_present_split(evaluation: EvaluateConfig, dataset: Path) -> EvaluateConf
     return evaluation.model_copy(update={"split": "test"})
 
 
-def _row(name: str, metrics: dict[str, float], folder: Path, speed: Speed) -> Row:
-    files = [folder / file for file in (WEIGHTS, IMAGE_ONNX, TEXT_ONNX)]
-    size = sum(file.stat().st_size for file in files if file.is_file())
-    return Row(name, metrics["t2i_r1"], metrics["t2i_map"], size, speed.text_ms, speed.image_ms)
+def _report(choice: Choice, split: str, out_dir: Path) -> None:
+    with replacing(out_dir / REPORT) as temporary:
+        temporary.write_text(table(choice, split), encoding="utf-8")
+    draw(choice, out_dir / PICTURE)
+    rows = [asdict(row) for row in choice.rows]
+    write_json(out_dir / TABLE, [{key: row[key] for key in PUBLIC} for row in rows])
 
 
-def _complete(folder: Path, evaluation: Path, rows: Sequence[Row], split: str) -> None:
+def _complete(folder: Path, evaluation: Path, report: str) -> None:
     """What a bundle carries once it is measured: its own metrics and calibration, and the table in its card."""
     for name in (METRICS, CALIBRATION):
         shutil.copyfile(evaluation / name, folder / name)
     card = folder / MODEL_CARD
     before = card.read_text(encoding="utf-8") if card.is_file() else f"# {folder.name}\n"
     heading = "\n## Compression\n"
-    card.write_text(before.split(heading)[0] + heading + _card_table(rows, folder.name, split), encoding="utf-8")
+    text = f"{before.split(heading)[0]}{heading}\nThis bundle is `{folder.name}`. {report}"
+    card.write_text(text, encoding="utf-8")
 
 
-def _card_table(rows: Sequence[Row], name: str, split: str) -> str:
-    lines = "\n".join(
-        f"| {row.name} | {row.r1:.2f} | {row.map:.2f} | {row.bytes / 1e6:.1f} "
-        f"| {row.text_ms:.1f} | {row.image_ms:.1f} |"
-        for row in rows
-    )
-    return (
-        f"\nThis bundle is `{name}`. Quality on {split}, text→image; times of one item, medians of one run on one "
-        f"machine.\n\n| form | R@1 % | mAP % | MB | text ms | image ms |\n|---|---|---|---|---|---|\n{lines}\n"
-    )
-
-
-def _publish(source: Path, target: Path) -> None:
-    folder = partial_folder(target)
+def _publish(source: Path, out_dir: Path) -> None:
+    """The chosen bundle with the picture of what it was chosen among."""
+    folder = partial_folder(out_dir / CHOSEN)
     shutil.copytree(source, folder, dirs_exist_ok=True)
-    replace_folder(folder, target)
+    shutil.copyfile(out_dir / PICTURE, folder / PICTURE)
+    replace_folder(folder, out_dir / CHOSEN)
 
 
-def _results(rows: Sequence[Row], chosen: Row) -> dict[str, float]:
-    results = {f"{row.name.replace('-', '_')}_r1": row.r1 for row in rows}
-    results |= {f"{row.name.replace('-', '_')}_bytes": float(row.bytes) for row in rows}
-    return results | {
-        "chosen_r1": chosen.r1,
-        "chosen_map": chosen.map,
-        "chosen_bytes": float(chosen.bytes),
-        "chosen_text_ms": chosen.text_ms,
-        "chosen_image_ms": chosen.image_ms,
-    }
+def _results(choice: Choice) -> dict[str, float]:
+    results = {f"{row.name.replace('-', '_')}_{figure}": float(getattr(row, figure))
+               for row in choice.rows for figure in ("r1", "bytes", "text_ms")}  # fmt: skip
+    chosen = {name: value for name, value in asdict(choice.chosen).items() if name not in {"name", "chosen"}}
+    return results | {f"chosen_{name}": float(value) for name, value in chosen.items()}

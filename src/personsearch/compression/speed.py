@@ -1,44 +1,111 @@
-"""Time of one query and of one picture, for several encoders in turn so that a busy moment slows all alike."""
+"""Time of one query, one picture and a batch of pictures, for several bundles in turn so that a busy moment slows all
+alike; and the memory of a process that does nothing else.
+"""
 
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from personsearch.errors import UserError
+from personsearch.evaluation.load_encoder import load_encoder
 from personsearch.search.encoder import Encoder
 from personsearch.search.golden import TEXTS
 
 WARM_UP_ROUNDS = 3
+BATCH = 16
+ROUNDS_PER_BATCH = 10  # a batch takes as long as many single pictures
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Medians in milliseconds, one item at a time."""
+    """Medians: milliseconds of one item at a time, images per second in batches of 16. Peak memory in MiB."""
 
     text_ms: float
     image_ms: float
+    images_per_second: float
+    memory_mib: float
 
 
-def measure_speed(encoders: Mapping[str, Encoder], rounds: int) -> dict[str, Speed]:
-    """Time every encoder in each of `rounds` rounds, after a warm-up that does not count."""
-    text: dict[str, list[float]] = {name: [] for name in encoders}
-    image: dict[str, list[float]] = {name: [] for name in encoders}
-    for turn in range(WARM_UP_ROUNDS + rounds):
-        for name, encoder in encoders.items():
-            size = (encoder.preprocessing.height, encoder.preprocessing.width)
-            pixels_1HW3 = np.full((1, *size, 3), 127, dtype=np.uint8)
-            text[name].append(_milliseconds(partial(encoder.encode_texts, [TEXTS[turn % len(TEXTS)]])))
-            image[name].append(_milliseconds(partial(encoder.encode_images, pixels_1HW3)))
-    return {
-        name: Speed(statistics.median(text[name][WARM_UP_ROUNDS:]), statistics.median(image[name][WARM_UP_ROUNDS:]))
-        for name in encoders
-    }
+def measure_speed(bundles: Mapping[str, Path], rounds: int, threads: int = 0) -> dict[str, Speed]:
+    """Time every bundle in each of `rounds` rounds, after a warm-up that does not count; 0 threads are every core.
+
+    Raises:
+        UserError: a bundle cannot be loaded.
+    """
+    turns = {name: _Turns(load_encoder(bundle, threads=threads)) for name, bundle in bundles.items()}
+    for turn in range(-WARM_UP_ROUNDS, rounds):
+        for each in turns.values():
+            each.take(turn)
+    return {name: turns[name].speed(peak_memory(bundle, threads)) for name, bundle in bundles.items()}
 
 
-def _milliseconds(call: Callable[[], object]) -> float:
+def peak_memory(bundle: Path, threads: int = 0) -> float:
+    """MiB of a new process that loads a bundle, encodes a text and a batch of pictures, and ends.
+
+    Raises:
+        UserError: it fails.
+    """
+    script = f"import sys; from {__name__} import print_peak_memory; print_peak_memory(sys.argv[1], int(sys.argv[2]))"
+    command = [sys.executable, "-c", script, str(bundle), str(threads)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise UserError(f"{bundle}: its memory cannot be measured: {result.stderr.strip().splitlines()[-1:]}")
+    return float(result.stdout.split()[-1])
+
+
+def print_peak_memory(bundle: str, threads: int) -> None:
+    """What `peak_memory` runs."""
+    encoder = load_encoder(Path(bundle), threads=threads)
+    encoder.encode_texts(TEXTS[:1])
+    encoder.encode_images(_pixels(encoder, BATCH))
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    # getrusage's figure is inherited from the process that starts this one
+    (kib,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    print(int(kib) / 1024)
+
+
+class _Turns:
+    """One encoder's times."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._one, self._batch = _pixels(encoder, 1), _pixels(encoder, BATCH)
+        self._text: list[float] = []
+        self._image: list[float] = []
+        self._images: list[float] = []
+
+    def take(self, turn: int) -> None:
+        """Time one of each; a negative turn warms up."""
+        encoder = self._encoder
+        text = _seconds(partial(encoder.encode_texts, [TEXTS[turn % len(TEXTS)]]))
+        image = _seconds(partial(encoder.encode_images, self._one))
+        if turn >= 0:
+            self._text.append(text)
+            self._image.append(image)
+        if turn % ROUNDS_PER_BATCH == 0 or turn == -1:
+            images = _seconds(partial(encoder.encode_images, self._batch))
+            if turn >= 0:
+                self._images.append(images)
+
+    def speed(self, memory_mib: float) -> Speed:
+        text, image, images = (statistics.median(times) for times in (self._text, self._image, self._images))
+        return Speed(1000 * text, 1000 * image, BATCH / images, memory_mib)
+
+
+def _pixels(encoder: Encoder, count: int) -> NDArray[np.uint8]:
+    size = (encoder.preprocessing.height, encoder.preprocessing.width)
+    return np.full((count, *size, 3), 127, dtype=np.uint8)
+
+
+def _seconds(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()
-    return 1000 * (time.perf_counter() - start)
+    return time.perf_counter() - start
