@@ -59,7 +59,8 @@ def loss_importance(model: DualEncoder, batches: Iterable[PairBatch]) -> Importa
             gradients = torch.autograd.grad(_loss(model, batch), [outputs[module] for module in present])
         for module, gradient_NLX in zip(present, gradients, strict=True):
             change_NLX = outputs[module].detach() * gradient_NLX
-            totals[module] += change_NLX.sum(dim=1).unflatten(1, (present[module][1], -1)).sum(dim=2).abs().sum(dim=0)
+            change_NUE = torch.unflatten(change_NLX.sum(dim=1), 1, (present[module][1], -1))
+            totals[module] += change_NUE.sum(dim=2).abs().sum(dim=0).cpu()
         items += len(batch.person_ids)
     return {module: total_U / items for module, total_U in totals.items()}
 

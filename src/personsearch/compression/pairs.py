@@ -18,15 +18,17 @@ from personsearch.errors import UserError
 from personsearch.evaluation.embeddings import decode_records
 from personsearch.images import normalise
 from personsearch.models.build import BuiltModel
+from personsearch.models.device import choose_device
 from personsearch.tokenizer import trim
 
 
 class PairSample(Config):
-    """`pairs` images at most, each with one of its captions, the same for the same `seed`."""
+    """`pairs` images at most, each with one of its captions, the same for the same `seed`; `device` computes."""
 
     pairs: int = Field(default=2048, ge=2)
-    batch_size: int = Field(default=128, ge=2)
+    batch_size: int = Field(default=32, ge=2)
     seed: int = Field(default=0, ge=0)
+    device: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class PairBatch:
 def sample_pairs(sample: PairSample, built: BuiltModel, dataset: Path) -> Iterator[PairBatch]:
     """Batches of a prepared data set's training split in a random order, whole ones where there are enough pairs.
 
+    The model and what is yielded are on the sample's device.
+
     Raises:
         UserError: no prepared data set, or it has no training captions.
     """
@@ -49,13 +53,14 @@ def sample_pairs(sample: PairSample, built: BuiltModel, dataset: Path) -> Iterat
         raise UserError(f"{dataset}: {len(records)} training images with captions; at least two wanted")
     numbers, wanted = np.random.default_rng(sample.seed), built.preprocessing
     order = numbers.permutation(len(records))[: sample.pairs]
-    size = min(sample.batch_size, len(order))
+    size, device = min(sample.batch_size, len(order)), choose_device(sample.device)
+    built.model.to(device)
     for start in range(0, len(order) - size + 1, size):
         part = [records[index] for index in order[start : start + size]]
         captions = [record.captions[numbers.integers(len(record.captions))] for record in part]
         pixels_NHW3 = decode_records(dataset, part, wanted.height, wanted.width)
         yield PairBatch(
-            torch.from_numpy(normalise(pixels_NHW3, wanted.mean, wanted.std)),
-            torch.from_numpy(trim(built.tokenizer.encode(captions))),
-            torch.tensor([record.person_id for record in part]),
+            torch.from_numpy(normalise(pixels_NHW3, wanted.mean, wanted.std)).to(device),
+            torch.from_numpy(trim(built.tokenizer.encode(captions))).to(device),
+            torch.tensor([record.person_id for record in part], device=device),
         )

@@ -51,7 +51,7 @@ def reduce_embedding(
     else:
         basis_DR, kept = principal_directions(_embeddings(built, dataset, sample), dim)
         how = f"projected (PCA, {kept:.1%} of their squared length kept)"
-    model = project(built.model, basis_DR)
+    model = project(built.model.cpu(), basis_DR)
     change = f"Its embeddings of {before} numbers were {how}."
     write_torch_bundle(bundle, model, out_dir, change=change)
     logger.info("%s", change)
@@ -67,7 +67,7 @@ def principal_directions(batches: Iterable[Tensor], dim: int) -> tuple[Tensor, f
         moment_DD = moment_DD + vectors_ND.double().T @ vectors_ND.double()
     values_D, vectors_DD = torch.linalg.eigh(moment_DD)
     basis_DR = vectors_DD.flip(1)[:, :dim]
-    return basis_DR.float(), float(values_D[-dim:].sum() / values_D.sum())
+    return basis_DR.float().cpu(), float(values_D[-dim:].sum() / values_D.sum())
 
 
 @torch.no_grad()

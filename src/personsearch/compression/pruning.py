@@ -6,6 +6,7 @@ How many go from which layer is the plan, which of them the importance (compress
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.models.adaptation import Adaptation
-from personsearch.models.build import BuiltModel, load_bundle_model
+from personsearch.models.build import load_bundle_model
 from personsearch.models.clip import DualEncoder, Unadapted
+from personsearch.models.encoder import PersonEncoder
 from personsearch.models.layers import SIDES, Side
 from personsearch.models.pruned import KEY, Pruned, Remaining, keep_heads, keep_neurons, read_pruned
 
@@ -68,7 +70,7 @@ def plan_pruning(config: PruningConfig, bundle: Path, probe: ProbeSums | None = 
     Raises:
         UserError: the bundle is no plain CLIP, or the probe is of another depth.
     """
-    model = _plain(load_bundle_model(bundle))
+    model = _plain(load_bundle_model(bundle).model)
     plan: dict[Side, dict[int, Remaining]] = {}
     for side in SIDES:
         shares = config.text if side == "text" else config.image
@@ -128,11 +130,11 @@ def prune(
         UserError: the bundle is no plain CLIP, has not what the plan leaves, or the data set cannot be read.
     """
     built = load_bundle_model(bundle)
-    model = _plain(built)
-    pairs = None if dataset is None else sample_pairs(sample, built, dataset)
+    model = _plain(built.model)
+    pairs = None if dataset is None else sample_pairs(sample, replace(built, model=model), dataset)
     importance = magnitude_importance(model) if pairs is None else loss_importance(model, pairs)
     before = sum(parameter.numel() for parameter in model.parameters())
-    _take_out(model, plan, importance)
+    _take_out(model.cpu(), plan, importance)
     share = 1 - sum(parameter.numel() for parameter in model.parameters()) / before
     change = f"Heads and feed-forward neurons with {share:.1%} of its parameters were pruned."
     write_torch_bundle(bundle, model, out_dir, change=change)
@@ -165,13 +167,12 @@ def _best(importance: Importance, module: Module, count: int) -> Tensor:
     return scores.topk(count).indices.sort().values
 
 
-def _plain(built: BuiltModel) -> DualEncoder:
-    """The CLIP of a bundle, what its adaptation can merge into the weights merged.
+def _plain(model: PersonEncoder) -> DualEncoder:
+    """The CLIP, what its adaptation can merge into the weights merged.
 
     Raises:
         UserError: it is another model, or adapted in a way that runs beside the weights.
     """
-    model = built.model
     if not isinstance(model, DualEncoder):
         raise UserError(f"pruning: open_clip's CLIP wanted, not {type(model).__name__}")
     if isinstance(model.adaptation, Unadapted):

@@ -1,9 +1,11 @@
 """Writes a changed model as a torch bundle of its own, whole or not at all."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
+from torch import Tensor
 
 from personsearch.bundle import MODEL_CARD, TOKENIZER, WEIGHTS, fingerprint, read_spec, write_spec
 from personsearch.compression.variants import partial_folder, replace_folder
@@ -61,7 +63,7 @@ def weights_dtype(bundle: Path) -> torch.dtype:
     if not path.is_file():
         raise UserError(f"{bundle}: variant {read_spec(bundle).variant!r} has no {WEIGHTS}; a torch bundle is wanted")
     with safe_open(path, framework="pt") as file:
-        tensors = (file.get_tensor(name) for name in file.keys())  # noqa: SIM118
+        tensors: Iterator[Tensor] = (file.get_tensor(name) for name in file.keys())  # noqa: SIM118
         return next(tensor.dtype for tensor in tensors if tensor.is_floating_point())
 
 

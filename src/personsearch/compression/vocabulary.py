@@ -83,12 +83,13 @@ def _used_tokens(tokenizer: Tokenizer, texts: Iterable[str]) -> set[str]:
     while part := list(islice(remaining, TEXTS_AT_ONCE)):
         for encoding in tokenizer.encode_batch(part):
             ids.update(encoding.ids)
-    return {tokenizer.id_to_token(index) for index in ids}
+    return {token for token, index in tokenizer.get_vocab().items() if index in ids}
 
 
 def _kept_tokens(content: dict[str, Any], used: set[str], ids: dict[str, int]) -> set[str]:
     model = content["model"]
-    special = {token["content"] for token in content["added_tokens"]} | {model.get("unk_token")} - {None}
+    special = {token["content"] for token in content["added_tokens"]}
+    special |= {token for token in ids if token == model.get("unk_token")}
     padding = {token for token, index in ids.items() if index == 0}
     if model["type"] == "BPE" and not model["continuing_subword_prefix"]:
         return _with_parts(model, used) | special | padding
@@ -102,7 +103,7 @@ def _kept_tokens(content: dict[str, Any], used: set[str], ids: dict[str, int]) -
 
 def _with_parts(model: dict[str, Any], used: set[str]) -> set[str]:
     """The tokens that no merge makes, the used ones, and all that these are merged from."""
-    parts = defaultdict(list)
+    parts: defaultdict[str, list[str]] = defaultdict(list)
     for left, right in model["merges"]:
         parts[left + right] += [left, right]
     kept, waiting = set(model["vocab"]) - set(parts), list(used)
