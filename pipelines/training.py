@@ -59,6 +59,7 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     model_name: str = "personsearch",
     accelerators: str = "1",
     augment_accelerators: str = "0",
+    compress_accelerators: str = "0",
 ) -> Trained:
     """Fetch → prepare → augment → train → compress → gate → register, with an evaluation before and after compress."""
     code = {"code_version": code_version}
@@ -85,10 +86,12 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
         lineage = {"raw_hash": dataset_hash, "raw_revision": dataset_revision, **code}
         bundle = {"model": chosen["model"], "evaluation": after.outputs["evaluation"], "metrics": metrics}
         registered = register(**bundle, **same, **lineage).set_caching_options(False)
-    _place(fetching=raw, light=(prepared,), heavy=(before, after, compressed), registry=(decision, registered))
+    _place(fetching=raw, light=(prepared,), heavy=(before, after), registry=(decision, registered))
     place(augmented, cpu="4", memory="16Gi", volumes=(MODELS,))
     place(trained, cpu="8", memory="32Gi", secrets=REGISTRY_SECRETS, volumes=(CHECKPOINTS, MODELS))
+    place(compressed, cpu="4", memory="16Gi", secrets=REGISTRY_SECRETS, volumes=(CHECKPOINTS,))
     accelerate(augmented, augment_accelerators)
+    accelerate(compressed, compress_accelerators)
     accelerate(trained, accelerators)
     made = compressed.outputs["compressed"], augmented.outputs["dataset"]
     return Trained(*made, metrics, after.outputs["report"], decision.outputs["decision"], decision.outputs["Output"])

@@ -1,4 +1,4 @@
-"""Export a model to ONNX, quantise it, choose the bundle to serve."""
+"""Make smaller forms of a model, measure each, choose the bundle to serve."""
 
 from kfp import dsl
 
@@ -16,16 +16,21 @@ def compress(
     code_version: str,
     compressed: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
+    table: dsl.Output[dsl.Markdown],
 ) -> str:
-    """Write the ONNX bundles and return the fingerprint of the chosen one."""
+    """Write a bundle per form and the table of all; return the fingerprint of the chosen one."""
     from pathlib import Path
 
     from personsearch.bundle import fingerprint as fingerprint_of
     from personsearch.compression.compress import CompressConfig
     from personsearch.compression.compress import compress as run
-    from personsearch.integrations.kubeflow_steps import parse_config, report_metrics
+    from personsearch.integrations.kubeflow_steps import parse_config, report_metrics, resumable_folder
+    from personsearch.integrations.mlflow_report import Report, log_report
 
     bundle, out_dir = Path(model.path) / "bundle", Path(compressed.path)
-    results = run(parse_config(CompressConfig, config), bundle, Path(dataset.path), out_dir)
+    with resumable_folder(out_dir, "compress", fingerprint, dataset_hash, config, code_version) as folder:
+        results = run(parse_config(CompressConfig, config), bundle, Path(dataset.path), folder)
     report_metrics(results, metrics)
+    log_report("compress", Report(results, files=[out_dir / "compression.md", out_dir / "compression.png"]))
+    Path(table.path).write_bytes((out_dir / "compression.md").read_bytes())
     return fingerprint_of(out_dir / "chosen")

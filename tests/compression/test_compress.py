@@ -1,87 +1,139 @@
-"""The compression stage on a tiny real model, and its rule of choice as a table."""
+"""The compression stage on a tiny real model: whole forms, cut ones, trained back ones."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from personsearch.bundle import fingerprint, read_spec
-from personsearch.compression.compress import CompressConfig, Row, choose, compress
-from personsearch.compression.variants import build_form
+from personsearch.bundle import MODEL_CARD, SPEC, fingerprint, read_spec
+from personsearch.compression.compress import CompressConfig, compress
+from personsearch.data.records import read_manifest, write_manifest
 from personsearch.errors import UserError
 from personsearch.search.calibration import read_calibration
-from personsearch.search.onnx_encoder import OnnxEncoder
+from personsearch.search.load import load_graph_encoder
 
-CONFIG = CompressConfig(timing_rounds=2, max_loss=100)
+CONFIG = CompressConfig.model_validate(
+    {
+        "timing_rounds": 2,
+        "choice": {"max_loss": 100},
+        "forms": {
+            "onnx-fp32": {},
+            "onnx-int8": {"numbers": "onnx-int8"},
+            "openvino-int8": {"numbers": "onnx-int8", "runtime": "openvino"},
+            "small": {
+                "trim_vocabulary": True,
+                "prune": {"text": {"feed_forward": 0.5}},
+                "embedding_dim": 16,
+                "recover": {"epochs": 1, "batch_size": 24, "threads": 1, "device": "cpu"},
+                "numbers": "onnx-int8-static",
+            },
+        },
+    }
+)
+FORMS = list(CONFIG.forms)
 
 
 @pytest.fixture(scope="module")
-def compressed(tiny_bundle: Path, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataset(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny data set with its test people as training people."""
+    folder = tmp_path_factory.mktemp("trainable") / "dataset"
+    shutil.copytree(tiny_dataset, folder)
+    records = [replace(each, split="train" if each.split == "test" else each.split) for each in read_manifest(folder)]
+    write_manifest(folder, records)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compressed(tiny_bundle: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out_dir = tmp_path_factory.mktemp("compressed")
-    compress(CONFIG, tiny_bundle, tiny_dataset, out_dir)
+    compress(CONFIG, tiny_bundle, dataset, out_dir)
     return out_dir
 
 
 def test_table_has_the_uncompressed_first_and_one_chosen(compressed: Path) -> None:
     rows = json.loads((compressed / "compression.json").read_text())
-    assert [row["name"] for row in rows] == ["torch", "onnx-fp32", "onnx-int8"]
-    assert [row["chosen"] for row in rows] == [False, False, True]
+    assert [row["name"] for row in rows] == ["torch", *FORMS]
+    assert [row["chosen"] for row in rows] == [False, False, False, False, True]
+    assert list(rows[0]) == ["name", "r1", "map", "bytes", "text_ms", "image_ms", "chosen"]
     assert rows[1]["r1"] == pytest.approx(rows[0]["r1"], abs=0.1)
-    assert rows[2]["bytes"] < rows[1]["bytes"]
+    assert rows[4]["bytes"] < rows[2]["bytes"] < rows[1]["bytes"]
     assert all(row["text_ms"] > 0 and row["image_ms"] > 0 for row in rows)
 
 
-@pytest.mark.parametrize("name", ["onnx-fp32", "onnx-int8", "chosen"])
-def test_each_form_is_a_whole_bundle_that_proves_itself(tiny_bundle: Path, compressed: Path, name: str) -> None:
+@pytest.mark.parametrize("name", [*FORMS, "chosen"])
+def test_each_form_is_a_whole_bundle_that_proves_itself(compressed: Path, name: str) -> None:
     folder = compressed / name
-    OnnxEncoder(folder, threads=1, verify=True)
-    spec = read_spec(folder)
-    assert spec.variant == ("onnx-int8" if name == "chosen" else name)
-    assert spec.lineage.parent == fingerprint(tiny_bundle)
+    load_graph_encoder(folder, threads=1, verify=True)
+    measured = "small" if name == "chosen" else name
+    form = CONFIG.forms[measured]
+    assert (read_spec(folder).variant, read_spec(folder).runtime) == (form.numbers, form.runtime)
     assert read_calibration(folder) is not None
-    measured = "onnx-int8" if name == "chosen" else name
     assert json.loads((folder / "metrics.json").read_text()) == json.loads(
         (compressed / "evaluation" / measured / "metrics.json").read_text()
     )
-    assert (folder / "MODEL_CARD.md").read_text().count("## Compression") == 1
+    card = (folder / MODEL_CARD).read_text()
+    assert card.count("## Compression") == 1
+    assert f"This bundle is `{measured}`" in card
+
+
+def test_a_whole_form_names_its_parent_and_a_cut_one_what_was_cut(tiny_bundle: Path, compressed: Path) -> None:
+    assert read_spec(compressed / "onnx-int8").lineage.parent == fingerprint(tiny_bundle)
+    small = read_spec(compressed / "small")
+    assert small.embedding_dim == 16
+    assert "pruned" in small.architecture
+
+
+def test_report_and_picture_tell_of_every_form(compressed: Path) -> None:
+    report = (compressed / "compression.md").read_text()
+    assert all(f"- {name}: R@1" in report for name in FORMS)
+    assert (compressed / "chosen" / "compression.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_nothing_temporary_is_left(compressed: Path) -> None:
     left = {path.relative_to(compressed).parts[0] for path in compressed.rglob("*")}
-    assert left == {"onnx-fp32", "onnx-int8", "chosen", "evaluation", "compression.json", "run.json"}
+    tables = {"compression.json", "compression.md", "compression.png", "run.json"}
+    assert left == {*FORMS, "chosen", "evaluation", "structures", *tables}
     assert not list(compressed.rglob("*.npy"))
 
 
-def test_a_second_run_keeps_the_bundles_and_clears_what_a_killed_one_left(
-    tiny_bundle: Path, tiny_dataset: Path, compressed: Path
+def test_a_second_run_keeps_what_is_finished_and_clears_what_a_killed_one_left(
+    tiny_bundle: Path, dataset: Path, compressed: Path
 ) -> None:
-    graphs = {path: path.stat().st_mtime_ns for path in compressed.glob("onnx-*/*.onnx")}
+    made = {path: path.stat().st_mtime_ns for path in compressed.rglob("*") if path.suffix in {".onnx", ".safetensors"}}
+    made = {path: time for path, time in made.items() if "chosen" not in path.parts}
     (compressed / ".chosen.1.partial").mkdir()
-    compress(CONFIG, tiny_bundle, tiny_dataset, compressed)
-    assert {path: path.stat().st_mtime_ns for path in compressed.glob("onnx-*/*.onnx")} == graphs
+    compress(CONFIG, tiny_bundle, dataset, compressed)
+    assert {path: path.stat().st_mtime_ns for path in made} == made
     assert not list(compressed.glob(".*"))
-    assert (compressed / "chosen" / "MODEL_CARD.md").read_text().count("## Compression") == 1
+    assert (compressed / "chosen" / MODEL_CARD).read_text().count("## Compression") == 1
 
 
-def test_only_a_torch_bundle_can_be_compressed(compressed: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="only a torch bundle"):
-        build_form(compressed / "onnx-fp32", "onnx-int8", "onnxruntime", tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("r1_full", "r1_int8", "max_loss", "chosen"),
-    [
-        (60.0, 59.6, 0.5, "onnx-int8"),
-        (60.0, 59.4, 0.5, "onnx-fp32"),
-        (60.0, 61.0, 0.0, "onnx-int8"),
-        (58.0, 57.0, 0.5, "onnx-fp32"),
-        (57.0, 58.0, 0.5, "onnx-int8"),
-    ],
-)
-def test_the_smallest_within_the_loss_is_chosen(r1_full: float, r1_int8: float, max_loss: float, chosen: str) -> None:
-    rows = [
-        Row("torch", 60.0, 50.0, 10, 1.0, 1.0),
-        Row("onnx-fp32", r1_full, 50.0, 40, 1.0, 1.0),
-        Row("onnx-int8", r1_int8, 50.0, 12, 1.0, 1.0),
+def test_forms_share_the_cuts_that_they_have_in_common(tiny_bundle: Path, dataset: Path, tmp_path: Path) -> None:
+    cut = {"trim_vocabulary": True}
+    forms = {"a": cut, "b": {**cut, "numbers": "onnx-int8"}, "c": {**cut, "embedding_dim": 8}}
+    compress(CompressConfig.model_validate({"timing_rounds": 1, "forms": forms}), tiny_bundle, dataset, tmp_path)
+    assert sorted(folder.name.split("-")[0] for folder in (tmp_path / "structures").iterdir()) == [
+        "projected",
+        "vocabulary",
     ]
-    assert [row.name for row in choose(rows, max_loss) if row.chosen] == [chosen]
+
+
+def test_only_a_torch_bundle_can_be_compressed(compressed: Path, dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="only a torch bundle"):
+        compress(CONFIG, compressed / "onnx-fp32", dataset, tmp_path / "out")
+    assert not (tmp_path / "out" / SPEC).exists()
+
+
+@pytest.mark.parametrize("name", ["torch", "chosen", "../up", "a b", ""])
+def test_a_form_cannot_take_a_name_that_is_no_folder_of_its_own(name: str) -> None:
+    with pytest.raises(ValidationError, match="cannot name a form"):
+        CompressConfig.model_validate({"forms": {name: {}}})
+
+
+def test_a_cut_that_does_not_fit_is_a_users_mistake(tiny_bundle: Path, dataset: Path, tmp_path: Path) -> None:
+    config = CompressConfig.model_validate({"forms": {"shallow": {"drop_text_layers": [9]}}})
+    with pytest.raises(UserError, match="9"):
+        compress(config, tiny_bundle, dataset, tmp_path)

@@ -90,15 +90,19 @@ def test_what_may_use_an_accelerator_asks_for_as_many_as_the_caller_says() -> No
     executors = documents("training")[0]["deploymentSpec"]["executors"]
     asking = {name: e["container"]["resources"].get("accelerator") for name, e in executors.items()}
     accelerator = {name: value for name, value in asking.items() if value}
-    assert set(accelerator) == {"exec-train", "exec-augment"}
+    assert set(accelerator) == {"exec-train", "exec-augment", "exec-compress"}
     assert {asked["resourceType"] for asked in accelerator.values()} == {"nvidia.com/gpu"}
-    for step, parameter in (("train", "accelerators"), ("augment", "augment_accelerators")):
+    given = documents("training")[0]["root"]["inputDefinitions"]["parameters"]
+    for step, parameter, default in (
+        ("train", "accelerators", "1"),
+        ("augment", "augment_accelerators", "0"),
+        ("compress", "compress_accelerators", "0"),
+    ):
         named = f"pipelinechannel--{parameter}"
         assert accelerator[f"exec-{step}"]["resourceCount"] == f"{{{{$.inputs.parameters['{named}']}}}}"
         inputs = tasks(documents("training")[0])[step]["inputs"]["parameters"]
         assert inputs[named] == {"componentInputParameter": parameter}
-    given = documents("training")[0]["root"]["inputDefinitions"]["parameters"]
-    assert (given["accelerators"]["defaultValue"], given["augment_accelerators"]["defaultValue"]) == ("1", "0")
+        assert given[parameter]["defaultValue"] == default
 
 
 @pytest.mark.parametrize("name", PIPELINES)
@@ -116,6 +120,7 @@ def test_steps_that_read_what_users_bring_see_its_folder() -> None:
     mounted = {name: [m["mountPath"] for m in e.get("pvcMount", [])] for name, e in executors.items()}
     assert {name: paths for name, paths in mounted.items() if paths} == {
         "exec-augment": ["/models"],
+        "exec-compress": ["/checkpoints"],
         "exec-train": ["/checkpoints", "/models"],
     }
 
@@ -123,5 +128,5 @@ def test_steps_that_read_what_users_bring_see_its_folder() -> None:
 def test_a_step_gets_no_secret_that_it_does_not_need() -> None:
     executors = documents("training")[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     needing = {name for name, executor in executors.items() if "secretAsEnv" in executor}
-    assert needing == {"exec-fetch-dataset", "exec-train", "exec-gate", "exec-register"}
+    assert needing == {"exec-fetch-dataset", "exec-train", "exec-compress", "exec-gate", "exec-register"}
     assert "MILVUS" not in str(executors["exec-register"]["secretAsEnv"])

@@ -71,12 +71,19 @@ def compress(
     parameters: ParametersOption = None,
     as_json: output.JsonFlag = False,
 ) -> None:
-    """Export a model to ONNX and int8, measure each form, and choose the one to serve: OUT/chosen."""
-    from personsearch.compression.compress import CompressConfig
+    """Make smaller and faster forms of a model, measure each, and choose the one to serve: OUT/chosen.
+
+    The section `compress` of --params names the forms (what is cut, trained back, quantised, and what runs it) and the
+    rule of choice. OUT/compression.md is the table with the reasons, compression.png shows what size and time cost.
+    """
+    from personsearch.compression.compress import PICTURE, REPORT, CompressConfig
     from personsearch.compression.compress import compress as run
+    from personsearch.integrations.mlflow_report import Report, log_report
 
     config = _configuration(CompressConfig, parameters, "compress")
-    output.show(run(config, bundle, dataset, out), as_json=as_json)
+    results = run(config, bundle, dataset, out)
+    log_report("compress", Report(results, files=[out / REPORT, out / PICTURE]))
+    output.show(results, as_json=as_json)
 
 
 def gate(

@@ -1,0 +1,84 @@
+"""Which form of a model is served: the best one by a stated rule among those that lose little."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pydantic import Field
+
+from personsearch.config import Config
+
+logger = logging.getLogger(__name__)
+
+
+class ChoiceConfig(Config):
+    """Of the forms that lose at most `max_loss` points of R@1 text→image against the uncompressed model, and answer a
+    text query within `max_text_ms`, the one with the least `prefer`. Where none is that good, the one of the best R@1.
+    """
+
+    prefer: Literal["bytes", "text_ms", "image_ms", "memory_mib"] = "bytes"
+    max_loss: float = Field(default=0.5, ge=0, le=100)
+    max_text_ms: float | None = Field(default=None, gt=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One form of the model: percent on the split; bytes of weights; medians of one item, on one machine.
+
+    `dim` is the length of its embeddings, `images_per_second` that of a batch, `memory_mib` the peak of a process
+    that does nothing else.
+    """
+
+    name: str
+    r1: float
+    map: float
+    bytes: int
+    text_ms: float
+    image_ms: float
+    images_per_second: float
+    memory_mib: float
+    dim: int
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The rows with one marked as chosen, and for every form a sentence on why it is or is not."""
+
+    rows: list[Row]
+    reasons: list[str]
+
+    @property
+    def chosen(self) -> Row:
+        return next(row for row in self.rows if row.chosen)
+
+
+def choose(rows: Sequence[Row], config: ChoiceConfig) -> Choice:
+    """Apply the rule. The first row is the uncompressed model, which is no candidate: serving has no torch."""
+    uncompressed, *candidates = rows
+    faults = {row.name: _faults(row, uncompressed, config) for row in candidates}
+    good = [row for row in candidates if not faults[row.name]]
+    if good:
+        chosen = min(good, key=lambda row: (getattr(row, config.prefer), -row.r1))
+    else:
+        chosen = max(candidates, key=lambda row: row.r1)
+        logger.warning("no form is good enough; %s has the best R@1", chosen.name)
+    why = f"chosen: the least {config.prefer} of {len(good)} that are good enough" if good else "chosen: the best R@1"
+    reasons = [
+        f"{row.name}: "
+        + "; ".join(
+            [f"R@1 {row.r1:.2f} against {uncompressed.r1:.2f}", *faults[row.name], *([why] if row is chosen else [])]
+        )
+        for row in candidates
+    ]
+    return Choice([replace(row, chosen=row is chosen) for row in rows], reasons)
+
+
+def _faults(row: Row, uncompressed: Row, config: ChoiceConfig) -> list[str]:
+    faults = []
+    if uncompressed.r1 - row.r1 > config.max_loss:
+        faults.append(f"loses more than {config.max_loss:.2f} points")
+    if config.max_text_ms is not None and row.text_ms > config.max_text_ms:
+        faults.append(f"a query takes {row.text_ms:.2f} ms, more than {config.max_text_ms:.2f}")
+    return faults

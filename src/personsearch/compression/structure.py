@@ -1,0 +1,89 @@
+"""The torch part of a form: what is cut from a model, and the training that brings back what the cut took."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from personsearch.bundle import SPEC, fingerprint
+from personsearch.compression.layers import drop_layers
+from personsearch.compression.projection import reduce_embedding
+from personsearch.compression.pruning import PruningConfig, plan_pruning, prune, read_probe
+from personsearch.compression.recovery import RecoverConfig, recover
+from personsearch.compression.vocabulary import trim_vocabulary
+from personsearch.config import Config
+from personsearch.data.records import dataset_hash, read_manifest
+
+logger = logging.getLogger(__name__)
+
+KEY_LENGTH = 12
+Cut = Callable[[Path, Path], object]
+
+
+class Structure(Config):
+    """Cuts in the order in which they are made; nothing given leaves the model whole.
+
+    Layers count from 1, as in `personsearch probe`. `trim_vocabulary` keeps the tokens of the training captions.
+    `probe` is a probe.json that says where to prune least. `recover` trains the cut model beside the whole one.
+    """
+
+    drop_text_layers: tuple[int, ...] = ()
+    drop_image_layers: tuple[int, ...] = ()
+    trim_vocabulary: bool = False
+    prune: PruningConfig | None = None
+    probe: Path | None = None
+    embedding_dim: int | None = Field(default=None, ge=1)
+    recover: RecoverConfig | None = None
+
+
+def build_structure(structure: Structure, bundle: Path, dataset: Path, work: Path) -> Path:
+    """The folder of the cut torch bundle, below `work`; of a whole one, `bundle` itself.
+
+    A folder's name follows from all that made it: forms share what they have in common, and a run that was killed
+    goes on after the last finished cut.
+
+    Raises:
+        UserError: a cut does not fit this model, or the data set cannot be read.
+    """
+    current, key = bundle, f"{fingerprint(bundle)} {dataset_hash(dataset)}"
+    for name, setting, cut in _cuts(structure, dataset):
+        key = hashlib.sha256(json.dumps([key, name, setting], sort_keys=True).encode()).hexdigest()
+        target = work / f"{name}-{key[:KEY_LENGTH]}"
+        if not (target / SPEC).is_file():
+            cut(current, target)
+        current = target
+    if structure.recover is not None:
+        return recover(current, bundle, dataset, work / "recovered", structure.recover)
+    return current
+
+
+def _cuts(structure: Structure, dataset: Path) -> Iterator[tuple[str, object, Cut]]:
+    """Name, settings and function (source, target) of each cut that is asked for."""
+    text, image, dim = structure.drop_text_layers, structure.drop_image_layers, structure.embedding_dim
+    if text or image:
+        yield (
+            "layers",
+            [text, image],
+            lambda source, target: drop_layers(source, text=text, image=image, out_dir=target),
+        )
+    if structure.trim_vocabulary:
+        yield "vocabulary", None, lambda source, target: trim_vocabulary(source, _captions(dataset), target)
+    if (pruning := structure.prune) is not None:
+        sums = None if structure.probe is None else read_probe(structure.probe)
+        yield (
+            "pruned",
+            [pruning.model_dump(mode="json"), sums],
+            lambda source, target: prune(source, plan_pruning(pruning, source, sums), target, dataset=dataset),
+        )
+    if dim is not None:
+        yield "projected", dim, lambda source, target: reduce_embedding(source, dim, target, dataset=dataset)
+
+
+def _captions(dataset: Path) -> Iterator[str]:
+    """What the training split says, back-translations included."""
+    for record in read_manifest(dataset, "train"):
+        yield from record.captions
+        yield from record.captions_bt or ()
