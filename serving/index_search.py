@@ -2,14 +2,12 @@
 
 import logging
 
-from personsearch.search.exact import ExactIndex
+from personsearch.search.exact import MIRROR_LIMIT, ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties, VectorIndex
 from personsearch.search.searcher import Answer, Searcher
 
 logger = logging.getLogger(__name__)
-
-MIRROR_LIMIT = 100_000
 
 
 class IndexSearch:
@@ -40,7 +38,7 @@ class IndexSearch:
         return self._searcher.answer(text, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
 
     def _mirror_of_stored(self) -> ExactIndex:
-        return ExactIndex.mirror(self._stored.index, self.properties.embedding_dim)
+        return ExactIndex.mirror(self._stored.index, self.properties.embedding_dim, self.properties.coding)
 
     def _searcher_of(self, index: VectorIndex) -> Searcher:
         """A searcher counts its index once only: a new one for each number of crops."""

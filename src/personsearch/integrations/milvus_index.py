@@ -7,7 +7,7 @@ runs on a cluster. Shapes: N crops, Q queries, D embedding dimension.
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,13 @@ from personsearch.integrations.milvus_connection import connect, is_local, reada
 from personsearch.integrations.milvus_filters import expressions, later_than
 from personsearch.integrations.milvus_rows import (
     CROP_FIELDS,
-    VECTOR,
     collection_schema,
     crop_of,
     read_properties,
     row_of,
     stored_properties,
 )
+from personsearch.integrations.milvus_vectors import VECTOR, IndexType, VectorLayout, layout_of
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
 from personsearch.search.guards import MAX_K, check_crop, check_k, check_vectors, latest_of_each
@@ -32,20 +32,19 @@ from personsearch.search.index import SCORE_DECIMALS, CollectionProperties, Hit,
 
 logger = logging.getLogger(__name__)
 
-IndexType = Literal["FLAT", "HNSW"]
 WRITE_ROWS = 1000
 QUERY_ROWS = 100
+FETCHED_ROWS = 20_000  # of candidates with their vectors, in one call
 # A client sees its own writes at once and others' within a second; "Strong" costs a server 200–400 ms a search.
 SEARCH_CONSISTENCY = "Session"
-_BUILD = {"FLAT": {}, "HNSW": {"M": 16, "efConstruction": 200}}
 
 
 class MilvusStore:
     """A CollectionStore in Milvus. `uri` is the path of a Milvus Lite database (`….db`) or a server's address."""
 
     def __init__(self, uri: str, token: str = "", *, index_type: IndexType = "FLAT") -> None:
-        if index_type not in _BUILD:
-            raise ValueError(f"index type {index_type!r}; one of {', '.join(_BUILD)} expected")
+        if index_type not in get_args(IndexType):
+            raise ValueError(f"index type {index_type!r}; one of {', '.join(get_args(IndexType))} expected")
         self.uri = uri
         self.index_type = index_type
         self._client = connect(uri, token)
@@ -53,28 +52,29 @@ class MilvusStore:
 
     def create(self, name: str, properties: CollectionProperties) -> "MilvusIndex":
         """Create an empty collection with its vector index, loaded and ready for reading and writing."""
+        layout = layout_of(properties, is_lite=self._is_lite)
+        schema = collection_schema()
+        layout.add_fields(schema)
         with readable_errors(self.uri, f"create collection {name!r}"):
             if self._client.has_collection(name):
                 raise UserError(f"{self.uri}: collection or alias {name!r} exists already")
             parameters = self._client.prepare_index_params()
-            parameters.add_index(
-                VECTOR, index_type=self.index_type, metric_type="COSINE", params=_BUILD[self.index_type]
-            )
+            parameters.add_index(VECTOR, **layout.index_parameters(self.index_type))
             self._client.create_collection(
                 name,
-                schema=collection_schema(properties.embedding_dim),
+                schema=schema,
                 index_params=parameters,
-                properties=stored_properties(properties),
+                properties=stored_properties(properties) | layout.properties,
                 consistency_level=SEARCH_CONSISTENCY,
             )
-        return MilvusIndex(self._client, self.uri, name, properties.embedding_dim, is_lite=self._is_lite)
+        return self._index(name, properties)
 
     def open(self, name_or_alias: str) -> "MilvusIndex":
         """The collection that a name or, at this moment, an alias means."""
         name, properties = self._describe(name_or_alias)
         with readable_errors(self.uri, f"load collection {name!r}"):
             self._client.load_collection(name)
-        return MilvusIndex(self._client, self.uri, name, properties.embedding_dim, is_lite=self._is_lite)
+        return self._index(name, properties)
 
     def properties(self, name_or_alias: str) -> CollectionProperties:
         return self._describe(name_or_alias)[1]
@@ -118,12 +118,19 @@ class MilvusStore:
 
             server_manager_instance.release_server(self.uri)
 
+    def _index(self, name: str, properties: CollectionProperties) -> "MilvusIndex":
+        layout = layout_of(properties, is_lite=self._is_lite)
+        return MilvusIndex(self._client, self.uri, name, properties.embedding_dim, layout, is_lite=self._is_lite)
+
     def _describe(self, name_or_alias: str) -> tuple[str, CollectionProperties]:
         with readable_errors(self.uri, f"describe collection {name_or_alias!r}"):
             if not self._client.has_collection(name_or_alias):
                 raise UserError(f"{self.uri}: collection or alias {name_or_alias!r} does not exist")
             description = self._client.describe_collection(name_or_alias)
-        properties = read_properties(description.get("properties") or {})
+        try:
+            properties = read_properties(description.get("properties") or {})
+        except UserError as error:
+            raise UserError(f"{self.uri}: collection {name_or_alias!r}: {error}") from error
         if properties is None:
             raise UserError(f"{self.uri}: collection {name_or_alias!r} does not say which model made its vectors")
         return str(description["collection_name"]), properties
@@ -132,11 +139,21 @@ class MilvusStore:
 class MilvusIndex:
     """A VectorIndex in one Milvus collection. Get one from MilvusStore."""
 
-    def __init__(self, client: MilvusClient, uri: str, name: str, embedding_dim: int, *, is_lite: bool) -> None:
+    def __init__(
+        self,
+        client: MilvusClient,
+        uri: str,
+        name: str,
+        embedding_dim: int,
+        layout: VectorLayout,
+        *,
+        is_lite: bool,
+    ) -> None:
         self._client = client
         self.uri = uri
         self.name = name
         self.embedding_dim = embedding_dim
+        self._layout = layout
         self._is_lite = is_lite
 
     def upsert(self, crops: Sequence[Crop], vectors_ND: NDArray[np.float32]) -> None:
@@ -144,7 +161,8 @@ class MilvusIndex:
         for crop in crops:
             check_crop(crop)
         crops, vectors_ND = latest_of_each(crops, vectors_ND)
-        rows = [row_of(crop, vector) for crop, vector in zip(crops, vectors_ND, strict=True)]
+        columns = self._layout.columns(vectors_ND)
+        rows = [row_of(crop) | vector for crop, vector in zip(crops, columns, strict=True)]
         for start in range(0, len(rows), WRITE_ROWS):
             with readable_errors(self.uri, f"write to {self.name!r}"):
                 self._client.upsert(self.name, rows[start : start + WRITE_ROWS])
@@ -166,9 +184,12 @@ class MilvusIndex:
         check_k(k)
         check_vectors(vectors_QD, len(vectors_QD), self.embedding_dim)
         found: list[list[Hit]] = [[] for _ in vectors_QD]
+        step = QUERY_ROWS
+        if self._layout.rescored:
+            step = max(1, min(step, FETCHED_ROWS // self._layout.candidates(k)))
         for expression in expressions(crop_filter):
-            for start in range(0, len(vectors_QD), QUERY_ROWS):
-                part = self._best(vectors_QD[start : start + QUERY_ROWS], k, expression)
+            for start in range(0, len(vectors_QD), step):
+                part = self._best(vectors_QD[start : start + step], k, expression)
                 for query, hits in enumerate(part, start=start):
                     found[query].extend(hits)
         return [rank(hits, k) for hits in found]
@@ -183,9 +204,9 @@ class MilvusIndex:
         crop_ids = self.crop_ids()
         while batch := tuple(islice(crop_ids, batch_size)):
             for expression in expressions(CropFilter(crop_ids=batch)):
-                rows = self._query(expression, output_fields=[*CROP_FIELDS, VECTOR])
+                rows = self._query(expression, output_fields=[*CROP_FIELDS, *self._layout.vector_fields])
                 rows.sort(key=lambda row: row["crop_id"])
-                yield [crop_of(row) for row in rows], np.array([row[VECTOR] for row in rows], dtype=np.float32)
+                yield [crop_of(row) for row in rows], self._layout.decoded(rows)
 
     def crop_ids(self) -> Iterator[str]:
         """The ids of everything stored, in order.
@@ -207,25 +228,34 @@ class MilvusIndex:
 
     def _best(self, vectors_QD: NDArray[np.float32], k: int, expression: str) -> list[list[Hit]]:
         """At least the k best of each query; all that share the last one's score, so that ties are settled by us."""
-        limit = min(k + 1, MAX_K)
+        count = self._layout.candidates(k)
+        limit = min(self._layout.first_limit(count), MAX_K)
         while True:
-            hits = self._search(vectors_QD, limit, expression)
-            if limit == MAX_K or not any(_tied(best, k, limit) for best in hits):
-                return hits
+            found = self._search(vectors_QD, limit, expression)
+            if limit == MAX_K or not any(_tied(results, count, limit) for results in found):
+                within = [_within(results, count) for results in found]
+                return [self._hits(query_D, results) for query_D, results in zip(vectors_QD, within, strict=True)]
             limit = min(2 * limit, MAX_K)
 
-    def _search(self, vectors_QD: NDArray[np.float32], limit: int, expression: str) -> list[list[Hit]]:
+    def _search(self, vectors_QD: NDArray[np.float32], limit: int, expression: str) -> list[list[Any]]:
+        """What the engine's own search finds."""
         with readable_errors(self.uri, f"search {self.name!r}"):
             found = self._client.search(
                 self.name,
-                data=vectors_QD.tolist(),
+                data=self._layout.queries(vectors_QD),
                 limit=limit,
                 filter=expression,
                 anns_field=VECTOR,
-                output_fields=CROP_FIELDS,
-                search_params={"metric_type": "COSINE", "params": {"ef": max(64, 2 * limit)}},
+                output_fields=CROP_FIELDS + (self._layout.vector_fields if self._layout.rescored else []),
+                search_params=self._layout.search_parameters(limit),
             )
-        return [[_hit(result) for result in results] for results in found]
+        return [list(results) for results in found]
+
+    def _hits(self, query_D: NDArray[np.float32], results: Sequence[Any]) -> list[Hit]:
+        """Results as hits: by the engine's score, or by that of the vectors that came with them."""
+        rows = [result["entity"] for result in results]
+        scores = self._layout.scores(query_D, rows) if self._layout.rescored else map(_distance, results)
+        return [Hit(crop_of(row), round(float(score), SCORE_DECIMALS)) for row, score in zip(rows, scores, strict=True)]
 
     def _query(self, expression: str, **options: Any) -> list[dict[str, Any]]:
         with readable_errors(self.uri, f"read {self.name!r}"):
@@ -233,9 +263,16 @@ class MilvusIndex:
         return list(rows)
 
 
-def _hit(result: Any) -> Hit:
-    return Hit(crop_of(result["entity"]), round(float(result["distance"]), SCORE_DECIMALS))
+def _tied(results: Sequence[Any], count: int, limit: int) -> bool:
+    """Whether more may share the last candidate's score than were asked for."""
+    return len(results) == limit and _distance(results[-1]) == _distance(results[min(count, limit) - 1])
 
 
-def _tied(best: list[Hit], k: int, limit: int) -> bool:
-    return len(best) == limit and best[-1].score == best[min(k, limit) - 1].score
+def _within(results: Sequence[Any], count: int) -> Sequence[Any]:
+    """The first `count` results and those that share the last one's score."""
+    last = {_distance(result) for result in results[count - 1 : count]}
+    return [*results[:count], *(result for result in results[count:] if _distance(result) in last)]
+
+
+def _distance(result: Any) -> float:
+    return round(float(result["distance"]), SCORE_DECIMALS)

@@ -1,30 +1,29 @@
 """A gallery crop as a row of a Milvus collection, readable by anyone with a Milvus client."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast, get_args
 
-import numpy as np
-from numpy.typing import NDArray
 from pymilvus import CollectionSchema, DataType, MilvusClient
 
+from personsearch.errors import UserError
 from personsearch.integrations.milvus_filters import milliseconds
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.guards import MAX_BYTES
 from personsearch.search.index import CollectionProperties
+from personsearch.search.quantised import Centres, Coding, VectorStorage
 
+NAMES = [field.name for field in fields(CollectionProperties) if field.name != "coding"]
 CROP_FIELDS = [*MAX_BYTES, "captured_at", "bbox", "quality", "ingested_at"]
-VECTOR = "embedding"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def collection_schema(embedding_dim: int) -> CollectionSchema:
-    """The fields of DESIGN's gallery crop; times are UTC milliseconds, bbox is [x, y, width, height]."""
+def collection_schema() -> CollectionSchema:
+    """The fields of DESIGN's gallery crop but its vector; times are UTC milliseconds, bbox is [x, y, width, height]."""
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     for name, max_bytes in MAX_BYTES.items():
         schema.add_field(name, DataType.VARCHAR, max_length=max_bytes, is_primary=name == "crop_id")
-    schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=embedding_dim)
     schema.add_field("captured_at", DataType.INT64)
     schema.add_field("bbox", DataType.ARRAY, element_type=DataType.INT32, max_capacity=4)
     schema.add_field("quality", DataType.DOUBLE)
@@ -32,11 +31,10 @@ def collection_schema(embedding_dim: int) -> CollectionSchema:
     return schema
 
 
-def row_of(crop: Crop, vector_D: NDArray[np.float32]) -> dict[str, Any]:
-    """The row of a crop that `guards.check_crop` has passed."""
+def row_of(crop: Crop) -> dict[str, Any]:
+    """The row of a crop that `guards.check_crop` has passed, without its vector."""
     strings = {name: getattr(crop, name) for name in MAX_BYTES}
     return strings | {
-        VECTOR: vector_D.tolist(),
         "captured_at": milliseconds(crop.captured_at),
         "bbox": [crop.bbox.x, crop.bbox.y, crop.bbox.width, crop.bbox.height],
         "quality": float(crop.quality),
@@ -57,13 +55,27 @@ def crop_of(row: Mapping[str, Any]) -> Crop:
 
 def stored_properties(properties: CollectionProperties) -> dict[str, str]:
     """Milvus keeps properties as strings."""
-    return {name: str(value) for name, value in asdict(properties).items()}
+    coding = properties.coding
+    centres = {"centres": coding.centres.to_text()} if coding.centres else {}
+    stored = {name: str(getattr(properties, name)) for name in NAMES}
+    return stored | {"vectors": coding.vectors, "oversampling": str(coding.oversampling)} | centres
 
 
 def read_properties(stored: Mapping[str, str]) -> CollectionProperties | None:
-    """What a collection says of itself, None where it was not made by personsearch."""
+    """What a collection says of itself, None where it was not made by personsearch.
+
+    Collections from before vectors were coded say nothing of that: they hold float32.
+
+    Raises:
+        UserError: its vectors are coded in a way that this version does not know.
+    """
+    vectors = stored.get("vectors", "float32")
+    if vectors not in get_args(VectorStorage):
+        raise UserError(f"vectors={vectors!r}; one of {', '.join(get_args(VectorStorage))} expected")
     try:
-        values: dict[str, Any] = {name: stored[name] for name in CollectionProperties.__slots__}
-        return CollectionProperties(**values | {"embedding_dim": int(values["embedding_dim"])})
+        values: dict[str, Any] = {name: stored[name] for name in NAMES}
+        centres = Centres.from_text(stored["centres"]) if "centres" in stored else None
+        coding = Coding(cast(VectorStorage, vectors), int(stored.get("oversampling", 1)), centres)
+        return CollectionProperties(**values | {"embedding_dim": int(values["embedding_dim"])}, coding=coding)
     except (KeyError, ValueError):
         return None

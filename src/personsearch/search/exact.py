@@ -3,19 +3,21 @@
 Shapes: N crops, Q queries, B crops of one block, D embedding dimension, K best crops.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.errors import UserError
+from personsearch.search.columns import Columns
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
-from personsearch.search.guards import check_crop, check_k, check_vectors, latest_of_each
+from personsearch.search.guards import MAX_K, check_crop, check_k, check_vectors, latest_of_each
 from personsearch.search.index import SCORE_DECIMALS, CollectionProperties, Hit, VectorIndex
+from personsearch.search.quantised import FLOAT32, Coding
+from personsearch.search.stored_vectors import BinaryVectors, StoredVectors, stored_vectors
 
+MIRROR_LIMIT = 100_000  # crops of a collection that a service searches in a mirror
 BLOCK_ROWS = 8192
 BLOCK_QUERIES = 64
 
@@ -23,22 +25,36 @@ BLOCK_QUERIES = 64
 class ExactIndex:
     """A VectorIndex in memory, ordered by `crop_id`; never holds a whole query × gallery matrix."""
 
-    def __init__(self, embedding_dim: int) -> None:
+    def __init__(self, embedding_dim: int, coding: Coding = FLOAT32) -> None:
         self.embedding_dim = embedding_dim
+        self.coding = coding
         self._crops: list[Crop] = []
-        self._vectors_ND = np.empty((0, embedding_dim), dtype=np.float32)
-        self._columns: _Columns | None = None
+        self._vectors = stored_vectors(np.empty((0, embedding_dim), dtype=np.float32), coding)
+        self._columns: Columns | None = None
 
     @classmethod
-    def mirror(cls, index: VectorIndex, embedding_dim: int) -> "ExactIndex":
+    def mirror(cls, index: VectorIndex, embedding_dim: int, coding: Coding = FLOAT32) -> "ExactIndex":
         """A copy in memory of everything that another index holds."""
-        mirrored = cls(embedding_dim)
-        batches = list(index.iterate())
-        mirrored._replace(
-            [crop for crops, _ in batches for crop in crops],
-            np.concatenate([mirrored._vectors_ND, *(vectors for _, vectors in batches)]),
-        )
-        return mirrored
+        return cls.of_batches(index.iterate(), embedding_dim, coding)
+
+    @classmethod
+    def of_batches(
+        cls, batches: Iterable[tuple[list[Crop], NDArray[np.float32]]], embedding_dim: int, coding: Coding = FLOAT32
+    ) -> "ExactIndex":
+        """An index of what another one iterates over, coded batch by batch."""
+        made = cls(embedding_dim, coding)
+        crops: list[Crop] = []
+        parts: list[StoredVectors] = []
+        for batch, vectors_ND in batches:
+            crops += batch
+            parts.append(stored_vectors(vectors_ND, coding))
+        made._replace(crops, made._vectors.joined(parts))
+        return made
+
+    @property
+    def vector_bytes(self) -> int:
+        """What the vectors take in memory, without the crops."""
+        return self._vectors.nbytes
 
     def upsert(self, crops: Sequence[Crop], vectors_ND: NDArray[np.float32]) -> None:
         check_vectors(vectors_ND, len(crops), self.embedding_dim)
@@ -47,8 +63,10 @@ class ExactIndex:
         crops, vectors_ND = latest_of_each(crops, vectors_ND)
         incoming = {crop.crop_id for crop in crops}
         kept = [row for row, crop in enumerate(self._crops) if crop.crop_id not in incoming]
+        unchanged = self._vectors.take(np.array(kept, dtype=np.int64))
         self._replace(
-            [self._crops[row] for row in kept] + list(crops), np.concatenate([self._vectors_ND[kept], vectors_ND])
+            [self._crops[row] for row in kept] + list(crops),
+            unchanged.joined([stored_vectors(vectors_ND, self.coding)]),
         )
 
     def delete(self, crop_filter: CropFilter) -> int:
@@ -56,7 +74,7 @@ class ExactIndex:
             raise ValueError("an empty filter would delete every crop; drop the collection instead")
         admitted = set(self._admitted(crop_filter).tolist())
         kept = [row for row in range(len(self._crops)) if row not in admitted]
-        self._replace([self._crops[row] for row in kept], self._vectors_ND[kept])
+        self._replace([self._crops[row] for row in kept], self._vectors.take(np.array(kept, dtype=np.int64)))
         return len(admitted)
 
     def flush(self) -> None:
@@ -68,7 +86,8 @@ class ExactIndex:
         rows_N = np.arange(len(self._crops)) if crop_filter == EVERYTHING else self._admitted(crop_filter)
         hits = []
         for start in range(0, len(vectors_QD), BLOCK_QUERIES):
-            for rows_K, scores_K in _best(vectors_QD[start : start + BLOCK_QUERIES], self._vectors_ND, rows_N, k):
+            block_QD = vectors_QD[start : start + BLOCK_QUERIES]
+            for rows_K, scores_K in _best(self._vectors, self.coding, block_QD, rows_N, k):
                 hits.append([Hit(self._crops[row], float(score)) for row, score in zip(rows_K, scores_K, strict=True)])
         return hits
 
@@ -76,9 +95,9 @@ class ExactIndex:
         return len(self._crops) if crop_filter == EVERYTHING else len(self._admitted(crop_filter))
 
     def iterate(self, batch_size: int = 1000) -> Iterator[tuple[list[Crop], NDArray[np.float32]]]:
-        crops, vectors_ND = self._crops, self._vectors_ND
+        crops, vectors = self._crops, self._vectors
         for start in range(0, len(crops), batch_size):
-            yield crops[start : start + batch_size], vectors_ND[start : start + batch_size]
+            yield crops[start : start + batch_size], vectors.decoded(slice(start, start + batch_size))
 
     def crop_ids(self) -> Iterator[str]:
         return iter([crop.crop_id for crop in self._crops])
@@ -86,63 +105,47 @@ class ExactIndex:
     def _admitted(self, crop_filter: CropFilter) -> NDArray[np.int64]:
         """Rows that a filter admits: cameras and times by columns, what is rarer crop by crop."""
         if self._columns is None:
-            self._columns = _Columns.of(self._crops)
+            self._columns = Columns.of(self._crops)
         rows = self._columns.admitted(crop_filter)
         if crop_filter.tracks is None and crop_filter.crop_ids is None:
             return rows
         rarer = CropFilter(tracks=crop_filter.tracks, crop_ids=crop_filter.crop_ids)
         return np.array([row for row in rows if rarer.admits(self._crops[row])], dtype=np.int64)
 
-    def _replace(self, crops: list[Crop], vectors_ND: NDArray[np.float32]) -> None:
+    def _replace(self, crops: list[Crop], vectors: StoredVectors) -> None:
         order = sorted(range(len(crops)), key=lambda row: crops[row].crop_id)
         self._crops = [crops[row] for row in order]
-        self._vectors_ND = vectors_ND[order]
+        self._vectors = vectors.take(np.array(order, dtype=np.int64))
         self._columns = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """What filters ask for most, as arrays: a hundred thousand crops are sifted in a millisecond."""
-
-    cameras: dict[str, int]
-    camera_N: NDArray[np.int64]
-    captured_N: NDArray[np.datetime64]
-
-    @classmethod
-    def of(cls, crops: Sequence[Crop]) -> "_Columns":
-        cameras = {name: code for code, name in enumerate(sorted({crop.camera_id for crop in crops}))}
-        camera_N = np.fromiter((cameras[crop.camera_id] for crop in crops), dtype=np.int64)
-        return cls(cameras, camera_N, np.array([_moment(crop.captured_at) for crop in crops], dtype="datetime64[us]"))
-
-    def admitted(self, crop_filter: CropFilter) -> NDArray[np.int64]:
-        """Rows whose camera and time pass."""
-        mask_N = np.ones(len(self.camera_N), dtype=bool)
-        if crop_filter.cameras is not None:
-            mask_N &= np.isin(self.camera_N, [self.cameras.get(name, -1) for name in crop_filter.cameras])
-        if crop_filter.after is not None:
-            mask_N &= self.captured_N >= _moment(crop_filter.after)
-        if crop_filter.before is not None:
-            mask_N &= self.captured_N < _moment(crop_filter.before)
-        return np.flatnonzero(mask_N)
-
-
-def _moment(moment: datetime) -> np.datetime64:
-    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
-
-
 def _best(
-    vectors_QD: NDArray[np.float32], vectors_ND: NDArray[np.float32], rows_N: NDArray[np.int64], k: int
+    vectors: StoredVectors, coding: Coding, queries_QD: NDArray[np.float32], rows_N: NDArray[np.int64], k: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Rows and scores of each query's k best among `rows_N`, block by block; of equal scores the earlier rows."""
-    best = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)) for _ in vectors_QD]
-    whole = len(rows_N) == len(vectors_ND)
+    """Rows and scores of each query's k best among `rows_N`; of equal scores the earlier rows."""
+    if not isinstance(vectors, BinaryVectors):
+        return _scan(vectors, queries_QD, rows_N, k)
+    count = coding.candidates(k, MAX_K)
+    nearest = (vectors.nearest(query_D, rows_N, count) for query_D in queries_QD)
+    return [
+        best
+        for query_D, rows in zip(queries_QD, nearest, strict=True)
+        for best in _scan(vectors, query_D[None], rows, k)
+    ]
+
+
+def _scan(
+    vectors: StoredVectors, queries_QD: NDArray[np.float32], rows_N: NDArray[np.int64], k: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """The best rows by their scores, block by block."""
+    best = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)) for _ in queries_QD]
+    whole = len(rows_N) == len(vectors)
     for start in range(0, len(rows_N), BLOCK_ROWS):
         rows_B = rows_N[start : start + BLOCK_ROWS]
-        vectors_BD = vectors_ND[start : start + BLOCK_ROWS] if whole else vectors_ND[rows_B]
-        scores_QB = np.round(vectors_QD @ vectors_BD.T, SCORE_DECIMALS)
+        scores_QB = vectors.scores(queries_QD, slice(start, start + BLOCK_ROWS) if whole else rows_B)
         best = [
             _keep_best(np.concatenate([rows, rows_B]), np.concatenate([scores, scores_B]), k)
-            for (rows, scores), scores_B in zip(best, scores_QB, strict=True)
+            for (rows, scores), scores_B in zip(best, np.round(scores_QB, SCORE_DECIMALS), strict=True)
         ]
     return best
 
@@ -167,7 +170,7 @@ class ExactStore:
     def create(self, name: str, properties: CollectionProperties) -> ExactIndex:
         if name in self._collections or name in self._aliases:
             raise UserError(f"collection {name!r} exists already")
-        self._collections[name] = properties, ExactIndex(properties.embedding_dim)
+        self._collections[name] = properties, ExactIndex(properties.embedding_dim, properties.coding)
         return self._collections[name][1]
 
     def open(self, name_or_alias: str) -> ExactIndex:

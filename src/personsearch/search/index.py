@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
+from personsearch.search.quantised import FLOAT32, Coding
 
 LIVE_ALIAS = "persons"
 SCORE_DECIMALS = 6  # engines sum in different orders: scores closer than this are equal
@@ -27,13 +28,14 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class CollectionProperties:
-    """What a collection says of itself: which model made its vectors, from which data."""
+    """What a collection says of itself: which model made its vectors, from which data, and how they are kept."""
 
     model_name: str
     model_version: str
     fingerprint: str
     dataset_hash: str
     embedding_dim: int
+    coding: Coding = FLOAT32
 
 
 class VectorIndex(Protocol):

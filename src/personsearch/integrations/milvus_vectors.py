@@ -1,0 +1,192 @@
+"""How a collection's vectors lie in Milvus, and how what it finds is scored.
+
+    float32  `embedding`: FLOAT_VECTOR, scanned or in a graph. The engine's own score stands.
+    int8     `embedding`: FLOAT_VECTOR under IVF_SQ8 with one list: a server holds and scans a byte for each number; the
+             floats stay in its storage and score what the scan found.
+    binary   `embedding`: BINARY_VECTOR, scanned by Hamming distance; `embedding_int8`: the int8 codes in base64, which
+             score what the scan found.
+
+Milvus Lite has no small vectors: it keeps float32 whatever the coding, which then is that of the service's mirror.
+Shapes: N crops, Q queries, D embedding dimension.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pymilvus import CollectionSchema, DataType
+
+from personsearch.errors import UserError
+from personsearch.search.guards import MAX_K
+from personsearch.search.index import CollectionProperties
+from personsearch.search.quantised import Centres, Coding, bits_about, int8_codes, unit_vectors
+from personsearch.search.stored_vectors import Int8Vectors
+
+IndexType = Literal["FLAT", "HNSW"]
+VECTOR = "embedding"
+CODES = "embedding_int8"
+SECOND_LOOK = 2  # candidates of an IVF_SQ8 scan for each result
+_BUILD = {"FLAT": {}, "HNSW": {"M": 16, "efConstruction": 200}}
+
+
+class VectorLayout(Protocol):
+    """What differs between the ways of keeping vectors. `rescored`: candidates are fetched with their vectors."""
+
+    @property
+    def rescored(self) -> bool: ...
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """What Milvus is to know of the collection."""
+        ...
+
+    @property
+    def vector_fields(self) -> list[str]:
+        """The fields that `decoded` needs."""
+        ...
+
+    def add_fields(self, schema: CollectionSchema) -> None: ...
+
+    def index_parameters(self, index_type: IndexType) -> dict[str, Any]: ...
+
+    def search_parameters(self, limit: int) -> dict[str, Any]: ...
+
+    def columns(self, vectors_ND: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """The values of each row's vector fields."""
+        ...
+
+    def queries(self, vectors_QD: NDArray[np.float32]) -> list[Any]: ...
+
+    def candidates(self, k: int) -> int:
+        """How many of the engine's own results `k` hits are chosen from."""
+        ...
+
+    def first_limit(self, candidates: int) -> int:
+        """How many to ask for, so that what ties with the last candidate mostly comes with it."""
+        ...
+
+    def decoded(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]: ...
+
+    def scores(self, query_D: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+        """Cosines of rows that were read with `vector_fields`."""
+        ...
+
+
+def layout_of(properties: CollectionProperties, *, is_lite: bool) -> VectorLayout:
+    """How an engine keeps the vectors of a collection with these properties."""
+    coding, embedding_dim = properties.coding, properties.embedding_dim
+    if coding.vectors == "binary" and not is_lite:
+        return BitsLayout(embedding_dim, coding, coding.centres or Centres.zero(embedding_dim))
+    return FloatLayout(embedding_dim, rescored=coding.vectors == "int8" and not is_lite)
+
+
+@dataclass(frozen=True)
+class FloatLayout:
+    """Float vectors; `rescored` where the engine searches one byte of each number."""
+
+    embedding_dim: int
+    rescored: bool
+
+    @property
+    def properties(self) -> dict[str, str]:
+        return {}
+
+    @property
+    def vector_fields(self) -> list[str]:
+        return [VECTOR]
+
+    def add_fields(self, schema: CollectionSchema) -> None:
+        schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=self.embedding_dim)
+
+    def index_parameters(self, index_type: IndexType) -> dict[str, Any]:
+        if self.rescored:
+            _refuse_graph("int8", index_type)
+            return {"index_type": "IVF_SQ8", "metric_type": "COSINE", "params": {"nlist": 1}}
+        return {"index_type": index_type, "metric_type": "COSINE", "params": _BUILD[index_type]}
+
+    def search_parameters(self, limit: int) -> dict[str, Any]:
+        params = {"nprobe": 1} if self.rescored else {"ef": max(64, 2 * limit)}
+        return {"metric_type": "COSINE", "params": params}
+
+    def columns(self, vectors_ND: NDArray[np.float32]) -> list[dict[str, Any]]:
+        return [{VECTOR: vector} for vector in vectors_ND.tolist()]
+
+    def queries(self, vectors_QD: NDArray[np.float32]) -> list[Any]:
+        return list(vectors_QD.tolist())
+
+    def candidates(self, k: int) -> int:
+        return min(k * SECOND_LOOK, MAX_K) if self.rescored else k
+
+    def first_limit(self, candidates: int) -> int:
+        return candidates + 1
+
+    def decoded(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+        return np.array([row[VECTOR] for row in rows], dtype=np.float32).reshape(-1, self.embedding_dim)
+
+    def scores(self, query_D: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+        return self.decoded(rows) @ query_D
+
+
+@dataclass(frozen=True)
+class BitsLayout:
+    """A bit for each number in the vector field, a byte for each in a string."""
+
+    embedding_dim: int
+    coding: Coding
+    centres: Centres
+    rescored: bool = True
+
+    @property
+    def properties(self) -> dict[str, str]:
+        return {"mmap.enabled": "true"}  # a server that may map files keeps the codes out of its memory
+
+    @property
+    def vector_fields(self) -> list[str]:
+        return [CODES]
+
+    def add_fields(self, schema: CollectionSchema) -> None:
+        schema.add_field(VECTOR, DataType.BINARY_VECTOR, dim=-(-self.embedding_dim // 8) * 8)
+        schema.add_field(CODES, DataType.VARCHAR, max_length=-(-self.embedding_dim // 3) * 4)
+
+    def index_parameters(self, index_type: IndexType) -> dict[str, Any]:
+        _refuse_graph("binary", index_type)
+        return {"index_type": "BIN_FLAT", "metric_type": "HAMMING", "params": {}}
+
+    def search_parameters(self, limit: int) -> dict[str, Any]:
+        return {"metric_type": "HAMMING", "params": {}}
+
+    def columns(self, vectors_ND: NDArray[np.float32]) -> list[dict[str, Any]]:
+        codes_ND = int8_codes(vectors_ND)
+        bits_NB = bits_about(unit_vectors(codes_ND), self.centres.crops_D)
+        return [
+            {VECTOR: bits.tobytes(), CODES: base64.b64encode(codes.tobytes()).decode()}
+            for bits, codes in zip(bits_NB, codes_ND, strict=True)
+        ]
+
+    def queries(self, vectors_QD: NDArray[np.float32]) -> list[Any]:
+        return [bits.tobytes() for bits in bits_about(vectors_QD, self.centres.queries_D)]
+
+    def candidates(self, k: int) -> int:
+        return self.coding.candidates(k, MAX_K)
+
+    def first_limit(self, candidates: int) -> int:
+        return candidates + candidates // 2 + 1  # Hamming distances are whole numbers
+
+    def decoded(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+        return self._codes(rows).decoded(slice(None))
+
+    def scores(self, query_D: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+        [scores_N] = self._codes(rows).scores(query_D[None], slice(None))
+        return np.asarray(scores_N)
+
+    def _codes(self, rows: Sequence[Mapping[str, Any]]) -> Int8Vectors:
+        joined = b"".join(base64.b64decode(row[CODES]) for row in rows)
+        return Int8Vectors.of_codes(np.frombuffer(joined, dtype=np.int8).reshape(-1, self.embedding_dim))
+
+
+def _refuse_graph(vectors: str, index_type: IndexType) -> None:
+    if index_type != "FLAT":
+        raise UserError(f"{vectors} vectors are scanned: PERSONSEARCH_MILVUS_INDEX=FLAT expected, not {index_type}")
