@@ -9,16 +9,21 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+
+from pydantic import Field
 
 from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.files import alone
+from personsearch.gallery.centres import measure_centres
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import Synchroniser, batches
 from personsearch.gallery.verification import Findings, VerificationFailed, VerifyConfig, verify
 from personsearch.search.encoder import Encoder
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
+from personsearch.search.quantised import Coding, VectorStorage
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +33,16 @@ COLLECTION_NAME = re.compile(rf"{LIVE_ALIAS}_v(?P<version>.+)_(?P<number>\d+)")
 
 
 class IndexConfig(Config):
-    """`rebuild` encodes everything anew where a collection of the same model exists already."""
+    """`rebuild` encodes everything anew where a collection of the same model exists already.
+
+    `vectors` is how a collection keeps and searches them (docs/vectors.md); `oversampling` how many candidates for
+    each result are scored again where they are `binary`.
+    """
 
     batch_size: int = 64
     rebuild: bool = False
+    vectors: VectorStorage = "float32"
+    oversampling: int = Field(default=10, ge=1)
     verify: VerifyConfig = VerifyConfig()
 
 
@@ -69,10 +80,13 @@ def build_index(
     """
     if gallery.count() == 0:
         raise UserError(f"{gallery.folder}: the gallery is empty; nothing to index")
-    properties = CollectionProperties(model_name, model_version, fingerprint, dataset_hash, encoder.embedding_dim)
+    coding = Coding(config.vectors, config.oversampling if config.vectors == "binary" else 1)
+    properties = CollectionProperties(
+        model_name, model_version, fingerprint, dataset_hash, encoder.embedding_dim, coding
+    )
     with alone(gallery.folder / BUILD_LOCK):
         start, live = time.monotonic(), store.alias_target(LIVE_ALIAS)
-        name = _begun(config, store, properties) or _create(store, properties)
+        name = _begun(config, store, properties) or _create(config, store, properties, gallery, encoder)
         follower = Synchroniser(gallery, encoder, store.open(name), config.batch_size)
         findings = _fill(config.verify, store, follower, name=name, live=live)
         previous = _go_live(store, name)
@@ -114,9 +128,14 @@ def _begun(config: IndexConfig, store: CollectionStore, properties: CollectionPr
     return same[-1] if same else None
 
 
-def _create(store: CollectionStore, properties: CollectionProperties) -> str:
+def _create(
+    config: IndexConfig, store: CollectionStore, properties: CollectionProperties, gallery: Gallery, encoder: Encoder
+) -> str:
     number = 1 + max((number for number, _ in _numbered(store)), default=0)
     name = f"{LIVE_ALIAS}_v{properties.model_version}_{number}"
+    if properties.coding.vectors == "binary":
+        centres = measure_centres(gallery, encoder, config.verify.probe_texts)
+        properties = replace(properties, coding=replace(properties.coding, centres=centres))
     store.create(name, properties)
     return name
 
@@ -127,7 +146,7 @@ def _fill(
     """Bring the collection to what the gallery holds, and verify that it may replace `live`."""
     try:
         follower.compare_all()
-        findings = _verified(config, follower)
+        findings = _verified(config, follower, store.properties(name).coding)
     except VerificationFailed as error:
         _discard(store, name)
         raise VerificationFailed(f"{name} may not be live: {error}") from error
@@ -146,7 +165,7 @@ def _stop_if_overtaken(store: CollectionStore, name: str, live: str | None) -> N
         )
 
 
-def _verified(config: VerifyConfig, follower: Synchroniser) -> Findings:
+def _verified(config: VerifyConfig, follower: Synchroniser, coding: Coding) -> Findings:
     """Verify the collection; anew for as long as the gallery changes meanwhile."""
     while True:
         follower.catch_up()
@@ -154,7 +173,12 @@ def _verified(config: VerifyConfig, follower: Synchroniser) -> Findings:
         state = follower.sequence
         try:
             return verify(
-                config, follower.index, follower.gallery, follower.encoder, unreadable=len(follower.unreadable)
+                config,
+                follower.index,
+                follower.gallery,
+                follower.encoder,
+                coding=coding,
+                unreadable=len(follower.unreadable),
             )
         except VerificationFailed:
             if follower.gallery.last_sequence() == state:

@@ -3,7 +3,9 @@
 Shapes: N crops, Q probe queries, S sample crops, H height, W width, D embedding dimension.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -16,9 +18,13 @@ from personsearch.gallery.synchronise import read_pixels
 from personsearch.images import ImageRejected
 from personsearch.search.crop import Crop
 from personsearch.search.encoder import Encoder
-from personsearch.search.exact import ExactIndex
+from personsearch.search.exact import MIRROR_LIMIT, ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import SCORE_DECIMALS, Hit, VectorIndex, rank
+from personsearch.search.quantised import FLOAT32, Coding
+from personsearch.search.searcher import JUDGED
+
+Batch = tuple[list[Crop], NDArray[np.float32]]
 
 PROBE_TEXTS = (
     "a man in a dark jacket and blue jeans",
@@ -41,7 +47,10 @@ class VerificationFailed(UserError):
 
 
 class VerifyConfig(Config):
-    """Bounds on a collection. `probe_texts` are the queries whose recall is measured."""
+    """Bounds on a collection. `probe_texts` are the queries whose recall is measured.
+
+    `max_score_error` is how far a score may be from the cosine of float vectors: confidence was calibrated on those.
+    """
 
     probe_texts: tuple[str, ...] = PROBE_TEXTS
     recall_at: int = 10
@@ -49,42 +58,120 @@ class VerifyConfig(Config):
     min_spread: float = 1e-4
     num_samples: int = 16
     max_sample_distance: float = 1e-3
+    max_score_error: float = 0.01
 
 
 class Findings(Config):
-    """What a verification measured; a figure that needs more crops than there are is 1."""
+    """What a verification measured; a recall or spread that needs more crops than there are is 1.
+
+    `score_error` is the largest among text queries and sample crops.
+    """
 
     crops: int
     recall: float
     spread: float
+    score_error: float
 
 
 def verify(
-    config: VerifyConfig, index: VectorIndex, gallery: Gallery, encoder: Encoder, *, unreadable: int
+    config: VerifyConfig,
+    index: VectorIndex,
+    gallery: Gallery,
+    encoder: Encoder,
+    *,
+    coding: Coding = FLOAT32,
+    unreadable: int,
 ) -> Findings:
-    """Check a collection against its gallery and its model.
+    """Check a collection, and where its vectors are coded the mirror that a service makes of it, against its gallery
+    and its model.
 
     Raises:
-        VerificationFailed: a count that differs, vectors that the model does not reproduce, embeddings that have
-            collapsed, or an approximate index that loses what text queries should find.
+        VerificationFailed: a count that differs, vectors that the model does not reproduce, scores that are no float
+            cosines, embeddings that have collapsed, or an index that loses what text queries should find.
     """
     expected = gallery.count() - unreadable
     if (stored := index.count()) != expected:
         raise VerificationFailed(f"the collection holds {stored} crops, the gallery {expected} that can be read")
-    _verify_samples(config, index, gallery, encoder)
-    recall, spread = _measure(config, index, encoder)
-    if not spread >= config.min_spread:
+    exact = _Exact(encoder.encode_texts(config.probe_texts), config.recall_at)
+    searched = [index, *_mirrors(index, exact, coding)]
+    score_error = _verify_samples(config, searched, gallery, encoder, exact.queries_QD)
+    if not exact.spread >= config.min_spread:
         raise VerificationFailed(
-            f"embeddings have collapsed: spread {spread:.2g}, at least {config.min_spread:g} wanted"
+            f"embeddings have collapsed: spread {exact.spread:.2g}, at least {config.min_spread:g} wanted"
         )
+    recall = min(exact.recall(one) for one in searched)
     if not recall >= config.min_recall:
-        raise VerificationFailed(f"recall of text queries is {recall:.3f}, at least {config.min_recall:g} wanted")
-    return Findings(crops=stored, recall=recall, spread=spread)
+        raise VerificationFailed(
+            f"recall of text queries is {recall:.3f} by {coding.vectors} vectors, at least {config.min_recall:g} wanted"
+        )
+    return Findings(crops=stored, recall=recall, spread=exact.spread, score_error=score_error)
 
 
-def _verify_samples(config: VerifyConfig, index: VectorIndex, gallery: Gallery, encoder: Encoder) -> None:
-    """Encode some crops anew: vectors of another model, or stored beside the wrong crop, do not match."""
-    samples = list(_samples(index, gallery, config.num_samples))
+@dataclass
+class _Exact:
+    """What exact search finds, and the mean embedding, gathered while a collection is read."""
+
+    queries_QD: NDArray[np.float32]
+    k: int
+    total_D: NDArray[np.float64] = field(init=False)
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.best: list[list[Hit]] = [[] for _ in self.queries_QD]
+        self.total_D = np.zeros(self.queries_QD.shape[1])
+
+    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The same batches, looked at in passing."""
+        for crops, vectors_ND in batches:
+            part = ExactIndex(len(self.total_D))
+            part.upsert(crops, vectors_ND)
+            found = part.search(self.queries_QD, self.k)
+            self.best = [rank(best + more, self.k) for best, more in zip(self.best, found, strict=True)]
+            self.total_D += vectors_ND.sum(axis=0)
+            self.count += len(crops)
+            yield crops, vectors_ND
+
+    def recall(self, index: VectorIndex) -> float:
+        """Share of the best crops that another index finds when asked as a searcher asks it.
+
+        Among equal scores any crop is as good as another.
+        """
+        tolerance = 2 * 10.0**-SCORE_DECIMALS
+        found = [hits[: self.k] for hits in index.search(self.queries_QD, max(self.k, JUDGED))]
+        wanted = sum(map(len, self.best))
+        right = 0
+        for hits, best in zip(found, self.best, strict=True):
+            ids = {hit.crop.crop_id for hit in best}
+            right += sum(hit.crop.crop_id in ids or hit.score >= best[-1].score - tolerance for hit in hits)
+        return right / wanted if wanted else 1.0
+
+    @property
+    def spread(self) -> float:
+        """1 − |mean embedding|²."""
+        return 1.0 - float(np.square(self.total_D / self.count).sum()) if self.count > 1 else 1.0
+
+
+def _mirrors(index: VectorIndex, exact: _Exact, coding: Coding) -> list[ExactIndex]:
+    """Read the collection; the coded mirror of it, where a service would make one."""
+    batches = exact.watch(index.iterate())
+    if coding.vectors != "float32" and index.count() <= MIRROR_LIMIT:
+        return [ExactIndex.of_batches(batches, len(exact.total_D), coding)]
+    deque(batches, maxlen=0)
+    return []
+
+
+def _verify_samples(
+    config: VerifyConfig,
+    searched: Sequence[VectorIndex],
+    gallery: Gallery,
+    encoder: Encoder,
+    queries_QD: NDArray[np.float32],
+) -> float:
+    """Encode some crops anew: vectors of another model, or stored beside the wrong crop, do not match.
+
+    Returns the largest difference between the score of a text query and the cosine.
+    """
+    samples = list(_samples(searched[0], gallery, config.num_samples))
     if not samples:
         raise VerificationFailed("no crop of the gallery can be read")
     try:
@@ -92,11 +179,22 @@ def _verify_samples(config: VerifyConfig, index: VectorIndex, gallery: Gallery, 
     except ImageRejected as error:
         raise VerificationFailed(f"a crop that was indexed cannot be read any more: {error}") from error
     vectors_SD = encoder.encode_images(pixels_SHW3)
-    for crop, vector_D in zip(samples, vectors_SD, strict=True):
-        [hits] = index.search(vector_D[None], 1, CropFilter(crop_ids=(crop.crop_id,)))
-        distance = 1.0 - hits[0].score if hits else 2.0
-        if not distance <= config.max_sample_distance:
-            raise VerificationFailed(f"crop {crop.crop_id}: its vector is {distance:.2g} from what the model gives")
+    worst = 0.0
+    for index in searched:
+        for crop, vector_D in zip(samples, vectors_SD, strict=True):
+            own, *of_texts = _scores(index, crop, np.concatenate([vector_D[None], queries_QD]))
+            if not 1.0 - own <= config.max_sample_distance:
+                raise VerificationFailed(f"crop {crop.crop_id}: its vector is {1 - own:.2g} from what the model gives")
+            worst = max(worst, float(np.abs(of_texts - queries_QD @ vector_D).max(initial=0.0)))
+    if not worst <= config.max_score_error:
+        raise VerificationFailed(f"a score is {worst:.2g} from the cosine, at most {config.max_score_error:g} wanted")
+    return worst
+
+
+def _scores(index: VectorIndex, crop: Crop, queries_QD: NDArray[np.float32]) -> list[float]:
+    """A crop's score for each query, -1 where it is not found."""
+    found = index.search(queries_QD, 1, CropFilter(crop_ids=(crop.crop_id,)))
+    return [hits[0].score if hits else -1.0 for hits in found]
 
 
 def _samples(index: VectorIndex, gallery: Gallery, count: int) -> Iterator[Crop]:
@@ -104,35 +202,3 @@ def _samples(index: VectorIndex, gallery: Gallery, count: int) -> Iterator[Crop]
     step = max(1, index.count() // count)
     crops = (gallery.crop(crop_id) for crop_id in islice(index.crop_ids(), 0, None, step))
     yield from islice((crop for crop in crops if crop is not None), count)
-
-
-def _measure(config: VerifyConfig, index: VectorIndex, encoder: Encoder) -> tuple[float, float]:
-    """Recall of the index's own search against exact search, and 1 − |mean embedding|², in one pass."""
-    queries_QD = encoder.encode_texts(config.probe_texts)
-    exact: list[list[Hit]] = [[] for _ in queries_QD]
-    total_D, count = np.zeros(encoder.embedding_dim), 0
-    for crops, vectors_ND in index.iterate():
-        part = ExactIndex(encoder.embedding_dim)
-        part.upsert(crops, vectors_ND)
-        found = part.search(queries_QD, config.recall_at)
-        exact = [rank(best + more, config.recall_at) for best, more in zip(exact, found, strict=True)]
-        total_D += vectors_ND.sum(axis=0)
-        count += len(crops)
-    recall = _recall(index.search(queries_QD, config.recall_at), exact)
-    return recall, _spread(total_D, count)
-
-
-def _recall(found: Sequence[Sequence[Hit]], exact: Sequence[Sequence[Hit]]) -> float:
-    """Share of the exact results found; among equal scores any crop is as good as another."""
-    tolerance = 2 * 10.0**-SCORE_DECIMALS
-    wanted = sum(len(hits) for hits in exact)
-    right = sum(
-        sum(hit.score >= best[-1].score - tolerance for hit in hits)
-        for hits, best in zip(found, exact, strict=True)
-        if best
-    )
-    return right / wanted if wanted else 1.0
-
-
-def _spread(total_D: NDArray[np.float64], count: int) -> float:
-    return 1.0 - float(np.square(total_D / count).sum()) if count > 1 else 1.0

@@ -1,0 +1,30 @@
+"""Where the vectors of a gallery and of its queries lie, measured before the first one is coded to bits.
+
+Shapes: N sample crops, D embedding dimension.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
+
+import numpy as np
+
+from personsearch.gallery.store import Gallery
+from personsearch.gallery.synchronise import read_pixels
+from personsearch.images import ImageRejected
+from personsearch.search.encoder import Encoder
+from personsearch.search.quantised import Centres
+
+SAMPLE = 64  # 256 crops find as much: docs/vectors.md
+
+
+def measure_centres(gallery: Gallery, encoder: Encoder, texts: Sequence[str]) -> Centres:
+    """The mean vectors of crops spread evenly over the gallery, and of texts; zero where no crop can be read."""
+    step = max(1, gallery.count() // SAMPLE)
+    pixels = []
+    for crop in islice(gallery.crops(), 0, SAMPLE * step, step):
+        with suppress(ImageRejected):
+            pixels.append(read_pixels(gallery, crop, encoder))
+    if not pixels:
+        return Centres.zero(encoder.embedding_dim)
+    return Centres.of(encoder.encode_images(np.array(pixels)), encoder.encode_texts(texts))
