@@ -247,14 +247,15 @@ def _copy_reports(outputs: dict[str, Any], out: Path) -> None:
     import shutil
 
     shutil.copyfile(outputs["report"], out / "report.html")
-    shutil.copyfile(Path(outputs["model"]) / "compression.json", out / "compression.json")
+    for name in ("compression.json", "compression.md", "compression.png"):
+        shutil.copyfile(Path(outputs["model"]) / name, out / name)
 
 
 def _farewell(summary: dict[str, Any], services: Any, out: Path) -> None:
     quality = ", ".join(f"{label} {summary[name]:.1f} %" for label, name in HEADLINE.items())
     print(
         f"\n{quality} (text→image, {summary['gallery_images']} unseen images of {summary['gallery_identities']} people)"
-        f"\n\n  pictures and report  {out}/ (report.html, query-1.png …, summary.json)"
+        f"\n\n  pictures and report  {out}/ (report.html, compression.md, query-1.png …, summary.json)"
         f"\n  search page          {services.serving_uri}/#key={services.api_key}"
         f"\n  models in MLflow     {services.mlflow_uri}"
         "\n\nThey run on in the background; `make down` stops them.",

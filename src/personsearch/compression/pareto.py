@@ -17,7 +17,7 @@ def table(choice: Choice, split: str) -> str:
     lines = "\n".join(_line(row) for row in choice.rows)
     reasons = "\n".join(f"- {reason}" for reason in choice.reasons)
     return (
-        f"Quality on {split}, text→image. Times are medians of one item, forms in turns on one machine; memory is the "
+        f"Quality on {split}, text→image. Times are medians of one item, forms in turns on one machine;\nmemory is the "
         "peak of a process that does nothing else.\n\n"
         "| form | R@1 % | mAP % | MB | text ms | image ms | images/s | memory MiB | bytes per crop |\n"
         f"|---|---:|---:|---:|---:|---:|---:|---:|---:|\n{lines}\n\n{reasons}\n"
@@ -44,12 +44,16 @@ def frontier(rows: Sequence[Row], cost: str) -> list[Row]:
 def draw(choice: Choice, path: Path) -> None:
     """R@1 against size and against the time of a query, logarithmic; the Pareto frontier as a line."""
     from matplotlib.figure import Figure  # half a second that no other command needs
+    from matplotlib.ticker import LogFormatter
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     for axes, (label, cost, unit) in zip(figure.subplots(1, 2, sharey=True), PANELS, strict=True):
         _panel(axes, choice.rows, cost, unit)
         axes.set_xlabel(label)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
+        axes.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+        axes.margins(x=0.15, y=0.15)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("R@1, %")
     with replacing(path) as temporary:
@@ -59,7 +63,7 @@ def draw(choice: Choice, path: Path) -> None:
 def _panel(axes: Any, rows: Sequence[Row], cost: str, unit: float) -> None:
     best = frontier(rows, cost)
     axes.plot([unit * getattr(row, cost) for row in best], [row.r1 for row in best], color="0.7", linewidth=1)
-    for row in rows:
-        place = (unit * getattr(row, cost), row.r1)
+    for number, row in enumerate(sorted(rows, key=lambda row: (row.r1, getattr(row, cost)))):
+        place, above = (unit * getattr(row, cost), row.r1), 6 if number % 2 else -12  # neighbours' names stay apart
         axes.scatter(*place, color="C1" if row.chosen else "C0", marker="*" if row.chosen else "o", s=40, zorder=3)
-        axes.annotate(row.name, place, (4, 4), textcoords="offset points", fontsize=7)
+        axes.annotate(row.name, place, (0, above), textcoords="offset points", fontsize=7, ha="center")
