@@ -78,6 +78,12 @@ def test_directions_are_those_of_a_singular_value_decomposition(seed: int, rows:
     assert kept == pytest.approx(float((lengths[:dim] ** 2).sum() / (lengths**2).sum()), rel=1e-5)
 
 
+def test_directions_of_fewer_numbers_are_the_first_of_more() -> None:
+    vectors = torch.randn(40, 6, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 7)
+    more, fewer = (principal_directions([vectors], dim)[0] for dim in (5, 2))
+    assert torch.equal(more[:, :2], fewer)
+
+
 @torch.no_grad()
 def test_without_data_the_first_numbers_remain(tiny_bundle: Path, tmp_path: Path) -> None:
     reduce_embedding(tiny_bundle, 12, tmp_path / "cut")
