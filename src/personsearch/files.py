@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,21 @@ def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of it."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def partial_folder(target: Path) -> Path:
+    """An empty folder beside `target` to write into; what an interrupted run left is removed."""
+    for leftover in target.parent.glob(f".{target.name}.*.partial"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    folder = target.parent / f".{target.name}.{os.getpid()}.partial"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Put a finished folder where an older one may stand."""
+    shutil.rmtree(target, ignore_errors=True)
+    source.rename(target)
 
 
 def hash_file(path: Path) -> str:

@@ -24,12 +24,12 @@ from personsearch.compression.pareto import draw, table
 from personsearch.compression.sample import draw_sample
 from personsearch.compression.speed import Speed, measure_speed
 from personsearch.compression.structure import Structure, build_structure
-from personsearch.compression.variants import OnnxVariant, build_form, partial_folder, replace_folder
+from personsearch.compression.variants import OnnxVariant, build_form
 from personsearch.config import Config
 from personsearch.data.records import dataset_hash, read_manifest
 from personsearch.errors import UserError
 from personsearch.evaluation.evaluate import EMBEDDINGS, EvaluateConfig, evaluate
-from personsearch.files import replacing, write_json
+from personsearch.files import partial_folder, replace_folder, replacing, write_json
 from personsearch.run_record import write_run_record
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from personsearch.bundle import MODEL_CARD, TOKENIZER, WEIGHTS, fingerprint, read_spec, write_spec
-from personsearch.compression.variants import partial_folder, replace_folder
 from personsearch.errors import UserError
+from personsearch.files import partial_folder, replace_folder
 from personsearch.models.encoder import PersonEncoder
 from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.search.golden import write_golden

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from personsearch.compression.quantise import quantise_dynamic, quantise_static,
 from personsearch.compression.ranges import measure_ranges
 from personsearch.compression.sample import Sample
 from personsearch.errors import UserError
+from personsearch.files import partial_folder, replace_folder
 from personsearch.search.golden import verify_golden, write_golden
 from personsearch.search.load import load_graph_encoder
 
@@ -73,21 +73,6 @@ def build_form(
     else:
         write_golden(folder, encoder)
     replace_folder(folder, out_dir)
-
-
-def replace_folder(source: Path, target: Path) -> None:
-    """Put a finished folder where an older one may stand."""
-    shutil.rmtree(target, ignore_errors=True)
-    source.rename(target)
-
-
-def partial_folder(target: Path) -> Path:
-    """An empty folder beside `target` to write into; what an interrupted run left is removed."""
-    for leftover in target.parent.glob(f".{target.name}.*.partial"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    folder = target.parent / f".{target.name}.{os.getpid()}.partial"
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _spec(bundle: Path, variant: OnnxVariant, runtime: Runtime, sample: Sample | None) -> BundleSpec:
