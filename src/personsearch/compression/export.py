@@ -100,10 +100,7 @@ def _strip_traces(path: Path) -> None:
     """Drop the exporter's notes (source lines, folders of this machine): the same model gives the same bytes."""
     model = onnx.load(path)
     graph = model.graph
-    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
-    weights = {weight.name for weight in graph.initializer}
-    shapes = [each for each in graph.value_info if each.name not in weights]  # quantising transposes some weights
-    del graph.value_info[:]
-    graph.value_info.extend(shapes)
+    del graph.value_info[:]  # shapes in between, which engines find themselves
     onnx.save(model, path)

@@ -27,7 +27,7 @@ class PackedAttention(nn.MultiheadAttention):
         assert value is query
         assert not need_weights
         parts = split_heads(self, query_key_value(self, query))
-        return self.out_proj(attend(self, *parts, by_head(attn_mask, len(query)))), None
+        return self.out_proj(attend(self, *parts, by_head(attn_mask, query.shape[0]))), None
 
 
 def by_head(mask: Tensor | None, items: int) -> Tensor | None:
