@@ -148,7 +148,7 @@ def load_all(model: Any, folder: Path, threads: int) -> dict[str, Any]:
         BASELINE: OpenClip(model),
         "torch, cut to length": TorchEncoder.from_bundle(folder / "torch", "cpu"),
     }
-    compiled = load_compiled(folder / "torch")
+    compiled = load_compiled(folder / "torch") if threads == 1 else None  # it takes most of a minute
     if compiled is not None:
         encoders["torch.compile, cut to length"] = compiled
     for name in FORMS:
@@ -226,18 +226,23 @@ def timed(encode: Callable[[Any], object], items: Any) -> float:
 
 
 def show(rows: dict[str, Row], size: tuple[int, int]) -> None:
-    """Milliseconds with their ratio to the baseline, for each number of threads, then distances and bytes."""
+    """Milliseconds with their ratio to the baseline for each number of threads; the largest difference of a number and
+    the smallest cosine to the baseline's vectors; megabytes of both graphs.
+    """
     baseline = rows[BASELINE]
     table = Table("encoder", title=f"{NAME} at {size[0]} × {size[1]}, load {os.getloadavg()[0]:.1f}")
     for threads in baseline.text:
         for kind in ("text", "image"):
             table.add_column(f"{kind} ms, {threads} thread{'s' * (threads > 1)}", justify="right")
-    for title in ("text max |Δ|", "image max |Δ|", "text min cos", "image min cos", "MB"):
+    for title in ("text |Δ|", "image |Δ|", "text cos", "image cos", "MB"):
         table.add_column(title, justify="right")
     for name, row in rows.items():
         times = []
-        for threads in row.text:
+        for threads in baseline.text:
             for own, theirs in ((row.text, baseline.text), (row.image, baseline.image)):
+                if threads not in own:
+                    times.append("–")
+                    continue
                 gain = statistics.median(b / a for a, b in zip(own[threads], theirs[threads], strict=True))
                 times.append(f"{1000 * statistics.median(own[threads]):.1f} ({gain:.1f}×)")
         pairs = list(zip(row.vectors, baseline.vectors, strict=True))
