@@ -77,5 +77,7 @@ def test_the_numbers_of_params_yaml_are_accepted() -> None:
 
     parameters = Path(__file__).parents[2] / "params.yaml"
     assert EvaluateConfig.from_yaml(parameters, "evaluate") == EvaluateConfig()
-    assert CompressConfig.from_yaml(parameters, "compress") == CompressConfig()
+    compression = CompressConfig.from_yaml(parameters, "compress")
+    assert compression.model_copy(update={"forms": CompressConfig().forms}) == CompressConfig()
+    assert {form.runtime for form in compression.forms.values()} == {"onnxruntime", "openvino"}
     assert GateConfig.from_yaml(parameters, "gate") == GateConfig()

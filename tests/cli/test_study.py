@@ -25,7 +25,8 @@ def test_describe_prints_json_for_programs() -> None:
     assert result.exit_code == 0, result.output
     printed = json.loads(result.stdout)
     assert printed["parameters"]["total"] == {"total": 149_620_737, "trained": 149_030_913}
-    assert printed["passes"] == {"image_forward": 2, "image_backward": 1, "text_forward": 2, "text_backward": 1}
+    passes = {"image_forward": 2, "image_backward": 1, "text_forward": 2, "text_backward": 1, "teacher_forward": 0}
+    assert printed["passes"] == passes
     assert printed["image_size"] == [224, 224]
 
 

@@ -278,6 +278,15 @@ def test_small_vectors_go_live_and_the_collection_says_so(
     assert store.properties(PREVIOUS_ALIAS).coding == FLOAT32
 
 
+def test_settings_as_kubeflow_gives_them() -> None:
+    """Numbers in its dictionaries are floats."""
+    given = IndexConfig.model_validate({"vectors": "binary", "oversampling": 4.0})
+    assert (given.vectors, given.oversampling) == ("binary", 4)
+    for wrong in ({"vectors": "int4"}, {"oversampling": 0}):
+        with pytest.raises(ValueError, match="int4|greater than or equal to 1"):
+            IndexConfig.model_validate(wrong)
+
+
 def test_centres_are_the_means_of_crops_and_probes(gallery: Gallery) -> None:
     encoder = HashEncoder()
     centres = measure_centres(gallery, encoder, PROBES)
