@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from personsearch.integrations.milvus_filters import MAX_LIST, expressions, quote
-from personsearch.integrations.milvus_index import MilvusIndex, MilvusStore
+from personsearch.integrations.milvus_collection import MilvusIndex
+from personsearch.integrations.milvus_index import MilvusStore
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties
