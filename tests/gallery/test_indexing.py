@@ -283,7 +283,7 @@ def test_settings_as_kubeflow_gives_them() -> None:
     given = IndexConfig.model_validate({"vectors": "binary", "oversampling": 4.0})
     assert (given.vectors, given.oversampling) == ("binary", 4)
     for wrong in ({"vectors": "int4"}, {"oversampling": 0}):
-        with pytest.raises(ValueError, match="int4|greater than or equal to 1"):
+        with pytest.raises(ValueError, match=r"int4|greater than or equal to 1"):
             IndexConfig.model_validate(wrong)
 
 
