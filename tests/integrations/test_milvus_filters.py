@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from personsearch.integrations.milvus_filters import MAX_LIST, expressions, quote
 from personsearch.integrations.milvus_collection import MilvusIndex
+from personsearch.integrations.milvus_filters import MAX_LIST, expressions, quote
 from personsearch.integrations.milvus_index import MilvusStore
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.filters import CropFilter
