@@ -99,7 +99,9 @@ def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path)
     }
     speeds = measure_speed(folders, config.timing_rounds, threads=evaluation.threads)
     measured = {name: _Measured(folders[name], metrics[name], speeds[name]) for name in folders}
-    choice = choose([each.row(name) for name, each in measured.items()], config.choice)
+    uncompressed, *forms = [each.row(name) for name, each in measured.items()]
+    forms.sort(key=lambda row: (-row.bytes, row.name))  # Kubeflow keeps no order of names
+    choice = choose([uncompressed, *forms], config.choice)
     _report(choice, evaluation.split, out_dir)
     for name in config.forms:
         _complete(folders[name], out_dir / EVALUATION / name, (out_dir / REPORT).read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from personsearch.images import ImageRejected
 from personsearch.search.encoder import Encoder
 from personsearch.search.quantised import Centres
 
-SAMPLE = 64  # 256 crops find as much: docs/vectors.md
+SAMPLE = 64  # crops
 
 
 def measure_centres(gallery: Gallery, encoder: Encoder, texts: Sequence[str]) -> Centres:
