@@ -2,7 +2,8 @@
 
 Run: `python benchmarks/encoders.py [--size 224 224] [--rounds 10]`; prints one table. Random weights of open_clip's
 ViT-B-16, the same in every row. All rows take turns on one query and one picture, with one thread and with two; ratios
-are medians of the rounds' own. On busy cores set OMP_WAIT_POLICY=PASSIVE, as `make bench` does. Texts and pictures of synthetic people say how far a row's vectors are from open_clip's.
+are medians of the rounds' own. On busy cores set OMP_WAIT_POLICY=PASSIVE, as `make bench` does. Texts and pictures of
+synthetic people say how far a row's vectors are from open_clip's.
 """
 
 import argparse

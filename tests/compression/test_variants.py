@@ -13,7 +13,6 @@ from personsearch.data.records import read_manifest, write_manifest
 from personsearch.errors import UserError
 from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.search.load import load_graph_encoder
-from personsearch.search.openvino_encoder import OpenVinoEncoder
 
 TEXTS = ["a person in a red coat", "a person in a blue coat", "green coat number 3", "white"]
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 32, 16, 3), dtype=np.uint8)
@@ -63,17 +62,6 @@ def test_a_form_is_kept_until_its_bundle_engine_or_sample_changes(
     assert build("onnxruntime", other) != first
     second = build("onnxruntime", other)
     assert build("openvino", other) != second
-
-
-def test_half_precision_is_half_the_bytes_and_runs_on_the_other_engine_too(
-    tiny_bundle: Path, full: Path, tmp_path: Path
-) -> None:
-    build_form(tiny_bundle, "onnx-fp16", "onnxruntime", tmp_path / "form")
-    for name in (IMAGE_ONNX, TEXT_ONNX):
-        assert (tmp_path / "form" / name).stat().st_size < 0.7 * (full / name).stat().st_size
-    found, expected = OpenVinoEncoder(tmp_path / "form", 1), TorchEncoder.from_bundle(tiny_bundle, "cpu")
-    assert found.encode_texts(TEXTS) == pytest.approx(expected.encode_texts(TEXTS), abs=1e-2)
-    assert found.encode_images(PIXELS) == pytest.approx(expected.encode_images(PIXELS), abs=1e-2)
 
 
 def test_8_bit_graphs_are_the_same_from_a_given_form_and_a_new_export(
