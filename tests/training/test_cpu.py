@@ -20,16 +20,14 @@ def page_faults_of_large_tensors():
 print(page_faults_of_large_tensors())
 with kept_memory():
     print(page_faults_of_large_tensors())
-print(page_faults_of_large_tensors())
 """
 
 
-def test_a_large_tensor_takes_the_memory_of_the_one_before() -> None:
+def test_large_tensors_take_the_memory_of_earlier_ones() -> None:
     """In a process of its own: what other tests left in the heap lies in the way."""
     finished = subprocess.run([sys.executable, "-c", PAGE_FAULTS], capture_output=True, text=True, check=True)
-    before, inside, after = map(int, finished.stdout.split())
-    assert inside < before / 2
-    assert after > before / 2
+    outside, inside = map(int, finished.stdout.split())
+    assert inside < outside
 
 
 def test_denormal_numbers_are_flushed_inside_alone() -> None:

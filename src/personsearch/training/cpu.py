@@ -9,7 +9,7 @@ import torch
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 DEFAULT_TRIM_THRESHOLD, DEFAULT_MMAP_MAX = 128 * 1024, 65536
-NEVER = -1
+NEVER = 2**31 - 1  # bytes, the most that mallopt takes
 
 
 @contextmanager
