@@ -26,8 +26,8 @@ def flushed_denormals() -> Iterator[None]:
 def kept_memory() -> Iterator[None]:
     """Freed tensors stay with the process for the next step.
 
-    glibc gives every large one back to the system, and each page of the next is fetched and zeroed anew: a sixth of a
-    step's time at ViT-B/16. Without glibc nothing changes.
+    glibc gives every large one back to the system, and each page of the next is fetched and zeroed anew: up to a sixth
+    of a step's time at ViT-B/16, of which this saves a part, by where the heap lies. Without glibc nothing changes.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
