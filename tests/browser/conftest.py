@@ -47,7 +47,9 @@ class RunningService:
         self.settings = settings
         self.source = source
         self.app = create_app(settings, source=source)
-        self._server = uvicorn.Server(uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="warning"))
+        # The browser holds connections open that have asked nothing yet, and may open one as the service ends.
+        config = uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=2)
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def __enter__(self) -> "RunningService":

@@ -2,6 +2,8 @@
 
 import copy
 import importlib.util
+import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +13,8 @@ import pytest
 import yaml
 
 from components.images import PLATFORM_IMAGE, TRAINING_IMAGE
+from personsearch.integrations.milvus_server import HOST
+from personsearch.integrations.service_commands import KINDS
 from pipelines.cluster import ADDRESSES, SETTINGS, VOLUMES
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +117,14 @@ def test_serving_runs_without_privileges(manifests: list[dict[str, Any]]) -> Non
     assert pod["automountServiceAccountToken"] is False
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_image_serves_as_an_installation_does() -> None:
+    """Its flags too: without a limit a half-sent request would outlive the 30 s that a cluster grants."""
+    (dockerfile,) = check.DOCKERFILES
+    (command,) = re.findall(r"^CMD (\[.*?\])$", dockerfile.read_text().replace("\\\n", ""), re.MULTILINE)
+    in_image, here = json.loads(command), KINDS["serving"].command(Path(), 8000)
+    assert [word.replace("0.0.0.0", HOST) for word in in_image] == here[here.index("uvicorn") :]
 
 
 def test_dockerfile_is_clean_and_builds_the_images_that_components_name(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -68,6 +70,17 @@ def test_the_life_of_services(home: Path) -> None:
     assert not any(is_running(record) for record in first.values())
     assert read_records(home) == {}
     assert stop_services(home) == []
+
+
+def test_a_half_sent_request_does_not_keep_a_service_from_ending_in_order(home: Path) -> None:
+    services = start_services(home, ("serving",))
+    log = Path(read_records(home)["serving"].log)
+    address = urllib.parse.urlsplit(services.serving_uri)
+    assert address.hostname is not None
+    with socket.create_connection((address.hostname, address.port or 80)) as stalled:
+        stalled.sendall(b"POST /v1/search HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{")
+        assert stop_services(home) == ["serving"]
+    assert "Finished server process" in log.read_text()
 
 
 def test_a_service_that_cannot_start_says_why(home: Path) -> None:
