@@ -9,7 +9,7 @@ import torch
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 DEFAULT_TRIM_THRESHOLD, DEFAULT_MMAP_MAX = 128 * 1024, 65536
-NEVER = 2**31 - 1  # bytes, the most that mallopt takes
+MOST_KEPT = 2**31 - 1  # bytes, the most that mallopt takes
 
 
 @contextmanager
@@ -27,14 +27,15 @@ def kept_memory() -> Iterator[None]:
     """Freed tensors stay with the process for the next step.
 
     glibc gives every large one back to the system, and each page of the next is fetched and zeroed anew: up to a sixth
-    of a step's time at ViT-B/16, of which this saves a part, by where the heap lies. Without glibc nothing changes.
+    of a step's time at ViT-B/16. Here the first steps still fetch theirs, until the heap holds what a step needs.
+    Without glibc nothing changes.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
         return
     libc = ctypes.CDLL(None)
     libc.mallopt(M_MMAP_MAX, 0)
-    libc.mallopt(M_TRIM_THRESHOLD, NEVER)
+    libc.mallopt(M_TRIM_THRESHOLD, MOST_KEPT)
     try:
         yield
     finally:
