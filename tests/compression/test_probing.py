@@ -174,6 +174,25 @@ def test_a_killed_probe_goes_on(
     assert kills >= 2
 
 
+def test_a_walk_is_not_gone_on_with_in_other_batches(
+    probed: Path, models: tuple[Path, Path], tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of 10 and of 11 are equally many, but other items."""
+    real = TextBatches.read
+
+    def killed(self: TextBatches, number: int) -> Batch:
+        if number == 2:
+            raise KeyboardInterrupt
+        return real(self, number)
+
+    monkeypatch.setattr(TextBatches, "read", killed)
+    with pytest.raises(KeyboardInterrupt):
+        probe(CONFIG, *models, tiny_dataset, tmp_path)
+    monkeypatch.setattr(TextBatches, "read", real)
+    probe(CONFIG.model_copy(update={"batch_size": 11}), *models, tiny_dataset, tmp_path)
+    assert (tmp_path / FIGURES).read_text() == (probed / FIGURES).read_text()
+
+
 def test_another_loss_measures_only_what_is_missing(
     probed: Path, models: tuple[Path, Path], tiny_dataset: Path, tmp_path: Path
 ) -> None:

@@ -83,6 +83,7 @@ def probe(config: ProbeConfig, bundle: Path, before: Path, dataset: Path, out_di
         temporary.write_text(report(figures), encoding="utf-8")
     write_run_record(out_dir, "probe", config, figures.metrics(), lineage)
     shutil.rmtree(out_dir / EMBEDDINGS)
+    (out_dir / WALK).unlink(missing_ok=True)
     return figures.metrics()
 
 

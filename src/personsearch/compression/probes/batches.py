@@ -30,7 +30,9 @@ class Batch:
 
 
 class Batches(Protocol):
-    """Numbered from 0, each read anew when it is asked for."""
+    """Numbered from 0, `size` items in each but the last, read anew when one is asked for."""
+
+    size: int
 
     def __len__(self) -> int: ...
 
@@ -42,14 +44,15 @@ class TextBatches:
     """Captions in the order of their length, so that batches hold little padding."""
 
     def __init__(self, ids_QL: NDArray[np.int64], size: int, device: torch.device) -> None:
-        self._ids_QL, self._size, self._device = ids_QL, size, device
+        self.size = size
+        self._ids_QL, self._device = ids_QL, device
         self._order_Q = np.argsort(text_lengths(ids_QL), kind="stable")
 
     def __len__(self) -> int:
-        return math.ceil(len(self._order_Q) / self._size)
+        return math.ceil(len(self._order_Q) / self.size)
 
     def read(self, number: int) -> Batch:
-        rows_N = self._order_Q[number * self._size : (number + 1) * self._size]
+        rows_N = self._order_Q[number * self.size : (number + 1) * self.size]
         return Batch(rows_N, torch.from_numpy(trim(self._ids_QL[rows_N])).to(self._device))
 
 
@@ -65,15 +68,15 @@ class ImageBatches:
         size: int,
         device: torch.device,
     ) -> None:
-        self._dataset, self._records, self._preprocessing = dataset, records, preprocessing
-        self._size, self._device = size, device
+        self.size = size
+        self._dataset, self._records, self._preprocessing, self._device = dataset, records, preprocessing, device
 
     def __len__(self) -> int:
-        return math.ceil(len(self._records) / self._size)
+        return math.ceil(len(self._records) / self.size)
 
     def read(self, number: int) -> Batch:
-        start, wanted = number * self._size, self._preprocessing
-        part = self._records[start : start + self._size]
+        start, wanted = number * self.size, self._preprocessing
+        part = self._records[start : start + self.size]
         pixels_NHW3 = decode_records(self._dataset, part, wanted.height, wanted.width)
         inputs = torch.from_numpy(normalise(pixels_NHW3, wanted.mean, wanted.std)).to(self._device)
         return Batch(np.arange(start, start + len(part)), inputs)

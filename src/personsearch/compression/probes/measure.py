@@ -24,7 +24,7 @@ BlockWeights = Sequence[Mapping[str, Tensor]]
 class Prober:
     """`data` are the unchanged model's embeddings, `r1` what they give in percent; alpha goes in 1/`steps`.
 
-    `state` is the file of a walk under way, which an interrupted one goes on from.
+    `state` is the file of the last walk, which goes on from there if it was interrupted.
     """
 
     data: SplitEmbeddings
@@ -41,7 +41,6 @@ class Prober:
             description = f"{tower.side} tower, {removals} removals, {len(probes) - removals} blends"
             r1_P = self._walk(tower, before, probes, batches, description)
             self.journal.record(tower.side, dict(zip(probes, r1_P, strict=True)))
-            self.state.unlink()
         layers = range(1, len(tower.blocks) + 1)
         without = {kind: tuple(self._r1(tower, Probe(layer, kind)) for layer in layers) for kind in KINDS}
         return TowerFigures(
@@ -64,7 +63,7 @@ class Prober:
         self, tower: Tower, before: BlockWeights, probes: Sequence[Probe], batches: Batches, description: str
     ) -> list[float]:
         scores = Scores(tower.side, len(probes), self.data)
-        walk = (self.journal.key, tower.side, len(batches), tuple(probes))
+        walk = (self.journal.key, tower.side, batches.size, tuple(probes))
         identity = hashlib.sha256(repr(walk).encode()).hexdigest()
         for number in track(range(scores.restore(self.state, identity), len(batches)), description):
             batch = batches.read(number)
