@@ -29,6 +29,12 @@ def test_the_smallest_within_the_loss_is_chosen(r1_full: float, r1_int8: float, 
     assert choice.chosen.name == chosen
 
 
+def test_exactly_the_loss_that_is_allowed_is_allowed() -> None:
+    """64.4 - 63.9 is more than a half in floating point."""
+    rows = [row("torch", 64.4, 40), row("onnx-fp32", 64.4, 40), row("onnx-int8", 63.9, 10)]
+    assert choose(rows, ChoiceConfig(max_loss=0.5)).chosen.name == "onnx-int8"
+
+
 def test_the_fastest_may_be_preferred_and_slow_ones_be_left_out() -> None:
     rows = [row("torch", 60.0, 40, 9.0), row("small", 60.0, 10, 5.0), row("fast", 60.0, 20, 1.0)]
     assert choose(rows, ChoiceConfig(prefer="text_ms")).chosen.name == "fast"

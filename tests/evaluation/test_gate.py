@@ -15,6 +15,7 @@ from personsearch.evaluation.gate import GateConfig, decide
         ({"min_r1": 1}, {"t2i_r1": float("nan")}, None, False, "below the floor"),
         ({}, {"t2i_r1": 60.0}, {"t2i_r1": 60.5}, True, "not below the champion's"),
         ({}, {"t2i_r1": 60.0}, {"t2i_r1": 60.6}, False, "below the champion's 60.60 less 0.50 = 60.10"),
+        ({"max_regression": 3}, {"t2i_r1": 61.4}, {"t2i_r1": 64.4}, True, "not below the champion's 64.40 less 3.00"),
         ({}, {"t2i_r1": 60.0}, {"map": 99.0}, True, "no champion"),
         ({"max_calibration_error": 0.1}, {"t2i_r1": 1.0}, None, False, "expected_calibration_error is missing"),
         (

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from personsearch.evaluation.metrics import (
     CMC_LENGTH,
+    points_lost,
     rank_queries,
     retrieval_metrics,
     summarise,
@@ -106,3 +107,8 @@ def test_top_candidates_are_best_first_with_ties_in_gallery_order() -> None:
 def test_wrong_input_is_named(query, gallery, query_ids, message) -> None:
     with pytest.raises(ValueError, match=message):
         retrieval_metrics(query.astype(np.float32), gallery.astype(np.float32), query_ids, np.arange(2))
+
+
+@pytest.mark.parametrize(("before", "after", "lost"), [(64.4, 63.9, 0.5), (64.1, 61.1, 3.0), (60.0, 61.0, -1.0)])
+def test_points_lost_are_what_their_decimals_say(before: float, after: float, lost: float) -> None:
+    assert points_lost(before, after) == lost

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from personsearch.config import Config
+from personsearch.evaluation.metrics import points_lost
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def choose(rows: Sequence[Row], config: ChoiceConfig) -> Choice:
 
 def _faults(row: Row, uncompressed: Row, config: ChoiceConfig) -> list[str]:
     faults = []
-    if uncompressed.r1 - row.r1 > config.max_loss:
+    if points_lost(uncompressed.r1, row.r1) > config.max_loss:
         faults.append(f"loses more than {config.max_loss:.2f} points")
     if config.max_text_ms is not None and row.text_ms > config.max_text_ms:
         faults.append(f"a query takes {row.text_ms:.2f} ms, more than {config.max_text_ms:.2f}")

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from personsearch.config import Config
 from personsearch.errors import UserError
+from personsearch.evaluation.metrics import points_lost
 
 
 class GateConfig(Config):
@@ -79,7 +80,7 @@ def read_metrics(path: Path) -> dict[str, float]:
 def _at_least(name: str, value: float | None, wanted: float, what: str) -> tuple[bool, str]:
     if value is None:
         return False, f"{name} is missing; at least {wanted:.2f} ({what}) wanted"
-    met = value >= wanted
+    met = points_lost(wanted, value) <= 0
     return met, f"{name} {value:.2f} is {'not below' if met else 'below'} {what} {wanted:.2f}"
 
 

@@ -15,6 +15,7 @@ from personsearch.compression.probes.journal import ProbeJournal
 from personsearch.compression.probes.scores import Scores
 from personsearch.compression.probes.towers import KINDS, Kind, Tower
 from personsearch.evaluation.embeddings import SplitEmbeddings
+from personsearch.evaluation.metrics import points_lost
 from personsearch.progress import track
 
 BlockWeights = Sequence[Mapping[str, Tensor]]
@@ -77,7 +78,7 @@ class Prober:
         measured = {
             step: self.journal.r1(tower.side, Probe(layer, kind, step / self.steps)) for step in range(self.steps)
         }
-        return {step: self.r1 - r1 < self.max_loss for step, r1 in measured.items() if r1 is not None}
+        return {step: points_lost(self.r1, r1) < self.max_loss for step, r1 in measured.items() if r1 is not None}
 
     def _criticality(self, tower: Tower, layer: int, kind: Kind) -> float:
         return bracket(self._bearable(tower, layer, kind), self.steps)[1] / self.steps
