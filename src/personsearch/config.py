@@ -1,7 +1,8 @@
 """The base of every stage's configuration: frozen, unknown keys refused, read from YAML."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -31,10 +32,23 @@ class Config(BaseModel):
             if not isinstance(values, dict) or section not in values:
                 raise UserError(f"{path}: section {section!r} is missing")
             values = values[section]
+        return cls._validated(values if values is not None else {}, str(path))
+
+    def overridden(self, options: Mapping[str, object]) -> Self:
+        """The same settings but for those of `options`, a command line's by name, that are not None.
+
+        Raises:
+            UserError: one of them fails validation.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        return self._validated(self.model_dump() | given, "option")
+
+    @classmethod
+    def _validated(cls, values: Any, source: str) -> Self:
         try:
-            return cls.model_validate(values if values is not None else {})
+            return cls.model_validate(values)
         except ValidationError as error:
-            raise UserError(f"{path}: {describe_validation_error(error)}") from error
+            raise UserError(f"{source}: {describe_validation_error(error)}") from error
 
 
 def describe_validation_error(error: ValidationError) -> str:

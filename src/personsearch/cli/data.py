@@ -232,5 +232,4 @@ def fetch(
 def _configured(kind: type[Stage], params: Path, section: str, flags: Mapping[str, object]) -> Stage:
     """The section of `params` where there is such a file, with the flags that were given in place of its values."""
     config = kind.from_yaml(params, section) if params.is_file() else kind()
-    given = {name: value for name, value in flags.items() if value is not None}
-    return kind.model_validate(config.model_dump() | given)
+    return config.overridden(flags)

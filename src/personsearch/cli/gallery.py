@@ -132,8 +132,7 @@ def _ingest_config(params: Path, *, detector: Path | None, every: int | None) ->
     from personsearch.gallery.ingest.tracks import IngestConfig
 
     config = IngestConfig.from_yaml(params, "ingest") if params.exists() else IngestConfig()
-    flags = {"detector": detector, "every": every}
-    return config.model_copy(update={name: value for name, value in flags.items() if value is not None})
+    return config.overridden({"detector": detector, "every": every})
 
 
 def _crop_filter(

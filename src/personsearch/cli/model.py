@@ -59,8 +59,8 @@ def evaluate(
     from personsearch.evaluation.evaluate import EvaluateConfig
     from personsearch.evaluation.evaluate import evaluate as run
 
-    config = _configuration(EvaluateConfig, parameters, "evaluate")
-    output.show(run(config.model_copy(update={"split": split or config.split}), bundle, dataset, out), as_json=as_json)
+    config = _configuration(EvaluateConfig, parameters, "evaluate").overridden({"split": split})
+    output.show(run(config, bundle, dataset, out), as_json=as_json)
 
 
 def compress(

@@ -49,10 +49,9 @@ def probe(
     from personsearch.compression.probing import probe as run
     from personsearch.integrations.mlflow_report import Report, log_report
 
-    given = {"split": split, "max_loss": max_loss, "device": device}
     config = ProbeConfig() if parameters is None else ProbeConfig.from_yaml(parameters, "probe")
-    values = config.model_dump() | {name: value for name, value in given.items() if value is not None}
-    results = run(ProbeConfig.model_validate(values), bundle, before, dataset, out)
+    config = config.overridden({"split": split, "max_loss": max_loss, "device": device})
+    results = run(config, bundle, before, dataset, out)
     log_report("probe", Report(results, files=[out / TABLE, out / PICTURE]))
     figures = json.loads((out / FIGURES).read_text(encoding="utf-8"))
     if as_json:

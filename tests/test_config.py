@@ -1,0 +1,49 @@
+"""Settings from YAML and from a command line: what is wrong is one line, what is not given stays."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from personsearch.config import Config
+from personsearch.errors import UserError
+
+
+class Ratio(Config):
+    least: float = Field(default=0.5, gt=0)
+
+
+class Example(Config):
+    name: str = "a"
+    every: int = Field(default=2, ge=1)
+    ratio: Ratio = Ratio()
+
+
+def test_options_take_the_place_of_settings_and_none_leaves_them() -> None:
+    config = Example(name="b", ratio=Ratio(least=0.25))
+    assert config.overridden({"every": 7, "name": None}) == Example(name="b", every=7, ratio=Ratio(least=0.25))
+
+
+def test_an_option_that_cannot_be_is_named() -> None:
+    with pytest.raises(UserError, match="option: every=0: Input should be greater than or equal to 1"):
+        Example().overridden({"every": 0})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("other: {}", "section 'example' is missing"),
+        ("example: {colour: red}", "colour='red': Extra inputs are not permitted"),
+        ("example: {ratio: {least: 0}}", r"ratio\.least=0: Input should be greater than 0"),
+        ("example: [", "not valid YAML"),
+    ],
+)
+def test_a_file_that_cannot_be_is_named(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(content)
+    with pytest.raises(UserError, match=rf"params\.yaml: .*{message}"):
+        Example.from_yaml(tmp_path / "params.yaml", "example")
+
+
+def test_an_empty_section_is_all_defaults(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("example:")
+    assert Example.from_yaml(tmp_path / "params.yaml", "example") == Example()
