@@ -26,7 +26,7 @@ from personsearch.compression.speed import Speed, measure_speed
 from personsearch.compression.structure import Structure, build_structure
 from personsearch.compression.variants import OnnxVariant, build_form
 from personsearch.config import Config
-from personsearch.data.records import dataset_hash, read_manifest
+from personsearch.data.records import dataset_hash, split_or_test
 from personsearch.errors import UserError
 from personsearch.evaluation.evaluate import EMBEDDINGS, EvaluateConfig, evaluate
 from personsearch.files import partial_folder, replace_folder, replacing, write_json
@@ -92,7 +92,8 @@ def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path)
     """
     if read_spec(bundle).variant != UNCOMPRESSED:
         raise UserError(f"{bundle}: variant {read_spec(bundle).variant!r}; only a torch bundle can be compressed")
-    evaluation = _on_present_split(config.evaluation, dataset)
+    split = split_or_test(dataset, config.evaluation.split)
+    evaluation = config.evaluation.model_copy(update={"split": split})
     folders = {UNCOMPRESSED: bundle, **_build(config.forms, bundle, dataset, out_dir)}
     metrics = {
         name: evaluate(evaluation, folder, dataset, out_dir / EVALUATION / name) for name, folder in folders.items()
@@ -102,7 +103,7 @@ def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path)
     uncompressed, *forms = [each.row(name) for name, each in measured.items()]
     forms.sort(key=lambda row: (-row.bytes, row.name))  # Kubeflow keeps no order of names
     choice = choose([uncompressed, *forms], config.choice)
-    _report(choice, evaluation.split, out_dir)
+    _report(choice, split, out_dir)
     for name in config.forms:
         _complete(folders[name], out_dir / EVALUATION / name, (out_dir / REPORT).read_text(encoding="utf-8"))
     _publish(folders[choice.chosen.name], out_dir)
@@ -127,13 +128,6 @@ def _build(forms: Mapping[str, Form], bundle: Path, dataset: Path, out_dir: Path
         if form.numbers == "onnx-fp32":
             full.setdefault(cut, folders[name])
     return folders
-
-
-def _on_present_split(evaluation: EvaluateConfig, dataset: Path) -> EvaluateConfig:
-    if read_manifest(dataset, evaluation.split):
-        return evaluation
-    logger.warning("%s has no %s images: forms of the model are compared on test", dataset, evaluation.split)
-    return evaluation.model_copy(update={"split": "test"})
 
 
 def _report(choice: Choice, split: str, out_dir: Path) -> None:

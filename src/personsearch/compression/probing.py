@@ -7,7 +7,6 @@ the other tower runs once.
 """
 
 import hashlib
-import logging
 import math
 import shutil
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from personsearch.compression.probes.report import report
 from personsearch.compression.probes.start import hash_weights, weights_before
 from personsearch.compression.probes.towers import take_apart
 from personsearch.config import Config
-from personsearch.data.records import Split, dataset_hash, read_manifest
+from personsearch.data.records import Split, dataset_hash, read_manifest, split_or_test
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
 from personsearch.evaluation.metrics import retrieval_metrics
 from personsearch.files import replacing, write_json
@@ -34,8 +33,6 @@ from personsearch.models.device import choose_device
 from personsearch.models.layers import SIDES, Side
 from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.run_record import write_run_record
-
-logger = logging.getLogger(__name__)
 
 FIGURES, TABLE, PICTURE = "probe.json", "probe.md", "probe.png"
 JOURNAL, WALK, EMBEDDINGS = "probes.jsonl", "walk.npz", "embeddings"
@@ -69,7 +66,7 @@ def probe(config: ProbeConfig, bundle: Path, before: Path, dataset: Path, out_di
     Raises:
         UserError: the model is no plain CLIP, `before` is of another architecture, or the data set cannot be read.
     """
-    config = _on_present_split(config, dataset)
+    config = config.model_copy(update={"split": split_or_test(dataset, config.split)})
     lineage = {
         "fingerprint": fingerprint(bundle),
         "before": hash_weights(before),
@@ -122,10 +119,3 @@ def _batches(side: Side, config: ProbeConfig, built: BuiltModel, dataset: Path, 
     if side == "text":
         return TextBatches(built.tokenizer.encode(data.captions), config.batch_size, device)
     return ImageBatches(dataset, data.records, built.preprocessing, size=config.batch_size, device=device)
-
-
-def _on_present_split(config: ProbeConfig, dataset: Path) -> ProbeConfig:
-    if read_manifest(dataset, config.split):
-        return config
-    logger.warning("%s has no %s images: probed on test", dataset, config.split)
-    return config.model_copy(update={"split": "test"})

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from personsearch.compression.recovery import RecoverConfig, recover
 from personsearch.compression.vocabulary import trim_vocabulary
 from personsearch.config import Config
 from personsearch.data.records import dataset_hash, read_manifest
-
-logger = logging.getLogger(__name__)
 
 KEY_LENGTH = 12
 Cut = Callable[[Path, Path], object]

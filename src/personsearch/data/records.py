@@ -3,6 +3,7 @@
 Every stage after `prepare` reads this and nothing else.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -14,6 +15,8 @@ import pyarrow.parquet as pq
 
 from personsearch.errors import UserError
 from personsearch.files import hash_file, replacing
+
+logger = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -84,6 +87,18 @@ def read_manifest(folder: Path, split: Split | None = None) -> list[ImageRecord]
     filters = [("split", "==", split)] if split is not None else None
     table = pq.read_table(path, columns=columns, filters=filters)
     return list(_records(table))
+
+
+def split_or_test(folder: Path, split: Split) -> Split:
+    """`split`; test, with a warning, where a prepared data set has no image of it.
+
+    Raises:
+        UserError: it is no prepared data set.
+    """
+    if read_manifest(folder, split):
+        return split
+    logger.warning("%s has no %s images: test is taken instead", folder, split)
+    return "test"
 
 
 def dataset_hash(folder: Path) -> str:
