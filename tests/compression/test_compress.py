@@ -2,14 +2,17 @@
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from personsearch.bundle import MODEL_CARD, SPEC, fingerprint, read_spec
-from personsearch.compression.compress import CompressConfig, compress
+from personsearch.bundle import CALIBRATION, METRICS, MODEL_CARD, SPEC, fingerprint, read_spec
+from personsearch.compression.compress import CompressConfig, _complete, compress
+from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import read_manifest, write_manifest
 from personsearch.errors import UserError
 from personsearch.search.calibration import read_calibration
@@ -137,6 +140,37 @@ def test_only_a_torch_bundle_can_be_compressed(compressed: Path, dataset: Path, 
 def test_a_form_cannot_take_a_name_that_is_no_folder_of_its_own(name: str) -> None:
     with pytest.raises(ValidationError, match="cannot name a form"):
         CompressConfig.model_validate({"forms": {name: {}}})
+
+
+def test_a_card_is_never_half_written(tmp_path: Path) -> None:
+    """What is killed in between leaves the card as it was: the new one is another file."""
+    folder, evaluation = tmp_path / "form", tmp_path / "evaluation"
+    for each in (folder, evaluation):
+        each.mkdir()
+    for name in (METRICS, CALIBRATION):
+        (evaluation / name).write_text("{}")
+    (folder / MODEL_CARD).write_text("# A model\n")
+    (tmp_path / "before").hardlink_to(folder / MODEL_CARD)
+    _complete(folder, evaluation, "Its table.\n")
+    assert (tmp_path / "before").read_text() == "# A model\n"
+    card = "# A model\n\n## Compression\n\nThis bundle is `form`. Its table.\n"
+    assert (folder / MODEL_CARD).read_text() == card
+    assert {path.name for path in folder.iterdir()} == {METRICS, CALIBRATION, MODEL_CARD}
+
+
+def test_two_at_once_take_turns(
+    tiny_bundle: Path, dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = CompressConfig.model_validate({"forms": {"shallow": {"drop_text_layers": [9]}}})
+    with ThreadPoolExecutor(1) as second:
+        with sole_writer(tmp_path):
+            waiting = second.submit(compress, config, tiny_bundle, dataset, tmp_path)
+            while "another process is at work there" not in caplog.text:
+                assert not waiting.done()
+                time.sleep(0.01)
+        with pytest.raises(UserError, match="9"):
+            waiting.result(timeout=60)
+    assert not (tmp_path / ".lock").exists()
 
 
 def test_a_cut_that_does_not_fit_is_a_users_mistake(tiny_bundle: Path, dataset: Path, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """The probing stage on a small real model: figures, what it leaves, what it costs, how it goes on after a kill."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from personsearch.bundle import TOKENIZER
 from personsearch.compression.probes.batches import Batch, ImageBatches, TextBatches
 from personsearch.compression.probing import FIGURES, JOURNAL, PICTURE, TABLE, ProbeConfig, probe
+from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import read_manifest, write_manifest
 from personsearch.errors import UserError
 from personsearch.evaluation.evaluate import EvaluateConfig, measure
@@ -191,6 +194,20 @@ def test_a_walk_is_not_gone_on_with_in_other_batches(
     monkeypatch.setattr(TextBatches, "read", real)
     probe(CONFIG.model_copy(update={"batch_size": 11}), *models, tiny_dataset, tmp_path)
     assert (tmp_path / FIGURES).read_text() == (probed / FIGURES).read_text()
+
+
+def test_two_at_once_take_turns(
+    probed: Path, models: tuple[Path, Path], tiny_dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ThreadPoolExecutor(1) as second:
+        with sole_writer(tmp_path):
+            waiting = second.submit(probe, CONFIG, *models, tiny_dataset, tmp_path)
+            while "another process is at work there" not in caplog.text:
+                assert not waiting.done()
+                time.sleep(0.01)
+            assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+        waiting.result(timeout=120)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in probed.iterdir()}
 
 
 def test_another_loss_measures_only_what_is_missing(

@@ -26,6 +26,7 @@ from personsearch.compression.speed import Speed, measure_speed
 from personsearch.compression.structure import Structure, build_structure
 from personsearch.compression.variants import OnnxVariant, build_form
 from personsearch.config import Config
+from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import dataset_hash, split_or_test
 from personsearch.errors import UserError
 from personsearch.evaluation.evaluate import EMBEDDINGS, EvaluateConfig, evaluate
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 TABLE, REPORT, PICTURE = "compression.json", "compression.md", "compression.png"
 CHOSEN, EVALUATION, STRUCTURES = "chosen", "evaluation", "structures"
 UNCOMPRESSED = "torch"
-PUBLIC = ("name", "r1", "map", "bytes", "text_ms", "image_ms", "chosen")
+TABLE_COLUMNS = ("name", "r1", "map", "bytes", "text_ms", "image_ms", "chosen")
 
 
 class Form(Structure):
@@ -84,7 +85,7 @@ class _Measured:
 def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path) -> dict[str, float]:
     """Write a folder per form and chosen/ (bundles), compression.json, .md and .png, evaluation/ and run.json.
 
-    Started again after a kill, it keeps the bundles and embeddings that are finished.
+    Started again after a kill, it keeps the bundles and embeddings that are finished. Two at once take turns.
 
     Raises:
         UserError: the bundle is no torch one, a form does not fit it, the export is not faithful, or the data set
@@ -93,7 +94,20 @@ def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path)
     if read_spec(bundle).variant != UNCOMPRESSED:
         raise UserError(f"{bundle}: variant {read_spec(bundle).variant!r}; only a torch bundle can be compressed")
     split = split_or_test(dataset, config.evaluation.split)
-    evaluation = config.evaluation.model_copy(update={"split": split})
+    config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"split": split})})
+    with sole_writer(out_dir):
+        choice = _compress(config, bundle, dataset, out_dir)
+        results = _results(choice)
+        lineage = {"dataset_hash": dataset_hash(dataset), "parent": fingerprint(bundle), "chosen": choice.chosen.name}
+        write_run_record(out_dir, "compress", config, results, lineage)
+        for folder in (out_dir / EVALUATION).glob(f"*/{EMBEDDINGS}"):
+            shutil.rmtree(folder)
+    return results
+
+
+def _compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path) -> Choice:
+    """Build, measure, choose, report, publish."""
+    evaluation = config.evaluation
     folders = {UNCOMPRESSED: bundle, **_build(config.forms, bundle, dataset, out_dir)}
     metrics = {
         name: evaluate(evaluation, folder, dataset, out_dir / EVALUATION / name) for name, folder in folders.items()
@@ -103,16 +117,11 @@ def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path)
     uncompressed, *forms = [each.row(name) for name, each in measured.items()]
     forms.sort(key=lambda row: (-row.bytes, row.name))  # Kubeflow keeps no order of names
     choice = choose([uncompressed, *forms], config.choice)
-    _report(choice, split, out_dir)
+    _report(choice, evaluation.split, out_dir)
     for name in config.forms:
         _complete(folders[name], out_dir / EVALUATION / name, (out_dir / REPORT).read_text(encoding="utf-8"))
     _publish(folders[choice.chosen.name], out_dir)
-    results = _results(choice)
-    lineage = {"dataset_hash": dataset_hash(dataset), "parent": fingerprint(bundle), "chosen": choice.chosen.name}
-    write_run_record(out_dir, "compress", config.model_copy(update={"evaluation": evaluation}), results, lineage)
-    for folder in (out_dir / EVALUATION).glob(f"*/{EMBEDDINGS}"):
-        shutil.rmtree(folder)
-    return results
+    return choice
 
 
 def _build(forms: Mapping[str, Form], bundle: Path, dataset: Path, out_dir: Path) -> dict[str, Path]:
@@ -135,18 +144,20 @@ def _report(choice: Choice, split: str, out_dir: Path) -> None:
         temporary.write_text(table(choice, split), encoding="utf-8")
     draw(choice, out_dir / PICTURE)
     rows = [asdict(row) for row in choice.rows]
-    write_json(out_dir / TABLE, [{key: row[key] for key in PUBLIC} for row in rows])
+    write_json(out_dir / TABLE, [{key: row[key] for key in TABLE_COLUMNS} for row in rows])
 
 
 def _complete(folder: Path, evaluation: Path, report: str) -> None:
     """What a bundle carries once it is measured: its own metrics and calibration, and the table in its card."""
     for name in (METRICS, CALIBRATION):
-        shutil.copyfile(evaluation / name, folder / name)
+        with replacing(folder / name) as temporary:
+            shutil.copyfile(evaluation / name, temporary)
     card = folder / MODEL_CARD
     before = card.read_text(encoding="utf-8") if card.is_file() else f"# {folder.name}\n"
     heading = "\n## Compression\n"
     text = f"{before.split(heading)[0]}{heading}\nThis bundle is `{folder.name}`. {report}"
-    card.write_text(text, encoding="utf-8")
+    with replacing(card) as temporary:  # what stood above the heading would be lost to a kill
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _publish(source: Path, out_dir: Path) -> None:

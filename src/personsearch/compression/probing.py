@@ -24,6 +24,7 @@ from personsearch.compression.probes.report import report
 from personsearch.compression.probes.start import hash_weights, weights_before
 from personsearch.compression.probes.towers import take_apart
 from personsearch.config import Config
+from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import Split, dataset_hash, read_manifest, split_or_test
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
 from personsearch.evaluation.metrics import retrieval_metrics
@@ -62,6 +63,7 @@ def probe(config: ProbeConfig, bundle: Path, before: Path, dataset: Path, out_di
 
     Returns R@1 and the sum of both figures of every layer. Writes probe.json, probe.md, probe.png and run.json. What
     was measured stays in probes.jsonl: a killed run goes on, another `max_loss` or `resolution` measures what is new.
+    Two at once take turns.
 
     Raises:
         UserError: the model is no plain CLIP, `before` is of another architecture, or the data set cannot be read.
@@ -73,14 +75,12 @@ def probe(config: ProbeConfig, bundle: Path, before: Path, dataset: Path, out_di
         "dataset_hash": dataset_hash(dataset),
     }
     key = hashlib.sha256(repr((lineage, config.split)).encode()).hexdigest()
-    figures = _measure(config, bundle, before, dataset, _Workplace(out_dir, key))
-    write_json(out_dir / FIGURES, figures.to_json())
-    draw_heatmaps(figures.towers, out_dir / PICTURE)
-    with replacing(out_dir / TABLE) as temporary:
-        temporary.write_text(report(figures), encoding="utf-8")
-    write_run_record(out_dir, "probe", config, figures.metrics(), lineage)
-    shutil.rmtree(out_dir / EMBEDDINGS)
-    (out_dir / WALK).unlink(missing_ok=True)
+    with sole_writer(out_dir):
+        figures = _measure(config, bundle, before, dataset, _Workplace(out_dir, key))
+        _report(figures, out_dir)
+        write_run_record(out_dir, "probe", config, figures.metrics(), lineage)
+        shutil.rmtree(out_dir / EMBEDDINGS)
+        (out_dir / WALK).unlink(missing_ok=True)
     return figures.metrics()
 
 
@@ -112,6 +112,13 @@ def _measure(config: ProbeConfig, bundle: Path, before: Path, dataset: Path, wor
         largest_selection=config.largest_selection,
         towers=[prober.measure(tower, start, batches[tower.side]) for tower, start in zip(towers, starts, strict=True)],
     )
+
+
+def _report(figures: ProbeFigures, out_dir: Path) -> None:
+    write_json(out_dir / FIGURES, figures.to_json())
+    draw_heatmaps(figures.towers, out_dir / PICTURE)
+    with replacing(out_dir / TABLE) as temporary:
+        temporary.write_text(report(figures), encoding="utf-8")
 
 
 def _batches(side: Side, config: ProbeConfig, built: BuiltModel, dataset: Path, data: SplitEmbeddings) -> Batches:
