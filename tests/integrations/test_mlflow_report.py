@@ -47,6 +47,17 @@ def test_a_given_run_is_left_open(uri: str, tmp_path: Path, monkeypatch: pytest.
     assert (run.info.status, run.data.metrics) == ("RUNNING", {"compress_chosen_r1": 60.0})
 
 
+def test_a_run_that_could_not_be_filled_does_not_seem_to_go_on(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    log_report("broken", Report({"r1": 60.0}, files=[tmp_path / "is not there"]))
+    client = connect(uri)
+    (run,) = client.search_runs([experiment_id(client, uri)], filter_string="attributes.run_name = 'broken'")
+    assert run.info.status == "FAILED"
+
+
 @pytest.mark.parametrize("away", ["http://127.0.0.1:9", "sqlite:////proc/nowhere/mlflow.db", "nonsense://x"])
 def test_a_server_that_is_away_is_told_of_and_stops_nothing(
     away: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

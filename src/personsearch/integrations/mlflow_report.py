@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personsearch.errors import UserError
-from personsearch.integrations.mlflow_connection import connect, experiment_id, first_line
-from personsearch.integrations.mlflow_runs import RUN_ID, TRACKING_URI
+from personsearch.integrations.mlflow_connection import connect, experiment_id, first_line, tracking_run
+from personsearch.integrations.mlflow_runs import TRACKING_URI
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,11 +39,8 @@ def log_report(stage: str, report: Report) -> None:
         return
     try:
         client = connect(uri)
-        given = os.environ.get(RUN_ID)
-        run_id = given or client.create_run(experiment_id(client, uri), run_name=stage).info.run_id
-        _log(client, run_id, stage, report)
-        if not given:
-            client.set_terminated(run_id)
+        with tracking_run(client, experiment_id(client, uri), stage, tags={}) as run_id:
+            _log(client, run_id, stage, report)
     except UserError as error:
         logger.warning("%s is not in MLflow: %s", stage, error)
     except Exception as error:  # MLflow's stores and HTTP clients raise kinds of their own
