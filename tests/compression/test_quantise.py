@@ -113,6 +113,12 @@ def test_static_fixes_the_measured_range_of_all_but_the_last_map(network: Path, 
         assert cosines(found, run(network)).min() > 0.999
 
 
+def test_an_input_that_was_never_but_zero_stays_as_it_is(network: Path, tmp_path: Path) -> None:
+    quantise_static(network, tmp_path / "static.onnx", {"pooled": (0.0, 0.0)})
+    quantise_weights(network, tmp_path / "weights.onnx")
+    assert run(tmp_path / "static.onnx").tolist() == run(tmp_path / "weights.onnx").tolist()
+
+
 def test_static_answers_do_not_depend_on_the_batch(network: Path, tmp_path: Path) -> None:
     quantise_static(network, tmp_path / "8.onnx", measure_ranges(network, [TOKENS]))
     singly = np.concatenate([run(tmp_path / "8.onnx", tokens[None]) for tokens in TOKENS])

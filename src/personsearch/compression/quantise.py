@@ -131,8 +131,8 @@ class _StaticLinear:
         self._ranges = ranges
 
     def __call__(self, writer: GraphWriter, x: str, weight: EightBits) -> str:
-        if x in self._ranges:
-            low, high = self._ranges[x]
+        low, high = self._ranges.get(x, (0.0, 0.0))
+        if low < high:
             scale = np.float32((high - low) / 255)
             step = [writer.constant(np.array(scale)), writer.constant(np.array(round(-low / scale), dtype=np.uint8))]
             x = writer.node("DequantizeLinear", [writer.node("QuantizeLinear", [x, *step]), *step])
