@@ -88,6 +88,15 @@ def test_a_sample_is_drawn_from_training_images(tiny_dataset: Path, tiny_bundle:
         draw_sample(tiny_dataset, read_spec(tiny_bundle))
 
 
+def test_a_training_image_that_cannot_be_decoded_is_named(
+    tiny_dataset: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    write_manifest(tmp_path, [replace(read_manifest(tiny_dataset)[0], split="train", path="broken.jpg")])
+    with pytest.raises(UserError, match=r"broken\.jpg: .*; run `personsearch data prepare` again"):
+        draw_sample(tmp_path, read_spec(tiny_bundle))
+
+
 def test_a_sample_is_the_same_each_time(tiny_dataset: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     records = [replace(record, split="train") for record in read_manifest(tiny_dataset)]
     (tmp_path / "images").symlink_to(tiny_dataset / "images")

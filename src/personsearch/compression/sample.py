@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from personsearch.bundle import TOKENIZER, BundleSpec
 from personsearch.data.records import read_manifest
 from personsearch.errors import UserError
-from personsearch.images import normalise, open_image, resize
+from personsearch.evaluation.embeddings import decode_records
+from personsearch.images import normalise
 from personsearch.search.graph_encoder import BATCH_SIZE, length_batches
 from personsearch.tokenizer import Tokenizer, text_lengths
 
@@ -58,5 +59,5 @@ def draw_sample(dataset: Path, spec: BundleSpec, count: int = 256, seed: int = 0
         raise UserError(f"{dataset}: no training images with captions; static quantisation is fitted to some")
     order = np.random.default_rng(seed).permutation(len(records))[:count]
     height, width = spec.preprocessing.height, spec.preprocessing.width
-    pixels = [resize(open_image(dataset / records[index].path), height, width) for index in order]
-    return Sample(np.stack(pixels), tuple(records[index].captions[0] for index in order))
+    drawn = [records[index] for index in order]
+    return Sample(decode_records(dataset, drawn, height, width), tuple(record.captions[0] for record in drawn))
