@@ -1,5 +1,6 @@
 """Times and memory of real encoders."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,5 +28,13 @@ def test_memory_is_not_that_of_the_process_that_asks(tmp_path: Path) -> None:
 
 
 def test_a_bundle_that_does_not_load_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="missing"):
+    with pytest.raises(UserError, match=r"missing: its memory cannot be measured: \S*UserError: .*bundle\.yaml"):
         peak_memory(tmp_path / "missing", 1)
+
+
+def test_a_measurement_that_is_killed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\nkill -9 $$\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(UserError, match="bundle: its memory cannot be measured: ended with -9"):
+        peak_memory(tmp_path / "bundle", 1)

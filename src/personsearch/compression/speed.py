@@ -57,7 +57,8 @@ def peak_memory(bundle: Path, threads: int = 0) -> float:
     command = [sys.executable, "-c", script, str(bundle), str(threads)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise UserError(f"{bundle}: its memory cannot be measured: {result.stderr.strip().splitlines()[-1:]}")
+        told = result.stderr.strip().splitlines() or [f"ended with {result.returncode}"]
+        raise UserError(f"{bundle}: its memory cannot be measured: {told[-1]}")
     return float(result.stdout.split()[-1])
 
 
@@ -78,9 +79,9 @@ class _Turns:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._one, self._batch = _pixels(encoder, 1), _pixels(encoder, BATCH)
-        self._text: list[float] = []
-        self._image: list[float] = []
-        self._images: list[float] = []
+        self._text_seconds: list[float] = []
+        self._image_seconds: list[float] = []
+        self._batch_seconds: list[float] = []
 
     def take(self, turn: int) -> None:
         """Time one of each; a negative turn warms up."""
@@ -88,16 +89,17 @@ class _Turns:
         text = _seconds(partial(encoder.encode_texts, [TEXTS[turn % len(TEXTS)]]))
         image = _seconds(partial(encoder.encode_images, self._one))
         if turn >= 0:
-            self._text.append(text)
-            self._image.append(image)
+            self._text_seconds.append(text)
+            self._image_seconds.append(image)
         if turn % ROUNDS_PER_BATCH == 0 or turn == -1:
-            images = _seconds(partial(encoder.encode_images, self._batch))
+            batch = _seconds(partial(encoder.encode_images, self._batch))
             if turn >= 0:
-                self._images.append(images)
+                self._batch_seconds.append(batch)
 
     def speed(self, memory_mib: float) -> Speed:
-        text, image, images = (statistics.median(times) for times in (self._text, self._image, self._images))
-        return Speed(1000 * text, 1000 * image, BATCH / images, memory_mib)
+        times = (self._text_seconds, self._image_seconds, self._batch_seconds)
+        text, image, batch = map(statistics.median, times)
+        return Speed(1000 * text, 1000 * image, BATCH / batch, memory_mib)
 
 
 def _pixels(encoder: Encoder, count: int) -> NDArray[np.uint8]:
