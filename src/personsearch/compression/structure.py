@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -10,11 +10,12 @@ from pydantic import Field
 from personsearch.bundle import SPEC, fingerprint
 from personsearch.compression.layers import drop_layers
 from personsearch.compression.projection import reduce_embedding
-from personsearch.compression.pruning import PruningConfig, plan_pruning, prune, read_probe
+from personsearch.compression.pruning import ProbeSums, PruningConfig, plan_pruning, prune, read_probe
 from personsearch.compression.recovery import RecoverConfig, recover
 from personsearch.compression.vocabulary import trim_vocabulary
 from personsearch.config import Config
 from personsearch.data.records import dataset_hash, read_manifest
+from personsearch.models.layers import Side
 
 KEY_LENGTH = 12
 Cut = Callable[[Path, Path], object]
@@ -24,7 +25,8 @@ class Structure(Config):
     """Cuts in the order in which they are made; nothing given leaves the model whole.
 
     Layers count from 1, as in `personsearch probe`. `trim_vocabulary` keeps the tokens of the training captions.
-    `probe` is a probe.json that says where to prune least. `recover` trains the cut model beside the whole one.
+    `probe` is a probe.json of the whole model that says where to prune least. `recover` trains the cut model beside
+    the whole one.
     """
 
     drop_text_layers: tuple[int, ...] = ()
@@ -69,7 +71,8 @@ def _cuts(structure: Structure, dataset: Path) -> Iterator[tuple[str, object, Cu
     if structure.trim_vocabulary:
         yield "vocabulary", None, lambda source, target: trim_vocabulary(source, _captions(dataset), target)
     if (pruning := structure.prune) is not None:
-        sums = None if structure.probe is None else read_probe(structure.probe)
+        dropped: Mapping[Side, Collection[int]] = {"text": text, "image": image}
+        sums = None if structure.probe is None else _without(read_probe(structure.probe), dropped)
         yield (
             "pruned",
             [pruning.model_dump(mode="json"), sums],
@@ -77,6 +80,17 @@ def _cuts(structure: Structure, dataset: Path) -> Iterator[tuple[str, object, Cu
         )
     if dim is not None:
         yield "projected", dim, lambda source, target: reduce_embedding(source, dim, target, dataset=dataset)
+
+
+def _without(sums: ProbeSums, dropped: Mapping[Side, Collection[int]]) -> ProbeSums:
+    """A probe's figures of the layers that remain."""
+    return {
+        side: {
+            kind: [figure for layer, figure in enumerate(figures, start=1) if layer not in dropped[side]]
+            for kind, figures in kinds.items()
+        }
+        for side, kinds in sums.items()
+    }
 
 
 def _captions(dataset: Path) -> Iterator[str]:
