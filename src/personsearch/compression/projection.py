@@ -8,7 +8,7 @@ Shapes: N images and texts, D embedding dimension, R the reduced one, C channels
 
 import copy
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +114,8 @@ def _dual_projections(architecture: dict[str, Any], state: dict[str, Tensor], ba
     return projected
 
 
-def _embeddings(built: BuiltModel, dataset: Path, sample: PairSample) -> Iterable[Tensor]:
-    with torch.inference_mode():
-        for batch in track(sample_pairs(sample, built, dataset), "embed pairs"):
-            yield built.model.encode_image(batch.pixels)
-            yield built.model.encode_text(batch.ids)
+@torch.inference_mode()  # as a decorator it ends at each yield, as a context it would reach into the caller
+def _embeddings(built: BuiltModel, dataset: Path, sample: PairSample) -> Iterator[Tensor]:
+    for batch in track(sample_pairs(sample, built, dataset), "embed pairs"):
+        yield built.model.encode_image(batch.pixels)
+        yield built.model.encode_text(batch.ids)
