@@ -282,9 +282,24 @@ def test_settings_as_kubeflow_gives_them() -> None:
     """Numbers in its dictionaries are floats."""
     given = IndexConfig.model_validate({"vectors": "binary", "oversampling": 4.0})
     assert (given.vectors, given.oversampling) == ("binary", 4)
-    for wrong in ({"vectors": "int4"}, {"oversampling": 0}):
+    for wrong in ({"vectors": "int4"}, {"oversampling": 0}, {"batch_size": 0}):
         with pytest.raises(ValueError, match=r"int4|greater than or equal to 1"):
             IndexConfig.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    ("bound", "message"),
+    [
+        ({"num_samples": 0}, "greater than or equal to 1"),
+        ({"recall_at": 0}, "greater than or equal to 1"),
+        ({"recall_at": 20_000}, "less than or equal to 16384"),
+        ({"min_recall": 95}, "less than or equal to 1"),
+        ({"probe_texts": []}, "at least 1 item"),
+    ],
+)
+def test_bounds_that_cannot_be_are_refused_before_anything_is_encoded(bound: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        VerifyConfig.model_validate(bound)
 
 
 def test_centres_are_the_means_of_crops_and_probes(gallery: Gallery) -> None:
@@ -293,6 +308,18 @@ def test_centres_are_the_means_of_crops_and_probes(gallery: Gallery) -> None:
     pixels_NHW3 = np.array([Image.open(gallery.image(crop)) for crop in gallery.crops()])
     np.testing.assert_allclose(centres.crops_D, encoder.encode_images(pixels_NHW3).mean(axis=0), atol=1e-3)
     np.testing.assert_allclose(centres.queries_D, encoder.encode_texts(PROBES).mean(axis=0), atol=1e-3)
+
+
+def test_centres_are_of_crops_from_the_whole_gallery(gallery: Gallery) -> None:
+    """64 of 100: the last ones count like the first."""
+    add(gallery, 40, 100)
+    encoder = HashEncoder()
+    centres = measure_centres(gallery, encoder, PROBES)
+    pixels_NHW3 = np.array([Image.open(gallery.image(crop)) for crop in gallery.crops()])
+    assert encoder.images_encoded == 64
+    sampled = [place * 100 // 64 for place in range(64)]
+    assert sampled[-1] == 98
+    np.testing.assert_allclose(centres.crops_D, encoder.encode_images(pixels_NHW3[sampled]).mean(axis=0), atol=1e-3)
 
 
 def test_small_vectors_that_lose_text_queries_never_go_live(store: CollectionStore, gallery: Gallery) -> None:

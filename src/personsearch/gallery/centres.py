@@ -5,10 +5,10 @@ Shapes: N sample crops, D embedding dimension.
 
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import islice
 
 import numpy as np
 
+from personsearch.gallery.sampling import spread_evenly
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import read_pixels
 from personsearch.images import ImageRejected
@@ -20,9 +20,8 @@ SAMPLE = 64  # crops
 
 def measure_centres(gallery: Gallery, encoder: Encoder, texts: Sequence[str]) -> Centres:
     """The mean vectors of crops spread evenly over the gallery, and of texts; zero where no crop can be read."""
-    step = max(1, gallery.count() // SAMPLE)
     pixels = []
-    for crop in islice(gallery.crops(), 0, SAMPLE * step, step):
+    for crop in spread_evenly(gallery.crops(), gallery.count(), SAMPLE):
         with suppress(ImageRejected):
             pixels.append(read_pixels(gallery, crop, encoder))
     if not pixels:

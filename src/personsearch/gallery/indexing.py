@@ -39,7 +39,7 @@ class IndexConfig(Config):
     each result are scored again where they are `binary`.
     """
 
-    batch_size: int = 64
+    batch_size: int = Field(default=64, ge=1)
     rebuild: bool = False
     vectors: VectorStorage = "float32"
     oversampling: int = Field(default=10, ge=1)

@@ -6,13 +6,14 @@ Shapes: N crops, Q probe queries, S sample crops, H height, W width, D embedding
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from personsearch.config import Config
 from personsearch.errors import UserError
+from personsearch.gallery.sampling import spread_evenly
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import read_pixels
 from personsearch.images import ImageRejected
@@ -20,6 +21,7 @@ from personsearch.search.crop import Crop
 from personsearch.search.encoder import Encoder
 from personsearch.search.exact import MIRROR_LIMIT, ExactIndex
 from personsearch.search.filters import CropFilter
+from personsearch.search.guards import MAX_K
 from personsearch.search.index import SCORE_DECIMALS, Hit, VectorIndex, rank
 from personsearch.search.quantised import FLOAT32, Coding
 from personsearch.search.searcher import JUDGED
@@ -52,13 +54,13 @@ class VerifyConfig(Config):
     `max_score_error` is how far a score may be from the cosine of float vectors: confidence was calibrated on those.
     """
 
-    probe_texts: tuple[str, ...] = PROBE_TEXTS
-    recall_at: int = 10
-    min_recall: float = 0.95
-    min_spread: float = 1e-4
-    num_samples: int = 16
-    max_sample_distance: float = 1e-3
-    max_score_error: float = 0.01
+    probe_texts: tuple[str, ...] = Field(default=PROBE_TEXTS, min_length=1)
+    recall_at: int = Field(default=10, ge=1, le=MAX_K)
+    min_recall: float = Field(default=0.95, ge=0, le=1)
+    min_spread: float = Field(default=1e-4, ge=0)
+    num_samples: int = Field(default=16, ge=1)
+    max_sample_distance: float = Field(default=1e-3, ge=0)
+    max_score_error: float = Field(default=0.01, ge=0)
 
 
 class Findings(Config):
@@ -198,7 +200,6 @@ def _scores(index: VectorIndex, crop: Crop, queries_QD: NDArray[np.float32]) -> 
 
 
 def _samples(index: VectorIndex, gallery: Gallery, count: int) -> Iterator[Crop]:
-    """Crops spread evenly over the collection."""
-    step = max(1, index.count() // count)
-    crops = (gallery.crop(crop_id) for crop_id in islice(index.crop_ids(), 0, None, step))
-    yield from islice((crop for crop in crops if crop is not None), count)
+    """Crops spread evenly over the collection, but those that were erased just now."""
+    crops = map(gallery.crop, spread_evenly(index.crop_ids(), index.count(), count))
+    return (crop for crop in crops if crop is not None)
