@@ -7,6 +7,7 @@ import pytest
 
 from personsearch.bundle import read_spec
 from personsearch.compression.structure import Structure, build_structure
+from personsearch.errors import UserError
 
 
 @pytest.mark.parametrize(("dropped", "remaining"), [((), {"1": 120, "2": 72}), ((1,), {"1": 96})])
@@ -28,3 +29,9 @@ def test_a_probe_of_the_whole_model_says_where_to_prune_one_without_layers(
     assert architecture["text_cfg"]["layers"] == 2 - len(dropped)
     found = {layer: parts["feed_forward"] for layer, parts in architecture["pruned"]["text"].items()}
     assert {str(layer): count for layer, count in found.items()} == remaining
+
+
+def test_a_vocabulary_is_not_trimmed_to_nothing(tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no training captions"):  # it has only val and test
+        build_structure(Structure(trim_vocabulary=True), tiny_bundle, tiny_dataset, tmp_path)
+    assert not list(tmp_path.iterdir())

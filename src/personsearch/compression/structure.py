@@ -15,6 +15,7 @@ from personsearch.compression.recovery import RecoverConfig, recover
 from personsearch.compression.vocabulary import trim_vocabulary
 from personsearch.config import Config
 from personsearch.data.records import dataset_hash, read_manifest
+from personsearch.errors import UserError
 from personsearch.models.layers import Side
 
 KEY_LENGTH = 12
@@ -94,7 +95,14 @@ def _without(sums: ProbeSums, dropped: Mapping[Side, Collection[int]]) -> ProbeS
 
 
 def _captions(dataset: Path) -> Iterator[str]:
-    """What the training split says, back-translations included."""
-    for record in read_manifest(dataset, "train"):
+    """What the training split says, back-translations included.
+
+    Raises:
+        UserError: it says nothing.
+    """
+    records = [record for record in read_manifest(dataset, "train") if record.captions]
+    if not records:
+        raise UserError(f"{dataset}: no training captions; a vocabulary is trimmed to theirs")
+    for record in records:
         yield from record.captions
         yield from record.captions_bt or ()
