@@ -50,6 +50,13 @@ def test_gate_compares_with_a_baseline(metrics: Path, tmp_path: Path) -> None:
     assert "below the champion's 41.00" in result.stdout
 
 
+def test_gate_holds_a_compressed_model_against_the_whole_one(metrics: Path, tmp_path: Path) -> None:
+    (tmp_path / "whole.json").write_text('{"t2i_r1": 42}')
+    result = run("gate", metrics, "--uncompressed", tmp_path / "whole.json")
+    assert result.returncode == 1
+    assert "below the uncompressed 42.00 less 1.00 = 41.00" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -90,14 +90,17 @@ def gate(
     metrics: Annotated[Path, typer.Argument(help="metrics.json of the model to judge.")],
     *,
     baseline: Annotated[Path | None, typer.Option(help="metrics.json of the champion, on the same data.")] = None,
+    uncompressed: Annotated[
+        Path | None, typer.Option(help="metrics.json of the model that this one was compressed from.")
+    ] = None,
     parameters: ParametersOption = None,
     as_json: output.JsonFlag = False,
 ) -> None:
     """Decide whether a model may be registered: exit code 0 if so, 1 if not, with the reasons."""
     from personsearch.evaluation.gate import GateConfig, decide, read_metrics
 
-    champion = read_metrics(baseline) if baseline is not None else None
-    decision = decide(_configuration(GateConfig, parameters, "gate"), read_metrics(metrics), champion)
+    champion, whole = (None if path is None else read_metrics(path) for path in (baseline, uncompressed))
+    decision = decide(_configuration(GateConfig, parameters, "gate"), read_metrics(metrics), champion, whole)
     output.show({"passed": decision.passed, "reasons": decision.reasons}, as_json=as_json)
     raise typer.Exit(0 if decision.passed else 1)
 
