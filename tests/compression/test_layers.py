@@ -43,6 +43,8 @@ def test_what_cannot_be_dropped_is_told_and_nothing_is_written(
 ) -> None:
     with pytest.raises(UserError, match=r"drop_text_layers: \[3\]; the text tower has layers 1–2"):
         drop_layers(tiny_bundle, text=[3], image=[], out_dir=tmp_path / "out")
+    with pytest.raises(ValueError, match="no layers to drop"):
+        drop_layers(tiny_bundle, text=[], image=[], out_dir=tmp_path / "out")
     architecture = read_spec(tiny_bundle).architecture | {"adaptation": {"kind": "lora"}}
     tokenizer = Tokenizer.from_file(str(tiny_bundle / TOKENIZER))
     adapted = bundle_of(tmp_path / "adapted", make_model(architecture), tokenizer)

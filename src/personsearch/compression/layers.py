@@ -14,7 +14,10 @@ def drop_layers(bundle: Path, *, text: Collection[int], image: Collection[int], 
 
     Raises:
         UserError: there is no such layer, none would remain, or the model is adapted or no CLIP of open_clip's.
+        ValueError: no layer is given.
     """
+    if not text and not image:
+        raise ValueError(f"{bundle}: no layers to drop; at least one wanted")
     model = load_bundle_model(bundle).model
     if "adaptation" in model.architecture:
         raise UserError(f"{bundle}: its adaptation belongs to all of its layers; none can be dropped")
@@ -25,4 +28,4 @@ def drop_layers(bundle: Path, *, text: Collection[int], image: Collection[int], 
         for side, layers in (("text", text), ("image", image))
         if layers
     )
-    write_torch_bundle(bundle, smaller, out_dir, change=f"Without its {told or 'layers none'}.")
+    write_torch_bundle(bundle, smaller, out_dir, change=f"Without its {told}.")

@@ -75,8 +75,8 @@ def plan_pruning(config: PruningConfig, bundle: Path, probe: ProbeSums | None = 
     for side in SIDES:
         shares = config.text if side == "text" else config.image
         sums = (probe or {}).get(side, {})
-        heads = _left(_units(model, side, "attention"), shares.heads, 1, sums.get("attention"))
-        neurons = _left(
+        heads = _remaining_units(_units(model, side, "attention"), shares.heads, 1, sums.get("attention"))
+        neurons = _remaining_units(
             _units(model, side, "feed_forward"), shares.feed_forward, config.multiple, sums.get("feed_forward")
         )
         plan[side] = {
@@ -91,7 +91,7 @@ def _units(model: DualEncoder, side: Side, kind: Kind) -> list[int]:
     return [units for module, _, units in modules(model) if (module.side, module.kind) == (side, kind)]
 
 
-def _left(present: Sequence[int], share: float, size: int, sums: Sequence[float] | None) -> dict[int, int]:
+def _remaining_units(present: Sequence[int], share: float, size: int, sums: Sequence[float] | None) -> dict[int, int]:
     """Units that remain of the layers, counted from 1, which lose any when `share` goes, `size` at a time."""
     weights = [1.0] * len(present) if sums is None else [max(0.0, LARGEST_SUM - figure) for figure in sums]
     if len(weights) != len(present):
