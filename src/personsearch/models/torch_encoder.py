@@ -5,7 +5,7 @@ Shapes: N items, H height, W width, L tokens, D embedding dimension.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -19,29 +19,25 @@ from personsearch.models.device import choose_device
 from personsearch.tokenizer import trim
 
 BATCH = 64
-Precision = Literal["fp32", "bf16"]
 
 
 class TorchEncoder:
     """Implements search.encoder.Encoder with torch."""
 
-    def __init__(self, built: BuiltModel, device: torch.device, precision: Precision = "fp32") -> None:
+    def __init__(self, built: BuiltModel, device: torch.device) -> None:
         self._model = built.model.to(device)
         self._tokenizer = built.tokenizer
         self._preprocessing = built.preprocessing
         self._device = device
-        self._reduced = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
     @classmethod
-    def from_bundle(cls, bundle: Path, device: str = "auto", precision: Precision = "fp32") -> Self:
+    def from_bundle(cls, bundle: Path, device: str = "auto") -> Self:
         """Load a bundle; `device` is auto, cpu, cuda, or cuda:0 …
-
-        bf16 multiplies matrices in bfloat16, as training may: for large galleries on a GPU, right to about 1e-2.
 
         Raises:
             UserError: no bundle, weights that do not fit it, or no such device.
         """
-        return cls(load_bundle_model(bundle), choose_device(device), precision)
+        return cls(load_bundle_model(bundle), choose_device(device))
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -54,22 +50,18 @@ class TorchEncoder:
     @torch.inference_mode()
     def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
         mean, std = self._preprocessing.mean, self._preprocessing.std
-        with self._reduced:
-            parts = [
-                self._model.encode_image(self._tensor(normalise(pixels_NHW3[start : start + BATCH], mean, std)))
-                for start in range(0, len(pixels_NHW3), BATCH)
-            ]
+        parts = [
+            self._model.encode_image(self._tensor(normalise(pixels_NHW3[start : start + BATCH], mean, std)))
+            for start in range(0, len(pixels_NHW3), BATCH)
+        ]
         return self._join(parts)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        with self._reduced:
-            parts = [
-                self._model.encode_text_by_length(
-                    self._tensor(trim(self._tokenizer.encode(texts[start : start + BATCH])))
-                )
-                for start in range(0, len(texts), BATCH)
-            ]
+        parts = [
+            self._model.encode_text_by_length(self._tensor(trim(self._tokenizer.encode(texts[start : start + BATCH]))))
+            for start in range(0, len(texts), BATCH)
+        ]
         return self._join(parts)
 
     def _tensor(self, array: NDArray[np.float32] | NDArray[np.int64]) -> Tensor:
