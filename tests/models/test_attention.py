@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from personsearch.models.adaptation import blocks
 from personsearch.models.attention import PackedAttention, pack_attention
 from personsearch.models.clip import DualEncoder
 
@@ -46,3 +47,18 @@ def test_a_pooler_whose_query_is_not_its_key_is_left_alone() -> None:
     pooler = AttentionalPooler(16, 32, n_head=2, n_queries=3)
     pack_attention(pooler)
     assert type(pooler.attn) is nn.MultiheadAttention
+
+
+def test_training_composes_attention_and_gives_what_evaluation_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    composed = blocks.composed_attention
+    monkeypatch.setattr(
+        blocks, "composed_attention", lambda *given, **named: calls.append(0) or composed(*given, **named)
+    )
+    model = DualEncoder(ARCHITECTURE)
+    pixels, ids = torch.randn(2, 3, 32, 16), torch.tensor([[1, 2, 49, 0], [3, 49, 0, 0]])
+    wanted = model.eval().encode_image(pixels), model.encode_text(ids)
+    assert calls == []
+    found = model.train().encode_image(pixels), model.encode_text(ids)
+    assert len(calls) == 4
+    torch.testing.assert_close(found, wanted)

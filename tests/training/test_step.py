@@ -57,10 +57,11 @@ def step(
 
 
 def assert_close(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
+    """To 1e-5, of a tensor's largest number where that is above 1: the sums of float32 have another order."""
     assert found.keys() == wanted.keys()
     assert wanted["clip.logit_scale"].abs() > 1e-4
     for name, value in wanted.items():
-        assert torch.allclose(found[name], value, atol=1e-5), name
+        assert (found[name] - value).abs().max() <= 1e-5 * value.abs().max().clamp(min=1), name
 
 
 @pytest.mark.parametrize("chunk_size", [1, 5, 6, 12, 100])

@@ -4,7 +4,7 @@ Shapes: N items, H height, W width, L tokens, D embedding dimension.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,10 +14,11 @@ from torch.nn.functional import normalize
 from personsearch.errors import UserError
 from personsearch.models.adaptation import Adaptation, make_adaptation
 from personsearch.models.attention import pack_attention
-from personsearch.models.encoder import MAX_LOGIT_SCALE, PersonEncoder
+from personsearch.models.encoder import MAX_LOGIT_SCALE, PersonEncoder, TextGroup
 from personsearch.models.foreign_text import build_foreign, is_foreign, whole_context
 from personsearch.models.pruned import KEY as PRUNED
 from personsearch.models.pruned import prune_blocks
+from personsearch.models.ragged_text import has_plain_text_blocks, ragged_text_features
 
 ADAPTATION = "adaptation."
 DEFAULT_CONTEXT = 77
@@ -63,6 +64,11 @@ class DualEncoder(PersonEncoder):
             features_ND = self.clip.encode_text(whole_context(ids_NL, self.context_length, self.padding))
             return normalize(features_ND.float(), dim=-1)
         return normalize(self.adaptation.text_features(self.clip, ids_NL).float(), dim=-1)
+
+    def encode_text_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
+        if self.foreign_text or not isinstance(self.adaptation, Unadapted) or not has_plain_text_blocks(self.clip):
+            return super().encode_text_groups(ids_NL, groups)
+        return normalize(ragged_text_features(self.clip, ids_NL, groups).float(), dim=-1)
 
     def named_weights(self) -> dict[str, Tensor]:
         state: dict[str, Tensor] = dict(self.clip.state_dict(keep_vars=True))

@@ -1,10 +1,11 @@
 """What training, export and serving ask of any dual encoder.
 
-Shapes: N items, H height, W width, L tokens, D embedding dimension.
+Shapes: N items, G items of a group, H height, W width, L tokens, D embedding dimension.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +15,14 @@ from personsearch.errors import UserError
 
 MAX_LOGIT_SCALE = 100.0
 TEXT_GROUPS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TextGroup:
+    """Texts of similar length: their places in the batch [G], and the tokens to which all of them are cut."""
+
+    rows_G: Tensor
+    length: int
 
 
 class PersonEncoder(nn.Module, ABC):
@@ -51,10 +60,13 @@ class PersonEncoder(nn.Module, ABC):
         """
         if ids_NL.device.type != "cpu" or len(ids_NL) < 2 * TEXT_GROUPS:
             return self.encode_text(ids_NL)
-        lengths_N, order_N = text_lengths(ids_NL).sort(stable=True)
-        groups = zip(order_N.chunk(TEXT_GROUPS), lengths_N.chunk(TEXT_GROUPS), strict=True)
-        sorted_ND = torch.cat([self.encode_text(ids_NL[rows, : int(length[-1])]) for rows, length in groups])
-        return sorted_ND[order_N.argsort()]
+        groups = groups_by_length(ids_NL)
+        order_N = torch.cat([group.rows_G for group in groups])
+        return self.encode_text_groups(ids_NL, groups)[order_N.argsort()]
+
+    def encode_text_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
+        """Vectors [N, D] of all texts, one group after the other."""
+        return torch.cat([self.encode_text(ids_NL[group.rows_G, : group.length]) for group in groups])
 
     @abstractmethod
     def logit_scale(self) -> Tensor:
@@ -90,6 +102,13 @@ class PersonEncoder(nn.Module, ABC):
     def trained_names(self) -> set[str]:
         """Names in a bundle of the parameters that training changes."""
         return {name for name, parameter in self.named_parts() if parameter.requires_grad}
+
+
+def groups_by_length(ids_NL: Tensor) -> list[TextGroup]:
+    """Up to `TEXT_GROUPS` of nearly equal size, from the shortest texts to the longest."""
+    lengths_N, order_N = text_lengths(ids_NL).sort(stable=True)
+    parts = zip(order_N.chunk(TEXT_GROUPS), lengths_N.chunk(TEXT_GROUPS), strict=True)
+    return [TextGroup(rows_G, int(lengths_G[-1])) for rows_G, lengths_G in parts]
 
 
 def text_lengths(ids_NL: Tensor) -> Tensor:

@@ -53,7 +53,8 @@ def make_optimiser(config: OptimiserConfig, parameters: Iterable[tuple[str, nn.P
         {"params": others, "weight_decay": 0.0, LR_FACTOR: 1.0},
     ]
     kind = AdamW if config.kind == "adamw" else Adam
-    return kind([group for group in groups if group["params"]], lr=config.lr, betas=config.betas, eps=config.eps)
+    groups = [group for group in groups if group["params"]]
+    return kind(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=True)  # one pass over the weights
 
 
 def learning_rate(schedule: ScheduleConfig, peak: float, step: int, *, steps_per_epoch: int, epochs: int) -> float:

@@ -44,8 +44,13 @@ def run_text_tower(clip: Any, tokens_NLC: Tensor, end_N: Tensor) -> Tensor:
 
 
 def pool_text(clip: Any, tokens_NLC: Tensor, end_N: Tensor) -> Tensor:
-    """Features [N, D] at each text's end token: norm, then projection if the model has one."""
-    pooled_NC: Tensor = clip.ln_final(tokens_NLC[torch.arange(end_N.shape[0], device=end_N.device), end_N])
+    """Features [N, D] at each text's end token."""
+    return project_text(clip, tokens_NLC[torch.arange(end_N.shape[0], device=end_N.device), end_N])
+
+
+def project_text(clip: Any, end_NC: Tensor) -> Tensor:
+    """Features [N, D] of what the last block gives for the end tokens: norm, then projection if the model has one."""
+    pooled_NC: Tensor = clip.ln_final(end_NC)
     if clip.text_projection is None:
         return pooled_NC
     linear = isinstance(clip.text_projection, nn.Linear)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from personsearch.errors import UserError
+from personsearch.models.composed_attention import composed_attention, is_faster
 
 
 def require_plain_towers(clip: Any, kind: str) -> None:
@@ -57,5 +58,8 @@ def attend(attention: Any, query_NHLE: Tensor, key_NHKE: Tensor, value_NHKE: Ten
     """Attended values [N, L, C], before the output projection; dropout as the backbone's attention has it."""
     dropout = attention.dropout if attention.training else 0.0
     mask = None if mask_LK is None else mask_LK.to(query_NHLE.dtype)
-    attended = scaled_dot_product_attention(query_NHLE, key_NHKE, value_NHKE, attn_mask=mask, dropout_p=dropout)
+    if attention.training and is_faster(query_NHLE, key_NHKE, dropout=dropout):
+        attended = composed_attention(query_NHLE, key_NHKE, value_NHKE, mask, dropout=dropout)
+    else:
+        attended = scaled_dot_product_attention(query_NHLE, key_NHKE, value_NHKE, attn_mask=mask, dropout_p=dropout)
     return attended.transpose(1, 2).flatten(2)
