@@ -49,7 +49,10 @@ def hash_weights(source: Path) -> str:
     """
     path = source / WEIGHTS if source.is_dir() else source
     if not path.is_file():
-        raise UserError(f"{source}: neither a torch bundle nor a file of weights")
+        raise UserError(
+            f"{source}: neither a torch bundle nor a file of weights; "
+            "weights that have only a name become one by `personsearch train RECIPE --set epochs=0`"
+        )
     return hash_file(path)
 
 
