@@ -48,17 +48,29 @@ class VectorLayout(Protocol):
         """The fields that `decoded` needs."""
         ...
 
-    def add_fields(self, schema: CollectionSchema) -> None: ...
+    def add_fields(self, schema: CollectionSchema) -> None:
+        """Give the schema the vector fields."""
+        ...
 
-    def index_parameters(self, index_type: IndexType) -> dict[str, Any]: ...
+    def index_parameters(self, index_type: IndexType) -> dict[str, Any]:
+        """How Milvus is to index the field `embedding`.
 
-    def search_parameters(self, limit: int) -> dict[str, Any]: ...
+        Raises:
+            UserError: such vectors have no index of that type.
+        """
+        ...
+
+    def search_parameters(self, limit: int) -> dict[str, Any]:
+        """How that index is to be searched for `limit` results."""
+        ...
 
     def columns(self, vectors_ND: NDArray[np.float32]) -> list[dict[str, Any]]:
         """The values of each row's vector fields."""
         ...
 
-    def queries(self, vectors_QD: NDArray[np.float32]) -> list[Any]: ...
+    def queries(self, vectors_QD: NDArray[np.float32]) -> list[Any]:
+        """What the engine searches for, one for each query."""
+        ...
 
     def candidates(self, k: int) -> int:
         """How many of the engine's own results `k` hits are chosen from."""
@@ -68,10 +80,12 @@ class VectorLayout(Protocol):
         """How many to ask for, so that what ties with the last candidate mostly comes with it."""
         ...
 
-    def decoded(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]: ...
+    def decoded(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+        """Unit vectors [N, D] of rows that were read with `vector_fields`."""
+        ...
 
     def scores(self, query_D: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
-        """Cosines of rows that were read with `vector_fields`."""
+        """Cosines [N] of rows that were read with `vector_fields`."""
         ...
 
 

@@ -19,11 +19,15 @@ class StoredVectors(Protocol):
     """N vectors, in an order that `take` may change."""
 
     @property
-    def nbytes(self) -> int: ...
+    def nbytes(self) -> int:
+        """What they take in memory."""
+        ...
 
     def __len__(self) -> int: ...
 
-    def take(self, rows_C: NDArray[np.int64]) -> Self: ...
+    def take(self, rows_C: NDArray[np.int64]) -> Self:
+        """The chosen vectors, in the order of their choice."""
+        ...
 
     def joined(self, others: Sequence[Self]) -> Self:
         """These vectors, then those of the others."""
@@ -34,7 +38,7 @@ class StoredVectors(Protocol):
         ...
 
     def decoded(self, rows_C: Rows) -> NDArray[np.float32]:
-        """The chosen vectors, or what is left of them, at unit length."""
+        """The chosen vectors, or what is left of them, at unit length [C, D]."""
         ...
 
 
