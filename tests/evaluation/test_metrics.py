@@ -112,3 +112,7 @@ def test_wrong_input_is_named(query, gallery, query_ids, message) -> None:
 @pytest.mark.parametrize(("before", "after", "lost"), [(64.4, 63.9, 0.5), (64.1, 61.1, 3.0), (60.0, 61.0, -1.0)])
 def test_points_lost_are_what_their_decimals_say(before: float, after: float, lost: float) -> None:
     assert points_lost(before, after) == lost
+
+
+def test_no_points_lost_have_no_sign() -> None:
+    assert str(points_lost(16.666666666666664, 16.666666666666668)) == "0.0"

@@ -66,7 +66,7 @@ def retrieval_metrics(
 
 def points_lost(before: float, after: float) -> float:
     """By how much a percentage is lower, without the rounding by which 64.4 - 63.9 is more than a half."""
-    return round(before - after, SAME_PERCENTAGE)
+    return round(before - after, SAME_PERCENTAGE) + 0.0  # -0.0 becomes 0.0
 
 
 def rank_queries(

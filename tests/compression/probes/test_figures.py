@@ -24,6 +24,12 @@ def test_contribution_is_the_share_of_the_largest_loss() -> None:
     assert contributions(60.0, [60.0, 61.0]) == (0.0, 0.0)
 
 
+def test_a_loss_by_rounding_is_none() -> None:
+    """8 of 48 captions as `metrics` computes it and as `scores` does."""
+    assert 100.0 * 8 / 48 > 100.0 * (8 / 48)
+    assert contributions(100.0 * 8 / 48, [100.0 * (8 / 48)]) == (0.0,)
+
+
 @given(st.integers(1, 130), st.data())
 def test_bisection_finds_the_smallest_step_that_is_bearable(steps: int, data: st.DataObject) -> None:
     smallest = data.draw(st.integers(0, steps))

@@ -6,6 +6,7 @@ from typing import Any
 
 from personsearch.compression.probes.towers import KINDS, Kind
 from personsearch.compression.selection import select_layers
+from personsearch.evaluation.metrics import points_lost
 from personsearch.models.layers import Side
 
 Row = tuple[float, ...]
@@ -69,7 +70,7 @@ class ProbeFigures:
 
 def contributions(r1: float, r1_without: Sequence[float]) -> Row:
     """What each removal costs over what the costliest costs; negative where it helps, all 0 where none costs."""
-    losses = [r1 - without for without in r1_without]
+    losses = [points_lost(r1, without) for without in r1_without]
     largest = max(losses)
     return tuple(loss / largest if largest > 0 else 0.0 for loss in losses)
 
