@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -256,6 +257,24 @@ def test_an_index_that_loses_text_queries_never_goes_live(gallery: Gallery) -> N
     store = ExactStore()
     properties = CollectionProperties("personsearch", "1", "print1", "data", 8)
     store._collections["persons_v1_1"] = properties, ForgetfulIndex(8)
+    with pytest.raises(VerificationFailed, match=r"recall of text queries is 0\.500"):
+        build(store, gallery)
+
+
+class FlatteringIndex(ExactIndex):
+    """Finds the five best and five far below, of which it says that they are like the best."""
+
+    def search(self, vectors_QD: NDArray[np.float32], k: int, crop_filter: CropFilter = EVERYTHING) -> list[list[Hit]]:
+        found = super().search(vectors_QD, max(k, 40), crop_filter)
+        if k == 1:
+            return [hits[:1] for hits in found]
+        return [hits[:5] + [replace(hit, score=hits[0].score) for hit in hits[-5:]] for hits in found]
+
+
+def test_an_index_is_judged_by_exact_scores_and_not_by_its_own(gallery: Gallery) -> None:
+    store = ExactStore()
+    properties = CollectionProperties("personsearch", "1", "print1", "data", 8)
+    store._collections["persons_v1_1"] = properties, FlatteringIndex(8)
     with pytest.raises(VerificationFailed, match=r"recall of text queries is 0\.500"):
         build(store, gallery)
 

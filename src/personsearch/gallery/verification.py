@@ -111,7 +111,7 @@ def verify(
 
 @dataclass
 class _Exact:
-    """What exact search finds, and the mean embedding, gathered while a collection is read."""
+    """What exact search finds, best first, and the mean embedding, gathered while a collection is read."""
 
     queries_QD: NDArray[np.float32]
     k: int
@@ -127,25 +127,33 @@ class _Exact:
         for crops, vectors_ND in batches:
             part = ExactIndex(len(self.total_D))
             part.upsert(crops, vectors_ND)
-            found = part.search(self.queries_QD, self.k)
-            self.best = [rank(best + more, self.k) for best, more in zip(self.best, found, strict=True)]
+            found = part.search(self.queries_QD, self.depth)
+            self.best = [rank(best + more, self.depth) for best, more in zip(self.best, found, strict=True)]
             self.total_D += vectors_ND.sum(axis=0)
             self.count += len(crops)
             yield crops, vectors_ND
 
+    @property
+    def depth(self) -> int:
+        """Crops that a searcher asks for."""
+        return max(self.k, JUDGED)
+
     def recall(self, index: VectorIndex) -> float:
         """Share of the best crops that another index finds when asked as a searcher asks it.
 
-        Among equal scores any crop is as good as another.
+        Crops whose exact scores are equal are as good as each other; scores of the index's own do not count.
         """
-        tolerance = 2 * 10.0**-SCORE_DECIMALS
-        found = [hits[: self.k] for hits in index.search(self.queries_QD, max(self.k, JUDGED))]
-        wanted = sum(map(len, self.best))
-        right = 0
-        for hits, best in zip(found, self.best, strict=True):
-            ids = {hit.crop.crop_id for hit in best}
-            right += sum(hit.crop.crop_id in ids or hit.score >= best[-1].score - tolerance for hit in hits)
+        found = index.search(self.queries_QD, self.depth)
+        wanted = sum(len(best[: self.k]) for best in self.best)
+        right = sum(self._right(hits[: self.k], best) for hits, best in zip(found, self.best, strict=True))
         return right / wanted if wanted else 1.0
+
+    def _right(self, hits: Sequence[Hit], best: Sequence[Hit]) -> int:
+        enough = best[: self.k][-1].score - 2 * 10.0**-SCORE_DECIMALS if best else 0.0
+        good = {hit.crop.crop_id for hit in best if hit.score >= enough}
+        if len(good) == self.depth:  # so many alike that one did not look at all of them
+            return sum(hit.crop.crop_id in good or hit.score >= enough for hit in hits)
+        return sum(hit.crop.crop_id in good for hit in hits)
 
     @property
     def spread(self) -> float:
