@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from personsearch.models.adaptation import blocks
+from personsearch.models import composed_attention
 from personsearch.models.attention import PackedAttention, pack_attention
 from personsearch.models.clip import DualEncoder
 
@@ -51,9 +51,9 @@ def test_a_pooler_whose_query_is_not_its_key_is_left_alone() -> None:
 
 def test_training_composes_attention_and_gives_what_evaluation_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    composed = blocks.composed_attention
+    ours = composed_attention.composed_attention
     monkeypatch.setattr(
-        blocks, "composed_attention", lambda *given, **named: calls.append(0) or composed(*given, **named)
+        composed_attention, "composed_attention", lambda *given, **named: calls.append(0) or ours(*given, **named)
     )
     model = DualEncoder(ARCHITECTURE)
     pixels, ids = torch.randn(2, 3, 32, 16), torch.tensor([[1, 2, 49, 0], [3, 49, 0, 0]])

@@ -5,10 +5,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from personsearch.models.composed_attention import MOST_KEYS, composed_attention, is_faster
+from personsearch.models.composed_attention import MOST_KEYS, composed_attention, is_composed
 
 CAUSAL_55 = torch.full((5, 5), float("-inf")).triu(1)
-PADDING_3115 = torch.zeros(3, 1, 1, 5).masked_fill(torch.arange(5) > torch.tensor([4, 2, 3]).view(3, 1, 1, 1), -1e9)
+SEEN_3115 = torch.arange(5) <= torch.tensor([4, 2, 3]).view(3, 1, 1, 1)
+PADDING_3115 = torch.zeros(3, 1, 1, 5).masked_fill(~SEEN_3115, -1e9)
 
 
 def parts(queries: int = 5, keys: int = 5) -> list[Tensor]:
@@ -17,10 +18,10 @@ def parts(queries: int = 5, keys: int = 5) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("queries", "mask"), [(5, None), (5, CAUSAL_55), (5, PADDING_3115), (1, None), (2, CAUSAL_55[:2])]
+    ("queries", "mask"), [(5, None), (5, CAUSAL_55), (5, PADDING_3115), (5, SEEN_3115), (1, None), (2, CAUSAL_55[:2])]
 )
 def test_values_and_gradients_are_those_of_torch(queries: int, mask: Tensor | None) -> None:
-    given = None if mask is None else mask.double()
+    given = mask if mask is None or mask.dtype == torch.bool else mask.double()
     found, wanted = parts(queries), parts(queries)
     ours = composed_attention(*found, given, dropout=0.0)
     theirs = scaled_dot_product_attention(*wanted, attn_mask=given)
@@ -62,7 +63,7 @@ def test_the_same_seed_drops_the_same() -> None:
 
 def test_only_float32_over_few_keys_or_with_dropout_asks_for_it() -> None:
     query, few, many = (torch.randn(1, 1, length, 4) for length in (2, MOST_KEYS, MOST_KEYS + 1))
-    assert is_faster(query, few, dropout=0.0)
-    assert not is_faster(query, many, dropout=0.0)
-    assert is_faster(query, many, dropout=0.1)
-    assert not is_faster(query.bfloat16(), few, dropout=0.0)
+    assert is_composed(query, few, dropout=0.0)
+    assert not is_composed(query, many, dropout=0.0)
+    assert is_composed(query, many, dropout=0.1)
+    assert not is_composed(query.bfloat16(), few, dropout=0.0)

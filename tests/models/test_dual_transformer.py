@@ -1,5 +1,6 @@
 """The dual Transformer: its sizes on paper, its vectors, feature-level mixup, and that it learns."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,23 @@ def test_vectors_are_unit_and_padding_changes_nothing(
     assert torch.allclose(model.encode_text_by_length(ids), text, atol=1e-6)
     for row in range(11):
         assert torch.allclose(model.encode_text(ids[row : row + 1, : row + 2])[0], text[row], atol=1e-6)
+
+
+def test_gradients_of_texts_in_one_row_are_those_of_padded_ones(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    ours = DualTransformer(ARCHITECTURE).train()
+    ours.set_text_attention_dropout(0)
+    for module in ours.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    padded = copy.deepcopy(ours)
+    found, wanted = ours.encode_text_by_length(batch[1]), padded.encode_text(batch[1])
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
+    for vectors in (found, wanted):
+        (vectors * torch.arange(32.0)).sum().backward()
+    for (name, mine), other in zip(ours.text.named_parameters(), padded.text.parameters(), strict=True):
+        assert mine.grad is not None, name
+        torch.testing.assert_close(mine.grad, other.grad, msg=name, atol=2e-5, rtol=1e-4)
 
 
 def test_the_temperature_is_fixed(model: DualTransformer) -> None:

@@ -1,10 +1,11 @@
 """The text tower of CTLG: transformers' BERT, its pooled first token.
 
-Shapes: N texts, L tokens, C channels.
+Shapes: N texts, G texts of a group, L tokens, M tokens of a group's longest text, T tokens of all groups, C channels,
+H heads, E channels of a head.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ from torch import Tensor, nn
 
 from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
+from personsearch.models.composed_attention import attention
+from personsearch.models.encoder import TextGroup, in_one_row
 from personsearch.models.mixing import Mixing
 from personsearch.models.pretrained import CONFIG
 from personsearch.models.weights import State, check_shapes
 
 PADDING = 0
+ATTENTION = "personsearch"  # its name in transformers' register
 
 
 class BertSettings(Config):
@@ -52,11 +56,12 @@ class Bert(nn.Module):
 
     def __init__(self, settings: BertSettings) -> None:
         super().__init__()
-        from transformers import BertConfig, BertModel
+        from transformers import AttentionInterface, BertConfig, BertModel
 
+        AttentionInterface.register(ATTENTION, _attend)
         values = settings.model_dump(exclude={"context_length"})
         try:
-            self.bert = BertModel(BertConfig(**values, pad_token_id=PADDING, attn_implementation="sdpa"))
+            self.bert = BertModel(BertConfig(**values, pad_token_id=PADDING, attn_implementation=ATTENTION))
         except (KeyError, ValueError) as error:
             raise UserError(f"model.architecture.text_cfg: transformers cannot build it: {error}") from error
 
@@ -76,6 +81,19 @@ class Bert(nn.Module):
         pooled_NC: Tensor = self.bert.pooler(x_NLC)
         return pooled_NC
 
+    def forward_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
+        """Pooler output [N, C], one group after the other.
+
+        What treats tokens one by one sees those of all groups at once, as in `ragged_text`.
+        """
+        cut, ids_T, positions_T = in_one_row(ids_NL, groups)
+        seen = [(ids_GM != PADDING)[:, None, None, :] for ids_GM in cut]
+        x_1TC = self.bert.embeddings(ids_T[None], position_ids=positions_T[None])
+        for layer in self.bert.encoder.layer:
+            x_1TC = layer(x_1TC, seen)
+        pooled_NC: Tensor = self.bert.pooler(x_1TC[0, positions_T == 0, None])
+        return pooled_NC
+
     def set_attention_dropout(self, probability: float) -> None:
         for layer in self.bert.encoder.layer:
             layer.attention.self.dropout.p = probability
@@ -91,6 +109,27 @@ class Bert(nn.Module):
             raise UserError(f"text weights {folder}: {len(missing)} tensors are missing: {', '.join(missing[:3])}")
         check_shapes(state, self.bert.state_dict(), str(folder))
         self.bert.load_state_dict(state)
+
+
+def _attend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | list[Tensor], **given: Any
+) -> tuple[Tensor, None]:
+    """What transformers asks: [N, L, H, E] of three times [N, H, L, E].
+
+    `seen` says which keys count, for each query [N, 1, L, L]; or for each group of texts, whose tokens then stand one
+    after the other in one item, [G, 1, 1, M].
+    """
+    if isinstance(seen, Tensor):
+        attended = attention(query, key, value, seen, dropout=given["dropout"], training=module.training)
+        return attended.transpose(1, 2), None
+    sizes = [seen_G11M.shape[0] * seen_G11M.shape[-1] for seen_G11M in seen]
+    in_groups = (torch.split(part[0], sizes, dim=1) for part in (query, key, value))
+    parts = []
+    for *of_group, seen_G11M in zip(*in_groups, seen, strict=True):
+        query, key, value = (torch.unflatten(part, 1, (len(seen_G11M), -1)).transpose(0, 1) for part in of_group)
+        attended_GHME = attention(query, key, value, seen_G11M, dropout=given["dropout"], training=module.training)
+        parts.append(attended_GHME.transpose(1, 2).flatten(0, 1))
+    return torch.cat(parts)[None], None
 
 
 def _read_weights(folder: Path) -> tuple[State, list[str]]:

@@ -1,4 +1,4 @@
-"""Attention over short sequences on a CPU, made of batched products with a backward pass of its own.
+"""Attention as training does it fastest: torch's, or on a CPU one of batched products with its own backward pass.
 
 torch's fused kernel works in tiles larger than a caption or the patches of a small image, and knows no dropout; what it
 falls back to then keeps half a dozen copies. Here forward and backward are six products and a softmax.
@@ -10,13 +10,27 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 MOST_KEYS = 128  # from there on the fused kernel is faster
 LEVELS = 1 << 16
 
 
-def is_faster(query_NHLE: Tensor, key_NHKE: Tensor, *, dropout: float) -> bool:
-    """Whether to train this way: on a CPU, in float32, with few keys or with dropout.
+def attention(
+    query_NHLE: Tensor, key_NHKE: Tensor, value_NHKE: Tensor, mask_LK: Tensor | None, *, dropout: float, training: bool
+) -> Tensor:
+    """`scaled_dot_product_attention` [N, H, L, E], with `dropout` in training alone.
+
+    `mask_LK` may have leading dimensions; it is added, or if it is of booleans says which keys are seen.
+    """
+    if training and is_composed(query_NHLE, key_NHKE, dropout=dropout):
+        return composed_attention(query_NHLE, key_NHKE, value_NHKE, mask_LK, dropout=dropout)
+    share = dropout if training else 0.0
+    return scaled_dot_product_attention(query_NHLE, key_NHKE, value_NHKE, attn_mask=mask_LK, dropout_p=share)
+
+
+def is_composed(query_NHLE: Tensor, key_NHKE: Tensor, *, dropout: float) -> bool:
+    """Whether products are faster in training: on a CPU, in float32, over few keys or with dropout.
 
     It does not ask whether a gradient is wanted: gradient caching draws the same dropout with and without.
     """
@@ -27,12 +41,11 @@ def is_faster(query_NHLE: Tensor, key_NHKE: Tensor, *, dropout: float) -> bool:
 def composed_attention(
     query_NHLE: Tensor, key_NHKE: Tensor, value_NHKE: Tensor, mask_LK: Tensor | None, *, dropout: float
 ) -> Tensor:
-    """What `scaled_dot_product_attention` gives [N, H, L, E]; `mask_LK` of floats may have leading dimensions.
-
-    Dropout is drawn in steps of 1/65536 from torch's generator.
-    """
+    """The same of products and a softmax. Dropout is drawn in steps of 1/65536 from torch's generator."""
     items, heads, queries, _ = query_NHLE.shape
     if mask_LK is not None:
+        if mask_LK.dtype == torch.bool:
+            mask_LK = torch.zeros(mask_LK.shape, dtype=query_NHLE.dtype).masked_fill_(~mask_LK, float("-inf"))
         mask_LK = mask_LK.expand(items, heads, queries, -1).flatten(0, 1)
     parts = (part.flatten(0, 1) for part in (query_NHLE, key_NHKE, value_NHKE))
     attended: Tensor = _Attention.apply(*parts, mask_LK, dropout)

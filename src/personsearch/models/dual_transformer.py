@@ -3,7 +3,7 @@
 Shapes: N items, H height, W width, L tokens, D embedding dimension.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
 from personsearch.models.bert import Bert, BertSettings, read_settings
-from personsearch.models.encoder import PersonEncoder
+from personsearch.models.encoder import PersonEncoder, TextGroup
 from personsearch.models.mixing import Mixing
 from personsearch.models.overlap_vit import OverlapViT, OverlapViTConfig
 from personsearch.models.position import Grid
@@ -60,6 +60,9 @@ class DualTransformer(PersonEncoder):
     def encode_text(self, ids_NL: Tensor, mixing: Mixing | None = None) -> Tensor:
         """As of any encoder: attention sees all tokens but padding, so cutting padding changes nothing."""
         return normalize(self.text_projection(self.text(ids_NL, mixing)).float(), dim=-1)
+
+    def encode_text_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
+        return normalize(self.text_projection(self.text.forward_groups(ids_NL, groups)).float(), dim=-1)
 
     def named_weights(self) -> dict[str, Tensor]:
         return dict(self.state_dict(keep_vars=True))

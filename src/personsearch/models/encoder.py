@@ -1,6 +1,7 @@
 """What training, export and serving ask of any dual encoder.
 
-Shapes: N items, G items of a group, H height, W width, L tokens, D embedding dimension.
+Shapes: N items, G items of a group, H height, W width, L tokens, M tokens of a group's longest text, T tokens of all
+groups, D embedding dimension.
 """
 
 from abc import ABC, abstractmethod
@@ -109,6 +110,13 @@ def groups_by_length(ids_NL: Tensor) -> list[TextGroup]:
     lengths_N, order_N = text_lengths(ids_NL).sort(stable=True)
     parts = zip(order_N.chunk(TEXT_GROUPS), lengths_N.chunk(TEXT_GROUPS), strict=True)
     return [TextGroup(rows_G, int(lengths_G[-1])) for rows_G, lengths_G in parts]
+
+
+def in_one_row(ids_NL: Tensor, groups: Sequence[TextGroup]) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Each group's ids [G, M], all of them one after the other [T], and the positions of those in their texts [T]."""
+    cut = [ids_NL[group.rows_G, : group.length] for group in groups]
+    positions = [torch.arange(ids_GM.shape[1], device=ids_GM.device).repeat(len(ids_GM)) for ids_GM in cut]
+    return cut, torch.cat([ids_GM.flatten() for ids_GM in cut]), torch.cat(positions)
 
 
 def text_lengths(ids_NL: Tensor) -> Tensor:

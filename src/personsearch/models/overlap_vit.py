@@ -59,13 +59,16 @@ class OverlapViT(nn.Module):
         super().__init__()
         from timm.models.vision_transformer import Block
 
+        from personsearch.models.patch_attention import PatchAttention
+
         self.grid_size = config.grid
         num_patches = config.grid[0] * config.grid[1]
         self.conv1 = nn.Conv2d(3, config.width, config.patch_size, config.stride)
         self.class_embedding = nn.Parameter(torch.zeros(config.width))
         self.positional_embedding = nn.Parameter(torch.empty(1 + num_patches, config.width))
         self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, config.mlp_ratio, qkv_bias=True) for _ in range(config.layers)
+            Block(config.width, config.heads, config.mlp_ratio, qkv_bias=True, attn_layer=PatchAttention)
+            for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.width, eps=NORM_EPS)
         self._initialise()

@@ -17,7 +17,7 @@ from torch.nn.functional import embedding
 from personsearch.models.adaptation.base import project_text
 from personsearch.models.adaptation.blocks import attend, query_key_value, split_heads
 from personsearch.models.attention import PackedAttention
-from personsearch.models.encoder import TextGroup
+from personsearch.models.encoder import TextGroup, in_one_row
 
 
 def has_plain_text_blocks(clip: Any) -> bool:
@@ -27,9 +27,7 @@ def has_plain_text_blocks(clip: Any) -> bool:
 
 def ragged_text_features(clip: Any, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
     """Features [N, D] of all captions, one group after the other."""
-    cut = [ids_NL[group.rows_G, : group.length] for group in groups]
-    positions_T = torch.cat([torch.arange(ids_GM.shape[1]).repeat(len(ids_GM)) for ids_GM in cut])
-    ids_T = torch.cat([ids_GM.flatten() for ids_GM in cut])
+    cut, ids_T, positions_T = in_one_row(ids_NL, groups)
     tokens_TC = clip.token_embedding(ids_T) + embedding(positions_T, clip.positional_embedding)
     for block in clip.transformer.resblocks:
         attended_TC = _self_attention(block.attn, block.ln_1(tokens_TC), cut, clip.attn_mask)

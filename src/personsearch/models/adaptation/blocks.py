@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import linear
 
 from personsearch.errors import UserError
-from personsearch.models.composed_attention import composed_attention, is_faster
+from personsearch.models.composed_attention import attention as fastest_attention
 
 
 def require_plain_towers(clip: Any, kind: str) -> None:
@@ -56,10 +56,8 @@ def split_heads(attention: Any, packed_NLS: Tensor) -> tuple[Tensor, Tensor, Ten
 
 def attend(attention: Any, query_NHLE: Tensor, key_NHKE: Tensor, value_NHKE: Tensor, mask_LK: Tensor | None) -> Tensor:
     """Attended values [N, L, C], before the output projection; dropout as the backbone's attention has it."""
-    dropout = attention.dropout if attention.training else 0.0
     mask = None if mask_LK is None else mask_LK.to(query_NHLE.dtype)
-    if attention.training and is_faster(query_NHLE, key_NHKE, dropout=dropout):
-        attended = composed_attention(query_NHLE, key_NHKE, value_NHKE, mask, dropout=dropout)
-    else:
-        attended = scaled_dot_product_attention(query_NHLE, key_NHKE, value_NHKE, attn_mask=mask, dropout_p=dropout)
+    attended = fastest_attention(
+        query_NHLE, key_NHKE, value_NHKE, mask, dropout=attention.dropout, training=attention.training
+    )
     return attended.transpose(1, 2).flatten(2)
