@@ -11,32 +11,36 @@ INCHES_PER_ROW = 0.3
 DOTS_PER_INCH = 150
 
 
-def draw_bars(result: StudyResult, path: Path) -> None:
-    """Test R@1 of every arm, a colour per stage, the spread over seeds as whiskers, the base as a line."""
+def draw_arms(result: StudyResult, path: Path) -> None:
+    """Test R@1 of every arm as a point, a colour per stage, the spread over seeds as whiskers, the base as a line.
+
+    The axis begins where the arms do: what a study compares often differs by a point of fifty.
+    """
     rows = result.rows
     figure, axes = _canvas(width=8.0, height=1.2 + INCHES_PER_ROW * len(rows))
     stages = [stage.name for stage in result.stages]
     for place, row in enumerate(rows):
         mean = row.mean("r1")
-        colour = f"C{stages.index(row.stage)}"
-        axes.barh(place, mean or 0.0, xerr=row.spread("r1"), color=colour, ecolor="0.3", capsize=2)
-        figures = "failed" if mean is None else f"{mean:.1f}"
+        if mean is None:
+            axes.annotate(
+                "failed", (0, place), (6, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=8
+            )
+            continue
+        spread = row.spread("r1") or 0.0
+        axes.errorbar(mean, place, xerr=spread, fmt="o", color=f"C{stages.index(row.stage)}", ecolor="0.3", capsize=2)
         axes.annotate(
-            figures,
-            ((mean or 0.0) + (row.spread("r1") or 0.0), place),
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
+            f"{mean:.1f}", (mean + spread, place), (6, 0), textcoords="offset points", va="center", fontsize=8
         )
-    axes.set_xlim(0, max(1.0, *(1.15 * (row.mean("r1") or 0.0) for row in rows)))
     base = next((row.mean("r1") for row in rows if row.label == result.base), None)
     if base is not None:
         axes.axvline(base, color="0.4", linewidth=0.8, linestyle="--")
+    axes.margins(x=0.15)
     axes.set_yticks(range(len(rows)), [row.label for row in rows], fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("R@1, % (text to image, test)")
     axes.set_title(result.name, fontsize=10)
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
 

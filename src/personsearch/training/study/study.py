@@ -14,7 +14,7 @@ from personsearch.files import write_json
 from personsearch.training.describe import count_parameters, outline
 from personsearch.training.recipe import read_recipe
 from personsearch.training.study.config import BEST, Arm, Stage, StudyConfig
-from personsearch.training.study.pictures import draw_bars
+from personsearch.training.study.pictures import draw_arms
 from personsearch.training.study.plan import Plan, check_plans, plan_stage
 from personsearch.training.study.results import TEST, Row, StageResult, StudyResult
 from personsearch.training.study.runs import BUNDLE, RECIPE, Outcome, Task, folder_key, run_folder, run_key
@@ -53,7 +53,7 @@ def study(
 def _write(result: StudyResult, out_dir: Path) -> None:
     write_json(out_dir / RECORD, result.to_json())
     write_text(out_dir / TABLE, study_table(result, PICTURE))
-    draw_bars(result, out_dir / PICTURE)
+    draw_arms(result, out_dir / PICTURE)
 
 
 class _Worker:
