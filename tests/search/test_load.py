@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from personsearch.bundle import Runtime, fingerprint, read_spec, write_spec
@@ -23,6 +24,24 @@ def bundle_for(runtime: Runtime, folder: Path) -> Path:
 @pytest.mark.parametrize(("runtime", "kind"), [("onnxruntime", OnnxEncoder), ("openvino", OpenVinoEncoder)])
 def test_the_bundle_names_its_engine(tmp_path: Path, runtime: Runtime, kind: type) -> None:
     assert type(load_graph_encoder(bundle_for(runtime, tmp_path / "bundle"), 1, verify=True)) is kind
+
+
+@pytest.mark.parametrize("has_cuda", [True, False])
+def test_graphs_run_on_a_gpu_where_onnx_runtime_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_cuda: bool
+) -> None:
+    """The CPU stays behind it: it takes what the GPU has no kernel for, and all where there is no GPU."""
+    cuda = ["TensorrtExecutionProvider", "CUDAExecutionProvider"] if has_cuda else []
+    session, asked = onnxruntime.InferenceSession, []
+
+    def start(path: str, options: onnxruntime.SessionOptions, providers: list[str]) -> onnxruntime.InferenceSession:
+        asked.append(providers)
+        return session(path, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*cuda, "CPUExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", start)
+    OnnxEncoder(bundle_for("onnxruntime", tmp_path / "bundle"), 1, verify=True)
+    assert asked == 2 * [[*cuda[1:], "CPUExecutionProvider"]]
 
 
 def test_the_engine_is_part_of_the_fingerprint_unless_it_is_the_default(tmp_path: Path) -> None:

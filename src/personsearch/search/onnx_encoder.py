@@ -11,8 +11,11 @@ from personsearch.errors import UserError
 from personsearch.search.graph_encoder import Graph, GraphEncoder
 
 
+ENGINES = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
 class OnnxEncoder(GraphEncoder):
-    """GraphEncoder on ONNX Runtime."""
+    """GraphEncoder on ONNX Runtime: on an NVIDIA GPU where the installed one knows how, else on the CPU."""
 
     def __init__(self, bundle: Path, threads: int = 0, *, verify: bool = False) -> None:
         """`threads` 0 is every core; `verify` runs the golden inputs.
@@ -34,7 +37,7 @@ def load_graph(path: Path, threads: int) -> Graph:
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning starves busy neighbours
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=_engines())
     except Exception as error:  # ONNX Runtime has a dozen exception types without a common base
         raise UserError(f"{path}: ONNX Runtime cannot load it: {str(error)[:200]}") from error
     input_name = session.get_inputs()[0].name
@@ -45,3 +48,8 @@ def load_graph(path: Path, threads: int) -> Graph:
         return result
 
     return run
+
+
+def _engines() -> list[str]:
+    """Those of this build in the order of preference; ONNX Runtime itself falls back where a machine has no GPU."""
+    return [name for name in ENGINES if name in onnxruntime.get_available_providers()]
