@@ -32,6 +32,7 @@ def test_graphs_run_on_a_gpu_where_onnx_runtime_can(
 ) -> None:
     """The CPU stays behind it: it takes what the GPU has no kernel for, and all where there is no GPU."""
     cuda = ["TensorrtExecutionProvider", "CUDAExecutionProvider"] if has_cuda else []
+    bundle = bundle_for("onnxruntime", tmp_path / "bundle")
     session, asked = onnxruntime.InferenceSession, []
 
     def start(path: str, options: onnxruntime.SessionOptions, providers: list[str]) -> onnxruntime.InferenceSession:
@@ -40,7 +41,7 @@ def test_graphs_run_on_a_gpu_where_onnx_runtime_can(
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*cuda, "CPUExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", start)
-    OnnxEncoder(bundle_for("onnxruntime", tmp_path / "bundle"), 1, verify=True)
+    OnnxEncoder(bundle, 1, verify=True)
     assert asked == 2 * [[*cuda[1:], "CPUExecutionProvider"]]
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from personsearch.errors import UserError
 from personsearch.search.graph_encoder import Graph, GraphEncoder
 
-
 ENGINES = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
