@@ -26,7 +26,7 @@ def tune_diffusion(
     width: Annotated[int, typer.Option(min=8, help="Of the images, in pixels.")] = 256,
     gradient_checkpointing: Annotated[bool, typer.Option(help="Save memory, cost time.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same weights, interrupted or not.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<number>.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or, for one of several, cuda:0.")] = "auto",
     as_json: output.JsonFlag = False,
 ) -> None:
     """Fine-tune your Stable Diffusion on people, for proximity images (docs/pdg.md)."""

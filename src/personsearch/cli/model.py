@@ -30,7 +30,7 @@ def train(
     dataset: Annotated[Path, typer.Option(help="Prepared data set.")],
     out: Annotated[Path, typer.Option(help="Folder to write; holding an unfinished run, it goes on.")],
     settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help=SETTING_HELP)] = [],  # noqa: B006
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<number>.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or, for one of several, cuda:0.")] = "auto",
     as_json: output.JsonFlag = False,
 ) -> None:
     """Train a model by a recipe and write its bundle to OUT/bundle.

@@ -30,7 +30,7 @@ def probe(
     max_loss: Annotated[
         float | None, typer.Option(help="Points of R@1 that a critical module's own training is worth; default: 3.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1, …")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or, for one of several, cuda:0.")] = None,
     parameters: ParametersOption = None,
     as_json: output.JsonFlag = False,
 ) -> None:
