@@ -253,14 +253,6 @@ class ForgetfulIndex(ExactIndex):
         return [hits[5:10] if k > 1 else hits for hits in found]
 
 
-def test_an_index_that_loses_text_queries_never_goes_live(gallery: Gallery) -> None:
-    store = ExactStore()
-    properties = CollectionProperties("personsearch", "1", "print1", "data", 8)
-    store._collections["persons_v1_1"] = properties, ForgetfulIndex(8)
-    with pytest.raises(VerificationFailed, match=r"recall of text queries is 0\.500"):
-        build(store, gallery)
-
-
 class FlatteringIndex(ExactIndex):
     """Finds the five best and five far below, of which it says that they are like the best."""
 
@@ -271,10 +263,12 @@ class FlatteringIndex(ExactIndex):
         return [hits[:5] + [replace(hit, score=hits[0].score) for hit in hits[-5:]] for hits in found]
 
 
-def test_an_index_is_judged_by_exact_scores_and_not_by_its_own(gallery: Gallery) -> None:
+@pytest.mark.parametrize("kind", [ForgetfulIndex, FlatteringIndex])
+def test_an_index_that_loses_text_queries_never_goes_live(gallery: Gallery, kind: type[ExactIndex]) -> None:
+    """It is judged by exact scores, not by its own."""
     store = ExactStore()
     properties = CollectionProperties("personsearch", "1", "print1", "data", 8)
-    store._collections["persons_v1_1"] = properties, FlatteringIndex(8)
+    store._collections["persons_v1_1"] = properties, kind(8)
     with pytest.raises(VerificationFailed, match=r"recall of text queries is 0\.500"):
         build(store, gallery)
 
