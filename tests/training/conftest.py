@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from personsearch.data.records import ImageRecord, write_manifest
+from tests.training.small_models import SMALL_CLIP
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 170, 40), "blue": (30, 40, 200), "white": (230, 230, 230)}
 PERSONS = {"train": range(12), "val": range(12, 16)}
@@ -42,17 +43,7 @@ def trainable(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe(tmp_path: Path) -> Callable[..., Path]:
     """Writes a tiny recipe, with changes, and returns its file."""
     values: dict[str, Any] = {
-        "model": {
-            "weights": "random",
-            "image_size": [32, 16],
-            "vocabulary": 300,
-            "frozen": [],
-            "architecture": {
-                "embed_dim": 16,
-                "vision_cfg": {"patch_size": 8, "width": 32, "layers": 1, "head_width": 16},
-                "text_cfg": {"context_length": 20, "width": 32, "heads": 2, "layers": 1},
-            },
-        },
+        "model": SMALL_CLIP | {"frozen": []},
         "optimiser": {"lr": 3e-3},
         "epochs": 3,
         "batch_size": 16,

@@ -16,30 +16,10 @@ from personsearch.errors import UserError
 from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.training.recipe import read_recipe
 from personsearch.training.train import train
+from tests.training.small_models import SMALL_CTLG
 
 Recipe = Callable[..., Path]
 FULL = {"n_itc": 0.5, "mvs_i": 0.5, "r_itc": 1.0, "c_itc": 0.1, "ss_i": 0.4}
-CTLG = {
-    "weights": "random",
-    "image_size": [32, 16],
-    "vocabulary": 60,
-    "frozen": [],
-    "text_attention_dropout": 0,
-    "architecture": {
-        "kind": "dual_transformer",
-        "embed_dim": 16,
-        "temperature": 0.2,
-        "vision_cfg": {"patch_size": 8, "stride": 6, "width": 32, "layers": 2, "heads": 2},
-        "text_cfg": {
-            "context_length": 24,
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "intermediate_size": 64,
-            "max_position_embeddings": 24,
-        },
-    },
-}
 TEXTS = ["a red coat and blue trousers", "green"]
 
 
@@ -92,7 +72,7 @@ def test_an_adaptation_leaves_the_backbone_alone_and_its_checkpoint_holds_the_tr
 @pytest.mark.parametrize("level", ["none", "pixels", "features"])
 def test_ctlg_trains_two_towers_from_nothing(trainable: Path, recipe: Recipe, tmp_path: Path, level: str) -> None:
     path = recipe(
-        model=CTLG,
+        model=SMALL_CTLG,
         objective={"losses": {"info_nce": 1.0}, "settings": {"info_nce": {"temperature": 0.2}}},
         mixup={"level": level, "probability": 0.2},
         optimiser={"lr": 2e-3, "clip_norm": 1.0},
@@ -107,7 +87,7 @@ def test_ctlg_trains_two_towers_from_nothing(trainable: Path, recipe: Recipe, tm
 def test_mixed_features_take_no_chunks(recipe: Recipe) -> None:
     with pytest.raises(UserError, match=r"mixup\.level features: takes no chunk_size"):
         read_recipe(
-            recipe(model=CTLG, objective={"losses": {"info_nce": 1}}, mixup={"level": "features"}, chunk_size=8)
+            recipe(model=SMALL_CTLG, objective={"losses": {"info_nce": 1}}, mixup={"level": "features"}, chunk_size=8)
         )
 
 

@@ -79,26 +79,32 @@ class ImageAugmentationConfig(Config):
 
 
 def augment_images(config: ImageAugmentationConfig, pixels_N3HW: Tensor, uniform_NK: Tensor) -> Tensor:
-    """Augment float pixels in [0, 1] by uniform numbers [N, config.draws]; the result has the same shape and range."""
+    """Augment float pixels in [0, 1] by uniform numbers [N, config.draws]; the result has the same shape and range.
+
+    The numbers lie on the CPU, wherever the pixels are: so the pool knows which rows are whose without asking a GPU.
+    """
     if not config.operations:
         return pixels_N3HW
-    rounds = [uniform_NK[:, start : start + DRAWS + 1] for start in range(0, config.draws, DRAWS + 1)]
-    if config.policy == "stack":
-        for operation, draws in zip(config.operations, rounds, strict=True):
-            pixels_N3HW = _apply(operation, pixels_N3HW, draws[:, 1:])
-        return pixels_N3HW
-    for draws in rounds:
-        pixels_N3HW = _apply_one_each(config.operations, pixels_N3HW, draws)
+    draws_NK = uniform_NK.to(pixels_N3HW.device)
+    for number, start in enumerate(range(0, config.draws, DRAWS + 1)):
+        own_NK = draws_NK[:, start + 1 : start + 1 + DRAWS]
+        if config.policy == "stack":
+            pixels_N3HW = _apply(config.operations[number], pixels_N3HW, own_NK)
+        else:
+            pixels_N3HW = _apply_one_each(config.operations, pixels_N3HW, uniform_NK[:, start], own_NK)
     return pixels_N3HW
 
 
-def _apply_one_each(operations: tuple[dict[str, Any], ...], pixels_N3HW: Tensor, draws_NK: Tensor) -> Tensor:
-    choice_N = (draws_NK[:, 0] * len(operations)).long().clamp(max=len(operations) - 1)
+def _apply_one_each(
+    operations: tuple[dict[str, Any], ...], pixels_N3HW: Tensor, choice_draw_N: Tensor, draws_NK: Tensor
+) -> Tensor:
+    choice_N = (choice_draw_N * len(operations)).long().clamp(max=len(operations) - 1)
     result_N3HW = pixels_N3HW.clone()
     for index, operation in enumerate(operations):
         rows = (choice_N == index).nonzero().flatten()
         if len(rows):
-            result_N3HW[rows] = _apply(operation, pixels_N3HW[rows], draws_NK[rows, 1:])
+            rows = rows.to(pixels_N3HW.device)
+            result_N3HW[rows] = _apply(operation, pixels_N3HW[rows], draws_NK[rows])
     return result_N3HW
 
 

@@ -11,14 +11,16 @@ Result = TypeVar("Result")
 AHEAD_PER_WORKER = 4
 
 
-def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
-    """Yield `function(item)` in the order of `items`; at most AHEAD_PER_WORKER × workers results wait."""
+def map_in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int = AHEAD_PER_WORKER
+) -> Iterator[Result]:
+    """Yield `function(item)` in the order of `items`; up to `ahead` × workers are asked for before one is taken."""
     waiting: deque[Future[Result]] = deque()
     executor = ThreadPoolExecutor(workers)
     try:
         for item in items:
             waiting.append(executor.submit(function, item))
-            if len(waiting) >= AHEAD_PER_WORKER * workers:
+            if len(waiting) >= ahead * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -6,7 +6,6 @@ Shapes: G images, P pairs of the data set, N pairs of this process, H height, W 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from personsearch.augmentation.images import ImageAugmentationConfig, augment_im
 from personsearch.augmentation.randomness import IMAGE_STREAM, TEXT_STREAM, sample_generator, uniform_rows
 from personsearch.augmentation.text import TextAugmentationConfig, augment_caption
 from personsearch.bundle import Preprocessing
+from personsearch.data.parallel import map_in_order
 from personsearch.data.records import ImageRecord
 from personsearch.data.sampler import Pairs, Sampler, shard
 from personsearch.models.mixing import Mixing
@@ -42,6 +42,15 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.person_ids_N)
+
+    def used_by(self, stream: torch.cuda.Stream) -> "Batch":
+        """The batch, whose memory made in another stream is not used anew before `stream` is done with it."""
+        mixed = () if self.mixing is None else (self.mixing.partner_N, self.mixing.ratio_N)
+        others = (self.person_ids_N, self.trust_N, self.teacher_ids_NL, *mixed)
+        for value in (*self.images.values(), *self.texts.values(), *others):
+            if value is not None:
+                value.record_stream(stream)
+        return self
 
     def rows(self, rows: slice) -> "Batch":
         """Some of the pairs, as a batch; pairs whose features are to be mixed stay together."""
@@ -78,14 +87,14 @@ class BatchSource:
     teacher_tokenizer: Tokenizer | None = None
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch from a step on; beside a GPU they are prepared a step ahead by a thread."""
+        """The batches of one epoch from a step on; beside a GPU each is made while the step before it runs."""
         order_P = self.sampler.order(epoch)
         steps = range(first_step, self.sampler.steps_per_epoch)
 
         def make(step: int) -> Batch:
             return self._batch(epoch, shard(self.sampler.batch(order_P, step), self.rank, self.world_size))
 
-        return map(make, steps) if self.device.type == "cpu" else _ahead(make, steps)
+        return _beside_the_gpu(make, steps, self.device) if self.device.type == "cuda" else map(make, steps)
 
     def _batch(self, epoch: int, pairs_N: NDArray[np.int64]) -> Batch:
         images_N = self.pairs.image_P[pairs_N]
@@ -94,7 +103,7 @@ class BatchSource:
         pixels_N3HW = bytes_N3HW.float().contiguous() / 255
         mixing = self._mixing(epoch, pairs_N)
         wordings = {view: self._wordings(view, epoch, pairs_N, mixing) for view in self.text_views}
-        teacher = self.teacher_tokenizer
+        mixing, teacher = None if mixing is None else mixing.to(self.device), self.teacher_tokenizer
         return Batch(
             images={view: self._image_view(view, epoch, pairs_N, pixels_N3HW, mixing) for view in self.augmentation},
             texts=self._text_views(wordings),
@@ -107,14 +116,14 @@ class BatchSource:
     def _mixing(self, epoch: int, pairs_N: NDArray[np.int64]) -> Mixing | None:
         if self.mixup.level == "none":
             return None
-        return draw_mixing(self.mixup, uniform_rows(self.sampler.seed, epoch, pairs_N, 2, MIXING)).to(self.device)
+        return draw_mixing(self.mixup, uniform_rows(self.sampler.seed, epoch, pairs_N, 2, MIXING))
 
     def _image_view(
         self, view: str, epoch: int, pairs_N: NDArray[np.int64], pixels_N3HW: Tensor, mixing: Mixing | None
     ) -> Tensor:
         config = self.augmentation[view]
         uniform_NK = uniform_rows(self.sampler.seed, epoch, pairs_N, config.draws, STREAMS[view])
-        augmented_N3HW = augment_images(config, pixels_N3HW, torch.from_numpy(uniform_NK).to(self.device))
+        augmented_N3HW = augment_images(config, pixels_N3HW, torch.from_numpy(uniform_NK))
         if mixing is not None and self.mixup.level == "pixels":
             augmented_N3HW = mixing.blend(augmented_N3HW)
         given = self.preprocessing
@@ -142,11 +151,15 @@ class BatchSource:
         return texts if mixing is None or self.mixup.level != "pixels" else join_captions(texts, mixing)
 
 
-def _ahead(make: Callable[[int], Batch], steps: range) -> Iterator[Batch]:
-    with ThreadPoolExecutor(1) as thread:
-        waiting = thread.submit(make, steps[0]) if len(steps) else None
-        for step in steps:
-            assert waiting is not None
-            batch = waiting.result()
-            waiting = thread.submit(make, step + 1) if step + 1 < steps.stop else None
-            yield batch
+def _beside_the_gpu(make: Callable[[int], Batch], steps: range, device: torch.device) -> Iterator[Batch]:
+    """Made a step ahead in a stream of its own: a copy in the training step's would wait for all of that step."""
+    stream = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
+
+    def make_there(step: int) -> Batch:
+        with torch.cuda.stream(stream):
+            batch = make(step)
+        stream.synchronize()
+        return batch
+
+    for batch in map_in_order(make_there, steps, workers=1, ahead=2):
+        yield batch.used_by(torch.cuda.current_stream(device))
