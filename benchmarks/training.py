@@ -24,6 +24,7 @@ from statistics import median
 
 import torch
 from baselines.literal_training import LiteralTraining
+from paper_scale import without_weights
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -42,7 +43,6 @@ from personsearch.training.train import make_run
 
 ROOT = Path(__file__).parent.parent
 METHODS = ("tbps-clip-simplified", "tbps-clip", "cskt", "ctlg")
-BARE = ("model.weights=random", "model.image_weights=null", "model.text_weights=null")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRODUCTS, MLP_RATIO = 5, 4
 
@@ -74,6 +74,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20 if on_gpu else 1, help="steps of a round")
     parser.add_argument("--identities", type=int, default=2000 if on_gpu else 160)
+    parser.add_argument(
+        "--random", action="store_true", default=on_gpu, help="train from nothing where a recipe's weights are missing"
+    )
     parser.add_argument("--set", action="append", default=[], help="dotted.key=YAML value, for all recipes")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -81,10 +84,10 @@ def main() -> None:
         torch.set_num_threads(1)
     with flushed_denormals(), kept_memory(), tempfile.TemporaryDirectory() as scratch:
         dataset = make_dataset(options.identities, Path(scratch))
-        settings = [f"cache={scratch}/cache", *(BARE if on_gpu else ()), *options.set]
         found = []
         for path in options.recipe:
-            config = read_recipe(path, settings)
+            weights = without_weights(path) if options.random else ()
+            config = read_recipe(path, [f"cache={scratch}/cache", *weights, *options.set])
             out_dir = Path(scratch) / "-".join(path.with_suffix("").parts[-2:])
             found.append(measure(config, path, dataset, out_dir, rounds=options.rounds, steps=options.steps))
     if options.json:

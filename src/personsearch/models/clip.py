@@ -18,6 +18,7 @@ from personsearch.models.encoder import MAX_LOGIT_SCALE, PersonEncoder, TextGrou
 from personsearch.models.foreign_text import build_foreign, is_foreign, whole_context
 from personsearch.models.pruned import KEY as PRUNED
 from personsearch.models.pruned import prune_blocks
+from personsearch.models.quick_gelu import fuse_quick_gelu
 from personsearch.models.ragged_text import has_plain_text_blocks, ragged_text_features
 
 ADAPTATION = "adaptation."
@@ -38,6 +39,7 @@ class DualEncoder(PersonEncoder):
         self.architecture = architecture
         self.clip = _open_clip_model(architecture)
         pack_attention(self.clip)
+        fuse_quick_gelu(self.clip)
         prune_blocks(self.clip, architecture)
         self.foreign_text = is_foreign(architecture)
         section = architecture.get("adaptation")
