@@ -1,6 +1,7 @@
 """The compression stage on a tiny real model: whole forms, cut ones, trained back ones."""
 
 import json
+import re
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +99,12 @@ def test_a_whole_form_names_its_parent_and_a_cut_one_what_was_cut(tiny_bundle: P
 def test_report_and_picture_tell_of_every_form(compressed: Path) -> None:
     report = (compressed / "compression.md").read_text()
     assert all(f"- {name}: R@1" in report for name in FORMS)
+    assert re.search(r"^\| torch \| [\d.]+ \| 0\.00 \|", report, re.MULTILINE)
+    margins = [
+        float(margin) for margin in re.findall(r"^- \S+: R@1 [\d.]+ against [\d.]+ ± ([\d.]+)", report, re.MULTILINE)
+    ]
+    assert len(margins) == len(FORMS)
+    assert max(margins) > 0
     assert (compressed / "chosen" / "compression.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -30,6 +30,7 @@ from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import dataset_hash, split_or_test
 from personsearch.errors import UserError
 from personsearch.evaluation.evaluate import EMBEDDINGS, EvaluateConfig, evaluate
+from personsearch.evaluation.paired import FirstRanks, r1_margin
 from personsearch.files import partial_folder, replace_folder, replacing, write_json
 from personsearch.run_record import write_run_record
 
@@ -73,13 +74,15 @@ class _Measured:
 
     folder: Path
     metrics: Mapping[str, float]
+    ranks: FirstRanks
     speed: Speed
 
-    def row(self, name: str) -> Row:
+    def row(self, name: str, uncompressed: FirstRanks) -> Row:
         files = [self.folder / file for file in (WEIGHTS, IMAGE_ONNX, TEXT_ONNX)]
         size = sum(file.stat().st_size for file in files if file.is_file())
         dim = read_spec(self.folder).embedding_dim
-        return Row(name, self.metrics["t2i_r1"], self.metrics["t2i_map"], bytes=size, dim=dim, **asdict(self.speed))
+        quality = self.metrics["t2i_r1"], self.metrics["t2i_map"], r1_margin(uncompressed, self.ranks)
+        return Row(name, *quality, bytes=size, dim=dim, **asdict(self.speed))
 
 
 def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path) -> dict[str, float]:
@@ -109,17 +112,17 @@ def _compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path
     """Build, measure, choose, report, publish."""
     evaluation = config.evaluation
     folders = {UNCOMPRESSED: bundle, **_build(config.forms, bundle, dataset, out_dir)}
-    metrics = {
-        name: evaluate(evaluation, folder, dataset, out_dir / EVALUATION / name) for name, folder in folders.items()
-    }
+    evaluations = {name: out_dir / EVALUATION / name for name in folders}
+    metrics = {name: evaluate(evaluation, folder, dataset, evaluations[name]) for name, folder in folders.items()}
+    ranks = {name: FirstRanks.read(folder) for name, folder in evaluations.items()}
     speeds = measure_speed(folders, config.timing_rounds, threads=evaluation.threads)
-    measured = {name: _Measured(folders[name], metrics[name], speeds[name]) for name in folders}
-    uncompressed, *forms = [each.row(name) for name, each in measured.items()]
+    measured = {name: _Measured(folders[name], metrics[name], ranks[name], speeds[name]) for name in folders}
+    uncompressed, *forms = [each.row(name, ranks[UNCOMPRESSED]) for name, each in measured.items()]
     forms.sort(key=lambda row: (-row.bytes, row.name))  # Kubeflow keeps no order of names
     choice = choose([uncompressed, *forms], config.choice)
     _report(choice, evaluation.split, out_dir)
     for name in config.forms:
-        _complete(folders[name], out_dir / EVALUATION / name, (out_dir / REPORT).read_text(encoding="utf-8"))
+        _complete(folders[name], evaluations[name], (out_dir / REPORT).read_text(encoding="utf-8"))
     _publish(folders[choice.chosen.name], out_dir)
     return choice
 

@@ -15,6 +15,7 @@ from personsearch.evaluation.colour_swap import colour_swap_accuracy
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
 from personsearch.evaluation.load_encoder import load_encoder
 from personsearch.evaluation.metrics import QueryRanks, RetrievalMetrics, rank_queries, summarise
+from personsearch.evaluation.paired import FirstRanks
 from personsearch.files import write_json
 from personsearch.run_record import write_run_record
 from personsearch.search.calibration import Calibration
@@ -66,7 +67,9 @@ class Evaluation:
 
 
 def evaluate(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path) -> dict[str, float]:
-    """Measure a bundle; writes metrics.json, calibration.json, report.html, run.json. Returns the flat figures.
+    """Measure a bundle; writes metrics.json, calibration.json, report.html, first_ranks.npz and run.json.
+
+    Returns the flat figures.
 
     Embeddings are kept in `out_dir`, so that a killed run goes on where it was.
 
@@ -79,6 +82,7 @@ def evaluate(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path)
     metrics = evaluation.metrics()
     write_json(out_dir / CALIBRATION, evaluation.calibration.model_dump(mode="json"))
     write_report(out_dir / REPORT, evaluation, config, bundle, dataset)
+    FirstRanks(evaluation.ranks.first_rank, evaluation.embeddings.caption_ids).write(out_dir)
     write_json(out_dir / METRICS, {**metrics, "split": config.split, **_slices(evaluation)})
     lineage = {"dataset_hash": dataset_hash(dataset), "fingerprint": fingerprint(bundle)}
     write_run_record(out_dir, "evaluate", config, metrics, lineage)
