@@ -19,7 +19,8 @@ from personsearch.errors import UserError
 from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.search.golden import verify_golden
 from personsearch.training.recipe import read_recipe
-from personsearch.training.train import train
+from personsearch.training.train import run_identity, train
+from tests.training.small_models import SMALL_CLIP
 
 Recipe = Callable[..., Path]
 
@@ -84,7 +85,8 @@ KILLED = """
     import os, signal, sys
     from pathlib import Path
     from personsearch.training.recipe import read_recipe
-    from personsearch.training.train import train
+    from personsearch.training.train import run_identity, train
+from tests.training.small_models import SMALL_CLIP
     class Killer:
         def on_start(self, config): pass
         def on_step(self, step, metrics):
@@ -123,6 +125,30 @@ def test_a_checkpoint_of_another_run_is_refused(trainable: Path, recipe: Recipe,
     (out / "checkpoints" / "last.safetensors").write_bytes(b"broken")
     with pytest.raises(UserError, match="not a checkpoint"):
         train(read_recipe(recipe(epochs=1)), trainable, out)
+
+
+def test_what_a_run_is_decides_its_identity_and_where_it_runs_does_not(trainable: Path, recipe: Recipe) -> None:
+    def identity(**changes: object) -> str:
+        return run_identity(read_recipe(recipe(**changes)), trainable)
+
+    plain = identity()
+    assert identity(threads=2, log_every=7) == plain
+    others = [
+        identity(seed=1),
+        identity(caption_noise=0.25),
+        identity(objective={"losses": {"n_itc": 1.0}, "matryoshka": [8]}),
+        identity(model=SMALL_CLIP | {"drop_text_layers": [1]}),
+    ]
+    assert len({plain, *others}) == 1 + len(others)
+
+
+def test_a_run_begun_with_an_older_version_goes_on(
+    trainable: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its identity as the first version computes it: an option added since joins `LATER`, or such runs are refused."""
+    monkeypatch.setattr("personsearch.training.train.dataset_hash", lambda _: "data")
+    begun = "2c68f1c0e073197d1bd19beec994b1fc34504e36710395659ba5ff27ef0f4ad7"
+    assert run_identity(read_recipe(recipe()), trainable) == begun
 
 
 def test_patience_stops_a_run_that_no_longer_improves(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
