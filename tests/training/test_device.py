@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from personsearch.models.encoder import text_lengths
+from personsearch.training.distributed import local_device, process_group
 from personsearch.training.objective import TOTAL, Objective
 from personsearch.training.recipe import read_recipe
-from personsearch.training.step import GradientStep
+from personsearch.training.step import GradientStep, _random_state, _restore_random_state
 from personsearch.training.train import make_run
 from tests.training.small_models import SMALL_CLIP, SMALL_CTLG
 
@@ -53,3 +54,21 @@ def test_that_device_refuses_to_be_read() -> None:
             reading(ids_NL)
     with pytest.raises(RuntimeError):
         text_lengths(ids_NL) + torch.ones(2)
+
+
+def test_a_process_works_on_its_own_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is none here: what torch is asked for is all that can be seen."""
+    current, restored = [], []
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.tensor([device.index]))
+    monkeypatch.setattr(
+        torch.cuda, "set_rng_state", lambda state, device: restored.append((state.item(), device.index))
+    )
+    device = local_device(torch.device("cuda"))
+    with process_group(device):
+        assert current == [torch.device("cuda", 1)]
+        _restore_random_state(_random_state(device), device)
+    assert restored == [(1, 1)]
+    with process_group(torch.device("cpu")):
+        assert len(current) == 1

@@ -18,7 +18,12 @@ from torch import distributed as dist
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the other processes if `torchrun` started this one, and leave them at the end."""
+    """Join the other processes if `torchrun` started this one, and leave them at the end.
+
+    A GPU becomes the process's current one: what names no device, such as a barrier, would meet on the first.
+    """
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     joins = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
     if joins:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")

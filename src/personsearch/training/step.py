@@ -97,13 +97,14 @@ class GradientStep:
         images, texts = (_joined(side) for side in zip(*parts, strict=True))
         losses = self._losses(images, texts, batch, alpha, self._taught(batch))
         self.scale(losses[TOTAL]).backward()  # type: ignore[no-untyped-call]
-        after = _random_state(batch.person_ids_N.device)
+        device = batch.person_ids_N.device
+        after = _random_state(device)
         for chunk, state in zip(chunks, states, strict=True):
-            _restore_random_state(state)
+            _restore_random_state(state, device)
             again = self._encode(batch.rows(chunk))
             features = [value for side in again for value in side.values()]
             torch.autograd.backward(features, [_gradient(v)[chunk] for side in (images, texts) for v in side.values()])
-        _restore_random_state(after)
+        _restore_random_state(after, device)
         return losses
 
 
@@ -127,7 +128,7 @@ def _random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:
     return torch.get_rng_state(), on_gpu
 
 
-def _restore_random_state(state: tuple[Tensor, Tensor | None]) -> None:
+def _restore_random_state(state: tuple[Tensor, Tensor | None], device: torch.device) -> None:
     torch.set_rng_state(state[0])
     if state[1] is not None:
-        torch.cuda.set_rng_state(state[1])
+        torch.cuda.set_rng_state(state[1], device)

@@ -1,0 +1,121 @@
+"""Claim: a full probe costs no more than one pass of the probed tower per probe, and far less in the first walk.
+
+Run: `python benchmarks/probing.py [--architecture ViT-B-16] [--people 12] [--json]`; prints one row per tower: probes,
+their seconds, seconds of one pass over the same data, and passes per probe. The two models that are compared have
+random weights, so only the costs mean something; every loss of R@1 counts, which makes bisection long.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from personsearch.compression.probing import JOURNAL, ProbeConfig, probe
+from personsearch.data.prepare import PrepareConfig, prepare
+from personsearch.data.records import read_manifest
+from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
+from personsearch.evaluation.embeddings import decode_records
+from personsearch.models.layers import SIDES, Side
+from personsearch.models.torch_encoder import TorchEncoder
+from personsearch.training.config import TrainConfig
+from personsearch.training.train import train
+
+LEAST_LOSS = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of the wall; `passes` is how often the probes as a whole went through the tower."""
+
+    tower: Side
+    items: int
+    probes: int
+    seconds: float
+    pass_seconds: float
+    passes: float
+    passes_per_probe: float
+
+
+def main() -> None:
+    """Make two models and a data set, probe each tower, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--architecture", default="ViT-B-16")
+    parser.add_argument("--people", type=int, default=12, help="two images each, two captions per image")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        dataset = make_dataset(options.people, folder)
+        bundles = [make_bundle(options.architecture, seed, dataset, folder) for seed in (0, 1)]
+        found = [measure(side, *bundles, dataset, folder) for side in SIDES]
+    if options.json:
+        print(json.dumps([asdict(each) for each in found], indent=2))
+        return
+    table = Table("tower", "items", "probes", "s", "s of a pass", "passes", "passes per probe")
+    for each in found:
+        times = f"{each.seconds:.1f}", f"{each.pass_seconds:.2f}", f"{each.passes:.0f}", f"{each.passes_per_probe:.2f}"
+        table.add_row(each.tower, str(each.items), str(each.probes), *times)
+    Console().print(table)
+
+
+def make_dataset(people: int, folder: Path) -> Path:
+    """People to train, to validate and to test on, as many of each."""
+    counts = SynthesizeConfig(
+        identities_train=people, identities_val=people, identities_test=people, images_per_identity=2, workers=1
+    )
+    synthesize(counts, folder / "raw")
+    prepare(PrepareConfig(), folder / "raw", folder / "prepared")
+    return folder / "prepared"
+
+
+def make_bundle(architecture: str, seed: int, dataset: Path, folder: Path) -> Path:
+    """A model as it starts."""
+    model = {"architecture": architecture, "weights": "random", "image_size": [224, 224], "vocabulary": "clip"}
+    config = TrainConfig.model_validate(
+        {"model": model, "seed": seed, "epochs": 0, "batch_size": 2, "cache": str(folder / "cache")}
+    )
+    train(config, dataset, folder / f"run-{seed}")
+    return folder / f"run-{seed}" / "bundle"
+
+
+def measure(side: Side, bundle: Path, before: Path, dataset: Path, folder: Path) -> Cost:
+    """Probe one tower; the pass that it is compared with is timed before and after."""
+    encoder, records = TorchEncoder.from_bundle(bundle), read_manifest(dataset, "test")
+    captions = [caption for record in records for caption in record.captions]
+    size = encoder.preprocessing.height, encoder.preprocessing.width
+
+    def one_pass() -> None:
+        if side == "image":
+            encoder.encode_images(decode_records(dataset, records, *size))
+        else:
+            encoder.encode_texts(captions)
+
+    config = ProbeConfig(split="test", towers=(side,), max_loss=LEAST_LOSS)
+    out_dir = folder / f"probe-{side}"
+    one_pass()
+    earlier = timed(one_pass)
+    seconds = timed(lambda: probe(config, bundle, before, dataset, out_dir))
+    pass_seconds = (earlier + timed(one_pass)) / 2
+    probes = len((out_dir / JOURNAL).read_text(encoding="utf-8").splitlines()) - 1  # the first line is its key
+    passes = seconds / pass_seconds
+    items = len(records) if side == "image" else len(captions)
+    return Cost(side, items, probes, seconds, pass_seconds, passes, passes / probes)
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Seconds."""
+    start = time.perf_counter()
+    with torch.inference_mode():
+        action()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
