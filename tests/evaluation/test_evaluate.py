@@ -13,6 +13,7 @@ from personsearch.data.records import read_manifest, write_manifest
 from personsearch.errors import UserError
 from personsearch.evaluation.evaluate import EvaluateConfig, evaluate, measure
 from personsearch.evaluation.metrics import retrieval_metrics
+from personsearch.evaluation.paired import FirstRanks
 from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.search.calibration import Calibration
 
@@ -44,6 +45,14 @@ def test_metrics_are_those_of_every_caption_against_every_image(
         for name in ("r1", "r5", "r10", "map", "minp"):
             assert written[f"{direction}_{name}"] == pytest.approx(getattr(metrics, name), abs=1e-6)
     assert (written["queries"], written["gallery_images"], written["gallery_identities"]) == (48, 24, 8)
+
+
+def test_the_rank_of_every_query_is_kept(tiny_dataset: Path, evaluated: Path) -> None:
+    written, kept = json.loads((evaluated / "metrics.json").read_text()), FirstRanks.read(evaluated)
+    for k, name in ((1, "t2i_r1"), (5, "t2i_r5")):
+        assert 100 * (kept.rank <= k).mean() == pytest.approx(written[name])
+    people = [record.person_id for record in read_manifest(tiny_dataset, "test") for _ in record.captions]
+    assert kept.person_id.tolist() == people
 
 
 def test_slices_cover_all_queries(evaluated: Path) -> None:
