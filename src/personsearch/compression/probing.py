@@ -34,6 +34,7 @@ from personsearch.models.device import choose_device
 from personsearch.models.layers import SIDES, Side
 from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.run_record import write_run_record
+from personsearch.training.cpu import kept_memory
 
 FIGURES, TABLE, PICTURE = "probe.json", "probe.md", "probe.png"
 JOURNAL, WALK, EMBEDDINGS = "probes.jsonl", "walk.npz", "embeddings"
@@ -75,7 +76,7 @@ def probe(config: ProbeConfig, bundle: Path, before: Path, dataset: Path, out_di
         "dataset_hash": dataset_hash(dataset),
     }
     key = hashlib.sha256(repr((lineage, config.split)).encode()).hexdigest()
-    with sole_writer(out_dir):
+    with sole_writer(out_dir), kept_memory():
         figures = _measure(config, bundle, before, dataset, _Workplace(out_dir, key))
         _report(figures, out_dir)
         write_run_record(out_dir, "probe", config, figures.metrics(), lineage)
