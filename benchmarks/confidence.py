@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from footage_search import DESCRIPTIONS, FOOTAGE, START, place_of, searcher_over
 from numpy.typing import NDArray
+from support.people import prepare_people
 
 from personsearch.bundle import Preprocessing, fingerprint
-from personsearch.data.prepare import PrepareConfig, prepare
 from personsearch.data.records import Split, read_manifest
-from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
+from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.evaluation.calibration import (
     Candidates,
     expected_calibration_error,
@@ -138,7 +138,7 @@ def main() -> None:
 
     encoder = load_encoder(arguments.bundle)
     keep = arguments.data / fingerprint(arguments.bundle)
-    day, night = dataset(DAY, arguments.data / "day"), dataset(NIGHT, arguments.data / "night")
+    day, night = prepare_people(DAY, arguments.data / "day"), prepare_people(NIGHT, arguments.data / "night")
     val = embed(encoder, day, "val", keep / "val")
     calibration = fit_calibration(val, "val", THRESHOLD)
     rules = (before(val), now(calibration))
@@ -160,13 +160,6 @@ def main() -> None:
     print_rows("footage", footage_verdicts(searcher, Gallery(arguments.gallery), rules))
     print_means({"test": like_val, "test, worse and at night": unlike_val})
     print(f"\n{calibration.curve}")
-
-
-def dataset(config: SynthesizeConfig, folder: Path) -> Path:
-    """The prepared data set, made where it is not there yet."""
-    synthesize(config, folder / "raw")
-    prepare(PrepareConfig(), folder / "raw", folder / "prepared")
-    return folder / "prepared"
 
 
 def embed(encoder: Encoder, prepared: Path, split: Split, folder: Path) -> SplitEmbeddings:

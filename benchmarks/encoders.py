@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from safetensors.torch import save_file
+from support.people import prepare_people
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, WEIGHTS, BundleSpec, Lineage, read_spec, write_spec
 from personsearch.bundle import Preprocessing as Pixels
 from personsearch.compression.sample import Sample, draw_sample
 from personsearch.compression.variants import build_form
-from personsearch.data.prepare import PrepareConfig, prepare
-from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
+from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.images import normalise
 from personsearch.models.build import load_bundle_model
 from personsearch.models.torch_encoder import TorchEncoder
@@ -138,9 +138,7 @@ def make_people(folder: Path) -> Path:
     counts = SynthesizeConfig(
         identities_train=20, identities_val=2, identities_test=2, images_per_identity=2, workers=1
     )
-    synthesize(counts, folder / "raw")
-    prepare(PrepareConfig(), folder / "raw", folder / "people")
-    return folder / "people"
+    return prepare_people(counts, folder / "people")
 
 
 def load_all(model: Any, folder: Path, threads: int) -> dict[str, Any]:

@@ -17,13 +17,13 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
+from support.people import prepare_people
 
 from personsearch.compression.probes.batches import Batches, ImageBatches, TextBatches
 from personsearch.compression.probes.towers import Tower, take_apart
 from personsearch.compression.probing import JOURNAL, ProbeConfig, probe
-from personsearch.data.prepare import PrepareConfig, prepare
 from personsearch.data.records import read_manifest
-from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
+from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.models.build import load_bundle_model
 from personsearch.models.layers import SIDES, Side
 from personsearch.training.config import TrainConfig
@@ -74,9 +74,7 @@ def make_dataset(people: int, folder: Path) -> Path:
     counts = SynthesizeConfig(
         identities_train=people, identities_val=people, identities_test=people, images_per_identity=2, workers=1
     )
-    synthesize(counts, folder / "raw")
-    prepare(PrepareConfig(), folder / "raw", folder / "prepared")
-    return folder / "prepared"
+    return prepare_people(counts, folder)
 
 
 def make_bundle(architecture: str, seed: int, dataset: Path, folder: Path) -> Path:

@@ -18,15 +18,15 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from support.people import prepare_people
 
 from personsearch.bundle import TOKENIZER, WEIGHTS, read_spec
 from personsearch.compression.pairs import PairSample
 from personsearch.compression.projection import reduce_embedding
 from personsearch.compression.pruning import PruningConfig, Shares, plan_pruning, prune
 from personsearch.compression.vocabulary import trim_tokenizer, trim_vocabulary
-from personsearch.data.prepare import PrepareConfig, prepare
 from personsearch.data.records import ImageRecord, read_manifest
-from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
+from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.evaluation.embeddings import decode_records
 from personsearch.evaluation.metrics import RetrievalMetrics, retrieval_metrics
 from personsearch.models.build import load_bundle_model
@@ -70,7 +70,7 @@ def main() -> None:
     torch.set_num_threads(1)
     table = Table("form", "parameters", "MB", "R@1 %", "mAP %", title=f"{options.bundle.name}, one thread")
     with tempfile.TemporaryDirectory() as folder:
-        dataset = options.dataset or _people(Path(folder))
+        dataset = options.dataset or prepare_people(PEOPLE, Path(folder))
         split = _split(options.bundle, dataset, options.images)
         table.add_row(*_row("as it is", options.bundle, split))
         for number, (name, write) in enumerate(_forms(options.bundle, dataset)):
@@ -123,12 +123,6 @@ def _split(bundle: Path, dataset: Path, images: int) -> Split:
     records = read_manifest(dataset, "val")[:images]
     wanted = read_spec(bundle).preprocessing
     return Split(records, decode_records(dataset, records, wanted.height, wanted.width))
-
-
-def _people(folder: Path) -> Path:
-    synthesize(PEOPLE, folder / "raw")
-    prepare(PrepareConfig(), folder / "raw", folder / "prepared")
-    return folder / "prepared"
 
 
 if __name__ == "__main__":

@@ -27,11 +27,11 @@ from baselines.literal_training import LiteralTraining
 from paper_scale import without_weights
 from rich.console import Console
 from rich.table import Table
+from support.people import prepare_people
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from personsearch.data.prepare import PrepareConfig, prepare
-from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
+from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.models.encoder import text_lengths
 from personsearch.training.batches import Batch
 from personsearch.training.config import TrainConfig
@@ -101,9 +101,7 @@ def make_dataset(identities: int, folder: Path) -> Path:
     counts = SynthesizeConfig(
         identities_train=identities, identities_val=4, identities_test=4, images_per_identity=2, workers=1
     )
-    synthesize(counts, folder / "raw")
-    prepare(PrepareConfig(), folder / "raw", folder / "prepared")
-    return folder / "prepared"
+    return prepare_people(counts, folder)
 
 
 def measure(config: TrainConfig, recipe: Path, dataset: Path, out_dir: Path, *, rounds: int, steps: int) -> Measurement:

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from support.people import prepare_people
 
 from personsearch.bundle import fingerprint
-from personsearch.data.prepare import PrepareConfig, prepare
 from personsearch.data.records import dataset_hash, read_manifest
-from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
+from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.evaluation.embeddings import embed_records
 from personsearch.evaluation.load_encoder import load_encoder
 from personsearch.gallery.centres import SAMPLE
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--random", type=int, default=100_000)
     arguments = parser.parse_args()
 
-    people = embed(arguments.bundle, arguments.dataset or synthetic(), arguments.distractors)
+    people = embed(arguments.bundle, arguments.dataset or prepare_people(PEOPLE, CACHE), arguments.distractors)
     print(f"{len(people.gallery_GD):,} crops of {people.gallery_GD.shape[1]} numbers, {len(people.text_QD):,} texts\n")
     print_quality(people)
     print(f"\n{arguments.random:,} random vectors\n")
@@ -203,13 +203,6 @@ def embed(bundle: Path, dataset: Path, distractors: int) -> People:
         ids_G[asking_G],
         Centres.of(sample_ND, encoder.encode_texts(PROBE_TEXTS)),
     )
-
-
-def synthetic() -> Path:
-    """A prepared data set of its own, made once."""
-    synthesize(PEOPLE, CACHE / "raw")
-    prepare(PrepareConfig(), CACHE / "raw", CACHE / "prepared")
-    return CACHE / "prepared"
 
 
 def like(vectors_GD: NDArray[np.float32], count: int) -> NDArray[np.float32]:
