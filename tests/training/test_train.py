@@ -85,8 +85,7 @@ KILLED = """
     import os, signal, sys
     from pathlib import Path
     from personsearch.training.recipe import read_recipe
-    from personsearch.training.train import run_identity, train
-from tests.training.small_models import SMALL_CLIP
+    from personsearch.training.train import train
     class Killer:
         def on_start(self, config): pass
         def on_step(self, step, metrics):
