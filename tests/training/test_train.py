@@ -150,6 +150,25 @@ def test_a_run_begun_with_an_older_version_goes_on(
     assert run_identity(read_recipe(recipe()), trainable) == begun
 
 
+@pytest.mark.parametrize(
+    ("chunk_size", "told"),
+    [
+        (None, "full with 16 pairs at a time; --set chunk_size=8 gives the gradient of the same batch_size 16"),
+        (6, "full with 6 pairs at a time; --set chunk_size=3 gives"),
+        (1, "full with one pair at a time; a smaller model.image_size"),
+    ],
+)
+def test_a_gpu_that_is_too_small_is_told_what_to_do(  # noqa: PLR0917 (pytest passes them by name)
+    trainable: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, chunk_size: int | None, told: str
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("personsearch.training.step.GradientStep.__call__", full)
+    with pytest.raises(UserError, match=told):
+        train(read_recipe(recipe(chunk_size=chunk_size)), trainable, tmp_path / "run")
+
+
 def test_patience_stops_a_run_that_no_longer_improves(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
     path = recipe(epochs=20, patience=2, optimiser={"lr": 1e-9}, schedule={"start_lr": 0.0, "end_lr": 0.0})
     watch = Recorder()

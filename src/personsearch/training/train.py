@@ -54,7 +54,8 @@ def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Seque
     not repeated. Under `torchrun` all processes call this and the first one writes.
 
     Raises:
-        UserError: the data set cannot be trained on, the model cannot be built, or `out_dir` holds another run.
+        UserError: the data set cannot be trained on, the model cannot be built, a GPU's memory does not suffice, or
+            `out_dir` holds another run.
     """
     identity = run_identity(config, dataset)
     finished = _finished(out_dir, identity)
@@ -64,8 +65,22 @@ def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Seque
         torch.set_num_threads(config.threads)
     device = local_device(choose_device(config.device))
     with flushed_denormals(), kept_memory(), process_group(device):
-        run = make_run(config, dataset, out_dir, identity=identity, device=device, callbacks=callbacks)
-        return _train(run, dataset, out_dir)
+        try:
+            run = make_run(config, dataset, out_dir, identity=identity, device=device, callbacks=callbacks)
+            return _train(run, dataset, out_dir)
+        except torch.OutOfMemoryError as error:
+            raise UserError(_less_memory(config, device)) from error
+
+
+def _less_memory(config: TrainConfig, device: torch.device) -> str:
+    own = config.batch_size // world_size()
+    at_a_time = min(config.chunk_size or own, own)
+    if at_a_time == 1:
+        return f"{device}: its memory is full with one pair at a time; a smaller model.image_size or another GPU wanted"
+    return (
+        f"{device}: its memory is full with {at_a_time} pairs at a time; --set chunk_size={at_a_time // 2} gives the "
+        f"gradient of the same batch_size {config.batch_size} in less"
+    )
 
 
 def run_identity(config: TrainConfig, dataset: Path) -> str:
