@@ -63,7 +63,7 @@ pretrain: setup  ## Make weights/ anew: synthetic people, a small CLIP and CTLG'
 	.venv/bin/personsearch train recipes/tiny/ctlg-pretrain.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/ctlg
 	rm -rf weights/tiny-ctlg && cp -r $(PRETRAINING)/ctlg/bundle weights/tiny-ctlg
 
-bench: setup milvus  ## Print the tables behind every performance claim in docs/.
+bench: setup milvus  ## Print the tables behind every performance claim in docs/ (40 minutes).
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(PYTHON) $$benchmark || exit 1; done
 
 browser:
