@@ -1,4 +1,4 @@
-"""Claim: a full probe costs no more than one pass of the probed tower per probe, and far less in the first walk.
+"""Claim: a full probe costs no more than one pass of the probed tower per probe.
 
 Run: `python benchmarks/probing.py [--architecture ViT-B-16] [--people 12] [--json]`; prints one row per tower: probes,
 their seconds with everything around them, seconds of one pass of the tower over the same batches, and passes per probe.

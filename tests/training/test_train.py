@@ -144,7 +144,7 @@ def test_what_a_run_is_decides_its_identity_and_where_it_runs_does_not(trainable
 def test_a_run_begun_with_an_older_version_goes_on(
     trainable: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its identity as the first version computes it: an option added since joins `LATER`, or such runs are refused."""
+    """Its identity as it was when this was written: an option added since joins `LATER`, or such runs are refused."""
     monkeypatch.setattr("personsearch.training.train.dataset_hash", lambda _: "data")
     begun = "2c68f1c0e073197d1bd19beec994b1fc34504e36710395659ba5ff27ef0f4ad7"
     assert run_identity(read_recipe(recipe()), trainable) == begun
