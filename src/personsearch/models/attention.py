@@ -12,7 +12,7 @@ from personsearch.models.adaptation.blocks import attend, query_key_value, split
 
 
 class PackedAttention(nn.MultiheadAttention):
-    """The same weights under the same names, the same result; a training step of a tower takes a tenth less time."""
+    """The same weights under the same names, the same result."""
 
     def forward(  # type: ignore[override]
         self,

@@ -26,8 +26,8 @@ def flushed_denormals() -> Iterator[None]:
 def kept_memory() -> Iterator[None]:
     """Freed tensors stay with the process for the next step.
 
-    glibc gives every large one back to the system, and each page of the next is fetched and zeroed anew: up to a sixth
-    of a step's time at ViT-B/16. Here the first steps still fetch theirs, until the heap holds what a step needs.
+    glibc gives every large one back to the system, and each page of the next is fetched and zeroed anew
+    (`benchmarks/layers.py`). Here the first steps still fetch theirs, until the heap holds what a step needs.
     Without glibc nothing changes.
     """
     if platform.libc_ver()[0] != "glibc":
