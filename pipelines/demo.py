@@ -30,20 +30,38 @@ class FootagePlan(Config):
     """The video that is rendered when the user brings none."""
 
     people: int
+    """How many people walk through."""
+
     seconds: float
+    """Length of the video in seconds."""
+
     seed: int
+    """Another seed gives other people and other walks."""
 
 
 class DemoConfig(Config):
-    """What the demo invents, trains and asks: section `demo` of params.yaml."""
+    """Section `demo` of params.yaml: what `make demo` renders, trains and asks."""
 
     synthesize: dict[str, Any]
+    """Settings of section `synthesize` for the demo's data set; what is left out keeps its default."""
+
     recipe: Path
+    """The recipe that is trained."""
+
     footage: FootagePlan
+    """The video that is rendered when you bring none (FOOTAGE=video.avi)."""
+
     gallery_start: AwareDatetime
+    """When the first frame of the footage counts as taken; needs a zone, and quotes, because DVC reads the file too."""
+
     queries: tuple[str, ...]
+    """Descriptions to search the whole gallery for."""
+
     footage_queries: tuple[str, ...] = Field(min_length=1)
+    """Descriptions to search your own footage for; rendered footage is asked for people who are in it."""
+
     candidates: int = 5
+    """How many candidates each query shows."""
 
 
 class Narrator:

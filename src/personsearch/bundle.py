@@ -38,35 +38,66 @@ class Preprocessing(Config):
     """Squash to height×width (bicubic, antialiased), scale to [0, 1], standardise per channel."""
 
     height: int
+    """Pixels."""
+
     width: int
+    """Pixels."""
+
     mean: tuple[float, float, float]
+    """Subtracted per channel, in RGB order."""
+
     std: tuple[float, float, float]
+    """Divided by per channel, in RGB order."""
 
 
 class Lineage(Config):
-    """Where a model came from; an empty string is "not known". `sample` is what static quantisation was fitted to."""
+    """Where a model came from; an empty string is "not known"."""
 
     dataset_hash: str
+    """Hash of the prepared data set that it was trained on."""
+
     git_commit: str
+    """Commit of the code that trained it."""
+
     run_id: str = ""
+    """The MLflow or Kubeflow run."""
+
     parent: str = ""
+    """Fingerprint of the bundle that it was made from."""
+
     sample: str = ""
+    """Digest of the sample that static quantisation was fitted to."""
 
 
 class BundleSpec(Config):
-    """The content of bundle.yaml. `architecture` is an open_clip model configuration; `runtime` is what runs ONNX
-    graphs.
-    """
+    """The content of bundle.yaml."""
 
     format: Literal[1] = 1
+    """Version of the bundle's layout."""
+
     method: str
+    """Name of the recipe's method."""
+
     variant: Variant = "torch"
+    """What its weights are: torch, or the precision of its ONNX graphs."""
+
     runtime: Runtime = DEFAULT_RUNTIME
+    """What runs its ONNX graphs."""
+
     architecture: dict[str, Any]
+    """An open_clip model configuration, or a dual transformer's."""
+
     preprocessing: Preprocessing
+    """How an image becomes the model's input."""
+
     context_length: int
+    """Tokens of a caption, start and end included."""
+
     embedding_dim: int
+    """Length of its vectors."""
+
     lineage: Lineage
+    """Where the model came from."""
 
 
 def write_spec(folder: Path, spec: BundleSpec) -> None:

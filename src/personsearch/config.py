@@ -11,9 +11,9 @@ from personsearch.errors import UserError
 
 
 class Config(BaseModel):
-    """Frozen settings of one stage, declared in the file that uses them."""
+    """Frozen settings of one stage, declared in the file that uses them; a docstring under each field explains it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     @classmethod
     def from_yaml(cls, path: Path, section: str | None = None) -> Self:

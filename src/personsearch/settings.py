@@ -15,15 +15,34 @@ class Settings(BaseSettings):
     """Embedded defaults on one machine; each address may name a distributed engine instead."""
 
     # An empty variable says nothing: as a path it would be the folder that one happens to stand in.
-    model_config = SettingsConfigDict(env_prefix="PERSONSEARCH_", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PERSONSEARCH_", env_ignore_empty=True, frozen=True, use_attribute_docstrings=True
+    )
 
     home: Path = Path("var")
+    """Folder of everything that an installation keeps: databases, keys, logs, the gallery."""
+
     gallery: Path | None = None
+    """Folder of crops and their database; `<home>/gallery` when unset."""
+
     milvus_uri: str | None = None
+    """Address of a Milvus server, or a file for Milvus Lite. Unset: the server that `personsearch up` started, else
+    `<home>/milvus.db`.
+    """
+
     milvus_token: SecretStr = SecretStr("")
-    milvus_index: Literal["FLAT", "HNSW"] = "FLAT"  # HNSW for large galleries on a Milvus server
+    """Token of the Milvus server, as `user:password` or an API key."""
+
+    milvus_index: Literal["FLAT", "HNSW"] = "FLAT"
+    """How Milvus searches: FLAT compares with every crop; HNSW is approximate and fast, for large galleries on a Milvus
+    server.
+    """
+
     mlflow_uri: str | None = None
+    """Address of an MLflow server. Unset: the server that `personsearch up` started, else `<home>/mlflow.db`."""
+
     model_name: str = "personsearch"
+    """Name of the registered model in MLflow."""
 
     @property
     def gallery_folder(self) -> Path:

@@ -30,13 +30,17 @@ CARRIED = ("stats.json", "rejected.jsonl", "warnings.jsonl", "DATA_CARD.md")
 
 
 class AugmentConfig(Config):
-    """`translations`: a stored file of translations, as JSON lines {caption, translation} or in TBPS-CLIP's form.
-
-    `proximity`: how to make images of the same people in other colours; null for none.
-    """
+    """Section `augment` of params.yaml: what is added to the training split before training."""
 
     translations: Path | None = None
+    """A stored file of back-translations, as JSON lines {caption, translation} or in TBPS-CLIP's form; null keeps those
+    that the data set brings.
+    """
+
     proximity: ProximityConfig | None = None
+    """Images of each train identity with a garment in another colour (docs/pdg.md): `{}` for the defaults, null for
+    none.
+    """
 
 
 def switch_proximity(config: AugmentConfig, *, on: bool | None) -> AugmentConfig:

@@ -22,14 +22,25 @@ ALGORITHM = "back-translate-1"
 
 
 class BackTranslateConfig(Config):
-    """`there` and `back`: folders of two translation models, out of the captions' language and into it again."""
+    """How captions are translated into another language and back."""
 
     there: Path
+    """Folder of the model that translates out of the captions' language."""
+
     back: Path
+    """Folder of the model that translates back."""
+
     num_beams: int = Field(default=4, ge=1, le=64)
+    """Beams of the search for a translation; 1 is greedy, more is slower and usually better."""
+
     max_tokens: int = Field(default=256, ge=8)
+    """Longest translation in tokens."""
+
     batch_size: int = Field(default=32, ge=1)
+    """Captions translated at once; lower it when memory is short."""
+
     device: str = "auto"
+    """`auto` (a GPU if there is one, else the CPU), `cpu`, `cuda` or `cuda:<number>`."""
 
 
 def back_translate(config: BackTranslateConfig, dataset: Path, out_file: Path) -> dict[str, float]:

@@ -46,10 +46,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class ImageAugmentationConfig(Config):
-    """Named operations with their parameters, or the name of a preset alone; the default is TBPS-CLIP's pool."""
+    """Named operations with their parameters, or the name of a preset alone: `tbps_clip_pool`, `simclr` or `cskt`."""
 
     policy: Literal["pool", "stack"] = "pool"
+    """`pool` draws two operations for each image, with replacement; `stack` applies all of them in order."""
+
     operations: tuple[dict[str, Any], ...] = Field(default=TBPS_CLIP_POOL)
+    """Operations as {name, parameters …} (docs/augmentation.md); TBPS-CLIP's pool by default, `[]` for none."""
 
     @model_validator(mode="before")
     @classmethod

@@ -19,18 +19,28 @@ EDITS: dict[str, words.Edit] = {
 
 
 class TextAugmentationConfig(Config):
-    """TBPS-CLIP's choice: back-translation with probability .1, then each word dropped with probability .05.
-
-    Probabilities are per word, but for `back_translation` and `approximate_text` (CTLG: .5), which are per caption.
-    """
+    """Probabilities of edits to a caption; TBPS-CLIP's choice by default."""
 
     back_translation: float = Field(default=0.1, ge=0, le=1)
+    """Per caption: replace it by its back-translation, where the data set has one."""
+
     synonym_replacement: float = Field(default=0.0, ge=0, le=1)
+    """Per word: replace it by a synonym."""
+
     random_insertion: float = Field(default=0.0, ge=0, le=1)
+    """Per word: insert a synonym of some word of the caption."""
+
     random_swap: float = Field(default=0.0, ge=0, le=1)
+    """Per word: swap it with another word."""
+
     random_deletion: float = Field(default=0.05, ge=0, lt=1)
+    """Per word: delete it."""
+
     eda: float = Field(default=0.0, ge=0, lt=1)
+    """Per word, in one of the four edits above, drawn for each caption (EDA)."""
+
     approximate_text: float = Field(default=0.0, ge=0, le=1)
+    """Per caption: replace, crop or delete a fifth of its words (CTLG, .5 there)."""
 
 
 def augment_caption(

@@ -14,17 +14,23 @@ logger = logging.getLogger(__name__)
 
 
 class ChoiceConfig(Config):
-    """Of the forms that lose at most `max_loss` points of R@1 text→image against the uncompressed model, and answer a
-    text query within `max_text_ms`, the one with the least `prefer`. Where none is that good, the one of the best R@1.
-
-    `beyond_chance` adds the margin of chance to what a form loses: one is then taken only where the data set is large
-    enough to say that it loses no more than that.
-    """
+    """The rule by which one compressed form is chosen; where none meets it, the form with the best R@1."""
 
     prefer: Literal["bytes", "text_ms", "image_ms", "memory_mib"] = "bytes"
+    """Of the forms that are good enough, take the one with the least of this: weight bytes, milliseconds per query or
+    image, peak memory.
+    """
+
     max_loss: float = Field(default=0.5, ge=0, le=100)
+    """Points of R@1 text→image that a form may lose against the uncompressed model."""
+
     beyond_chance: bool = False
+    """Add the margin of chance to what a form loses, so that the loss is known to stay within `max_loss`; takes
+    thousands of captions.
+    """
+
     max_text_ms: float | None = Field(default=None, gt=0)
+    """Longest median time of a text query in milliseconds; null for no limit."""
 
 
 @dataclass(frozen=True, slots=True)

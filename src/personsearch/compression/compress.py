@@ -46,18 +46,26 @@ class Form(Structure):
     """What is cut from the model, in what numbers its graphs compute, and what runs them."""
 
     numbers: OnnxVariant = "onnx-fp32"
+    """Precision of the ONNX graphs; `onnx-int8-static` also fits the ranges of activations to training images."""
+
     runtime: Runtime = "onnxruntime"
+    """The engine that runs them; `openvino` must be installed."""
 
 
 class CompressConfig(Config):
-    """`forms` by name. They are compared and chosen from on the split that `evaluation` names; where a data set lacks
-    that split, on test. `timing_rounds` go into each median time.
-    """
+    """Section `compress` of params.yaml: the forms of a model that are compared, and how one is chosen."""
 
     evaluation: EvaluateConfig = EvaluateConfig(split="val")
+    """How forms are measured. They are chosen on its `split`, or on test where the data set lacks that split."""
+
     forms: dict[str, Form] = Field(default={"onnx-fp32": Form(), "onnx-int8": Form(numbers="onnx-int8")}, min_length=1)
+    """Forms by name; docs/compression.md shows what a form can be."""
+
     choice: ChoiceConfig = ChoiceConfig()
+    """The rule of choice."""
+
     timing_rounds: int = Field(default=30, ge=1)
+    """Measurements behind each median time."""
 
     @field_validator("forms")
     @classmethod

@@ -23,12 +23,19 @@ from personsearch.tokenizer import trim
 
 
 class PairSample(Config):
-    """`pairs` images at most, each with one of its captions, the same for the same `seed`; `device` computes."""
+    """A sample of the training pairs: random images, each with one of its captions."""
 
     pairs: int = Field(default=2048, ge=2)
+    """Images at most."""
+
     batch_size: int = Field(default=32, ge=2)
+    """Pairs that the model sees at once."""
+
     seed: int = Field(default=0, ge=0)
+    """The same seed draws the same pairs."""
+
     device: str = "auto"
+    """`auto` (a GPU if there is one, else the CPU), `cpu`, `cuda` or `cuda:<number>`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,17 +41,28 @@ JOURNAL, WALK, EMBEDDINGS = "probes.jsonl", "walk.npz", "embeddings"
 
 
 class ProbeConfig(Config):
-    """Measured on `split`, on test in a data set without it. A module's criticality is the smallest alpha, in steps of
-    `resolution`, that loses less than `max_loss` points of R@1. Up to `largest_selection` layers are chosen.
-    """
+    """How a fine-tuned model is probed (docs/probing.md)."""
 
     split: Split = "val"
+    """Split to measure R@1 on; test where the data set lacks it."""
+
     towers: tuple[Side, ...] = Field(default=SIDES, min_length=1)
+    """Towers to probe."""
+
     max_loss: float = Field(default=3.0, gt=0, le=100)
+    """Points of R@1: a module's criticality is the smallest alpha that loses less."""
+
     resolution: float = Field(default=0.01, gt=0, le=1)
+    """Step of alpha in [0, 1]; a coarser one takes fewer passes."""
+
     largest_selection: int = Field(default=5, ge=1)
+    """Layers that the recommendation holds at most."""
+
     batch_size: int = Field(default=64, ge=1)
+    """Images or captions encoded at once."""
+
     device: str = "auto"
+    """`auto` (a GPU if there is one, else the CPU), `cpu`, `cuda` or `cuda:<number>`."""
 
     @property
     def steps(self) -> int:

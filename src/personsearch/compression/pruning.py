@@ -37,15 +37,23 @@ class Shares(Config):
     """What part of a tower's heads and of its feed-forward neurons goes."""
 
     heads: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the attention heads, in [0, 1)."""
+
     feed_forward: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the feed-forward neurons, in [0, 1)."""
 
 
 class PruningConfig(Config):
-    """Neurons go `multiple` at a time, in which processors like widths; the last head and neurons of a layer stay."""
+    """How much is pruned; every layer keeps at least one head and some neurons."""
 
     text: Shares = Shares()
+    """What goes from the text tower."""
+
     image: Shares = Shares()
+    """What goes from the image tower."""
+
     multiple: int = Field(default=8, ge=1)
+    """Neurons are removed this many at a time: processors like widths that are such multiples."""
 
 
 def read_probe(path: Path) -> ProbeSums:

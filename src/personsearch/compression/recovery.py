@@ -24,30 +24,62 @@ KEY_LENGTH = 12
 
 
 class RecoverConfig(Config):
-    """A short training with the objective's losses and `distillation_weight` × those of the teacher.
-
-    `distillation_losses` null takes what the vectors allow: with another dimension than the teacher's, `relations`
-    alone. Labels are hard: the teacher says what soft ones would. Everything else is as in a recipe. Weights keep the
-    bundle's precision.
+    """A short training of a cut model that learns from the data and from the uncut model, its teacher. Weights keep the
+    bundle's precision; what is not explained here is as in a recipe.
     """
 
     distillation_weight: float = Field(default=1.0, gt=0)
+    """Weight of the teacher's losses beside the objective's."""
+
     distillation_losses: tuple[DistillationLoss, ...] | None = Field(default=None, min_length=1)
+    """Losses against the teacher; null takes `features` and `relations`, or `relations` alone where the dimensions
+    differ.
+    """
+
     temperature: float | None = Field(default=None, gt=0)
+    """Divides the cosines of `relations`; null takes one over the teacher's logit scale."""
+
     frozen: tuple[str, ...] = ()
+    """Prefixes of the names of parameters that are not trained."""
+
     objective: ObjectiveConfig = ObjectiveConfig(soft_label_alpha=0)
+    """Losses on the data. Labels are hard by default: the teacher says what soft ones would."""
+
     image_augmentation: ImageAugmentationConfig = ImageAugmentationConfig()
+    """What happens to each image."""
+
     text_augmentation: TextAugmentationConfig = TextAugmentationConfig()
+    """What happens to each caption."""
+
     optimiser: OptimiserConfig = OptimiserConfig(clip_norm=1.0)
+    """AdamW or Adam."""
+
     schedule: ScheduleConfig = ScheduleConfig(warmup_epochs=0.5)
+    """How the learning rate rises and falls."""
+
     epochs: int = Field(default=3, ge=1)
+    """Passes over the training pairs."""
+
     batch_size: int = Field(default=96, ge=2)
+    """Pairs per optimiser step."""
+
     chunk_size: int | None = Field(default=None, ge=1)
+    """Pairs in memory at once (gradient caching); null for the whole batch."""
+
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Precision of the computation; a CPU computes fp16 in fp32."""
+
     seed: int = Field(default=0, ge=0)
+    """Seed of batches, augmentation and dropout."""
+
     device: str = "auto"
+    """`auto` (a GPU if there is one, else the CPU), `cpu`, `cuda` or `cuda:<number>`."""
+
     threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 leaves torch's choice."""
+
     cache: Path | None = None
+    """Folder of decoded images; in the user's cache folder when null."""
 
 
 def recover(bundle: Path, teacher: Path, dataset: Path, out_dir: Path, config: RecoverConfig) -> Path:

@@ -23,20 +23,28 @@ Cut = Callable[[Path, Path], object]
 
 
 class Structure(Config):
-    """Cuts in the order in which they are made; nothing given leaves the model whole.
-
-    Layers count from 1, as in `personsearch probe`. `trim_vocabulary` keeps the tokens of the training captions.
-    `probe` is a probe.json of the whole model that says where to prune least. `recover` trains the cut model beside
-    the whole one.
-    """
+    """Cuts in the order in which they are made; nothing given leaves the model whole."""
 
     drop_text_layers: tuple[int, ...] = ()
+    """Layers of the text tower to leave out, by number from 1 as in `personsearch probe`."""
+
     drop_image_layers: tuple[int, ...] = ()
+    """Layers of the image tower to leave out, by number from 1."""
+
     trim_vocabulary: bool = False
+    """Keep only the tokens of the training captions."""
+
     prune: PruningConfig | None = None
+    """Heads and neurons to remove; null for none."""
+
     probe: Path | None = None
+    """A probe.json of the whole model, which says where to prune least."""
+
     embedding_dim: int | None = Field(default=None, ge=1)
+    """Length to which embeddings are projected; null keeps theirs."""
+
     recover: RecoverConfig | None = None
+    """Train the cut model beside the whole one afterwards; `{}` for the defaults, null for no training."""
 
 
 def build_structure(structure: Structure, bundle: Path, dataset: Path, work: Path) -> Path:

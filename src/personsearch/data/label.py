@@ -16,7 +16,10 @@ class DatasetLabel(Config):
     """Name and licence of a data set; empty where unknown."""
 
     name: str = ""
+    """What the data set is called."""
+
     licence: str = ""
+    """What it may be used for."""
 
 
 def read_label(source: Path) -> DatasetLabel:

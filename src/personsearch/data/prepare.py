@@ -39,21 +39,28 @@ logger = logging.getLogger(__name__)
 
 
 class PrepareConfig(Config):
-    """How a raw data set is read.
-
-    `val_fraction`: share of the train identities held out as val, for data sets without a val split.
-    `keep_duplicates`: let images with equal bytes in, as the published protocols do.
-    `name`, `licence`: what they are; where not given, what the data set's own `dataset.json` says, else the format's
-    name and "not stated".
-    """
+    """Section `prepare` of params.yaml: how a raw data set is read."""
 
     format: FormatName = "auto"
+    """Layout of the data set; `auto` recognises it by its files."""
+
     strict: bool = False
+    """Stop at the first image or caption that is refused, instead of listing it in rejected.jsonl."""
+
     max_caption_words: int = Field(default=200, ge=1)
+    """Longest caption in words; a longer one is refused."""
+
     val_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of the train identities held out as val, for data sets without a val split."""
+
     keep_duplicates: bool = False
+    """Keep images with equal bytes, as the published protocols do."""
+
     name: str = ""
+    """Name of the data set; empty takes the one in its dataset.json, else the format's."""
+
     licence: str = ""
+    """Licence of the data set; empty takes the one in its dataset.json, else "not stated"."""
 
 
 def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, float]:

@@ -28,16 +28,25 @@ EMBEDDINGS = "embeddings"
 
 
 class EvaluateConfig(Config):
-    """`calibrate_on` falls back to `split` in a data set without it. `reliable_confidence` is where a best candidate
-    stops being "no reliable match". `threads` is for ONNX Runtime, 0 is every core.
-    """
+    """Section `evaluate` of params.yaml: how a model is measured."""
 
     split: Split = "test"
+    """Split to measure on."""
+
     calibrate_on: Split = "val"
+    """Split that confidence is fitted to; falls back to `split` in a data set without it."""
+
     reliable_confidence: float = Field(default=0.5, gt=0, lt=1)
+    """Confidence in (0, 1) below which the best candidate is "no reliable match"."""
+
     colour_swap_captions: int = Field(default=2000, ge=1)
+    """Captions asked with their colours swapped, at most."""
+
     examples: int = Field(default=6, ge=0)
+    """Right and wrong searches shown in the report, of each kind."""
+
     threads: int = Field(default=0, ge=0)
+    """Threads of ONNX Runtime; 0 is one per core."""
 
 
 @dataclass(frozen=True)

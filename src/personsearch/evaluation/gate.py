@@ -13,18 +13,24 @@ from personsearch.evaluation.metrics import points_lost
 
 
 class GateConfig(Config):
-    """Percent of R@1 text→image and its loss against the champion; None leaves a condition out.
-
-    `max_compression_loss` is the points of R@1 that the compressed model may be behind the uncompressed one on the
-    split that the gate sees, which the choice among the forms did not. `max_calibration_error` is a probability in
-    [0, 1], `min_colour_swap` a percentage.
-    """
+    """Section `gate` of params.yaml: what a model must reach to be registered. null leaves a condition out."""
 
     min_r1: float = Field(default=0.0, ge=0, le=100)
+    """Least R@1 text→image in percent."""
+
     max_regression: float = Field(default=0.5, ge=0, le=100)
+    """Points of R@1 that it may be behind the champion."""
+
     max_compression_loss: float | None = Field(default=1.0, ge=0, le=100)
+    """Points of R@1 that it may be behind its own uncompressed form, on a split that the choice of the form did not
+    see.
+    """
+
     max_calibration_error: float | None = Field(default=None, ge=0, le=1)
+    """Largest expected calibration error, a probability in [0, 1]."""
+
     min_colour_swap: float | None = Field(default=None, ge=0, le=100)
+    """Least percentage of captions preferred to themselves with colours swapped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,29 +33,47 @@ COLLECTION_NAME = re.compile(rf"{LIVE_ALIAS}_v(?P<version>.+)_(?P<number>\d+)")
 
 
 class IndexConfig(Config):
-    """`rebuild` encodes everything anew where a collection of the same model exists already.
-
-    `vectors` is how a collection keeps and searches them (docs/vectors.md); `oversampling` how many candidates for
-    each result are scored again where they are `binary`.
-    """
+    """Section `index` of params.yaml: how a gallery becomes a searchable collection."""
 
     batch_size: int = Field(default=64, ge=1)
+    """Crops encoded at once."""
+
     rebuild: bool = False
+    """Encode every crop again, even where a collection of the same model exists."""
+
     vectors: VectorStorage = "float32"
+    """How vectors are kept and searched; `int8` and `binary` take a quarter of the bytes (docs/vectors.md)."""
+
     oversampling: int = Field(default=10, ge=1)
+    """With `binary`: candidates scored again for each result; more is slower and more exact."""
+
     verify: VerifyConfig = VerifyConfig()
+    """What must hold before the collection goes live."""
 
 
 class IndexReport(Config):
-    """What was done: `encoded` and `removed` crops, those `unreadable`, and what the verification measured."""
+    """What an indexing did."""
 
     collection: str
+    """The collection that is live now."""
+
     previous: str | None
+    """The one that was live before."""
+
     encoded: int
+    """Crops that were encoded."""
+
     removed: int
+    """Crops taken out because the gallery no longer holds them."""
+
     unreadable: int
+    """Crops left out because their image cannot be read."""
+
     findings: Findings
+    """What the verification measured."""
+
     seconds: float
+    """How long it took."""
 
 
 def build_index(

@@ -49,30 +49,44 @@ class VerificationFailed(UserError):
 
 
 class VerifyConfig(Config):
-    """Bounds on a collection. `probe_texts` are the queries whose recall is measured.
-
-    `max_score_error` is how far a score may be from the cosine of float vectors: confidence was calibrated on those.
-    """
+    """Bounds that a collection must keep before it goes live."""
 
     probe_texts: tuple[str, ...] = Field(default=PROBE_TEXTS, min_length=1)
+    """Queries whose recall is measured."""
+
     recall_at: int = Field(default=10, ge=1, le=MAX_K)
+    """Best candidates of each query that are compared with an exact search."""
+
     min_recall: float = Field(default=0.95, ge=0, le=1)
+    """Least share of these that the index finds."""
+
     min_spread: float = Field(default=1e-4, ge=0)
+    """Least 1 − |mean embedding|²; 0 is a model whose embeddings have collapsed."""
+
     num_samples: int = Field(default=16, ge=1)
+    """Crops that are encoded again."""
+
     max_sample_distance: float = Field(default=1e-3, ge=0)
+    """Cosine distance that their stored vectors may have from the new ones."""
+
     max_score_error: float = Field(default=0.01, ge=0)
+    """How far a score may be from the cosine of float vectors, on which confidence was calibrated."""
 
 
 class Findings(Config):
-    """What a verification measured; a recall or spread that needs more crops than there are is 1.
-
-    `score_error` is the largest among text queries and sample crops.
-    """
+    """What a verification measured; a recall or spread that needs more crops than there are is 1."""
 
     crops: int
+    """Crops in the collection."""
+
     recall: float
+    """Share of the exact best candidates that the index found."""
+
     spread: float
+    """1 − |mean embedding|²."""
+
     score_error: float
+    """Largest distance of a score from the cosine, among text queries and sample crops."""
 
 
 def verify(

@@ -29,15 +29,23 @@ class Wanted(Config):
     """What the live index should hold: a model version's vectors of the gallery as of a change number."""
 
     version: str
+    """Model version in the registry."""
+
     sequence: int
+    """Change number of the gallery."""
 
 
 class Heartbeat(Config):
     """What the promoter last saw and did."""
 
     looked_at: float
+    """When, in seconds since 1970."""
+
     state: str
+    """What it does or waits for, in words."""
+
     indexed: Wanted | None = None
+    """What the live index holds; null before the first indexing."""
 
 
 class Registry(Protocol):

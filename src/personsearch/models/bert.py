@@ -27,20 +27,43 @@ ATTENTION = "personsearch"  # its name in transformers' register
 
 
 class BertSettings(Config):
-    """BERT-base (uncased) by default, in the names of its own config.json; texts are cut to `context_length`."""
+    """BERT-base (uncased) by default, in the names of its own config.json."""
 
     context_length: int = Field(default=64, ge=4)
+    """Tokens at which a caption is cut."""
+
     vocab_size: int = Field(default=30522, ge=1)
+    """Tokens of the vocabulary."""
+
     hidden_size: int = Field(default=768, ge=1)
+    """Width of the tower."""
+
     num_hidden_layers: int = Field(default=12, ge=1)
+    """Layers."""
+
     num_attention_heads: int = Field(default=12, ge=1)
+    """Attention heads per layer; must divide `hidden_size`."""
+
     intermediate_size: int = Field(default=3072, ge=1)
+    """Width of the feed-forward layers."""
+
     hidden_act: str = "gelu"
+    """Activation of the feed-forward layers."""
+
     hidden_dropout_prob: float = Field(default=0.1, ge=0, lt=1)
+    """Dropout of hidden states while training."""
+
     attention_probs_dropout_prob: float = Field(default=0.1, ge=0, lt=1)
+    """Dropout of attention while training."""
+
     max_position_embeddings: int = Field(default=512, ge=4)
+    """Positions of the position embedding; at least `context_length`."""
+
     type_vocab_size: int = Field(default=2, ge=1)
+    """Segment types; captions use the first."""
+
     layer_norm_eps: float = Field(default=1e-12, gt=0)
+    """Added to the variance in layer normalisation."""
 
     @model_validator(mode="after")
     def _fits(self) -> "BertSettings":

@@ -16,33 +16,62 @@ RANDOM = "random"
 
 
 class ModelConfig(Config):
-    """The dual encoder, and where its weights come from.
-
-    `architecture` is an open_clip name, an open_clip configuration (embed_dim, vision_cfg, text_cfg), or absent when
-    `weights` is a bundle. `weights` is a bundle's folder, a file (OpenAI, open_clip, safetensors), an open_clip
-    pretrained tag, `hf-hub:owner/name`, or `random`, which must be said. `vocabulary` is CLIP's (or the one that the
-    open_clip name asks for), the size of one learnt from the training captions, or a tokenizer.json, its folder or
-    hf-hub:owner/name; a bundle brings its own. `frozen` are prefixes of parameter names (METHODS: locking the bottom
-    layer); `freeze_*_layers` are whole layers out of training and `drop_*_layers` are left out of the model, both by
-    their numbers in `architecture`, from 1 (METHODS: compression). `initial_logit_scale` replaces the loaded one, as
-    a factor (100 is CLIP's). `adaptation` trains small modules over a frozen CLIP: {kind: cskt | lora | coop |
-    clip_adapter, …}. A dual transformer (architecture {kind: dual_transformer, …}) may take each tower's weights from
-    its own place.
-    """
+    """The dual encoder, and where its weights come from."""
 
     weights: str
+    """A bundle's folder, a file (OpenAI, open_clip, safetensors), an open_clip pretrained tag, `hf-hub:owner/name`, or
+    `random`.
+    """
+
     image_weights: str | None = None
+    """Image tower of a dual transformer, where `weights` is random: timm's name of a model, a file, a folder or
+    `hf-hub:owner/name`.
+    """
+
     text_weights: str | None = None
+    """Text tower of a dual transformer, where `weights` is random: a transformers folder or `hf-hub:owner/name`."""
+
     architecture: str | dict[str, Any] | None = None
+    """An open_clip name, an open_clip configuration {embed_dim, vision_cfg, text_cfg}, or {kind: dual_transformer, …};
+    null when `weights` is a bundle.
+    """
+
     adaptation: dict[str, Any] | None = None
+    """Small modules trained over a frozen CLIP: {kind: cskt | lora | coop | clip_adapter, …}; null trains the model
+    itself.
+    """
+
     image_size: tuple[int, int] = (224, 224)
+    """Height and width of the input in pixels."""
+
     context_length: int | None = Field(default=None, ge=4)
+    """Tokens of a caption; null takes the architecture's, 77 for CLIP."""
+
     vocabulary: int | str = "clip"
+    """`clip` (the tokenizer of the architecture), the size of one learnt from the training captions, or a
+    tokenizer.json, its folder or `hf-hub:owner/name`. A bundle brings its own.
+    """
+
     normalisation: Normalisation = "imagenet"
+    """Mean and standard deviation of pixels: ImageNet's, CLIP's, or 0.5 each."""
+
     text_attention_dropout: float = Field(default=0.05, ge=0, lt=1)
+    """Dropout in the text tower's attention while training."""
+
     frozen: tuple[str, ...] = ("visual.conv1",)
+    """Prefixes of parameter names that are not trained; by default the image tower's first layer (TBPS-CLIP)."""
+
     freeze_text_layers: tuple[int, ...] = ()
+    """Layers of the text tower that are not trained, by number from 1 in `architecture`."""
+
     freeze_image_layers: tuple[int, ...] = ()
+    """Layers of the image tower that are not trained, by number from 1 in `architecture`."""
+
     drop_text_layers: tuple[int, ...] = ()
+    """Layers of the text tower left out of the model, by number from 1 in `architecture`."""
+
     drop_image_layers: tuple[int, ...] = ()
+    """Layers of the image tower left out of the model, by number from 1 in `architecture`."""
+
     initial_logit_scale: float | None = Field(default=None, gt=0, le=100)
+    """Factor of the similarities at the start (CLIP's is 100); null keeps that of the weights."""

@@ -24,17 +24,22 @@ KIND = "dual_transformer"
 
 
 class DualTransformerConfig(Config):
-    """ViT-B/16 with stride 12 and BERT-base by default, which meet at 768 without a projection.
-
-    A tower of another width than `embed_dim` gets a linear projection. `temperature` divides similarities: the low
-    one of the paper is what weights hard negatives.
-    """
+    """ViT-B/16 with stride 12 and BERT-base by default, which meet at 768 without a projection."""
 
     kind: Literal["dual_transformer"] = "dual_transformer"
+    """Names this architecture."""
+
     embed_dim: int = Field(default=768, ge=1)
+    """Length of the embeddings; a tower of another width gets a linear projection."""
+
     temperature: float = Field(default=0.005, gt=0)
+    """Divides similarities; the paper's low value is what weights hard negatives."""
+
     vision_cfg: OverlapViTConfig = OverlapViTConfig()
+    """The image tower."""
+
     text_cfg: BertSettings = BertSettings()
+    """The text tower."""
 
 
 class DualTransformer(PersonEncoder):

@@ -30,12 +30,25 @@ class OverlapViTConfig(Config):
     """ViT-B/16 with CTLG's stride by default; a patch is cut wherever a whole one fits."""
 
     image_size: tuple[int, int] = (384, 128)
+    """Height and width of the input in pixels."""
+
     patch_size: int = Field(default=16, ge=1)
+    """Side of a patch in pixels."""
+
     stride: int = Field(default=12, ge=1)
+    """Pixels from one patch to the next; less than `patch_size` makes patches overlap."""
+
     width: int = Field(default=768, ge=1)
+    """Width of the tower."""
+
     layers: int = Field(default=12, ge=1)
+    """Layers."""
+
     heads: int = Field(default=12, ge=1)
+    """Attention heads per layer."""
+
     mlp_ratio: float = Field(default=4.0, gt=0)
+    """Width of the feed-forward layers, as a multiple of `width`."""
 
     @model_validator(mode="after")
     def _fits(self) -> "OverlapViTConfig":

@@ -26,14 +26,20 @@ class Remaining(Config):
     """What remains of one layer; None is all of it."""
 
     heads: int | None = Field(default=None, ge=0)
+    """Attention heads; null is all of them."""
+
     feed_forward: int | None = Field(default=None, ge=0)
+    """Feed-forward neurons; null is all of them."""
 
 
 class Pruned(Config):
-    """What remains of some layers of each tower, by their number from 1."""
+    """What remains of each pruned layer."""
 
     text: dict[int, Remaining] = Field(default={})
+    """Text tower: layer number from 1 → what remains."""
+
     image: dict[int, Remaining] = Field(default={})
+    """Image tower: layer number from 1 → what remains."""
 
     def of(self, side: Side) -> dict[int, Remaining]:
         """One tower's."""

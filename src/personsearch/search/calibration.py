@@ -27,9 +27,16 @@ class Curve(Config):
     """
 
     intercept: float
+    """Constant term of the logit."""
+
     score: float
+    """Weight of the candidate's similarity s."""
+
     lead: float
+    """Weight of its lead l."""
+
     log_tracks: float
+    """Weight of ln n."""
 
     def probability(self, score: float, lead: float, tracks: float) -> float:
         logit = self.intercept + self.score * score + self.lead * lead + self.log_tracks * math.log(max(tracks, 1.0))
@@ -39,23 +46,39 @@ class Curve(Config):
 class Calibration(Config):
     """The content of calibration.json.
 
-    Fitted on `split`, each query once with its person in the gallery and once without, so it assumes that the person
-    is there in half of the searches. `galleries` are the mean numbers of tracks of the galleries it was fitted in.
-    The four rates were measured in these on people that the fit had not seen: `expected_calibration_error` of all
-    candidates, `precision` of best candidates called reliable, and the shares of queries called reliable with and
-    without their person in the gallery.
+    Fitted with each query once with its person in the gallery and once without, so it assumes that the person is there
+    in half of the searches. The four rates were measured on people that the fit had not seen.
     """
 
     format: Literal[2] = FORMAT
+    """Version of this file's layout."""
+
     curve: Curve
+    """From a candidate's similarity to its confidence."""
+
     threshold: float
+    """Confidence from which the best candidate is called reliable."""
+
     split: str
+    """Split that the curve was fitted to."""
+
     queries: int
+    """Queries behind the fit."""
+
     galleries: tuple[float, ...]
+    """Mean numbers of tracks of the galleries that it was fitted in."""
+
     expected_calibration_error: float
+    """Over all candidates."""
+
     precision: float
+    """Of the best candidates that are called reliable."""
+
     reliable_when_present: float
+    """Share of queries called reliable while their person is in the gallery."""
+
     reliable_when_absent: float
+    """Share of queries called reliable while their person is not in the gallery."""
 
     def confidence(self, score: float, others: Sequence[float], tracks: float) -> float:
         """Probability that the candidate with `score` is right.

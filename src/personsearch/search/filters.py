@@ -9,13 +9,22 @@ from personsearch.search.crop import Crop
 
 
 class CropFilter(Config):
-    """Every condition that is set must hold. `after` is inclusive, `before` exclusive."""
+    """Every condition that is set must hold."""
 
     cameras: tuple[str, ...] | None = None
+    """One of these cameras."""
+
     after: AwareDatetime | None = None
+    """Taken at this time or later."""
+
     before: AwareDatetime | None = None
+    """Taken earlier than this time."""
+
     tracks: tuple[str, ...] | None = None
+    """On one of these tracks."""
+
     crop_ids: tuple[str, ...] | None = None
+    """One of these crops."""
 
     def admits(self, crop: Crop) -> bool:
         """The meaning of the filter, which every index must reproduce."""

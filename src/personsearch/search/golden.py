@@ -34,12 +34,19 @@ TEXTS = (
 
 
 class Golden(Config):
-    """The content of golden.json: pictures as base64 PNG, embeddings [N, D] of unit length."""
+    """The content of golden.json: N inputs of each kind and what the model makes of them."""
 
     texts: tuple[str, ...]
+    """Captions."""
+
     images: tuple[str, ...]
+    """Images, as base64 PNG."""
+
     text_embeddings: tuple[tuple[float, ...], ...]
+    """Unit vectors [N, D] of `texts`."""
+
     image_embeddings: tuple[tuple[float, ...], ...]
+    """Unit vectors [N, D] of `images`."""
 
 
 def write_golden(folder: Path, encoder: Encoder) -> None:

@@ -19,41 +19,86 @@ WHERE_NOT_WHAT = {"device", "threads", "cache", "checkpoint_every", "log_every"}
 
 
 class TrainConfig(Config):
-    """`batch_size` is global, over all processes; a `chunk_size` below it turns on gradient caching.
-
-    `patience` epochs without a better validation R@1 stop a run. `threads` 0 leaves torch's choice.
-    `cache` holds decoded images, by default in the user's cache folder. `train_fraction` draws that share of the
-    training identities (few-shot); 0 `epochs` make a bundle of the start as it is (zero-shot). `noise` weighs each
-    epoch's pairs by how much they seem to belong together; `distillation` adds what a frozen teacher asks.
-    `caption_noise`, for experiments, puts that share of the training captions to wrong images. A CPU computes in fp32
-    where fp16 is asked for.
-    """
+    """A recipe: all that decides a training run."""
 
     method: str = "tbps-clip-simplified"
+    """Name of the method, for the model card and the registry."""
+
     model: ModelConfig
+    """The model, and where its weights come from."""
+
     objective: ObjectiveConfig = ObjectiveConfig()
+    """What training minimises."""
+
     image_augmentation: ImageAugmentationConfig = ImageAugmentationConfig()
+    """What happens to each image in each epoch."""
+
     text_augmentation: TextAugmentationConfig = TextAugmentationConfig()
+    """What happens to each caption in each epoch."""
+
     mixup: MixupConfig = MixupConfig()
+    """Mixing of pairs (CTLG)."""
+
     noise: NoiseConfig | None = None
+    """Before each epoch, weigh every pair by how much image and caption seem to belong together (docs/noise.md); `{}`
+    for the defaults, null trusts all.
+    """
+
     distillation: DistillationConfig | None = None
+    """Losses against a frozen teacher (docs/distillation.md); null for none."""
+
     optimiser: OptimiserConfig = OptimiserConfig()
+    """AdamW or Adam."""
+
     schedule: ScheduleConfig = ScheduleConfig()
+    """How the learning rate rises and falls."""
+
     epochs: int = Field(default=5, ge=0)
+    """Passes over the training pairs; 0 makes a bundle of the start as it is (zero-shot)."""
+
     batch_size: int = Field(default=320, ge=2)
+    """Pairs per optimiser step, over all processes together."""
+
     chunk_size: int | None = Field(default=None, ge=1)
+    """Pairs in memory at once: below `batch_size` it turns on gradient caching, with the same gradient. Lower it when
+    memory is full.
+    """
+
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Precision of the computation; a CPU computes fp16 in fp32."""
+
     validate_every: int = Field(default=1, ge=1)
+    """Epochs between validations; the last epoch is always validated."""
+
     patience: int | None = Field(default=None, ge=1)
+    """Epochs without a better validation R@1 after which training stops; null trains all epochs."""
+
     weights_dtype: Literal["float32", "float16"] = "float32"
+    """Precision of the weights in the bundle; float16 halves its size."""
+
     train_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Share of the training identities, drawn by the seed (few-shot)."""
+
     caption_noise: float = Field(default=0.0, ge=0, lt=1)
+    """For experiments: share of the training captions put to wrong images."""
+
     seed: int = Field(default=0, ge=0)
+    """Seed of the start, batches, augmentation and dropout; the same seed gives the same weights."""
+
     checkpoint_every: int = Field(default=200, ge=1)
+    """Steps between checkpoints within an epoch; a killed run resumes from the last one."""
+
     log_every: int = Field(default=10, ge=1)
+    """Steps between logged losses."""
+
     device: str = "auto"
+    """`auto` (a GPU if there is one, else the CPU), `cpu`, `cuda` or `cuda:<number>`."""
+
     threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 leaves torch's choice."""
+
     cache: Path | None = None
+    """Folder of decoded images; in the user's cache folder when null."""
 
     @model_validator(mode="after")
     def _mixed_features_go_alone(self) -> "TrainConfig":

@@ -23,17 +23,21 @@ DistillationLoss = Literal["features", "relations"]
 
 
 class DistillationConfig(Config):
-    """`weight` × the sum of `losses` is added to the objective's.
-
-    `teacher` is a torch bundle. `features` draws each vector to the teacher's, of the same dimension, in both towers;
-    `relations` the similarities of the batch, whatever the dimensions. `temperature` divides those cosines; null
-    takes one over the teacher's own logit scale. Pairs that `noise` distrusts are taught like all others.
-    """
+    """Losses that pull the model towards a frozen teacher. Pairs that `noise` distrusts are taught like all others."""
 
     teacher: Path
+    """Folder of the teacher's torch bundle."""
+
     weight: float = Field(default=1.0, gt=0)
+    """Weight of the sum of `losses` beside the objective's."""
+
     losses: tuple[DistillationLoss, ...] = Field(default=("features", "relations"), min_length=1)
+    """`features` pulls each vector to the teacher's, which must have the same dimension; `relations` the similarities
+    within the batch.
+    """
+
     temperature: float | None = Field(default=None, gt=0)
+    """Divides the cosines of `relations`; null takes one over the teacher's logit scale."""
 
     def identity(self) -> dict[str, object]:
         """What decides the weights: all of this, with what the teacher computes in place of where it lies.

@@ -16,14 +16,16 @@ from personsearch.models.mixing import Mixing
 
 
 class MixupConfig(Config):
-    """Each pair is mixed with `probability`, keeping the share `ratio` of itself.
-
-    `features` mixes what the first block of each tower gives; `pixels` mixes images and joins captions.
-    """
+    """Mixing of each pair with another one of the batch (CTLG)."""
 
     level: Literal["none", "pixels", "features"] = "none"
+    """`pixels` mixes images and joins captions, `features` mixes what the first block of each tower gives."""
+
     probability: float = Field(default=0.5, ge=0, le=1)
+    """Share of the pairs that are mixed."""
+
     ratio: float = Field(default=0.5, ge=0, le=1)
+    """Share of itself that a mixed pair keeps."""
 
 
 def draw_mixing(config: MixupConfig, uniform_N2: NDArray[np.float32]) -> Mixing:

@@ -40,15 +40,17 @@ CHUNK_STREAM, COIN_STREAM = 1 << 20, 1 << 21
 
 
 class NoiseConfig(Config):
-    """From which epoch on pairs are divided: a model that knows nothing yet divides by chance.
-
-    A pair is clean for a loss where its probability is above `threshold`. `chunk_size` pairs are each other's
-    negatives, as a batch's are.
-    """
+    """The division of pairs into clean and noisy ones before each epoch."""
 
     start_epoch: int = Field(default=0, ge=0)
+    """Epochs that train on all pairs first; raise it for a model that knows nothing yet, which would divide by chance.
+    """
+
     threshold: float = Field(default=0.5, gt=0, lt=1)
+    """Probability above which a loss calls a pair clean."""
+
     chunk_size: int = Field(default=128, ge=2)
+    """Pairs that are each other's negatives in the division, as a batch's are."""
 
 
 @dataclass(frozen=True, slots=True)

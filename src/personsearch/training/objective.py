@@ -122,22 +122,29 @@ LOSSES: dict[str, Loss] = {
 
 
 class ObjectiveConfig(Config):
-    """Weights of the losses by name, and the soft labels' share α of the model's own prediction.
-
-    α rises linearly from 0 to `soft_label_alpha` over the first `soft_label_ramp_epochs`. `settings` changes a
-    loss's own numbers ({tal: {margin: 0.2}}). `contrast_among` makes only so many pairs of the batch compete, as on
-    devices that do not share their features; null is TBPS-CLIP's global gradient (training trick 1). `matryoshka`
-    are lengths at which an embedding may be cut: a loss is then the mean of its values at the whole length and at
-    each of these (Kusupati et al., NeurIPS 2022, equation 1, all weights alike); one with a projection head reads the
-    whole embedding alone.
-    """
+    """Named losses, summed by their weights."""
 
     losses: dict[str, float] = Field(default={"n_itc": 1.0, "r_itc": 1.0}, min_length=1)
+    """Weight of each loss by name; a name that is left out is not computed."""
+
     settings: dict[str, dict[str, float]] = Field(default={})
+    """A loss's own numbers by its name, such as {tal: {margin: 0.2}}."""
+
     soft_label_alpha: float = Field(default=0.5, ge=0, lt=1)
+    """Share of the model's own prediction in the soft labels, in [0, 1); 0 for hard labels."""
+
     soft_label_ramp_epochs: float = Field(default=1.0, ge=0)
+    """Epochs in which that share rises linearly from 0."""
+
     contrast_among: int | None = Field(default=None, ge=2)
+    """Let only this many pairs of the batch compete, as on devices that do not share their features; null for all
+    (TBPS-CLIP's global gradient).
+    """
+
     matryoshka: tuple[PositiveInt, ...] = ()
+    """Lengths at which an embedding may be cut: each loss is the mean over the whole length and these (Kusupati et al.,
+    NeurIPS 2022, equation 1). A loss with a projection head reads the whole embedding alone.
+    """
 
     @field_validator("losses")
     @classmethod

@@ -14,31 +14,48 @@ LR_FACTOR = "lr_factor"
 
 
 class OptimiserConfig(Config):
-    """TBPS-CLIP's AdamW by default. Weight decay spares biases, norms and other one-dimensional parameters.
-
-    `bias_lr_factor` multiplies the learning rate of biases (2 in CSKT).
-    """
+    """TBPS-CLIP's AdamW by default. Weight decay spares biases, norms and other one-dimensional parameters."""
 
     kind: Literal["adamw", "adam"] = "adamw"
+    """`adamw` or `adam`."""
+
     lr: float = Field(default=1e-4, gt=0)
+    """Peak learning rate."""
+
     betas: tuple[float, float] = (0.9, 0.98)
+    """Decay rates of the two moments."""
+
     eps: float = Field(default=1e-8, gt=0)
+    """Added to the denominator of an update."""
+
     weight_decay: float = Field(default=0.02, ge=0)
+    """Weight decay."""
+
     bias_lr_factor: float = Field(default=1.0, gt=0)
+    """Multiplies the learning rate of biases (2 in CSKT)."""
+
     clip_norm: float | None = Field(default=None, gt=0)
+    """Largest norm of the gradient; null does not clip."""
 
 
 class ScheduleConfig(Config):
-    """Linear from `start_lr` to the optimiser's lr over `warmup_epochs`, then a cosine to `end_lr`.
-
-    With `step_epochs` there is no cosine: the rate is multiplied by `step_factor` every so many epochs of the run.
-    """
+    """A linear warm-up, then a cosine or steps."""
 
     start_lr: float = Field(default=1e-6, ge=0)
+    """Learning rate of the first step."""
+
     end_lr: float = Field(default=5e-6, ge=0)
+    """Learning rate at the end of the cosine."""
+
     warmup_epochs: float = Field(default=1.0, ge=0)
+    """Epochs in which the rate rises linearly from `start_lr` to the optimiser's `lr`."""
+
     step_epochs: int | None = Field(default=None, ge=1)
+    """Instead of the cosine, multiply the rate by `step_factor` every so many epochs of the run; null for the cosine.
+    """
+
     step_factor: float = Field(default=0.1, gt=0, le=1)
+    """Factor of each such step."""
 
 
 def make_optimiser(config: OptimiserConfig, parameters: Iterable[tuple[str, nn.Parameter]]) -> Optimizer:

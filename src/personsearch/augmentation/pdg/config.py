@@ -13,41 +13,69 @@ from personsearch.files import hash_folder
 
 
 class DiffusionConfig(Config):
-    """How a Stable Diffusion folder edits: METHODS' numbers by default.
-
-    `height`, `width` is the size it works at; `cross_replace`, `self_replace` are the shares of the steps in which
-    the edited image takes the real one's attention; `blend_threshold` the share of the strongest attention from which a
-    place belongs to the changed phrase.
-    """
+    """How a Stable Diffusion model edits an image (docs/pdg.md)."""
 
     model: Path
+    """Folder of a Stable Diffusion pipeline in diffusers' layout."""
+
     height: int = Field(512, ge=8)
+    """Height in pixels at which the model works."""
+
     width: int = Field(256, ge=8)
+    """Width in pixels at which the model works."""
+
     steps: int = Field(50, ge=1)
+    """Denoising steps; fewer is faster and coarser."""
+
     guidance: float = Field(7.5, ge=1)
+    """Weight of the caption (classifier-free guidance); 1 is no guidance."""
+
     cross_replace: float = Field(0.8, ge=0, le=1)
+    """Share of the steps in which the edited image takes the real one's attention to words."""
+
     self_replace: float = Field(0.4, ge=0, le=1)
+    """Share of the steps in which the edited image takes the real one's attention to itself."""
+
     blend_threshold: float = Field(0.3, gt=0, lt=1)
+    """Share of the strongest attention above which a place belongs to the changed phrase; only such places are edited.
+    """
+
     device: str = "auto"
+    """`auto` (a GPU if there is one, else the CPU), `cpu`, `cuda` or `cuda:<number>`."""
 
 
 class ProximityConfig(Config):
-    """What is made of each train identity's images.
-
-    `super_resolution` is none, lanczos or the folder of a diffusers upscaling pipeline; `judge` a model bundle that
-    every pair must convince; `cache` the folder of finished attempts, by default in the user's cache folder.
-    """
+    """How images of the train identities in other colours are made."""
 
     generator: Literal["recolour", "diffusion"] = "recolour"
+    """`recolour` shifts colours, without weights; `diffusion` edits with Stable Diffusion."""
+
     diffusion: DiffusionConfig | None = None
+    """Settings of the diffusion model; needed for generator `diffusion`."""
+
     super_resolution: Literal["none", "lanczos"] | Path = "none"
+    """How images are enlarged first: `none`, `lanczos`, or the folder of a diffusers upscaling pipeline."""
+
     upscaling_steps: int = Field(50, ge=1)
+    """Denoising steps of an upscaling pipeline."""
+
     images_per_identity: int = Field(1, ge=1)
+    """Accepted images wanted for each train identity."""
+
     attempts_per_identity: int = Field(6, ge=1)
+    """Attempts before an identity is given up."""
+
     judge: Path | None = None
+    """A model bundle that must prefer the new caption of each new image to its old one; null for no judge."""
+
     seed: int = Field(0, ge=0)
+    """Another seed draws other images and colours."""
+
     workers: int = Field(2, ge=1, le=64)
+    """Processes that recolour; a diffusion model runs in one."""
+
     cache: Path | None = None
+    """Folder of finished attempts; in the user's cache folder when null."""
 
     @model_validator(mode="after")
     def _diffusion_has_a_model(self) -> "ProximityConfig":

@@ -35,9 +35,16 @@ class FootageConfig(Config):
     """How many people walk through, for how long."""
 
     people: int = Field(12, ge=1, le=500)
+    """How many people walk through."""
+
     seconds: float = Field(40.0, gt=0, le=3600)
+    """Length of the video in seconds."""
+
     frames_per_second: int = Field(10, ge=1, le=60)
+    """Frame rate."""
+
     seed: int = 0
+    """Another seed gives other people and other walks."""
 
 
 @dataclass(frozen=True, slots=True)

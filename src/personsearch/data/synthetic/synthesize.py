@@ -32,17 +32,34 @@ DISTRACTOR_EVERY = 4
 
 
 class SynthesizeConfig(Config):
-    """How many people to invent, how often each is seen, by how many cameras, and in which light."""
+    """Section `synthesize` of params.yaml: a data set of synthetic pedestrians."""
 
     identities_train: int = Field(600, ge=0)
+    """People in train."""
+
     identities_val: int = Field(60, ge=0)
+    """People in val."""
+
     identities_test: int = Field(220, ge=0)
+    """People in test."""
+
     images_per_identity: int = Field(4, ge=1, le=12)
+    """Images of each person, from different cameras where there are enough."""
+
     cameras: int = Field(12, ge=1, le=200)
+    """Cameras, each with its own place and view."""
+
     captions_per_image: int = Field(2, ge=1, le=4)
+    """Captions of each image."""
+
     domain: Literal["day", "night"] = "day"
+    """`day` or `night`; training on one and testing on the other shows transfer."""
+
     seed: int = 0
+    """Another seed gives other people."""
+
     workers: int = Field(1, ge=1, le=64)
+    """Processes that draw; the images do not depend on it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,19 @@ MOST_BUCKETS = 12
 
 
 class SelectionConfig(Config):
-    """How many crops a track gives, and what is no person."""
+    """Which tracks count as people, and how many crops each gives."""
 
     crops_per_track: int = 4
+    """Crops kept of each track, at most."""
+
     least_track_seconds: float = 0.8
+    """Shorter tracks are left out, in seconds."""
+
     least_height: int = 40
+    """Tracks whose tallest box is lower are left out, in pixels."""
+
     least_person_margin: float = 0.5
+    """Margin of the HOG people detector that a track must reach; raise it when things are taken for people."""
 
 
 @dataclass(frozen=True, slots=True)

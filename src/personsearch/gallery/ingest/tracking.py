@@ -27,13 +27,22 @@ SURELY_ALIKE = 0.72
 
 
 class TrackingConfig(Config):
-    """When a box continues a track, and how long a track waits for its next box."""
+    """When a box continues a track."""
 
     longest_gap_seconds: float = 2.5
+    """How long a track waits for its next box while a person is hidden, in seconds."""
+
     confirming_boxes: int = 3
+    """Boxes after which a track waits that long; before, one frame."""
+
     appearance_weight: float = 2.0
+    """Weight of different colours in the cost, beside place and size."""
+
     most_cost: float = 1.3
+    """Boxes that cost more start a track of their own."""
+
     least_similarity: float = 0.6
+    """Least similarity of colours, in [0, 1], for a box to continue a track."""
 
 
 @dataclass

@@ -16,18 +16,37 @@ STRETCH_SECONDS = 0.5
 
 
 class IngestConfig(Config):
-    """Every number of an ingest. `detector` is an ONNX file; without one, motion and HOG find people."""
+    """Section `ingest` of params.yaml: how people are found in a video (docs/ingest.md)."""
 
     every: int = Field(1, ge=1)
+    """Look at every n-th frame; 2 or more is faster on videos with many frames per second."""
+
     detector: Path | None = None
+    """An ONNX detector; null finds people by motion and HOG, without weights."""
+
     least_confidence: float = Field(0.35, gt=0, lt=1)
+    """Confidence in (0, 1) that a box of an ONNX detector needs."""
+
     background_samples: int = Field(64, ge=8)
+    """Frames whose median is the empty scene."""
+
     background_sample_seconds: float = Field(2.0, gt=0)
+    """Seconds between these frames; less in a short video."""
+
     foreground_threshold: float = Field(22.0, gt=0)
+    """Grey levels by which a person differs from the scene; lower it in poor light."""
+
     still_seconds: float = Field(5.0, gt=0)
+    """How often HOG looks for people whom the scene has absorbed, in seconds."""
+
     least_still_margin: float = 1.0
+    """Margin of the HOG people detector that these need."""
+
     tracking: TrackingConfig = TrackingConfig()
+    """When a box continues a track."""
+
     selection: SelectionConfig = SelectionConfig()
+    """Which tracks count as people, and how many crops each gives."""
 
 
 def make_detector(config: IngestConfig, path: Path, info: VideoInfo) -> Detector:

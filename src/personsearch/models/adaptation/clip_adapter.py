@@ -13,11 +13,16 @@ from personsearch.models.adaptation.base import Adaptation
 
 
 class ClipAdapterConfig(Config):
-    """The feature becomes `ratio` · MLP(feature) + (1 − `ratio`) · feature; the MLP narrows it by `reduction`."""
+    """CLIP-Adapter: the image feature becomes `ratio` · MLP(feature) + (1 − `ratio`) · feature."""
 
     kind: Literal["clip_adapter"]
+    """Names this adaptation."""
+
     ratio: float = Field(default=0.4, ge=0, le=1)
+    """Share of the adapted feature."""
+
     reduction: int = Field(default=4, ge=1)
+    """The MLP narrows the feature by this factor."""
 
 
 class ClipAdapter(Adaptation):

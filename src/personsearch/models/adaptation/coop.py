@@ -16,10 +16,13 @@ from personsearch.models.adaptation.prompts import PROMPT_STD
 
 
 class CoopConfig(Config):
-    """`prompts` context tokens between the start token and the caption."""
+    """CoOp: learnt context tokens before the caption."""
 
     kind: Literal["coop"]
+    """Names this adaptation."""
+
     prompts: int = Field(default=16, ge=1)
+    """Context tokens between the start token and the caption; they take their places from the caption."""
 
 
 class Coop(Adaptation):

@@ -29,13 +29,22 @@ from personsearch.models.adaptation.prompts import BidirectionalPrompts, Remembe
 
 
 class CsktConfig(Config):
-    """`prompts` of each kind per layer; adapters narrow their tower by `reduction` and are added times a scale."""
+    """CSKT: prompts shared by both towers, and adapters beside every feed-forward layer."""
 
     kind: Literal["cskt"]
+    """Names this adaptation."""
+
     prompts: int = Field(default=4, ge=1)
+    """Prompts of each kind per layer; both kinds take their places from the caption."""
+
     reduction: int = Field(default=8, ge=1)
+    """Adapters narrow their tower's width by this factor."""
+
     image_scale: float = 0.1
+    """Factor of what the image tower's adapters add."""
+
     text_scale: float = 4.0
+    """Factor of what the text tower's adapters add."""
 
 
 class Adapter(nn.Module):

@@ -25,13 +25,22 @@ from personsearch.models.adaptation.blocks import (
 
 
 class LoraConfig(Config):
-    """Updates of scale `alpha` / `rank` on query, key, value and output of attention, with `mlp` also on that."""
+    """LoRA: low-rank updates on query, key, value and output of every attention."""
 
     kind: Literal["lora"]
+    """Names this adaptation."""
+
     rank: int = Field(default=8, ge=1)
+    """Rank of each update; more trains more parameters."""
+
     alpha: float = Field(default=16.0, gt=0)
+    """Updates are scaled by `alpha` / `rank`."""
+
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout of the input of updates while training."""
+
     mlp: bool = False
+    """Update the feed-forward layers too."""
 
 
 class LowRank(nn.Module):

@@ -14,46 +14,65 @@ Settings = dict[str, Any]
 
 
 class Arm(Config):
-    """One row of the table: dotted settings over what its stage starts from, as `personsearch train --set` takes them.
-
-    `recipe` replaces the study's. `weights_from` names an arm of an earlier stage; seed by seed, its bundle is what
-    this one starts from. `epochs: 0` in `set` measures the start itself (zero-shot). `published_r1` is what a paper
-    reports for the arm, to be shown beside.
-    """
+    """One row of the table: settings over what its stage builds on."""
 
     name: str = Field(min_length=1)
+    """Name in the table; elsewhere `stage/name` where it is not unique."""
+
     set: Settings = Field(default={})
+    """Dotted settings as `personsearch train --set` takes them; `epochs: 0` measures the start itself (zero-shot)."""
+
     recipe: Path | None = None
+    """A recipe in place of the study's."""
+
     weights_from: str | None = None
+    """An arm of an earlier stage; seed by seed, its bundle is what this one starts from."""
+
     published_r1: float | None = None
+    """R@1 that a paper reports for the arm, shown beside."""
 
 
 class Stage(Config):
-    """Arms that are compared. They build on the recipe, or on an earlier arm's settings.
-
-    `builds_on` is that arm's name, or `best`: the arm of the stage before with the best mean validation R@1.
-    `set` holds for all arms of the stage.
-    """
+    """Arms that are compared."""
 
     name: str = Field(min_length=1)
+    """Name in the table."""
+
     builds_on: str | None = None
+    """What the arms start from: an earlier arm's name, or `best`, the arm of the stage before with the best mean
+    validation R@1; null for the recipe.
+    """
+
     set: Settings = Field(default={})
+    """Dotted settings of all arms of the stage."""
+
     arms: tuple[Arm, ...] = Field(min_length=1)
+    """The arms."""
 
 
 class StudyConfig(Config):
     """A study: `stages`, or `arms` alone where one stage is enough.
 
-    `seeds` repeat every arm. `base` is the arm that Δ is measured against, by default the first.
     An arm is named elsewhere by `stage/arm`, or by its own name where no other has it.
     """
 
     name: str
+    """Title of the table."""
+
     recipe: Path
+    """The recipe that every arm starts from."""
+
     set: Settings = Field(default={})
+    """Dotted settings of all arms."""
+
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    """Every arm is trained once with each seed."""
+
     base: str | None = None
+    """The arm that Δ is measured against; the first when null."""
+
     stages: tuple[Stage, ...] = Field(min_length=1)
+    """Stages in order; a later one may build on an earlier one's best arm."""
 
     @model_validator(mode="before")
     @classmethod

@@ -33,9 +33,16 @@ class TransferConfig(Config):
     """A recipe with settings over it, trained on every data set with every seed."""
 
     name: str
+    """Title of the table."""
+
     recipe: Path
+    """The recipe."""
+
     set: Settings = Field(default={})
+    """Dotted settings over the recipe."""
+
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    """Every data set is trained once with each seed."""
 
 
 @dataclass(frozen=True, slots=True)

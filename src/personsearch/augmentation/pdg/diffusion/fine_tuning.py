@@ -33,20 +33,43 @@ LARGEST_GRADIENT = 1.0
 
 
 class FineTuneConfig(Config):
-    """How to fine-tune. `caption_dropout` is the share of pairs shown without text, which guidance needs."""
+    """How a Stable Diffusion model is fine-tuned on a data set's captions."""
 
     model: Path
+    """Folder of the pipeline to start from, in diffusers' layout."""
+
     height: int = Field(512, ge=8)
+    """Height of the training images in pixels."""
+
     width: int = Field(256, ge=8)
+    """Width of the training images in pixels."""
+
     steps: int = Field(10_000, ge=1)
+    """Optimiser steps."""
+
     batch_size: int = Field(8, ge=1)
+    """Pairs per step."""
+
     learning_rate: float = Field(1e-5, gt=0)
+    """AdamW's learning rate, constant."""
+
     weight_decay: float = Field(1e-2, ge=0)
+    """AdamW's weight decay."""
+
     caption_dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of pairs shown without their caption, which guidance needs."""
+
     gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
+
     checkpoint_every: int = Field(500, ge=1)
+    """Steps between checkpoints."""
+
     seed: int = Field(0, ge=0)
+    """Seed of batches, noise and caption dropout."""
+
     device: str = "auto"
+    """`auto` (a GPU if there is one, else the CPU), `cpu`, `cuda` or `cuda:<number>`."""
 
 
 def fine_tune(config: FineTuneConfig, dataset: Path, out_dir: Path) -> dict[str, float]:
