@@ -17,6 +17,8 @@ class Example(Config):
     name: str = "a"
     every: int = Field(default=2, ge=1)
     ratio: Ratio = Ratio()
+    ratios: tuple[Ratio, ...] = ()
+    best: dict[str, Ratio] | None = None
 
 
 def test_options_take_the_place_of_settings_and_none_leaves_them() -> None:
@@ -33,7 +35,11 @@ def test_an_option_that_cannot_be_is_named() -> None:
     ("content", "message"),
     [
         ("other: {}", "section 'example' is missing"),
-        ("example: {colour: red}", "colour='red': Extra inputs are not permitted"),
+        ("example: {evry: 3}", r"evry: unknown; did you mean every\?"),
+        ("example: {colour: red}", "colour: unknown; known: name, every, ratio, ratios, best"),
+        ("example: {ratio: {leest: 1}}", r"ratio\.leest: unknown; did you mean least\?"),
+        ("example: {ratios: [{}, {leest: 1}]}", r"ratios\.1\.leest: unknown; did you mean least\?"),
+        ("example: {best: {red: {leest: 1}}}", r"best\.red\.leest: unknown; did you mean least\?"),
         ("example: {ratio: {least: 0}}", r"ratio\.least=0: Input should be greater than 0"),
         ("example: [", "not valid YAML"),
     ],

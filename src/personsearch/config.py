@@ -1,8 +1,10 @@
 """The base of every stage's configuration: frozen, unknown keys refused, read from YAML."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from types import UnionType
+from typing import Annotated, Any, Self, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -48,12 +50,47 @@ class Config(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise UserError(f"{source}: {describe_validation_error(error)}") from error
+            raise UserError(f"{source}: {describe_validation_error(error, cls)}") from error
 
 
-def describe_validation_error(error: ValidationError) -> str:
-    """One line that names each wrong key, what it held and what was wanted."""
+def describe_validation_error(error: ValidationError, kind: Any) -> str:
+    """One line that names each wrong key of a `kind`, what it held and what was expected; of an unknown key, the
+    nearest known one.
+    """
     return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'value'}={problem['input']!r}: {problem['msg']}"
+        _describe_unknown_key(problem["loc"], kind)
+        if problem["type"] == "extra_forbidden"
+        else f"{_dotted(problem['loc']) or 'value'}={problem['input']!r}: {problem['msg']}"
         for problem in error.errors()
     )
+
+
+def _describe_unknown_key(path: tuple[int | str, ...], kind: Any) -> str:
+    known = _fields_at(path[:-1], kind)
+    near = get_close_matches(str(path[-1]), known, n=1)
+    advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    return f"{_dotted(path)}: unknown; {advice}"
+
+
+def _fields_at(path: tuple[int | str, ...], kind: Any) -> list[str]:
+    """Names of the fields at a place inside a `kind`: a model, a container of models or a union of them."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if not path:
+            return list(kind.model_fields)
+        field = kind.model_fields.get(str(path[0]))
+        return _fields_at(path[1:], field.annotation) if field else []
+    parts, inner = get_args(kind), path[1:]
+    if get_origin(kind) in (Union, UnionType):
+        inner = path
+    elif get_origin(kind) is Annotated:  # a union that one of its fields decides, whose value begins the path
+        union, decided_by = parts
+        parts = tuple(
+            part
+            for part in get_args(union)
+            if path[0] == get_args(part.model_fields[decided_by.discriminator].annotation)[0]
+        )
+    return [name for part in parts for name in _fields_at(inner, part)]
+
+
+def _dotted(path: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, path))

@@ -64,7 +64,7 @@ def test_integral_floats_of_a_parameter_are_integers_again() -> None:
 
 
 def test_a_wrong_parameter_is_one_readable_line() -> None:
-    with pytest.raises(UserError, match=r"^Recipe: epochs=2\.5: .*integer.*; colour='red': Extra inputs"):
+    with pytest.raises(UserError, match=r"^Recipe: epochs=2\.5: .*integer.*; colour: unknown; known: "):
         parse_config(Recipe, {"epochs": 2.5, "rate": 1, "architecture": {}, "colour": "red"})
 
 

@@ -209,7 +209,8 @@ def test_settings_change_a_recipe(recipe: Recipe) -> None:
     [
         ("optimiser.lr", "key=value wanted"),
         ("epochs.more=1", "epochs is no section"),
-        ("optimizer.lr=1", "optimizer={'lr': 1}: Extra inputs are not permitted"),
+        ("optimizer.lr=1", "optimizer: unknown; did you mean optimiser?"),
+        ("optimiser.ler=1", "optimiser.ler: unknown; did you mean lr?"),
         ("epochs=[", "the value is not YAML"),
         ("batch_size=many", "batch_size='many'"),
     ],

@@ -34,7 +34,7 @@ def read_label(source: Path) -> DatasetLabel:
     try:
         return DatasetLabel.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        raise UserError(f"{path}: {describe_validation_error(error)}") from error
+        raise UserError(f"{path}: {describe_validation_error(error, DatasetLabel)}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a JSON object with name and licence: {error}") from error
 

@@ -45,7 +45,7 @@ def parse_config(kind: type[ConfigType], values: Mapping[str, Any]) -> ConfigTyp
     try:
         return kind.model_validate(_whole_numbers(values))
     except ValidationError as error:
-        raise UserError(f"{kind.__name__}: {describe_validation_error(error)}") from error
+        raise UserError(f"{kind.__name__}: {describe_validation_error(error, kind)}") from error
 
 
 def _whole_numbers(value: Any) -> Any:

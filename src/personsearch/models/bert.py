@@ -206,4 +206,4 @@ def read_settings(folder: Path, context_length: int | None = None) -> dict[str, 
     try:
         return BertSettings(**known).model_dump()
     except ValidationError as error:
-        raise UserError(f"{path}: {describe_validation_error(error)}") from error
+        raise UserError(f"{path}: {describe_validation_error(error, BertSettings)}") from error

@@ -124,7 +124,7 @@ def _parse(architecture: dict[str, Any]) -> DualTransformerConfig:
     try:
         return DualTransformerConfig.model_validate(architecture)
     except ValidationError as error:
-        raise UserError(f"model.architecture: {describe_validation_error(error)}") from error
+        raise UserError(f"model.architecture: {describe_validation_error(error, DualTransformerConfig)}") from error
 
 
 def _projection(width: int, embedding_dim: int) -> nn.Module:

@@ -59,7 +59,7 @@ def read_pruned(architecture: Mapping[str, Any]) -> Pruned:
     try:
         return Pruned.model_validate(architecture.get(KEY, {}))
     except ValidationError as error:
-        raise UserError(f"model.architecture.{KEY}: {describe_validation_error(error)}") from error
+        raise UserError(f"model.architecture.{KEY}: {describe_validation_error(error, Pruned)}") from error
 
 
 def prune_blocks(clip: Any, architecture: Mapping[str, Any]) -> None:

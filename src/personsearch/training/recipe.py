@@ -29,7 +29,7 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> TrainConfig:
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {describe_validation_error(error)}") from error
+        raise UserError(f"{path}: {describe_validation_error(error, TrainConfig)}") from error
 
 
 def _apply(values: dict[str, Any], setting: str) -> None:

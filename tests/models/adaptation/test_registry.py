@@ -19,7 +19,10 @@ MODIFIED = {"image_size": 16, "patch_size": 8, "width": 32, "layers": 1, "head_w
         ({"kind": "prefix"}, "model.adaptation: .*'cskt', 'lora', 'coop', 'clip_adapter'"),
         ({}, "model.adaptation: .*kind"),
         ({"kind": "lora", "rank": 0}, "model.adaptation: lora.rank=0: Input should be greater than or equal to 1"),
-        ({"kind": "cskt", "depth": 3}, "model.adaptation: cskt.depth=3: Extra inputs are not permitted"),
+        (
+            {"kind": "cskt", "depth": 3},
+            "model.adaptation: cskt.depth: unknown; known: kind, prompts, reduction, image_scale, text_scale",
+        ),
     ],
 )
 def test_refuses_a_wrong_section(plain_clip: Any, section: dict[str, Any], message: str) -> None:

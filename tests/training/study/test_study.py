@@ -114,7 +114,7 @@ def test_a_study_broken_off_at_any_command_goes_on(
         ({"stages": [{"name": "a", "builds_on": "best", "arms": [{"name": "one"}]}]}, "no stage is before it"),
         ({"arms": [{"name": "one"}], "seeds": [1, 1]}, "a seed stands twice"),
         ({"arms": [{"name": "one"}], "base": "three"}, "'three' means no earlier arm"),
-        ({"arms": [{"name": "one", "sett": {}}]}, "Extra inputs are not permitted"),
+        ({"arms": [{"name": "one", "sett": {}}]}, r"stages\.0\.arms\.0\.sett: unknown; did you mean set\?"),
     ],
 )
 def test_a_study_that_cannot_be_meant_is_refused(study_file: StudyFile, values: dict, reason: str) -> None:

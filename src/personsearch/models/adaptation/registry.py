@@ -25,7 +25,7 @@ def make_adaptation(section: dict[str, Any], clip: Any) -> Adaptation:
     try:
         config = _CONFIGS.validate_python(section)
     except ValidationError as error:
-        raise UserError(f"model.adaptation: {describe_validation_error(error)}") from error
+        raise UserError(f"model.adaptation: {describe_validation_error(error, AdaptationConfig)}") from error
     match config:
         case CsktConfig():
             return Cskt(config, clip)
