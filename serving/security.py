@@ -106,7 +106,7 @@ def caller(request: Request, key: Annotated[str | None, Security(KEY_HEADER)]) -
         name = ANONYMOUS
     if name is None:
         service.metrics.refused.labels("key").inc()
-        detail = "The API key is not accepted." if key else "An API key is wanted in the header X-API-Key."
+        detail = "The API key is not accepted." if key else "An API key is required in the header X-API-Key."
         raise Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": "ApiKey"})
     return name
 

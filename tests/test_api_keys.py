@@ -37,7 +37,7 @@ def test_keys_of_the_environment_are_named_by_their_hash() -> None:
 
 
 def test_a_guessable_key_is_refused() -> None:
-    with pytest.raises(UserError, match="6 characters, at least 16 wanted"):
+    with pytest.raises(UserError, match="6 characters, at least 16 expected"):
         keys_from_text("secret")
 
 

@@ -58,7 +58,9 @@ def keys_from_text(text: str) -> list[ApiKey]:
     keys = [key for part in text.split(",") if (key := part.strip())]
     for number, key in enumerate(keys, start=1):
         if len(key) < MINIMUM_LENGTH:
-            raise UserError(f"API key {number} of {len(keys)}: {len(key)} characters, at least {MINIMUM_LENGTH} wanted")
+            raise UserError(
+                f"API key {number} of {len(keys)}: {len(key)} characters, at least {MINIMUM_LENGTH} expected"
+            )
     return [ApiKey(f"key-{_hash(key)[:8]}", _hash(key)) for key in keys]
 
 

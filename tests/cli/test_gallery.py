@@ -55,7 +55,7 @@ def test_add_dataset_adds_a_split_once(
 
 def test_the_mistakes_of_add_dataset_are_one_line(personsearch: Command, tiny_dataset: Path, tmp_path: Path) -> None:
     for arguments, message in (
-        ((tiny_dataset, "--split", "dev"), "split 'dev': one of train, val, test is wanted"),
+        ((tiny_dataset, "--split", "dev"), "split 'dev': one of train, val, test expected"),
         ((tiny_dataset, "--split", "train"), "no images in split 'train'"),
         ((tiny_dataset, "--start", "2026-03-01"), "the time zone is missing"),
         ((tmp_path / "absent",), "not a prepared data set"),

@@ -97,7 +97,7 @@ def test_small_vectors_that_lose_text_queries_never_go_live(store: CollectionSto
 
 
 def test_scores_that_are_no_cosines_never_go_live(store: CollectionStore, gallery: Gallery) -> None:
-    with pytest.raises(VerificationFailed, match=r"a score is 0\.00\d+ from the cosine, at most 1e-05 wanted"):
+    with pytest.raises(VerificationFailed, match=r"a score is 0\.00\d+ from the cosine, at most 1e-05 expected"):
         build(store, gallery, vectors="int8", max_score_error=1e-5)
     assert build(store, gallery, max_score_error=1e-5).findings.score_error < 1e-6
 

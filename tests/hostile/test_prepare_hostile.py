@@ -38,7 +38,7 @@ def test_two_hundred_hostile_inputs_item_by_item(
     assert "Traceback" not in result.stderr
     accepted = {record.person_id: record for record in read_manifest(out)}
     wrong = [
-        f"{hostile.name}: {hostile.verdict} wanted"
+        f"{hostile.name}: {hostile.verdict} expected"
         for number, hostile in enumerate(inputs)
         if (number in accepted) != (hostile.verdict == "accepted")
     ]

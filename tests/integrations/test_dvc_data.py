@@ -130,7 +130,7 @@ def test_another_hash_than_expected_is_refused(
     committed: tuple[Path, DatasetVersion, DatasetVersion], tmp_path: Path
 ) -> None:
     _, first, second = committed
-    with pytest.raises(UserError, match=f"has hash {first.dataset_hash}; {second.dataset_hash} is wanted"):
+    with pytest.raises(UserError, match=f"has hash {first.dataset_hash}; {second.dataset_hash} expected"):
         fetch(first.repository, first.revision, first.path, tmp_path / "out", expected_hash=second.dataset_hash)
 
 

@@ -85,7 +85,7 @@ def test_a_half_sent_request_does_not_keep_a_service_from_ending_in_order(home: 
 
 def test_a_service_that_cannot_start_says_why(home: Path) -> None:
     home.mkdir(parents=True)
-    (home / "gallery").write_text("a file where a folder is wanted")
+    (home / "gallery").write_text("a file where a folder belongs")
     with pytest.raises(UserError, match=r"search ended: .*cannot hold a gallery"):
         start_services(home, ("serving",))
 

@@ -25,7 +25,7 @@ OPEN = ["/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/web/app.js", 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 @pytest.mark.parametrize("key", [None, "", "wrong", KEY + "x", KEY[:-1], "ä"])
-def test_a_key_is_wanted(client: TestClient, method: str, path: str, key: str | None) -> None:
+def test_a_key_is_required(client: TestClient, method: str, path: str, key: str | None) -> None:
     del client.headers["X-API-Key"]
     headers = {} if key is None else {"X-API-Key": key.encode()}
     response = client.request(method, path, headers=headers, json={"text": "red"} if method == "POST" else None)

@@ -38,7 +38,7 @@ def test_the_described_person_comes_first(client: TestClient) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-def test_a_track_is_shown_once_unless_all_crops_are_wanted(client: TestClient) -> None:
+def test_a_track_is_shown_once_unless_all_crops_are_asked_for(client: TestClient) -> None:
     grouped = ask(client, k=6)["candidates"]
     assert len({candidate["track_id"] for candidate in grouped}) == len(grouped) == 6
     single = ask(client, k=3, group_by_track=False)["candidates"]

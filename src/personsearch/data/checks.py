@@ -69,7 +69,7 @@ def image_path(value: object) -> str:
         raise Refused("row-malformed", f"image path with control characters: {quoted(value)}")
     path = PurePosixPath(value.strip().replace("\\", "/"))
     if path.is_absolute() or PureWindowsPath(value).drive or ".." in path.parts:
-        raise Refused("image-path-outside", f"{quoted(value)}: a path below the data set's folder is wanted")
+        raise Refused("image-path-outside", f"{quoted(value)}: a path below the data set's folder expected")
     return path.as_posix()
 
 
@@ -77,7 +77,7 @@ def split_name(value: object) -> Split:
     """`train`, `val` or `test`, whatever the case; `valid` and `validation` mean val."""
     split = SPLIT_SYNONYMS.get(value.strip().lower()) if isinstance(value, str) else None
     if split is None:
-        raise Refused("split-invalid", f"split {quoted(value)}: train, val or test is wanted")
+        raise Refused("split-invalid", f"split {quoted(value)}: train, val or test expected")
     return split
 
 
@@ -95,7 +95,7 @@ def whole_number(value: object) -> int | None:
 def clean_caption(value: object, max_words: int) -> str:
     """A caption on one line, free of control characters; emoji and any script are welcome."""
     if not isinstance(value, str):
-        raise Refused("caption-not-text", f"caption {quoted(value)}: text is wanted")
+        raise Refused("caption-not-text", f"caption {quoted(value)}: text expected")
     if len(value) > max_words * CHARACTERS_PER_WORD:
         raise Refused("caption-too-long", f"{len(value)} characters; at most {max_words * CHARACTERS_PER_WORD}")
     caption = one_line(value)
@@ -112,7 +112,7 @@ def caption_list(value: object) -> list[object]:
     if isinstance(value, str):
         return [value]
     if not isinstance(value, list):
-        raise Refused("captions-malformed", f"captions {quoted(value)}: a list of texts is wanted")
+        raise Refused("captions-malformed", f"captions {quoted(value)}: a list of texts expected")
     return value
 
 
@@ -137,5 +137,5 @@ def attributes_text(value: object) -> str | None:
     if isinstance(value, str):
         value = json.loads(value)
     if not isinstance(value, dict):
-        raise ValueError("an object is wanted")
+        raise ValueError("an object expected")
     return json.dumps(value, ensure_ascii=True, sort_keys=True, allow_nan=False)

@@ -21,7 +21,7 @@ def few_shot_rows(records: Sequence[ImageRecord], fraction: float, seed: int) ->
         ValueError: `fraction` is not in (0, 1].
     """
     if not 0 < fraction <= 1:
-        raise ValueError(f"fraction {fraction}: a number above 0 and up to 1 wanted")
+        raise ValueError(f"fraction {fraction}: a number above 0 and up to 1 expected")
     person_ids = np.array([record.person_id for record in records], dtype=np.int64)
     identities = np.unique(person_ids)
     order = np.random.default_rng(seed).permutation(identities)

@@ -123,7 +123,7 @@ def _translations(inspection: Inspection, value: object, wanted: int) -> list[ob
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, list) or len(value) != wanted:
-        inspection.remark("back-translations-dropped", f"{checks.quoted(value)}: one per caption wanted, {wanted}")
+        inspection.remark("back-translations-dropped", f"{checks.quoted(value)}: one per caption expected, {wanted}")
         return [None] * wanted
     inspection.captions_bt = []
     return value
@@ -135,6 +135,6 @@ def _camera(inspection: Inspection, value: object) -> str | None:
     if value is None or (isinstance(value, str) and 0 < len(value.strip()) <= checks.QUOTED_CHARACTERS):
         return checks.one_line(value) or None if value is not None else None
     inspection.remark(
-        "camera-dropped", f"camera {checks.quoted(json.dumps(value, default=str))}: a short text is wanted"
+        "camera-dropped", f"camera {checks.quoted(json.dumps(value, default=str))}: a short text expected"
     )
     return None

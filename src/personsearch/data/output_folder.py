@@ -52,7 +52,7 @@ def claim(out_dir: Path, written: Iterable[str], *, marker: str) -> None:
     out_dir.mkdir(parents=True, exist_ok=True)
     present = {path.name for path in out_dir.iterdir()} - {LOCK}
     if present and not present & {RUN_RECORD, MANIFEST, marker}:
-        raise UserError(f"{out_dir}: holds other files; an empty folder or an earlier output of this stage is wanted")
+        raise UserError(f"{out_dir}: holds other files; an empty folder or an earlier output of this stage expected")
     for name in written:
         path = out_dir / name
         if path.is_dir() and not path.is_symlink():

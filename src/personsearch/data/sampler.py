@@ -53,6 +53,6 @@ class Sampler:
 def shard(batch_N: NDArray[np.int64], rank: int, world_size: int) -> NDArray[np.int64]:
     """One process's contiguous part of a global batch; parts joined in rank order give the batch again."""
     if len(batch_N) % world_size:
-        raise ValueError(f"batch of {len(batch_N)} for {world_size} processes; a multiple wanted")
+        raise ValueError(f"batch of {len(batch_N)} for {world_size} processes; a multiple expected")
     size = len(batch_N) // world_size
     return batch_N[rank * size : (rank + 1) * size]

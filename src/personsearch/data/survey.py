@@ -36,7 +36,7 @@ class Survey:
         """
         number = self.identity_of_name.get(str(person).strip()) if self.identity_of_name else whole_number(person)
         if number is None:
-            raise Refused("person-invalid", f"identity {person!r:.80}: a whole number from 0 is wanted")
+            raise Refused("person-invalid", f"identity {person!r:.80}: a whole number from 0 expected")
         return number
 
     def is_shared(self, caption: object) -> bool:

@@ -37,9 +37,9 @@ def add_dataset(dataset: Path, gallery: Gallery, *, split: str, start: datetime)
         UserError: no prepared data set, an unknown or empty split, or `start` without a time zone.
     """
     if split not in get_args(Split):
-        raise UserError(f"split {split!r}: one of {', '.join(get_args(Split))} is wanted")
+        raise UserError(f"split {split!r}: one of {', '.join(get_args(Split))} expected")
     if start.tzinfo is None:
-        raise UserError(f"start {start.isoformat()}: a time zone is wanted, such as {start.isoformat()}Z")
+        raise UserError(f"start {start.isoformat()}: a time zone expected, such as {start.isoformat()}Z")
     records = [record for record in read_manifest(dataset) if record.split == split]
     if not records:
         raise UserError(f"{dataset}: no images in split {split!r}")

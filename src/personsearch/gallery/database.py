@@ -104,7 +104,7 @@ def last_sequence(connection: sqlite3.Connection) -> int:
 def to_milliseconds(moment: datetime) -> int:
     """Milliseconds since 1970 in UTC; a time without a zone is refused with ValueError."""
     if moment.tzinfo is None:
-        raise ValueError(f"{moment.isoformat()}: a time with a zone is wanted")
+        raise ValueError(f"{moment.isoformat()}: a time with a zone expected")
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 

@@ -179,7 +179,7 @@ def _stop_if_overtaken(store: CollectionStore, name: str, live: str | None) -> N
     """Our lock keeps out neither a rollback nor a builder that shares the store but not the gallery's folder."""
     if name not in store.names() or store.alias_target(LIVE_ALIAS) != live:
         raise UserError(
-            f"{name} does not go live: another index build or a rollback was faster; index again if it is still wanted"
+            f"{name} does not go live: another index build or a rollback was faster; index again if it is still needed"
         )
 
 

@@ -207,7 +207,7 @@ class Gallery:
         if not jpeg.startswith(JPEG_START):
             raise ValueError(f"crop {crop.crop_id}: picture is no JPEG")
         if not 0.0 <= crop.quality <= 1.0:
-            raise ValueError(f"crop {crop.crop_id}: quality {crop.quality}; 0 to 1 is wanted")
+            raise ValueError(f"crop {crop.crop_id}: quality {crop.quality}; 0 to 1 expected")
         stored = replace(crop, image_uri=image_uri(crop.camera_id, crop.captured_at, crop.crop_id))
         with replacing(self.image(stored)) as temporary:
             temporary.write_bytes(jpeg)
@@ -248,7 +248,7 @@ def checked_name(kind: str, name: str) -> str:
         UserError: it may not.
     """
     if not SAFE_NAME.fullmatch(name):
-        raise UserError(f"{kind} {name!r}: letters, digits, '-', '_' and '.' are wanted, a letter or digit first")
+        raise UserError(f"{kind} {name!r}: letters, digits, '-', '_' and '.' expected, a letter or digit first")
     return name
 
 

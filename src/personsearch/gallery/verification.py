@@ -113,12 +113,12 @@ def verify(
     score_error = _verify_samples(config, searched, gallery, encoder, exact.queries_QD)
     if not exact.spread >= config.min_spread:
         raise VerificationFailed(
-            f"embeddings have collapsed: spread {exact.spread:.2g}, at least {config.min_spread:g} wanted"
+            f"embeddings have collapsed: spread {exact.spread:.2g}, at least {config.min_spread:g} expected"
         )
     recall = min(exact.recall(one) for one in searched)
     if not recall >= config.min_recall:
         raise VerificationFailed(
-            f"recall of text queries is {recall:.3f} by {coding.vectors} vectors, at least {config.min_recall:g} wanted"
+            f"recall of text queries is {recall:.3f} by {coding.vectors} vectors, at least {config.min_recall:g} expected"
         )
     return Findings(crops=stored, recall=recall, spread=exact.spread, score_error=score_error)
 
@@ -211,7 +211,7 @@ def _verify_samples(
                 raise VerificationFailed(f"crop {crop.crop_id}: its vector is {1 - own:.2g} from what the model gives")
             worst = max(worst, float(np.abs(of_texts - queries_QD @ vector_D).max(initial=0.0)))
     if not worst <= config.max_score_error:
-        raise VerificationFailed(f"a score is {worst:.2g} from the cosine, at most {config.max_score_error:g} wanted")
+        raise VerificationFailed(f"a score is {worst:.2g} from the cosine, at most {config.max_score_error:g} expected")
     return worst
 
 

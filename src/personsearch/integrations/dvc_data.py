@@ -62,7 +62,7 @@ def fetch(
         file_system = _file_system(repository, revision, remote)
         identity = _identity(file_system, repository, revision, path)
         if expected_hash and identity != expected_hash:
-            raise UserError(f"{repository}@{revision}: {path} has hash {identity}; {expected_hash} is wanted")
+            raise UserError(f"{repository}@{revision}: {path} has hash {identity}; {expected_hash} expected")
         files = _list_files(file_system, path)
         if not _is_whole(out_dir, files):
             _download(file_system, path, files, out_dir)
@@ -121,7 +121,7 @@ def _is_whole(out_dir: Path, files: list[VersionedFile]) -> bool:
     present = {path.relative_to(out_dir).as_posix() for path in out_dir.rglob("*") if path.is_file()}
     if present == {file.relative for file in files} and all(file.is_intact(out_dir) for file in files):
         return True
-    raise UserError(f"{out_dir}: holds something else than this version; an empty folder is wanted")
+    raise UserError(f"{out_dir}: holds something else than this version; an empty folder expected")
 
 
 def _download(file_system: Any, path: str, files: list[VersionedFile], out_dir: Path) -> None:

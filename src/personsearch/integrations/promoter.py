@@ -55,7 +55,7 @@ class Registry(Protocol):
 
 
 class Promoter:
-    """Brings the live index to what is wanted. `index` raises UserError where it cannot."""
+    """Keeps the live index at the champion and the gallery as they are now. `index` raises UserError where it cannot."""
 
     def __init__(
         self,

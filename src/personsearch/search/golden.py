@@ -83,7 +83,7 @@ def verify_golden(folder: Path, encoder: Encoder, tolerance: float = TOLERANCE) 
     if not distance <= tolerance:
         raise UserError(
             f"{folder}: the model does not reproduce its golden embeddings: cosine distance {distance:.2g}, "
-            f"at most {tolerance:g} wanted"
+            f"at most {tolerance:g} expected"
         )
     _check_spread(folder, text_ND, image_ND)
     return distance

@@ -41,10 +41,10 @@ def test_a_published_annotation_wins_over_a_csv_file(tmp_path: Path) -> None:
     assert find_format(tmp_path)[0].name == "cuhk-pedes"
 
 
-def test_what_is_wanted_is_named(tmp_path: Path) -> None:
+def test_what_is_expected_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no annotation file found; reid_raw\.json or"):
         find_format(tmp_path)
-    with pytest.raises(UserError, match=r"data_captions\.json is wanted"):
+    with pytest.raises(UserError, match=r"data_captions\.json expected"):
         find_format(tmp_path, "rstpreid")
     with pytest.raises(UserError, match="no such folder"):
         find_format(tmp_path / "absent")

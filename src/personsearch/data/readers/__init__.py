@@ -35,16 +35,16 @@ def find_format(source: Path, name: FormatName = "auto") -> tuple[DatasetFormat,
     wanted = " or ".join(each.wanted for each in candidates)
     if (source / NOT_AN_ANNOTATION).is_file():
         raise UserError(
-            f"{source / NOT_AN_ANNOTATION}: has no split and no identities; {cuhk_pedes.ANNOTATION} is wanted"
+            f"{source / NOT_AN_ANNOTATION}: has no split and no identities; {cuhk_pedes.ANNOTATION} expected"
         )
-    raise UserError(f"{source}: no annotation file found; {wanted} is wanted")
+    raise UserError(f"{source}: no annotation file found; {wanted} expected")
 
 
 def _require_folder(source: Path) -> None:
     if source.name == NOT_AN_ANNOTATION:
-        raise UserError(f"{source}: has no split and no identities; the folder of {cuhk_pedes.ANNOTATION} is wanted")
+        raise UserError(f"{source}: has no split and no identities; the folder of {cuhk_pedes.ANNOTATION} expected")
     if source.is_file():
-        raise UserError(f"{source}: is a file; the folder that holds the annotation and the images is wanted")
+        raise UserError(f"{source}: is a file; the folder that holds the annotation and the images expected")
     if not source.is_dir():
         raise UserError(f"{source}: no such folder")
 

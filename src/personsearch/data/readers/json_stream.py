@@ -59,7 +59,7 @@ class _JsonText:
         found = self.peek()
         if not found or found not in allowed:
             wanted = " or ".join(allowed)
-            raise json.JSONDecodeError(f"{wanted} wanted, {found or 'end of file'} found", "", 0)
+            raise json.JSONDecodeError(f"{wanted} expected, {found or 'end of file'} found", "", 0)
         self._position += 1
         return found
 

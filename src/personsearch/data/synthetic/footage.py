@@ -97,7 +97,7 @@ def footage(config: FootageConfig, path: Path) -> dict[str, float]:
         UserError: the name does not end in .avi, or the video cannot be written.
     """
     if path.suffix.lower() != ".avi":
-        raise UserError(f"{path}: a name that ends in .avi is wanted")
+        raise UserError(f"{path}: a name that ends in .avi expected")
     rng = np.random.default_rng([config.seed, 6])
     walks = [draw_walk(config, number) for number in range(1, config.people + 1)]
     place, record = _find_place(rng), _Record([], {})

@@ -41,7 +41,7 @@ class OnnxDetector:
         self._least_confidence = least_confidence
         image = self._session.get_inputs()[0]
         if len(image.shape) != 4 or image.shape[1] != 3:
-            raise UserError(f"detector {path}: input shape {image.shape}; [1, 3, height, width] is wanted")
+            raise UserError(f"detector {path}: input shape {image.shape}; [1, 3, height, width] expected")
         self._input = image.name
         self._size = tuple(side if isinstance(side, int) else DEFAULT_SIDE for side in image.shape[2:])
 
@@ -66,7 +66,7 @@ class OnnxDetector:
     def _people(self, output: NDArray[np.float64]) -> tuple[Boxes, NDArray[np.float64]]:
         if output.ndim != 3 or output.shape[0] != 1 or not (output.shape[2] == 6 or output.shape[1] > 4):
             raise UserError(
-                f"detector {self._path}: output shape {output.shape}; [1, 4 + classes, N] or [1, N, 6] is wanted"
+                f"detector {self._path}: output shape {output.shape}; [1, 4 + classes, N] or [1, N, 6] expected"
             )
         if output.shape[2] == 6:
             boxes, scores, classes = output[0, :, :4], output[0, :, 4], output[0, :, 5]

@@ -35,7 +35,7 @@ def ingest(config: IngestConfig, video: Path, gallery: Gallery, *, camera_id: st
             holds something else for this camera and time.
     """
     if start.tzinfo is None:
-        raise UserError(f"start {start.isoformat()}: a time zone is wanted, such as {start.isoformat()}Z")
+        raise UserError(f"start {start.isoformat()}: a time zone expected, such as {start.isoformat()}Z")
     info = read_info(video)
     content_hash = hash_file(video)
     entry = ledger.VideoEntry(checked_name("camera", camera_id), start.astimezone(UTC), content_hash, _settings(config))

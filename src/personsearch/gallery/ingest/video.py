@@ -47,9 +47,9 @@ def read_info(path: Path) -> VideoInfo:
         readable, _ = capture.read()
         frames_per_second = capture.get(cv2.CAP_PROP_FPS)
         if not readable:
-            raise UserError(f"{path}: no frame can be decoded; a video file is wanted")
+            raise UserError(f"{path}: no frame can be decoded; a video file expected")
         if not (math.isfinite(frames_per_second) and 0.1 <= frames_per_second <= 1000):
-            raise UserError(f"{path}: frame rate {frames_per_second}; 0.1 to 1000 frames per second are wanted")
+            raise UserError(f"{path}: frame rate {frames_per_second}; 0.1 to 1000 frames per second expected")
         return VideoInfo(
             width=int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
             height=int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
@@ -76,7 +76,7 @@ def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
     if not path.is_file():
         raise UserError(f"{path}: no such video file")
     if path.stat().st_size == 0:
-        raise UserError(f"{path}: the file is empty; a video is wanted")
+        raise UserError(f"{path}: the file is empty; a video expected")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # else broken streams fill the terminal
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
