@@ -107,8 +107,8 @@ def test_one_file_of_a_version(committed: tuple[Path, DatasetVersion, DatasetVer
         (None, "nonsense", None, "has no revision 'nonsense'"),
         (None, None, "nothing", "has no nothing"),
         (None, None, "synthetic.dvc", "not tracked by DVC"),
-        ("/nonexistent", None, None, "cannot be reached or is no Git repository"),
-        ("https://127.0.0.1:9/none.git", None, None, "cannot be reached or is no Git repository"),
+        ("/nonexistent", None, None, "cannot be reached or is not a Git repository"),
+        ("https://127.0.0.1:9/none.git", None, None, "cannot be reached or is not a Git repository"),
     ],
 )
 def test_mistakes_are_one_line(  # noqa: PLR0917 (pytest passes them by name)

@@ -101,7 +101,7 @@ def test_torch_weights_are_kept_but_never_champion(registry: ModelRegistry, tmp_
     bundle = make_bundle(tmp_path / "bundle")
     write_spec(bundle, read_spec(bundle).model_copy(update={"variant": "torch"}))
     assert registry.register(bundle, metrics={}, tags={}) == "1"
-    with pytest.raises(UserError, match="holds torch weights alone, serving needs ONNX"):
+    with pytest.raises(UserError, match="holds torch weights only, serving needs ONNX"):
         registry.promote("1")
     assert registry.alias_version("champion") is None
     registry.promote("1", alias="baseline")

@@ -75,7 +75,7 @@ def test_a_failing_version_is_said_and_tried_again_later(world: World, tmp_path:
     world.champion, world.sequence, world.broken = "1", 5, {"1"}
     one = promoter(world, tmp_path)
     assert "all alike" in one.look()
-    assert "tried again later" in one.look()
+    assert "will be tried again" in one.look()
     world.broken.clear()
     world.now += RETRY_SECONDS
     assert one.look() == "version 1 is live"

@@ -1,4 +1,4 @@
-"""Data sets by (repository, revision, path), as DVC keeps them. The identity of a version is DVC's own hash."""
+"""Fetches data sets by (repository, revision, path) with DVC. A version is identified by DVC's own hash."""
 
 import contextlib
 import hashlib
@@ -25,7 +25,7 @@ class VersionedFile:
     md5: str
 
     def is_intact(self, folder: Path) -> bool:
-        """Whether `folder` holds this very file."""
+        """Whether `folder` holds this file with this content."""
         path = folder / self.relative
         return path.is_file() and hash_md5(path) == self.md5
 
@@ -51,12 +51,12 @@ def fetch(
 ) -> str:
     """Bring `path` at `revision` of a Git repository (a folder or any Git URL) into `out_dir`; returns DVC's hash.
 
-    `remote` names another DVC remote of that repository than its default one. Every file is checked against its hash;
-    an interrupted fetch goes on where it stopped; `out_dir` appears only when it is whole.
+    `remote` names a DVC remote of that repository other than its default. Every file is checked against its hash; an
+    interrupted fetch resumes where it stopped; `out_dir` appears only when it is complete.
 
     Raises:
-        UserError: as `dataset_identity`; the content is not in the remote; the hash is not `expected_hash`; `out_dir`
-            holds something else.
+        UserError: as `dataset_identity`; the content is not in the remote; the hash is not `expected_hash`; or
+            `out_dir` holds something else.
     """
     with _readable_errors(repository, revision, path):
         file_system = _file_system(repository, revision, remote)
@@ -121,7 +121,7 @@ def _is_whole(out_dir: Path, files: list[VersionedFile]) -> bool:
     present = {path.relative_to(out_dir).as_posix() for path in out_dir.rglob("*") if path.is_file()}
     if present == {file.relative for file in files} and all(file.is_intact(out_dir) for file in files):
         return True
-    raise UserError(f"{out_dir}: holds something else than this version; an empty folder expected")
+    raise UserError(f"{out_dir}: holds something other than this version; an empty folder expected")
 
 
 def _download(file_system: Any, path: str, files: list[VersionedFile], out_dir: Path) -> None:
@@ -134,7 +134,7 @@ def _download(file_system: Any, path: str, files: list[VersionedFile], out_dir: 
         _get_files(file_system, missing, partial)
     for file in missing:
         if not file.is_intact(partial):
-            raise UserError(f"{file.repository_path}: arrived with other content than its hash {file.md5} says")
+            raise UserError(f"{file.repository_path}: its content does not match its hash {file.md5}")
     _remove_strangers(partial, {file.relative for file in files})
     if out_dir.exists():
         out_dir.rmdir()
@@ -142,21 +142,21 @@ def _download(file_system: Any, path: str, files: list[VersionedFile], out_dir: 
 
 
 def _get_folder(file_system: Any, path: str, partial: Path) -> None:
-    """Fetch all at once, five times as fast as file by file."""
+    """Fetch everything in one call, five times as fast as file by file."""
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
     file_system.get(path.rstrip("/"), str(partial), recursive=True)
 
 
 def _get_files(file_system: Any, files: list[VersionedFile], partial: Path) -> None:
-    """Fetch what an interrupted fetch left out."""
+    """Fetch the files that an interrupted fetch did not reach."""
     for file in files:
         (partial / file.relative).parent.mkdir(parents=True, exist_ok=True)
     file_system.get([file.repository_path for file in files], [str(partial / file.relative) for file in files])
 
 
 def _remove_strangers(partial: Path, wanted: set[str]) -> None:
-    """Drop what an interrupted fetch of another version left."""
+    """Delete files left by an interrupted fetch of another version."""
     for path in partial.rglob("*"):
         if path.is_file() and path.relative_to(partial).as_posix() not in wanted:
             path.unlink()
@@ -164,7 +164,7 @@ def _remove_strangers(partial: Path, wanted: set[str]) -> None:
 
 @contextlib.contextmanager
 def quiet_dvc() -> Iterator[None]:
-    """DVC gives advice where a command's result belongs; its warnings and errors still show."""
+    """Silence DVC's advice on standard output, which is for the command's result; warnings and errors still show."""
     dvc_logger = logging.getLogger("dvc")
     level = dvc_logger.level
     dvc_logger.setLevel(logging.WARNING)
@@ -176,7 +176,7 @@ def quiet_dvc() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _readable_errors(repository: str, revision: str, path: str) -> Iterator[None]:
-    """Turn what DVC raises into one line that says what to mend."""
+    """Turn DVC's exceptions into one line that says what to fix."""
     from dvc.exceptions import DvcException
     from dvc.scm import CloneError, RevError, SCMError
     from dvc_data.index import DataIndexDirError
@@ -188,7 +188,7 @@ def _readable_errors(repository: str, revision: str, path: str) -> Iterator[None
     except RevError as error:
         raise UserError(f"{repository}: has no revision {revision!r}") from error
     except CloneError as error:
-        raise UserError(f"{repository}: cannot be reached or is no Git repository") from error
+        raise UserError(f"{repository}: cannot be reached or is not a Git repository") from error
     except SCMError as error:
         raise UserError(f"{repository}: {_first_line(error)}") from error
     except DataIndexDirError as error:

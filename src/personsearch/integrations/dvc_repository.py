@@ -1,4 +1,4 @@
-"""A small Git and DVC repository of our own that versions data sets, so that nobody's checkout receives commits."""
+"""Versions data sets in a small Git and DVC repository of our own, so that no commits land in anyone's checkout."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ GIT = (
 
 @dataclass(frozen=True, slots=True)
 class DatasetVersion:
-    """Where one version of a data set is found, and its identity (DVC's hash)."""
+    """Where one version of a data set is stored, and its identity (DVC's hash)."""
 
     repository: str
     revision: str
@@ -30,7 +30,7 @@ class DatasetVersion:
 
 
 def create_data_repository(folder: Path) -> None:
-    """Make `folder` a Git and DVC repository whose remote is the folder `dvc-remote` beside it; finished parts stay.
+    """Make `folder` a Git and DVC repository with the folder `dvc-remote` beside it as remote; finished parts are kept.
 
     Raises:
         UserError: git is missing or fails.
@@ -49,7 +49,8 @@ def create_data_repository(folder: Path) -> None:
 def commit_dataset(folder: Path, dataset: Path, message: str) -> DatasetVersion:
     """Store a data set in the repository's remote and commit its hash under the data set's name.
 
-    The content goes to the remote alone, without a copy in the repository. The same content again is the same version.
+    The content goes only to the remote, without a copy in the repository. Storing the same content again gives the same
+    version.
 
     Raises:
         UserError: no such data set, or git or DVC fails.
@@ -89,7 +90,7 @@ def _add_to_remote(folder: Path, dataset: Path) -> str:
 
 
 def _remove_left_uploads(remote: Path) -> None:
-    """DVC 3.67 uploads under a temporary name, copies to the final one and leaves the first: twice the storage."""
+    """Delete DVC's leftovers: 3.67 uploads under a temporary name, copies to the final one and keeps both."""
     for path in remote.glob("files/md5/.*.tmp"):
         path.unlink(missing_ok=True)
 

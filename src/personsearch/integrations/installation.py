@@ -1,4 +1,4 @@
-"""The registry and the vector store that an installation's settings name."""
+"""Opens the registry and the vector store that an installation's settings name."""
 
 from typing import TYPE_CHECKING
 

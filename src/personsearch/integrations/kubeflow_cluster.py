@@ -27,7 +27,7 @@ def connect(endpoint: str | None = None) -> Any:
     """A `kfp.Client` for `endpoint` (default: `KF_PIPELINES_ENDPOINT`) that has answered once.
 
     Raises:
-        UserError: no address is known, or nothing that speaks Kubeflow's API answers there.
+        UserError: no address is known, or no Kubeflow API answers at it.
     """
     address = endpoint or os.environ.get(ENDPOINT_VARIABLE)
     if not address:
@@ -49,9 +49,9 @@ def submit(
     experiment: str = "personsearch",
     namespace: str | None = None,
 ) -> str:
-    """Start a run of a compiled pipeline in an experiment, made where it does not exist; returns the run's id.
+    """Start a run of a compiled pipeline in an experiment, created if missing; returns the run's id.
 
-    `namespace` is the user's where the cluster has several.
+    `namespace` is the user's, on a cluster with several.
 
     Raises:
         UserError: the arguments are not what the pipeline asks for, or the cluster refuses them.
@@ -65,7 +65,7 @@ def submit(
 
 
 def wait(client: Any, run_id: str, *, announce: Callable[[str, str], None], interval_seconds: float = 5.0) -> None:
-    """Return when a run has succeeded; tell of each step's state as it changes.
+    """Wait until a run has succeeded, printing each step's state as it changes.
 
     Raises:
         UserError: the run ended in any other state.

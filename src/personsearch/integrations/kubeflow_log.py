@@ -1,6 +1,6 @@
-"""Reads the stream that kfp's local runner prints: one file per step, one line per step for people.
+"""Reads the output of kfp's local runner: writes one log file per step and shows one line per step.
 
-kfp prints about thirty lines per step, with its whole input; a person wants its name, its state and how long it took.
+kfp prints about thirty lines per step, its whole input included; people need its name, state and duration.
 """
 
 import io
@@ -38,7 +38,7 @@ class Step:
 
 
 class StepLog(io.TextIOBase):
-    """A text stream that takes what kfp prints and tells `announce` of each step's start, progress and end."""
+    """A text stream that reads kfp's output and calls `announce` at each step's start, progress and end."""
 
     def __init__(self, folder: Path, announce: Callable[[Step, str], None]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ class StepLog(io.TextIOBase):
         self.record(self._current)
 
     def record(self, step: Step) -> None:
-        """Note a step's new state and tell of it."""
+        """Record a step's new state and announce it."""
         self.steps[step.name] = step
         self._announce(step, "")
 
@@ -91,7 +91,7 @@ class StepLog(io.TextIOBase):
 
 
 def last_words(log: Path) -> tuple[str, str]:
-    """The exception that ended a step, as (kind, message); ("", last line) where its log shows none."""
+    """The exception that ended a step, as (kind, message); ("", last line) if its log shows none."""
     lines = [COLOUR.sub("", line).rstrip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     raised = [match for line in lines if (match := EXCEPTION.match(line.removeprefix("    ").strip())) and match[3]]
     if raised:
@@ -101,7 +101,7 @@ def last_words(log: Path) -> tuple[str, str]:
 
 
 def announce_plainly(step: Step, progress: str) -> None:
-    """One line on standard error when a step ends, and its progress in between."""
+    """Print one line on standard error when a step ends, and its progress until then."""
     if progress:
         print(f"    {step.name}: {progress}", file=sys.stderr, flush=True)
     elif step.state != "running":

@@ -1,7 +1,7 @@
 """Runs of compiled pipelines on this machine, each step in a subprocess.
 
-kfp's local cache is on: a step whose component, image and arguments are as before is taken from an earlier run, so
-a run that was killed goes on at the step it had reached, and that step at its last checkpoint.
+kfp's local cache is on: a step with the same component, image and arguments is taken from an earlier run, so a killed
+run resumes at the step it had reached, and that step at its last checkpoint.
 """
 
 import json
@@ -39,7 +39,7 @@ PARAMETER_TYPES: dict[str, tuple[type, ...]] = {
 class PipelineRun:
     """A finished run: its steps in the order they ran.
 
-    `outputs` are the pipeline's own, an artifact as its path; `returned` is what each step that really ran gave back.
+    `outputs` are the pipeline's own, an artifact as its path; `returned` holds the return value of each step that was not cached.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ def run_locally(
     """Run a compiled pipeline and return when it ended; `root` keeps its runs, cache and checkpoints.
 
     Raises:
-        UserError: an argument is unknown or missing, or a step failed; the message holds the step's own last words.
+        UserError: an argument is unknown or missing, or a step failed; the message holds the step's own error.
     """
     name, tasks = check_arguments(spec, arguments)
     started = time.monotonic()
@@ -86,17 +86,17 @@ def parameters(spec: Path) -> dict[str, Any]:
     """The parameters of a compiled pipeline, by name.
 
     Raises:
-        UserError: the file is no compiled pipeline.
+        UserError: the file is not a compiled pipeline.
     """
     definitions: dict[str, Any] = _read(spec)["root"].get("inputDefinitions", {}).get("parameters", {})
     return definitions
 
 
 def check_arguments(spec: Path, arguments: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """The name of a compiled pipeline and of its tasks, when `arguments` are what it asks for.
+    """Check `arguments` against a compiled pipeline; returns its name and the names of its tasks.
 
     Raises:
-        UserError: the file is no compiled pipeline; an argument is unknown, of the wrong type, or missing.
+        UserError: the file is not a compiled pipeline; an argument is unknown, of the wrong type, or missing.
     """
     content, known = _read(spec), parameters(spec)
     name = content["pipelineInfo"]["name"]
@@ -164,7 +164,7 @@ def _returned(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def _captured(log: StepLog) -> Iterator[None]:
-    """What kfp prints and logs goes to `log`; its warnings on settings that only a cluster heeds are dropped."""
+    """Send kfp's output to `log`, without its warnings about settings that only a cluster uses."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     root.handlers = [logging.StreamHandler(log)]
@@ -180,7 +180,7 @@ def _captured(log: StepLog) -> Iterator[None]:
 
 @contextmanager
 def _environment(defaults: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the steps, where the caller has not set them."""
+    """Set environment variables for the steps unless the caller has set them."""
     added = {name: value for name, value in defaults.items() if name not in os.environ}
     os.environ.update(added)
     try:

@@ -31,7 +31,7 @@ def compiled(name: str, root: Path) -> Path:
 
 
 def write_compiled() -> list[Path]:
-    """Write every compiled pipeline to where it is committed."""
+    """Write every compiled pipeline to its committed file."""
     sources = import_module("pipelines.compile")
     return [sources.compile_pipeline(name) for name in sources.PIPELINES]
 
@@ -40,7 +40,7 @@ def check_compiled() -> None:
     """Compile into a temporary folder and compare byte for byte.
 
     Raises:
-        UserError: a committed file is missing or not what its source compiles to.
+        UserError: a committed file is missing or differs from what its source compiles to.
     """
     with TemporaryDirectory() as folder:
         stale = import_module("pipelines.compile").stale(Path(folder))
@@ -53,9 +53,9 @@ def pipeline_arguments(
 ) -> dict[str, Any]:
     """A pipeline's arguments: sections of `stages`, then `params_file`, then `key=value` overrides.
 
-    An override's value is YAML; that of a string parameter is taken as it stands.
+    An override's value is parsed as YAML, except that a string parameter takes it literally.
 
-    `code_version` and `dataset_hash` are filled in where the pipeline has such a parameter and nobody gave it.
+    `code_version` and `dataset_hash` are filled in if the pipeline has such a parameter and no value was given.
 
     Raises:
         UserError: a file is not a YAML mapping, or an override is not `key=value`.
@@ -78,7 +78,7 @@ def pipeline_arguments(
 
 
 def without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values but for null ones, at any depth: Kubeflow passes no null, and a stage reads its default there."""
+    """The values without nulls, at any depth: Kubeflow cannot pass null, and a missing value means the stage's default."""
     return {
         name: without_nulls(value) if isinstance(value, Mapping) else value
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""What the bodies of Kubeflow components share: metrics, the registry, a folder that survives a kill."""
+"""Code shared by the bodies of Kubeflow components: configuration, metrics, a folder that survives a kill."""
 
 import fcntl
 import hashlib
@@ -36,11 +36,11 @@ class MetricsArtifact(Protocol):
 def parse_config(kind: type[ConfigType], values: Mapping[str, Any]) -> ConfigType:
     """A stage's configuration from a pipeline parameter.
 
-    Kubeflow makes every number in a dictionary a float; integral ones are integers again here, because free-form parts
-    of a configuration (an open_clip architecture) need them to be.
+    Kubeflow turns every number in a dictionary into a float. Integral ones are turned back into integers, because
+    free-form parts of a configuration (an open_clip architecture) need integers.
 
     Raises:
-        UserError: the values are not what the stage asks for.
+        UserError: the values fail the stage's validation.
     """
     try:
         return kind.model_validate(_whole_numbers(values))
@@ -59,7 +59,7 @@ def _whole_numbers(value: Any) -> Any:
 def report_metrics(metrics: Mapping[str, float], artifact: MetricsArtifact) -> None:
     """Show metrics in the run's page and write them to the artifact's file.
 
-    Without the file Kubeflow never takes a step with a metrics artifact from its cache.
+    Without the file Kubeflow never caches a step that has a metrics artifact.
     """
     for name, value in metrics.items():
         artifact.log_metric(name, value)
@@ -83,7 +83,7 @@ def register_model(
 ) -> str:
     """Register a bundle that passed the gate as challenger, and return its version.
 
-    Calibration and metrics of its evaluation become part of it; the metrics are tags of the version, too.
+    The calibration and metrics of its evaluation are stored in it; the metrics are also tags of the version.
     """
     from personsearch.integrations.installation import open_registry
 
@@ -97,7 +97,7 @@ def register_model(
 
 
 def champion_metrics(model_name: str, dataset_hash: str) -> dict[str, float] | None:
-    """The metrics of the champion, None where there is none or it was measured on other data (not comparable)."""
+    """The champion's metrics, None if there is no champion or it was measured on other data (not comparable)."""
     from personsearch.integrations.installation import open_registry
     from personsearch.integrations.mlflow_registry import CHAMPION
 
@@ -135,7 +135,7 @@ def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold an advisory lock, which the system lets go of when the process dies."""
+    """Hold an advisory lock, which the system releases when the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,7 +1,7 @@
 """One Milvus collection as a VectorIndex.
 
-Where Milvus Lite silently differs from a server, this class refuses on both, so that what runs on one machine
-runs on a cluster. Shapes: N crops, Q queries, D embedding dimension.
+Where Milvus Lite silently behaves differently from a server, this class refuses the call on both, so that whatever
+works on one machine works on a cluster. Shapes: N crops, Q queries, D embedding dimension.
 """
 
 from collections.abc import Iterator, Sequence
@@ -101,8 +101,8 @@ class MilvusIndex:
     def crop_ids(self) -> Iterator[str]:
         """The ids of everything stored, in order.
 
-        pymilvus' own iterator does not escape its cursor, so a quote in a key breaks it, and on Milvus Lite, which
-        does not order what a limit cuts, it loses rows without a word.
+        pymilvus' own iterator does not escape its cursor, so a quote in a key breaks it. On Milvus Lite, which applies
+        a limit without sorting first, it silently loses rows.
         """
         return self._all_ids() if self._is_lite else self._ids_by_cursor()
 
@@ -117,7 +117,7 @@ class MilvusIndex:
             last = crop_ids[-1]
 
     def _best(self, vectors_QD: NDArray[np.float32], k: int, expression: str) -> list[list[Hit]]:
-        """At least the k best of each query; all that share the last one's score, so that ties are settled by us."""
+        """At least the k best of each query and everything that ties with the last one, so that we break ties ourselves."""
         count = self._layout.candidates(k)
         limit = min(self._layout.first_limit(count), MAX_K)
         while True:
@@ -128,7 +128,7 @@ class MilvusIndex:
             limit = min(2 * limit, MAX_K)
 
     def _search(self, vectors_QD: NDArray[np.float32], limit: int, expression: str) -> list[list[Any]]:
-        """What the engine's own search finds."""
+        """The raw results of the engine's search."""
         with readable_errors(self.uri, f"search {self.name!r}"):
             found = self._client.search(
                 self.name,
@@ -142,7 +142,7 @@ class MilvusIndex:
         return [list(results) for results in found]
 
     def _hits(self, query_D: NDArray[np.float32], results: Sequence[Any]) -> list[Hit]:
-        """Results as hits: by the engine's score, or by that of the vectors that came with them."""
+        """Results as hits, scored by the engine or, if the vectors were fetched too, by their cosine."""
         rows = [result["entity"] for result in results]
         scores = self._layout.scores(query_D, rows) if self._layout.rescored else map(_distance, results)
         return [Hit(crop_of(row), round(float(score), SCORE_DECIMALS)) for row, score in zip(rows, scores, strict=True)]
@@ -154,12 +154,12 @@ class MilvusIndex:
 
 
 def _tied(results: Sequence[Any], count: int, limit: int) -> bool:
-    """Whether more may share the last candidate's score than were asked for."""
+    """Whether the engine may have cut off results that tie with the last one."""
     return len(results) == limit and _distance(results[-1]) == _distance(results[min(count, limit) - 1])
 
 
 def _within(results: Sequence[Any], count: int) -> Sequence[Any]:
-    """The first `count` results and those that share the last one's score."""
+    """The first `count` results and everything that ties with the last of them."""
     last = {_distance(result) for result in results[count - 1 : count]}
     return [*results[:count], *(result for result in results[count:] if _distance(result) in last)]
 

@@ -1,4 +1,4 @@
-"""Reaching Milvus, and its failures as one readable line."""
+"""Connects to Milvus and turns its failures into one readable line."""
 
 import logging
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from personsearch.errors import UserError
 
 CONNECT_SECONDS = 10.0
 THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")
-# Milvus Lite takes pymilvus' pings, one in 10 seconds, for an attack and hangs up in the middle of long calls; on one
-# machine nobody needs them. A distant server takes them, and they tell when it is gone.
+# Milvus Lite treats pymilvus' pings (every 10 seconds) as an attack and drops the connection during long calls; a local
+# database does not need them. A remote server accepts them, and they show when it is gone.
 _PATIENT: dict[str, Any] = {"grpc.keepalive_time_ms": 600_000, "grpc.keepalive_permit_without_calls": False}
 
 
@@ -27,12 +27,14 @@ def is_local(uri: str) -> bool:
 
 
 def connect(uri: str, token: str) -> MilvusClient:
-    """A client of a database or server that was reached just now.
+    """A client of a database or server; it has answered once.
 
     Raises:
         UserError: it does not answer, or another process holds the database.
     """
-    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs expressions, which hold what a user typed
+    logging.getLogger("pymilvus").setLevel(
+        logging.CRITICAL
+    )  # pymilvus logs its expressions, which hold what a user typed
     if is_local(uri):
         if not uri.endswith(".db"):
             raise UserError(f"{uri}: the path of a Milvus Lite database must end with .db")
@@ -47,7 +49,7 @@ def connect(uri: str, token: str) -> MilvusClient:
 
 @contextmanager
 def readable_errors(uri: str, action: str) -> Iterator[None]:
-    """Turn what Milvus raises into a UserError that says where and what."""
+    """Turn Milvus' exceptions into a UserError that says where and what failed."""
     try:
         yield
     except MilvusException as error:

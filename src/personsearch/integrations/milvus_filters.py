@@ -1,4 +1,4 @@
-"""From a CropFilter to Milvus' boolean expressions: the only place where a value enters an expression."""
+"""Turns a CropFilter into Milvus' boolean expressions: the only place where a value enters an expression."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def expressions(crop_filter: CropFilter) -> Iterator[str]:
-    """Disjoint expressions whose union is the filter; none for a filter that admits nothing.
+    """Disjoint expressions whose union is the filter; no expression if it admits nothing.
 
     Long lists are split, so that an expression stays within what an engine parses. "" admits everything.
     """
@@ -34,8 +34,8 @@ def later_than(crop_id: str) -> str:
 def quote(value: str) -> str:
     """A string literal of Milvus' language.
 
-    Only what would end it is escaped: Milvus Lite does not read JSON's escapes of code points, and every engine takes
-    all else as it stands.
+    Only characters that would end the literal are escaped: Milvus Lite does not understand JSON's code point escapes, and every
+    engine takes all other characters literally.
     """
     return f'"{value.translate(_ESCAPES)}"'
 
@@ -58,5 +58,5 @@ def _memberships(field: str, values: tuple[str, ...] | None) -> list[str]:
 
 
 def _is_text(value: str) -> bool:
-    """Half a surrogate pair, which JSON can carry, is in no crop: none could be stored with it."""
+    """Whether Milvus could store this text: half a surrogate pair, which JSON can carry, cannot be encoded as UTF-8."""
     return not any("\ud800" <= character <= "\udfff" for character in value)

@@ -44,7 +44,7 @@ class MilvusStore:
         return self._index(name, properties)
 
     def open(self, name_or_alias: str) -> MilvusIndex:
-        """The collection that a name or, at this moment, an alias means."""
+        """The collection of that name, or the one that an alias names at this moment."""
         name, properties = self._describe(name_or_alias)
         with readable_errors(self.uri, f"load collection {name!r}"):
             self._client.load_collection(name)

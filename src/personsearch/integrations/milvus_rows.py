@@ -20,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def collection_schema() -> CollectionSchema:
-    """The fields of DESIGN's gallery crop but its vector; times are UTC milliseconds, bbox is [x, y, width, height]."""
+    """The fields of a gallery crop without its vector; times are UTC milliseconds, bbox is [x, y, width, height]."""
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     for name, max_bytes in MAX_BYTES.items():
         schema.add_field(name, DataType.VARCHAR, max_length=max_bytes, is_primary=name == "crop_id")
@@ -62,7 +62,7 @@ def stored_properties(properties: CollectionProperties) -> dict[str, str]:
 
 
 def read_properties(stored: Mapping[str, str]) -> CollectionProperties | None:
-    """What a collection says of itself, None where it was not made by personsearch.
+    """The properties that a collection carries, None if personsearch did not make it.
 
     Collections from before vectors were coded say nothing of that: they hold float32.
 

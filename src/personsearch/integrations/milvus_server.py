@@ -45,7 +45,7 @@ def start_server(database: Path, *, port: int = 0, log: Path | None = None) -> M
     """Start the server and wait until it answers. `port` 0 takes a free one.
 
     Raises:
-        UserError: it ended or did not answer; the message holds the last of what it said.
+        UserError: it ended or did not answer; the message ends with the last line of its log.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
@@ -67,7 +67,7 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
     """Return once a server of ours is ready.
 
     Raises:
-        UserError: it ended or took too long; the message holds the last of what it said.
+        UserError: it ended or took too long; the message ends with the last line of its log.
     """
     deadline = time.monotonic() + START_SECONDS
     while not ready():
@@ -77,14 +77,14 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """A free port of this machine."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def is_listening(port: int, host: str = HOST) -> bool:
-    """Whether something accepts connections there."""
+    """Whether something accepts connections at this address."""
     try:
         with socket.create_connection((host, port), timeout=1.0):
             return True
@@ -93,6 +93,6 @@ def is_listening(port: int, host: str = HOST) -> bool:
 
 
 def last_line(log: Path) -> str:
-    """The last words of a log, for an error message."""
+    """The last line of a log, for an error message."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"

@@ -1,12 +1,12 @@
-"""How a collection's vectors lie in Milvus, and how what it finds is scored.
+"""How a collection's vectors are stored in Milvus, and how results are scored.
 
     float32  `embedding`: FLOAT_VECTOR, scanned or in a graph. The engine's own score stands.
     int8     `embedding`: FLOAT_VECTOR under IVF_SQ8 with one list: a server holds and scans a byte for each number; the
-             floats stay in its storage and score what the scan found.
+             floats stay in its storage and rescore the results of the scan.
     binary   `embedding`: BINARY_VECTOR, scanned by Hamming distance; `embedding_int8`: the int8 codes in base64, which
-             score what the scan found.
+             rescore the results of the scan.
 
-Milvus Lite has no small vectors: it keeps float32 whatever the coding, which then is that of the service's mirror.
+Milvus Lite cannot store small vectors: it keeps float32, and the coding applies to the service's copy in memory only.
 Shapes: N crops, Q queries, D embedding dimension.
 """
 
@@ -28,7 +28,7 @@ from personsearch.search.stored_vectors import Int8Vectors
 IndexType = Literal["FLAT", "HNSW"]
 VECTOR = "embedding"
 CODES = "embedding_int8"
-SECOND_LOOK = 2  # candidates of an IVF_SQ8 scan for each result
+SECOND_LOOK = 2  # candidates that an IVF_SQ8 scan fetches for each result, since its byte codes misorder close scores
 _BUILD = {"FLAT": {}, "HNSW": {"M": 16, "efConstruction": 200}}
 
 
@@ -40,7 +40,7 @@ class VectorLayout(Protocol):
 
     @property
     def properties(self) -> dict[str, str]:
-        """What Milvus is to know of the collection."""
+        """The collection properties to set in Milvus."""
         ...
 
     @property
@@ -49,11 +49,11 @@ class VectorLayout(Protocol):
         ...
 
     def add_fields(self, schema: CollectionSchema) -> None:
-        """Give the schema the vector fields."""
+        """Add the vector fields to the schema."""
         ...
 
     def index_parameters(self, index_type: IndexType) -> dict[str, Any]:
-        """How Milvus is to index the field `embedding`.
+        """Index parameters of the field `embedding`.
 
         Raises:
             UserError: such vectors have no index of that type.
@@ -61,7 +61,7 @@ class VectorLayout(Protocol):
         ...
 
     def search_parameters(self, limit: int) -> dict[str, Any]:
-        """How that index is to be searched for `limit` results."""
+        """Search parameters of that index for `limit` results."""
         ...
 
     def columns(self, vectors_ND: NDArray[np.float32]) -> list[dict[str, Any]]:
@@ -69,15 +69,15 @@ class VectorLayout(Protocol):
         ...
 
     def queries(self, vectors_QD: NDArray[np.float32]) -> list[Any]:
-        """What the engine searches for, one for each query."""
+        """The queries in the form that the engine searches for."""
         ...
 
     def candidates(self, k: int) -> int:
-        """How many of the engine's own results `k` hits are chosen from."""
+        """How many engine results the `k` hits are chosen from."""
         ...
 
     def first_limit(self, candidates: int) -> int:
-        """How many to ask for, so that what ties with the last candidate mostly comes with it."""
+        """How many results to ask for, so that ties with the last candidate are usually included."""
         ...
 
     def decoded(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
@@ -99,7 +99,7 @@ def layout_of(properties: CollectionProperties, *, is_lite: bool) -> VectorLayou
 
 @dataclass(frozen=True)
 class FloatLayout:
-    """Float vectors; `rescored` where the engine searches one byte of each number."""
+    """Float vectors; `rescored` if the engine searches one byte per dimension."""
 
     embedding_dim: int
     rescored: bool
@@ -146,7 +146,7 @@ class FloatLayout:
 
 @dataclass(frozen=True)
 class BitsLayout:
-    """A bit for each number in the vector field, a byte for each in a string."""
+    """One bit per dimension in the vector field, one byte per dimension in a string field."""
 
     embedding_dim: int
     coding: Coding
@@ -155,7 +155,7 @@ class BitsLayout:
 
     @property
     def properties(self) -> dict[str, str]:
-        return {"mmap.enabled": "true"}  # a server that may map files keeps the codes out of its memory
+        return {"mmap.enabled": "true"}  # a server that may memory-map files need not hold the codes in RAM
 
     @property
     def vector_fields(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reaching MLflow: a database or a server, its experiment, and the run that metrics belong to."""
+"""Connects to MLflow (a database or a server), and opens its experiment and the run that metrics belong to."""
 
 import os
 import time
@@ -26,7 +26,7 @@ _ENVIRONMENT = {
 
 
 def connect(uri: str) -> "MlflowClient":
-    """A client of a database or server that was reached just now.
+    """A client of a database or server; it has answered once.
 
     Raises:
         UserError: it does not answer.
@@ -39,12 +39,12 @@ def connect(uri: str) -> "MlflowClient":
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     import mlflow
 
-    mlflow.set_tracking_uri(uri)  # MLflow's SQL store asks for the global address when it resolves models:/…
+    mlflow.set_tracking_uri(uri)  # MLflow's SQL store reads the global tracking URI when it resolves models:/…
     return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def experiment_id(client: "MlflowClient", uri: str, name: str = EXPERIMENT) -> str:
-    """The experiment of that name; beside a database its artifacts lie beside the database."""
+    """The experiment of that name; a database keeps its artifacts in the folder beside it."""
     from mlflow.exceptions import MlflowException
 
     location = None
@@ -55,7 +55,7 @@ def experiment_id(client: "MlflowClient", uri: str, name: str = EXPERIMENT) -> s
         return str(found.experiment_id)
     try:
         return str(client.create_experiment(name, artifact_location=location))
-    except MlflowException:  # another process was first
+    except MlflowException:  # another process created it first
         return str(client.get_experiment_by_name(name).experiment_id)
 
 
@@ -87,11 +87,11 @@ def _require_answer(uri: str) -> None:
     try:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=REACH_SECONDS).close()
     except urllib.error.HTTPError:
-        return  # it answers; what it refuses is for the client to say
+        return  # the server answered, which is all we ask here; the client reports what it refuses
     except (OSError, ValueError) as error:
         raise UserError(f"{uri}: MLflow cannot be reached: {getattr(error, 'reason', error)}") from error
 
 
 def first_line(error: Exception) -> str:
-    """MLflow's messages go on for pages; the first line says it."""
+    """The first line of an error: MLflow's messages are pages long, and the first line says what happened."""
     return str(error).strip().splitlines()[0]

@@ -1,4 +1,4 @@
-"""Models in MLflow: a version is a bundle folder, stored file by file without pickle, with metrics and lineage."""
+"""The model registry in MLflow: a version is a bundle folder, stored file by file without pickle, with its metrics."""
 
 import logging
 import os
@@ -50,7 +50,8 @@ class ModelRegistry:
     def register(self, bundle: Path, *, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
         """Store a bundle as a new version with the alias `challenger`; returns its number.
 
-        The same bundle of the same pipeline run is the same version, so a stage that was killed may run again.
+        Registering the same bundle from the same pipeline run again returns the same version, so a killed stage can
+        simply be run again.
         """
         lineage = _lineage(bundle) | dict(tags)
         with self._readable_errors(f"register {bundle}"):
@@ -61,28 +62,28 @@ class ModelRegistry:
         return version
 
     def promote(self, version: str, *, alias: str = CHAMPION) -> None:
-        """Move an alias to a version, which is what a person does in MLflow's page.
+        """Move an alias to a version, as a person does in MLflow's page.
 
         Raises:
-            UserError: there is no such version, or it is to be the champion and serving could not load it.
+            UserError: there is no such version, or it would become champion but serving cannot load it.
         """
         variant = self.version(version).tags.get("variant")
         if alias == CHAMPION and variant == "torch":
             raise UserError(
-                f"{self.uri}: version {version} of {self.model_name!r} holds torch weights alone, serving needs ONNX; "
+                f"{self.uri}: version {version} of {self.model_name!r} holds torch weights only, serving needs ONNX; "
                 "register what `personsearch compress` chose"
             )
         with self._readable_errors(f"move alias {alias!r}"):
             self._client.set_registered_model_alias(self.model_name, alias, version)
 
     def alias_version(self, alias: str) -> str | None:
-        """The version that an alias names, None where there is no such alias or model."""
+        """The version that an alias names, None if there is no such alias or model."""
         with self._readable_errors(f"resolve alias {alias!r}", absent=True):
             return str(self._client.get_model_version_by_alias(self.model_name, alias).version)
         return None
 
     def version(self, version: str) -> RegisteredVersion:
-        """What is known of one version.
+        """Read one version's number, metrics and tags.
 
         Raises:
             UserError: there is no such version.
@@ -108,11 +109,11 @@ class ModelRegistry:
             self._client.set_model_version_tag(self.model_name, version, key, value)
 
     def download(self, version: str) -> Path:
-        """The bundle of a version, from the cache where it is there and whole."""
+        """The bundle of a version, from the cache if it is complete there."""
         return self.fetch(version, self.version(version).fingerprint)
 
     def fetch(self, version: str, fingerprint: str) -> Path:
-        """Like `download`, for a caller who knows the fingerprint: what is cached needs no server.
+        """The bundle with this fingerprint; if it is cached, no server is needed.
 
         Raises:
             UserError: the registry's bundle has another fingerprint, or there is no such version.
@@ -180,14 +181,14 @@ class ModelRegistry:
 
     @contextmanager
     def _readable_errors(self, action: str, *, absent: bool = False) -> Iterator[None]:
-        """Turn MLflow's errors into one line; with `absent`, what does not exist is no error."""
+        """Turn MLflow's errors into one line; with `absent`, something missing is not an error."""
         client = self._client
         from mlflow.exceptions import MlflowException
 
         try:
             yield
         except MlflowException as error:
-            # A missing alias is an invalid parameter to a database and a missing resource to a server.
+            # For a missing alias a database reports an invalid parameter, a server a missing resource.
             if not (absent and error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")):
                 raise UserError(f"{self.uri}: cannot {action}: {first_line(error)}") from error
             logger.debug("%s: %s: nothing there (%s)", client.tracking_uri, action, error.error_code)

@@ -1,4 +1,4 @@
-"""What a stage found, where people look at it: figures, tags and files in an MLflow run."""
+"""Reports the results of a stage to MLflow: metrics, tags and files of a run."""
 
 import logging
 import os
@@ -31,8 +31,8 @@ class Report:
 def log_report(stage: str, report: Report) -> None:
     """Log to the run named in MLFLOW_RUN_ID, which its owner ends, or to one of its own that is called `stage`.
 
-    Names of metrics begin with the stage, artifacts lie in a folder of that name. Without MLFLOW_TRACKING_URI nothing
-    happens; a server that is away is told of and stops nothing.
+    Metric names start with the stage's name, and artifacts go into a folder of that name. Without MLFLOW_TRACKING_URI
+    nothing happens. If the server is unreachable, a warning is logged and the stage continues.
     """
     uri = os.environ.get(TRACKING_URI)
     if not uri:
@@ -43,7 +43,7 @@ def log_report(stage: str, report: Report) -> None:
             _log(client, run_id, stage, report)
     except UserError as error:
         logger.warning("%s is not in MLflow: %s", stage, error)
-    except Exception as error:  # MLflow's stores and HTTP clients raise kinds of their own
+    except Exception as error:  # MLflow's stores and HTTP clients raise exceptions without a common base; reporting must never stop a stage
         logger.warning("%s is not in MLflow: %s", stage, first_line(error) if str(error) else type(error).__name__)
 
 

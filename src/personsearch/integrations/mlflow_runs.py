@@ -1,4 +1,4 @@
-"""Training figures to an MLflow run. A server that is away is told once and never stops a training."""
+"""Logs training metrics to an MLflow run. An unreachable server causes one warning and never stops a training."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ PARAMETERS_PER_CALL = 100
 
 
 def mlflow_callbacks() -> Sequence[Callback]:
-    """One callback where MLFLOW_TRACKING_URI names a server or database, else none."""
+    """One callback if MLFLOW_TRACKING_URI names a server or database, else none."""
     uri = os.environ.get(TRACKING_URI)
     return (MlflowCallback(uri),) if uri else ()
 
@@ -76,12 +76,12 @@ class MlflowCallback:
             action()
         except UserError as error:
             self._give_up(str(error))
-        except Exception as error:  # MLflow's stores and HTTP clients raise kinds of their own
+        except Exception as error:  # MLflow's stores and HTTP clients raise exceptions without a common base; reporting must never stop a stage
             self._give_up(first_line(error) if str(error) else type(error).__name__)
 
     def _give_up(self, reason: str) -> None:
         self._client = None
-        logger.warning("training goes on, but is no longer logged to MLflow: %s", reason[:300])
+        logger.warning("training continues, but is no longer logged to MLflow: %s", reason[:300])
 
 
 def _flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""From a registered model version to a live index: what `personsearch index`, promotion and rollback do."""
+"""Makes a registered model version live, as `personsearch index`, promotion and rollback do."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def index_version(
 
     Raises:
         UserError: there is no such version or no champion.
-        VerificationFailed: the bundle does not prove itself, or the collection may not go live.
+        VerificationFailed: the bundle fails its golden inputs, or the collection may not go live.
     """
     version = version or champion(registry)
     try:
@@ -42,7 +42,7 @@ def roll_back(registry: ModelRegistry, store: CollectionStore, gallery: Gallery)
 
 
 def champion(registry: ModelRegistry) -> str:
-    """The champion's version; raises UserError where nobody has been promoted."""
+    """The champion's version; raises UserError if no version has been promoted."""
     version = registry.alias_version(CHAMPION)
     if version is None:
         raise UserError(f"{registry.uri}: model {registry.model_name!r} has no champion; run `personsearch promote`")
@@ -67,7 +67,7 @@ def _build(
 
 
 def _proven_encoder(bundle: Path) -> Encoder:
-    """The encoder that serving will use: what it would refuse is not indexed either."""
+    """The encoder that serving will use, so that a bundle serving would refuse is not indexed either."""
     try:
         return load_graph_encoder(bundle, verify=True)
     except UserError as error:

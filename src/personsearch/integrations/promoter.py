@@ -1,8 +1,8 @@
-"""The promoter: sees that somebody moved the alias `champion`, or that the gallery has changed, and indexes.
+"""The promoter: indexes the gallery when the alias `champion` moves or the gallery changes.
 
-It polls, since MLflow's webhooks are not fired by everything that can move an alias. What it saw last is in
-`<home>/promoter.json`. The work is done by `personsearch index` in a process of its own, so that a failing build
-takes nothing with it; that command verifies the collection before it goes live and tags the model version.
+It polls, because MLflow does not fire webhooks for every way to move an alias. Its last observation is in
+`<home>/promoter.json`. `personsearch index` does the work in a separate process, so that a failing build cannot take
+the promoter down; that command verifies the collection before it goes live and tags the model version.
 """
 
 import logging
@@ -42,7 +42,7 @@ class Heartbeat(Config):
     """When, in seconds since 1970."""
 
     state: str
-    """What it does or waits for, in words."""
+    """What it is doing or waiting for, in words."""
 
     indexed: Wanted | None = None
     """What the live index holds; null before the first indexing."""
@@ -55,7 +55,7 @@ class Registry(Protocol):
 
 
 class Promoter:
-    """Keeps the live index at the champion and the gallery as they are now. `index` raises UserError where it cannot."""
+    """Keeps the live index at the champion and the gallery as they are now. `index` raises UserError if it fails."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Promoter:
         if wanted.sequence == 0:
             return f"version {version} waits: the gallery is empty"
         if self._failed and self._failed[0] == wanted and self._clock() < self._failed[1]:
-            return f"version {version} failed; it is tried again later"
+            return f"version {version} failed; it will be tried again"
         return self._bring(wanted)
 
     def _bring(self, wanted: Wanted) -> str:
@@ -112,7 +112,7 @@ class Promoter:
 
 
 def read_heartbeat(home: Path) -> Heartbeat:
-    """What the promoter last saw; an empty one where it never ran or its file is damaged."""
+    """What the promoter last saw; empty if it never ran or its file is damaged."""
     try:
         return Heartbeat.model_validate_json((home / HEARTBEAT).read_bytes())
     except (OSError, ValueError):
@@ -135,7 +135,7 @@ def index_in_a_process(version: str) -> None:
 
 
 def run_promoter(home: Path, registry: Registry, last_sequence: Callable[[], int]) -> None:
-    """Look every few seconds until the process is stopped."""
+    """Look every few seconds until the process stops."""
     promoter = Promoter(home, registry, last_sequence=last_sequence, index=index_in_a_process)
     said = ""
     while True:

@@ -1,4 +1,4 @@
-"""How each service of an installation is started, and how one sees that it answers."""
+"""The command that starts each service of an installation, and the check that it answers."""
 
 import http.client
 import os
@@ -21,7 +21,7 @@ ANSWER_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ServiceKind:
-    """A service: what people call it, its usual port (0: it has none), its command, and its sign of life."""
+    """A service: its title, default port (0: it has none), command and health check."""
 
     title: str
     port: int
@@ -33,7 +33,7 @@ class ServiceKind:
 
 
 def environment(home: Path, addresses: Mapping[str, str]) -> dict[str, str]:
-    """What a service is told: its installation, where the others are, and to leave some cores to them."""
+    """A service's environment: its installation, the addresses of the others, and a limit on threads."""
     threads = str(max(1, (os.cpu_count() or 2) // 2))
     told = {
         "PERSONSEARCH_HOME": str(home),

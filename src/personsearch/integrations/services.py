@@ -1,7 +1,8 @@
 """Start, find and stop the services of one machine: MLflow, Milvus Lite's server, the search service, the promoter.
 
 They are detached processes with logs in `<home>/logs`, listed in `<home>/services.json`. Starting is idempotent:
-what runs is kept, what died is started again at its old address. Only processes that are provably ours are stopped.
+running services are left alone, dead ones restart at their old address. Only processes that are provably ours are
+stopped.
 """
 
 import logging
@@ -24,7 +25,7 @@ from personsearch.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-LOCK = "services.lock"  # two commands that start or stop at once take turns
+LOCK = "services.lock"  # held by a command that starts or stops services, so that two of them take turns
 START_SECONDS = 240.0
 STOP_SECONDS = 15.0
 PORT_SECONDS = 2.0
@@ -59,11 +60,11 @@ class ServiceState:
 def start_services(
     home: Path, names: Sequence[ServiceName] = ONE_SHOT_SERVICES, *, report: Report = logger.info
 ) -> Services:
-    """Start what does not run yet and wait until all of it answers. A service that an address in the environment
-    names (`PERSONSEARCH_MLFLOW_URI`, `PERSONSEARCH_MILVUS_URI`) runs elsewhere and is not started.
+    """Start the services that are not running and wait until all of them answer. A service whose address is set in the
+    environment (`PERSONSEARCH_MLFLOW_URI`, `PERSONSEARCH_MILVUS_URI`) runs elsewhere and is not started.
 
     Raises:
-        UserError: a service ended or did not answer in time; the message holds the last of its log.
+        UserError: a service ended or did not answer in time; the message ends with the last line of its log.
     """
     home = home.resolve()
     key = local_key(home)
@@ -83,7 +84,7 @@ def start_services(
 
 
 def stop_services(home: Path, *, report: Report = logger.info) -> list[str]:
-    """Stop what `start_services` started, those that need others first. Returns the names of what was running."""
+    """Stop what `start_services` started, dependent services first. Returns the names of those that were running."""
     home = home.resolve()
     stopped: list[str] = []
     with alone(home / LOCK):
@@ -111,7 +112,7 @@ def service_states(home: Path) -> list[ServiceState]:
 def _ensure(
     home: Path, name: ServiceName, elsewhere: Mapping[str, str], report: Report
 ) -> tuple[ServiceName, ServiceRecord, float]:
-    """The running process of a service, with the time from which on it may answer."""
+    """The running process of a service, started if necessary."""
     records = read_records(home)
     record = records.get(name)
     if record is not None and is_running(record):
@@ -157,7 +158,7 @@ def _state(home: Path, name: ServiceName, record: ServiceRecord) -> str:
 
 
 def _stop(record: ServiceRecord) -> None:
-    """Ask the process and the session it leads, and after a while make them."""
+    """Send SIGTERM to the process and its session, and SIGKILL if they do not exit in time."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not is_running(record):
             break
@@ -171,7 +172,7 @@ def _stop(record: ServiceRecord) -> None:
 
 
 def _free_port(usual: int, record: ServiceRecord | None) -> int:
-    """The port of last time, else the usual one, else the next that nobody listens on."""
+    """The port used last time, else the default one, else the next free one."""
     if usual == 0:
         return 0
     if record is not None and record.port and _falls_free(record.port):
@@ -183,7 +184,7 @@ def _free_port(usual: int, record: ServiceRecord | None) -> int:
 
 
 def _falls_free(port: int) -> bool:
-    """Whether nobody listens there within a moment: a killed process closes its sockets shortly after it is gone."""
+    """Whether the port is free or becomes free shortly: a killed process closes its sockets a moment after it exits."""
     deadline = time.monotonic() + PORT_SECONDS
     while is_listening(port):
         if time.monotonic() > deadline:
