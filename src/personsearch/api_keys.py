@@ -3,7 +3,7 @@
     <home>/api_keys.json   name and SHA-256 of each key that serving accepts, readable by its owner alone
     <home>/api_key         the key that `personsearch up` made for the person at this machine
 
-A key holds 256 random bits, so its plain SHA-256 cannot be searched for; passwords would need more.
+A key holds 256 random bits, so a plain SHA-256 cannot be brute-forced; a password would need a slow hash.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ MINIMUM_LENGTH = 16
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of a key. `name` stands for it in logs."""
+    """The stored form of a key. Logs show its `name`."""
 
     name: str
     sha256: str
 
 
 class ApiKeys:
-    """The keys that are accepted."""
+    """The accepted keys."""
 
     def __init__(self, keys: Iterable[ApiKey]) -> None:
         self._keys = tuple(keys)
@@ -40,7 +40,7 @@ class ApiKeys:
         return len(self._keys)
 
     def name_of(self, key: str) -> str | None:
-        """The name of a presented key, None if it is not accepted; takes as long whichever key it is."""
+        """The name of a presented key, None if it is not accepted; takes the same time for every key."""
         presented = _hash(key)
         found = None
         for known in self._keys:
@@ -65,7 +65,7 @@ def keys_from_text(text: str) -> list[ApiKey]:
 
 
 def read_keys(home: Path) -> list[ApiKey]:
-    """The keys of an installation, none where the file is missing.
+    """The keys of an installation, none if the file is missing.
 
     Raises:
         UserError: the file cannot be understood.
@@ -80,7 +80,7 @@ def read_keys(home: Path) -> list[ApiKey]:
 
 
 def local_key(home: Path) -> str:
-    """The key of the person at this machine; made, and accepted from then on, at the first call."""
+    """The key of the person at this machine; the first call makes it and adds it to the accepted ones."""
     path = home / LOCAL_KEY_FILE
     if path.exists():
         key = path.read_text(encoding="utf-8").strip()
@@ -95,7 +95,7 @@ def local_key(home: Path) -> str:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Replace a file, never readable by others, not even while it is written."""
+    """Replace a file that others can never read, not even while it is being written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     temporary.unlink(missing_ok=True)

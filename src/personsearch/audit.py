@@ -2,10 +2,10 @@
 
     {"sequence": 7, "at": "…Z", "event": "search", …, "previous": "<hash of record 6>", "hash": "<hash of this one>"}
 
-A record is on disk when `append` returns. A process killed while writing leaves a torn end: the next writer ends
-that line and appends a record `seal` with its SHA-256, so that nothing written is ever removed and `verify` still
-tells an accident from a forgery. Cutting records off the end leaves a valid shorter chain: keep the `head` that
-`verify` reports somewhere else and pass it as `expected_head`.
+A record is on disk when `append` returns. A process killed while writing leaves a torn last line: the next writer ends
+that line and appends a `seal` record with its SHA-256, so nothing written is ever removed and `verify` can still tell
+an accident from a forgery. Cutting records off the end leaves a valid shorter chain, so keep the `head` that `verify`
+reports somewhere else and pass it as `expected_head`.
 """
 
 import fcntl
@@ -24,18 +24,18 @@ from personsearch.errors import UserError
 
 GENESIS = "0" * 64
 SEAL = "seal"
-TORN_MARK = b" (torn)\n"  # behind it, even a line that lacked only its end is no record
+TORN_MARK = b" (torn)\n"  # a seal follows it, so even a line that lacked only its newline must not count as a record
 TAIL_BLOCK = 65_536
 MAX_TAIL = 64 * TAIL_BLOCK
 
 
 class AuditUnavailable(Exception):
-    """The log cannot be written, so what was to be logged must not happen."""
+    """The log cannot be written, so the action to be logged must not happen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last record of a chain; `end` is the file's size behind it."""
+    """The last record of a chain; `end` is the offset in the file just after it."""
 
     sequence: int
     hash: str
@@ -82,7 +82,7 @@ class AuditLog:
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
-        """The file's descriptor, with the lock that keeps other processes away; readable by its owner alone."""
+        """The open file's descriptor, locked against other processes; only its owner can read the file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -137,9 +137,9 @@ def _verify_lines(lines: Iterable[bytes], expected_head: str | None) -> AuditRep
 
 
 def _fault(record: dict[str, Any], previous: str, sequence: int, torn: bytes) -> str:
-    """Why a record does not continue the chain, "" where it does."""
+    """Why a record does not continue the chain, "" if it does."""
     if record["hash"] != _hash(record):
-        return "the record was changed: its hash is another"
+        return "the record was changed: its hash does not match"
     if record["previous"] != previous or record["sequence"] != sequence:
         return "the record does not follow the one before it: records were removed, inserted or reordered"
     sealed = record.get("torn_sha256") if record["event"] == SEAL else None
@@ -187,7 +187,7 @@ def _hash(record: Mapping[str, Any]) -> str:
 
 
 def _read_tail(file: int, size: int) -> tuple[Head, bytes]:
-    """The chain's head, and the bytes behind it that are no record (b"" where the log ends well)."""
+    """The chain's head, and the bytes after it that are not a record (b"" if the log ends cleanly)."""
     tail, start = b"", size
     while start > 0:
         step = min(TAIL_BLOCK, start)
@@ -209,7 +209,7 @@ def _checked_head(record: dict[str, Any], end: int) -> Head:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a new file's name as durable as its content."""
+    """Flush the folder, so that a new file's name is as durable as its content."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

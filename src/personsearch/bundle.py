@@ -3,10 +3,10 @@
     bundle.yaml             what the model is and where it came from (BundleSpec)
     tokenizer.json          Hugging Face tokenizers format
     weights.safetensors     absent in bundles that are ONNX only
-    image_encoder.onnx, text_encoder.onnx   once exported
+    image_encoder.onnx, text_encoder.onnx   after export
     calibration.json, metrics.json, golden.json, MODEL_CARD.md
 
-Nothing in it is a pickle.
+It contains no pickles.
 """
 
 import hashlib
@@ -101,7 +101,7 @@ class BundleSpec(Config):
 
 
 def write_spec(folder: Path, spec: BundleSpec) -> None:
-    """Write bundle.yaml, whole or not at all."""
+    """Write bundle.yaml completely or not at all."""
     with replacing(folder / SPEC) as temporary:
         temporary.write_text(yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
 
@@ -110,7 +110,7 @@ def read_spec(folder: Path) -> BundleSpec:
     """Read bundle.yaml.
 
     Raises:
-        UserError: `folder` is no bundle, or one of a format this version does not read.
+        UserError: `folder` is not a bundle, or has a format that this version does not read.
     """
     if not (folder / SPEC).is_file():
         raise UserError(f"{folder}: not a model bundle ({SPEC} is missing)")

@@ -37,7 +37,7 @@ class Config(BaseModel):
         return cls._validated(values if values is not None else {}, str(path))
 
     def overridden(self, options: Mapping[str, object]) -> Self:
-        """The same settings but for those of `options`, a command line's by name, that are not None.
+        """A copy with every option that is not None put in (command-line options by field name).
 
         Raises:
             UserError: one of them fails validation.

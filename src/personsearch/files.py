@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, folders with a content hash, and locks that fall with their process."""
+"""Atomic writes, content hashes, and locks that the system releases when their process dies."""
 
 import fcntl
 import hashlib
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed and moved over `path`.
 
-    A process killed (or a disk filled) before the end leaves `path` as it was.
+    If the process is killed or the disk fills up first, `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -32,13 +32,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+    """Write JSON atomically: a reader sees the old file or the new one."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def partial_folder(target: Path) -> Path:
-    """An empty folder beside `target` to write into; what an interrupted run left is removed."""
+    """An empty folder beside `target` to write into; leftovers of an interrupted run are deleted."""
     for leftover in target.parent.glob(f".{target.name}.*.partial"):
         shutil.rmtree(leftover, ignore_errors=True)
     folder = target.parent / f".{target.name}.{os.getpid()}.partial"
@@ -47,7 +47,7 @@ def partial_folder(target: Path) -> Path:
 
 
 def replace_folder(source: Path, target: Path) -> None:
-    """Put a finished folder where an older one may stand."""
+    """Move a finished folder to its place, replacing an older one."""
     shutil.rmtree(target, ignore_errors=True)
     source.rename(target)
 
@@ -68,7 +68,7 @@ def hash_folder(folder: Path) -> str:
 
 @contextmanager
 def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock file, which falls with its process (also by kill -9) and is removed at the end.
+    """Hold a lock file, which is released when the process dies (also by kill -9) and removed at the end.
 
     Raises:
         BlockingIOError: another process or thread holds it, and `wait` is false.
@@ -81,7 +81,7 @@ def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def _held(lock: Path, *, wait: bool) -> IO[str]:
-    """The open lock file, once it is ours."""
+    """The open lock file, after we have locked it."""
     while True:
         lock.parent.mkdir(parents=True, exist_ok=True)
         file = lock.open("w")
@@ -92,7 +92,7 @@ def _held(lock: Path, *, wait: bool) -> IO[str]:
         except BaseException:
             file.close()
             raise
-        file.close()  # the one we waited for has removed it: what is locked now is a file without a name
+        file.close()  # its last holder deleted it while we waited: we locked a file without a name
 
 
 def _lock(file: IO[str], *, wait: bool) -> None:

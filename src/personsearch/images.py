@@ -1,4 +1,4 @@
-"""From a file to pixels, the same pixels in training, indexing and serving. PIL and numpy only.
+"""Decodes image files to pixels, identically in training, indexing and serving. Needs PIL and numpy only.
 
 Shapes: H height, W width, N images; channels are RGB.
 """
@@ -13,7 +13,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from personsearch.errors import UserError
 
 MAX_PIXELS = 50_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # the others are attack surface (EPS starts an interpreter)
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "BMP",
+    "GIF",
+    "TIFF",
+)  # others are attack surface (EPS starts an interpreter)
 
 
 class ImageRejected(UserError):
@@ -28,7 +35,7 @@ def open_image(source: Path | bytes) -> Image.Image:
     """
     try:
         if isinstance(source, Path) and source.exists() and not source.is_file():
-            raise ImageRejected("not an ordinary file")  # a pipe would never end
+            raise ImageRejected("not a regular file")  # reading a pipe might never end
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:

@@ -1,4 +1,4 @@
-"""Progress on long work: a bar on a terminal, a plain line now and then elsewhere."""
+"""Shows the progress of long work: a bar on a terminal, otherwise a plain line now and then."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""What every stage leaves beside its output: the configuration it ran with, its metrics, its lineage."""
+"""The record that every stage writes beside its output: its configuration, metrics and lineage."""
 
 import subprocess
 from collections.abc import Mapping

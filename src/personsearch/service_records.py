@@ -1,4 +1,4 @@
-"""Which services of an installation run on this machine, so that every command finds them without being told.
+"""The list of an installation's services on this machine, from which every command learns their addresses.
 
 <home>/services.json   {"milvus": {"pid": …, "started": …, "address": "http://127.0.0.1:19530", "log": …}, …}
 """
@@ -18,7 +18,7 @@ RECORDS = "services.json"
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """A process that was started. `started` is the system's word for when, since numbers of processes come again."""
+    """A process that was started. `started` is the kernel's start time, because process ids are reused."""
 
     pid: int
     started: str
@@ -27,12 +27,12 @@ class ServiceRecord:
 
     @property
     def port(self) -> int:
-        """0 for a service without address."""
+        """0 for a service without an address."""
         return int(self.address.rpartition(":")[2] or 0)
 
 
 def read_records(home: Path) -> dict[str, ServiceRecord]:
-    """What was started, running or not, by name.
+    """The recorded services by name, running or not.
 
     Raises:
         UserError: the file cannot be understood.
@@ -43,7 +43,7 @@ def read_records(home: Path) -> dict[str, ServiceRecord]:
     try:
         return {name: ServiceRecord(**values) for name, values in json.loads(path.read_text("utf-8")).items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not a list of services: {error}; remove it if nothing runs") from error
+        raise UserError(f"{path}: not a list of services: {error}; delete it if no service is running") from error
 
 
 def write_records(home: Path, records: Mapping[str, ServiceRecord]) -> None:
@@ -52,18 +52,18 @@ def write_records(home: Path, records: Mapping[str, ServiceRecord]) -> None:
 
 
 def is_running(record: ServiceRecord) -> bool:
-    """Whether the very process that was recorded still runs."""
+    """Whether the recorded process, and not another one with its id, is still running."""
     return bool(record.started) and start_of_process(record.pid) == record.started
 
 
 def running_address(home: Path, name: str) -> str | None:
-    """The address of a service of this installation, None where it does not run."""
+    """The address of a service of this installation, None if it is not running."""
     record = read_records(home).get(name)
     return record.address if record is not None and is_running(record) else None
 
 
 def start_of_process(pid: int) -> str:
-    """When a process was started, in the system's own words; "" where it is gone or a zombie."""
+    """The kernel's start time of a process; "" if it is gone or a zombie."""
     stat = Path(f"/proc/{pid}/stat")
     try:
         if Path("/proc/self/stat").exists():

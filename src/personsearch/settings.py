@@ -14,7 +14,7 @@ from personsearch.service_records import running_address
 class Settings(BaseSettings):
     """Embedded defaults on one machine; each address may name a distributed engine instead."""
 
-    # An empty variable says nothing: as a path it would be the folder that one happens to stand in.
+    # An empty variable counts as unset; as a path it would mean the current directory.
     model_config = SettingsConfigDict(
         env_prefix="PERSONSEARCH_", env_ignore_empty=True, frozen=True, use_attribute_docstrings=True
     )

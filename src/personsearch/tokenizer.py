@@ -1,4 +1,4 @@
-"""Text to token ids by a bundle's `tokenizer.json`: the one tokenizer of training, export and serving.
+"""Turns text into token ids with a bundle's `tokenizer.json`; used by training, export and serving alike.
 
 Shapes: N texts, L context length.
 """
@@ -34,7 +34,7 @@ class Tokenizer:
         return self._tokenizer.get_vocab_size()
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Token ids [N, L]; a longer text is cut and still ends with the end-of-text token."""
+        """Token ids [N, L]; a text that is too long is cut and still ends with the end-of-text token."""
         ids_NL = np.zeros((len(texts), self.context_length), dtype=np.int64)
         for row, encoding in zip(ids_NL, self._tokenizer.encode_batch(list(texts)), strict=True):
             ids = encoding.ids[: self.context_length]
@@ -50,5 +50,5 @@ def text_lengths(ids_NL: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def trim(ids_NL: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cut the columns that are padding in every row."""
+    """Cut columns that hold padding in every row."""
     return ids_NL[:, : int(text_lengths(ids_NL).max())] if len(ids_NL) else ids_NL

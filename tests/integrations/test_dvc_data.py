@@ -74,7 +74,7 @@ def test_fetching_again_is_no_work_and_foreign_files_are_safe(
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     fetch(first.repository, first.revision, first.path, out)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
-    with pytest.raises(UserError, match="holds something else"):
+    with pytest.raises(UserError, match="holds something other"):
         fetch(second.repository, second.revision, second.path, out)
     assert contents(out)
 

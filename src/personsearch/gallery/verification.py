@@ -118,7 +118,8 @@ def verify(
     recall = min(exact.recall(one) for one in searched)
     if not recall >= config.min_recall:
         raise VerificationFailed(
-            f"recall of text queries is {recall:.3f} by {coding.vectors} vectors, at least {config.min_recall:g} expected"
+            f"recall of text queries is {recall:.3f} by {coding.vectors} vectors, "
+            f"at least {config.min_recall:g} expected"
         )
     return Findings(crops=stored, recall=recall, spread=exact.spread, score_error=score_error)
 

@@ -39,7 +39,8 @@ PARAMETER_TYPES: dict[str, tuple[type, ...]] = {
 class PipelineRun:
     """A finished run: its steps in the order they ran.
 
-    `outputs` are the pipeline's own, an artifact as its path; `returned` holds the return value of each step that was not cached.
+    `outputs` are the pipeline's own, an artifact as its path; `returned` holds what each
+    step returned that was not cached.
     """
 
     folder: Path

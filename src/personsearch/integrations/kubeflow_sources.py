@@ -78,7 +78,7 @@ def pipeline_arguments(
 
 
 def without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values without nulls, at any depth: Kubeflow cannot pass null, and a missing value means the stage's default."""
+    """The values without nulls, at any depth: Kubeflow cannot pass null; a missing value means the default."""
     return {
         name: without_nulls(value) if isinstance(value, Mapping) else value
         for name, value in values.items()

@@ -117,7 +117,7 @@ class MilvusIndex:
             last = crop_ids[-1]
 
     def _best(self, vectors_QD: NDArray[np.float32], k: int, expression: str) -> list[list[Hit]]:
-        """At least the k best of each query and everything that ties with the last one, so that we break ties ourselves."""
+        """At least the k best of each query and all that tie with the last one, so that we break ties ourselves."""
         count = self._layout.candidates(k)
         limit = min(self._layout.first_limit(count), MAX_K)
         while True:

@@ -34,8 +34,8 @@ def later_than(crop_id: str) -> str:
 def quote(value: str) -> str:
     """A string literal of Milvus' language.
 
-    Only characters that would end the literal are escaped: Milvus Lite does not understand JSON's code point escapes, and every
-    engine takes all other characters literally.
+    Only characters that would end the literal are escaped: Milvus Lite does not understand JSON's code point escapes,
+    and every engine takes all other characters literally.
     """
     return f'"{value.translate(_ESCAPES)}"'
 

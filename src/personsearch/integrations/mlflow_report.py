@@ -43,7 +43,7 @@ def log_report(stage: str, report: Report) -> None:
             _log(client, run_id, stage, report)
     except UserError as error:
         logger.warning("%s is not in MLflow: %s", stage, error)
-    except Exception as error:  # MLflow's stores and HTTP clients raise exceptions without a common base; reporting must never stop a stage
+    except Exception as error:  # MLflow's stores and HTTP clients share no base exception
         logger.warning("%s is not in MLflow: %s", stage, first_line(error) if str(error) else type(error).__name__)
 
 

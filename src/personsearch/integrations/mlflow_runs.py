@@ -76,7 +76,7 @@ class MlflowCallback:
             action()
         except UserError as error:
             self._give_up(str(error))
-        except Exception as error:  # MLflow's stores and HTTP clients raise exceptions without a common base; reporting must never stop a stage
+        except Exception as error:  # MLflow's stores and HTTP clients share no base exception
             self._give_up(first_line(error) if str(error) else type(error).__name__)
 
     def _give_up(self, reason: str) -> None:

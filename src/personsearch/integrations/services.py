@@ -112,7 +112,7 @@ def service_states(home: Path) -> list[ServiceState]:
 def _ensure(
     home: Path, name: ServiceName, elsewhere: Mapping[str, str], report: Report
 ) -> tuple[ServiceName, ServiceRecord, float]:
-    """The running process of a service, started if necessary."""
+    """The process of a service, started if it is not running, and the time of that start (0.0: it ran already)."""
     records = read_records(home)
     record = records.get(name)
     if record is not None and is_running(record):

@@ -1,4 +1,4 @@
-"""From similarity to the probability that a candidate is the right person, judged by the search that found it."""
+"""Turns a similarity into the probability that a candidate is the right person, given the search that found it."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from personsearch.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-FORMAT: Final = 2  # 1 knew neither tracks nor how many are searched
+FORMAT: Final = 2  # format 1 took account neither of tracks nor of how many are searched
 DEPTH = 10
 
 
@@ -23,7 +23,7 @@ class Curve(Config):
     """probability = 1 / (1 + exp(−(intercept + score·s + lead·l + log_tracks·ln n))).
 
     s is the candidate's similarity; l its lead over the mean of the DEPTH best other tracks; n how many tracks are
-    searched. The more there are, the better the best of the wrong ones.
+    searched: the more there are, the higher the best wrong one scores.
     """
 
     intercept: float
@@ -83,8 +83,8 @@ class Calibration(Config):
     def confidence(self, score: float, others: Sequence[float], tracks: float) -> float:
         """Probability that the candidate with `score` is right.
 
-        `others` are the best similarities of other tracks, best first, of which DEPTH count; without any the
-        candidate has no lead. `tracks` is how many are searched.
+        `others` are the similarities of the best other tracks, best first; the first DEPTH count. Without any, the
+        lead is 0. `tracks` is how many tracks are searched.
         """
         best = others[:DEPTH]
         lead = score - sum(best) / len(best) if best else 0.0
@@ -92,7 +92,7 @@ class Calibration(Config):
 
 
 def read_calibration(bundle: Path) -> Calibration | None:
-    """A bundle's calibration, None where the model was never calibrated, or by another version of this program.
+    """A bundle's calibration, None if the model was never calibrated or its calibration has another format.
 
     Raises:
         UserError: the file is damaged.

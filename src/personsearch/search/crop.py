@@ -1,4 +1,4 @@
-"""A gallery crop: one picture of one person at one camera and time, and what is kept of it."""
+"""A gallery crop: one image of one person at one camera and time, and its metadata."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What turns pictures and words into vectors of one space, whatever runs underneath.
+"""The interface of every encoder: turns images and texts into vectors of one space.
 
 Shapes: N items, H height, W width, D embedding dimension.
 """

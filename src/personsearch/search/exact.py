@@ -1,4 +1,4 @@
-"""The exact index: every vector compared with every query, in memory. The oracle of every other index.
+"""The exact index, in memory: compares every vector with every query. All other indexes are tested against it.
 
 Shapes: N crops, Q queries, B crops of one block, D embedding dimension, K best crops.
 """
@@ -23,7 +23,7 @@ BLOCK_QUERIES = 64
 
 
 class ExactIndex:
-    """A VectorIndex in memory, ordered by `crop_id`; never holds a whole query × gallery matrix."""
+    """A VectorIndex in memory, ordered by `crop_id`; never builds a whole query × gallery matrix."""
 
     def __init__(self, embedding_dim: int, coding: Coding = FLOAT32) -> None:
         self.embedding_dim = embedding_dim
@@ -34,14 +34,14 @@ class ExactIndex:
 
     @classmethod
     def mirror(cls, index: VectorIndex, embedding_dim: int, coding: Coding = FLOAT32) -> "ExactIndex":
-        """A copy in memory of everything that another index holds."""
+        """A copy of another index in memory."""
         return cls.of_batches(index.iterate(), embedding_dim, coding)
 
     @classmethod
     def of_batches(
         cls, batches: Iterable[tuple[list[Crop], NDArray[np.float32]]], embedding_dim: int, coding: Coding = FLOAT32
     ) -> "ExactIndex":
-        """An index of what another one iterates over, coded batch by batch."""
+        """Build an index from another one's batches, coding batch by batch."""
         made = cls(embedding_dim, coding)
         crops: list[Crop] = []
         parts: list[StoredVectors] = []
@@ -53,7 +53,7 @@ class ExactIndex:
 
     @property
     def vector_bytes(self) -> int:
-        """What the vectors take in memory, without the crops."""
+        """Size of the vectors in memory, without the crops."""
         return self._vectors.nbytes
 
     def upsert(self, crops: Sequence[Crop], vectors_ND: NDArray[np.float32]) -> None:
@@ -103,7 +103,7 @@ class ExactIndex:
         return iter([crop.crop_id for crop in self._crops])
 
     def _admitted(self, crop_filter: CropFilter) -> NDArray[np.int64]:
-        """Rows that a filter admits: cameras and times by columns, what is rarer crop by crop."""
+        """Rows that a filter admits: cameras and times column by column, rarer conditions crop by crop."""
         if self._columns is None:
             self._columns = Columns.of(self._crops)
         rows = self._columns.admitted(crop_filter)
@@ -122,7 +122,7 @@ class ExactIndex:
 def _best(
     vectors: StoredVectors, coding: Coding, queries_QD: NDArray[np.float32], rows_N: NDArray[np.int64], k: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Rows and scores of each query's k best among `rows_N`; of equal scores the earlier rows."""
+    """Rows and scores of each query's k best among `rows_N`; earlier rows win ties."""
     if not isinstance(vectors, BinaryVectors):
         return _scan(vectors, queries_QD, rows_N, k)
     count = coding.candidates(k, MAX_K)

@@ -1,4 +1,4 @@
-"""Which crops a search may return, as a typed value. Turning it into an engine's language is the engine's task."""
+"""Which crops a search may return, as a typed value; each engine translates it into its own language."""
 
 from datetime import datetime
 

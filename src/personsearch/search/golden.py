@@ -34,7 +34,7 @@ TEXTS = (
 
 
 class Golden(Config):
-    """The content of golden.json: N inputs of each kind and what the model makes of them."""
+    """The content of golden.json: N inputs of each kind and the model's embeddings of them."""
 
     texts: tuple[str, ...]
     """Captions."""
@@ -68,7 +68,7 @@ def write_golden(folder: Path, encoder: Encoder) -> None:
 
 
 def verify_golden(folder: Path, encoder: Encoder, tolerance: float = TOLERANCE) -> float:
-    """Encode the golden inputs anew; returns the largest cosine distance to the stored embeddings.
+    """Encode the golden inputs again; returns the largest cosine distance to the stored embeddings.
 
     Raises:
         UserError: golden.json is missing or unreadable, an embedding is further than `tolerance` from the stored
@@ -79,7 +79,7 @@ def verify_golden(folder: Path, encoder: Encoder, tolerance: float = TOLERANCE) 
     text_ND, image_ND = encoder.encode_texts(golden.texts), encoder.encode_images(pixels_NHW3)
     text_distance = _largest_distance(folder, "text", text_ND, golden.text_embeddings)
     image_distance = _largest_distance(folder, "image", image_ND, golden.image_embeddings)
-    distance = float(np.max([text_distance, image_distance]))  # unlike max(), keeps NaN
+    distance = float(np.max([text_distance, image_distance]))  # unlike max(), keeps NaN, which must fail
     if not distance <= tolerance:
         raise UserError(
             f"{folder}: the model does not reproduce its golden embeddings: cosine distance {distance:.2g}, "

@@ -1,4 +1,4 @@
-"""What the engines of ONNX graphs share: tokens, pixels, batches. An engine only runs a graph.
+"""The part of an ONNX encoder that all engines share (tokens, pixels, batches); an engine only runs a graph.
 
 Shapes: N items, B items of one batch, L tokens, H height, W width, D embedding dimension.
 """
@@ -16,7 +16,7 @@ from personsearch.search.golden import verify_golden
 from personsearch.tokenizer import Tokenizer, text_lengths
 
 BATCH_SIZE = 32
-MAX_STRETCH = 1.25  # a batch's longest text against its shortest: at most a fifth of its tokens are padding
+MAX_STRETCH = 1.25  # longest text of a batch over its shortest, so that at most a fifth of its tokens are padding
 
 Graph = Callable[[NDArray[np.generic]], NDArray[np.float32]]
 
@@ -79,7 +79,7 @@ class GraphEncoder:
 
 
 def length_batches(lengths_N: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Rows by rising length, in batches of at most BATCH_SIZE whose longest is at most MAX_STRETCH of the shortest."""
+    """Rows by rising length, in batches of at most BATCH_SIZE; the longest is at most MAX_STRETCH times as long."""
     order_N = np.argsort(lengths_N, kind="stable")
     sorted_N = lengths_N[order_N]
     start = 0

@@ -17,7 +17,7 @@ PAPER, PICTURE_GROUND, INK, FAINT_INK, WARNING = "#f6f5f1", "#e4e2dc", "#1c1c1c"
 
 
 def save_grid(path: Path, text: str, answer: Answer, image_of: Callable[[Crop], Path]) -> None:
-    """Draw the candidates into an image file; its ending names the format."""
+    """Draw the candidates into an image file; its suffix names the format."""
     columns = max(1, min(COLUMNS, len(answer.candidates)))
     rows = -(-len(answer.candidates) // columns)
     width = max(columns, 3) * (TILE_WIDTH + MARGIN) + MARGIN
@@ -33,7 +33,7 @@ def save_grid(path: Path, text: str, answer: Answer, image_of: Callable[[Crop], 
 
 
 def score_line(candidate: Candidate) -> str:
-    """Rank, score, and confidence where the model has one."""
+    """Rank, score, and confidence if the model has one."""
     confidence = "" if candidate.confidence is None else f" · {candidate.confidence:.0%}"
     return f"{candidate.rank}. {candidate.score:.3f}{confidence}"
 
@@ -67,7 +67,7 @@ def _draw_tile(sheet: Image.Image, corner: tuple[int, int], candidate: Candidate
 
 
 def _shortened(text: str, size: int, width: int) -> str:
-    """The text, cut where it is wider than its place."""
+    """The text, cut to fit its column."""
     text = " ".join(text.split())
     if _font(size).getlength(text) <= width:
         return text

@@ -1,4 +1,4 @@
-"""What every index refuses, so that all engines agree: Milvus Lite would store most of it without a word.
+"""Input checks shared by all indexes, so that engines agree: Milvus Lite would silently store most of it.
 
 Shapes: N crops, D embedding dimension.
 """
@@ -20,7 +20,7 @@ def check_vectors(vectors_ND: NDArray[np.float32], count: int, embedding_dim: in
     """Refuse what an engine would silently store or compare wrongly.
 
     Raises:
-        ValueError: another shape than [count, embedding_dim], values not finite, or lengths other than one.
+        ValueError: the shape is not [count, embedding_dim], a value is not finite, or a length is not 1.
     """
     if vectors_ND.shape != (count, embedding_dim):
         raise ValueError(f"vectors of shape {list(vectors_ND.shape)}; [{count}, {embedding_dim}] expected")
@@ -33,19 +33,19 @@ def check_vectors(vectors_ND: NDArray[np.float32], count: int, embedding_dim: in
 
 
 def check_k(k: int) -> None:
-    """Raise ValueError where `k` is no number of results that every engine can give."""
+    """Raise ValueError if some engine cannot return `k` results."""
     if not 1 <= k <= MAX_K:
         raise ValueError(f"k={k}; 1 to {MAX_K} expected")
 
 
 def latest_of_each(crops: Sequence[Crop], vectors_ND: NDArray[np.float32]) -> tuple[list[Crop], NDArray[np.float32]]:
-    """The last of the crops that share a `crop_id`: engines differ on keys given twice in one call."""
+    """Keep the last of the crops that share a `crop_id`: engines differ on duplicate keys in one call."""
     rows = sorted({crop.crop_id: row for row, crop in enumerate(crops)}.values())
     return [crops[row] for row in rows], vectors_ND[rows]
 
 
 def check_crop(crop: Crop) -> None:
-    """Refuse metadata that an engine would cut, round or fail on.
+    """Refuse metadata that an engine would truncate, round or fail on.
 
     Raises:
         ValueError: an empty or over-long string, a time without zone or finer than a millisecond.

@@ -1,4 +1,4 @@
-"""Vector indexes and the collections that hold them: one contract, an exact and a Milvus implementation.
+"""The interfaces of vector indexes and collection stores, implemented in memory and by Milvus.
 
 Shapes: N crops, Q queries, D embedding dimension. Scores are cosine similarities.
 """
@@ -15,7 +15,7 @@ from personsearch.search.filters import EVERYTHING, CropFilter
 from personsearch.search.quantised import FLOAT32, Coding
 
 LIVE_ALIAS = "persons"
-SCORE_DECIMALS = 6  # engines sum in different orders: scores closer than this are equal
+SCORE_DECIMALS = 6  # engines sum floats in different orders, so scores closer than this count as equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class CollectionProperties:
-    """What a collection says of itself: which model made its vectors, from which data, and how they are kept."""
+    """Properties of a collection: which model made its vectors, from which data, and how they are stored."""
 
     model_name: str
     model_version: str
@@ -48,7 +48,7 @@ class VectorIndex(Protocol):
         ...
 
     def flush(self) -> None:
-        """Seal what was written, so that reads are fast; called before a collection counts as complete."""
+        """Flush and seal what was written, so that reads are fast; called before a collection counts as complete."""
         ...
 
     def delete(self, crop_filter: CropFilter) -> int:
@@ -71,7 +71,7 @@ class VectorIndex(Protocol):
 
 
 class CollectionStore(Protocol):
-    """Named collections and aliases. Raises UserError for a name that does not exist, or the store out of reach."""
+    """Named collections and aliases. Raises UserError if a name does not exist or the store cannot be reached."""
 
     def create(self, name: str, properties: CollectionProperties) -> VectorIndex: ...
 
@@ -82,11 +82,11 @@ class CollectionStore(Protocol):
     def names(self) -> list[str]: ...
 
     def alias_target(self, alias: str) -> str | None:
-        """The collection that an alias names, None where there is no such alias."""
+        """The collection that an alias names, None if there is no such alias."""
         ...
 
     def switch_alias(self, alias: str, name: str) -> None:
-        """Point `alias` at `name` atomically, creating it where it does not exist."""
+        """Point `alias` at `name` atomically, creating it if it does not exist."""
         ...
 
     def drop(self, name: str) -> None:
@@ -95,5 +95,5 @@ class CollectionStore(Protocol):
 
 
 def rank(hits: Iterable[Hit], k: int) -> list[Hit]:
-    """The k best hits: by score, equal ones by `crop_id`."""
+    """The k best hits by score; ties are ordered by `crop_id`."""
     return sorted(hits, key=lambda hit: (-hit.score, hit.crop.crop_id))[:k]

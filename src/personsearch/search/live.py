@@ -1,6 +1,6 @@
-"""The live index: from the alias to its collection, to the model that made its vectors, to a searcher.
+"""Opens the live index: the collection that the alias names, with the model that made its vectors.
 
-The index names its model, so a query never meets vectors of another one.
+A collection names its model, so a query is never compared with another model's vectors.
 """
 
 from collections.abc import Callable

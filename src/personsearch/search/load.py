@@ -10,7 +10,7 @@ def load_graph_encoder(bundle: Path, threads: int = 0, *, verify: bool = False) 
     """`threads` 0 is every core; `verify` runs the golden inputs.
 
     Raises:
-        UserError: it is no ONNX bundle, its engine is not installed, or it fails its golden inputs.
+        UserError: it is not an ONNX bundle, its engine is not installed, or it fails its golden inputs.
     """
     if read_spec(bundle).runtime == "openvino":
         from personsearch.search.openvino_encoder import OpenVinoEncoder

@@ -14,7 +14,7 @@ ENGINES = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 class OnnxEncoder(GraphEncoder):
-    """GraphEncoder on ONNX Runtime: on an NVIDIA GPU where the installed one knows how, else on the CPU."""
+    """GraphEncoder on ONNX Runtime: on an NVIDIA GPU if the installed build supports it, else on the CPU."""
 
     def __init__(self, bundle: Path, threads: int = 0, *, verify: bool = False) -> None:
         """`threads` 0 is every core; `verify` runs the golden inputs.
@@ -34,7 +34,7 @@ def load_graph(path: Path, threads: int) -> Graph:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning starves busy neighbours
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning starves other processes
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=_engines())
     except Exception as error:  # ONNX Runtime has a dozen exception types without a common base
@@ -50,5 +50,5 @@ def load_graph(path: Path, threads: int) -> Graph:
 
 
 def _engines() -> list[str]:
-    """Those of this build in the order of preference; ONNX Runtime itself falls back where a machine has no GPU."""
+    """Providers of this build in order of preference; ONNX Runtime itself falls back if the machine has no GPU."""
     return [name for name in ENGINES if name in onnxruntime.get_available_providers()]

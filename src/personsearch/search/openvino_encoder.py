@@ -1,4 +1,4 @@
-"""The same graphs on OpenVINO: an engine for Intel CPUs, installed where a bundle asks for it."""
+"""An encoder that runs a bundle's ONNX graphs on OpenVINO, an optional engine for Intel CPUs."""
 
 import sys
 import threading
@@ -22,8 +22,8 @@ class OpenVinoEncoder(GraphEncoder):
     def __init__(
         self, bundle: Path, threads: int = 0, *, verify: bool = False, precision: Precision | None = None
     ) -> None:
-        """`threads` 0 is every core; `verify` runs the golden inputs. By default a float16 form computes in f16, half
-        the time where the CPU has such arithmetic; any other in f32, where OpenVINO itself would take bf16.
+        """`threads` 0 is every core; `verify` runs the golden inputs. By default a float16 form computes in f16 (half
+        the time on a CPU with f16 arithmetic), any other in f32 (OpenVINO's own default would be bf16).
 
         Raises:
             UserError: OpenVINO is not installed, or as GraphEncoder does.
@@ -41,7 +41,7 @@ def load_graph(path: Path, threads: int, precision: Precision = "f32") -> Graph:
     properties: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": precision,
-        "ENABLE_CPU_PINNING": False,  # a pinned thread waits for whoever else runs on its core
+        "ENABLE_CPU_PINNING": False,  # a pinned thread would have to wait for other processes on its core
         "INFERENCE_NUM_THREADS": threads,
     }
     core = _core()
@@ -49,22 +49,22 @@ def load_graph(path: Path, threads: int, precision: Precision = "f32") -> Graph:
         compiled = core.compile_model(str(path), "CPU", properties)
     except RuntimeError as error:
         raise UserError(f"{path}: OpenVINO cannot load it: {str(error)[:200]}") from error
-    requests = threading.local()  # a request serves one thread at a time
+    requests = threading.local()  # an OpenVINO request serves one thread at a time
 
     def run(values: NDArray[np.generic]) -> NDArray[np.float32]:
         if not hasattr(requests, "own"):
             requests.own = compiled.create_infer_request()
         vectors_BD: NDArray[np.float32] = requests.own.infer({0: values})[0]
         unit_BD: NDArray[np.float32] = vectors_BD / np.linalg.norm(vectors_BD, axis=1, keepdims=True)
-        return unit_BD  # in f16 the graph itself misses the length of 1 by 1e-4
+        return unit_BD  # in f16 the graph's own normalisation is off by 1e-4
 
     return run
 
 
 @cache
 def _core() -> Any:
-    """OpenVINO's one entry."""
-    # importing it sends its maker a report and writes an identity into the user's home, unless the reporter is absent
+    """Import OpenVINO without its telemetry."""
+    # the import sends telemetry and writes a user id into the home directory unless the telemetry module is absent
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino

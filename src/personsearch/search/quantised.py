@@ -1,12 +1,13 @@
-"""Unit vectors in fewer bytes: one byte or one bit for each number.
+"""Quantises unit vectors to one byte or one bit per dimension.
 
 Shapes: N crops, Q queries, D embedding dimension, B bytes and W 64-bit words of a vector's bits.
 
-int8    codes = round(127 · x / max|x|), each vector by its own largest number, so that nothing has to be learnt first.
-        Codes stand for codes / |codes|: a unit vector again, and its cosine with a float query is what a search gives.
-bits    of each number one: whether the vector that the int8 codes stand for reaches the crops' centre. A query's bits
-        are taken about the queries' centre. Images and texts lie in different corners of the space; bits about zero
-        mostly say which corner. Hamming distance finds candidates, int8 codes give their cosine.
+int8    codes = round(127 · x / max|x|), scaled by each vector's own largest number, so nothing has to be fitted first.
+        Codes represent the unit vector codes / |codes|; a search scores its cosine with the float query.
+bits    one bit per dimension: whether the vector that the int8 codes represent is at or above the crops' centre there.
+        A query's bits are relative to the queries' centre, because images and texts lie in different parts of the
+        space: bits relative to zero would mostly say which part. Hamming distance finds candidates, int8 codes score
+        them.
 """
 
 import base64
@@ -23,7 +24,7 @@ LARGEST = 127
 
 @dataclass(frozen=True, eq=False)
 class Centres:
-    """The mean vectors of crops and of queries, rounded to float16 so that every reader has the same."""
+    """The mean vectors of crops and of queries, rounded to float16 so that every reader gets the same values."""
 
     crops_D: NDArray[np.float32]
     queries_D: NDArray[np.float32]
@@ -51,8 +52,8 @@ class Centres:
 class Coding:
     """How a collection keeps its vectors.
 
-    `binary` gives the int8 codes of `oversampling` candidates for each result a second look. Its centres were measured
-    before the first vector was coded: two collections that differ in them alone are coded alike.
+    `binary` rescores `oversampling` candidates for each result by their int8 codes. Its centres are measured before the
+    first vector is coded; two collections that differ only in their centres count as coded alike.
     """
 
     vectors: VectorStorage = "float32"
@@ -60,7 +61,7 @@ class Coding:
     centres: Centres | None = field(default=None, compare=False)
 
     def candidates(self, k: int, most: int) -> int:
-        """How many candidates `k` results are chosen from, at most `most`."""
+        """How many candidates to fetch for `k` results, at most `most`."""
         return min(k * self.oversampling, max(k, most))
 
 
@@ -68,7 +69,7 @@ FLOAT32 = Coding()
 
 
 def int8_codes(vectors_ND: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Codes of vectors, none of them zero."""
+    """Codes of vectors; no vector may be zero."""
     largest_N1 = np.abs(vectors_ND).max(axis=1, keepdims=True, initial=0.0)
     codes_ND: NDArray[np.int8] = np.round(vectors_ND * (LARGEST / largest_N1)).astype(np.int8)
     return codes_ND
@@ -82,17 +83,17 @@ def code_lengths(codes_ND: NDArray[np.int8]) -> NDArray[np.float32]:
 
 
 def unit_vectors(codes_ND: NDArray[np.int8]) -> NDArray[np.float32]:
-    """The vectors that codes stand for."""
+    """The vectors that codes represent."""
     return codes_ND.astype(np.float32) / code_lengths(codes_ND)[:, None]
 
 
 def bits_about(vectors_ND: NDArray[np.float32], centre_D: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """One bit for each number [N, B], whether it reaches the centre; the last byte is filled up with zeros."""
+    """One bit per dimension [N, B]: whether it is at or above the centre; the last byte is padded with zeros."""
     return np.packbits(vectors_ND >= centre_D, axis=1)
 
 
 def as_words(bits_NB: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Bits as 64-bit words [W, N], filled up with zeros: word by word, a scan reads memory in one go."""
+    """Bits as 64-bit words [W, N], padded with zeros: in this layout a scan reads memory sequentially."""
     padded_NB = np.pad(bits_NB, ((0, 0), (0, -bits_NB.shape[1] % 8)))
     return np.ascontiguousarray(np.ascontiguousarray(padded_NB).view(np.uint64).T)
 

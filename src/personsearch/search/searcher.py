@@ -1,4 +1,4 @@
-"""From words to candidates: encode, search, group what belongs to one track, say how far to trust it.
+"""Answers a description: encodes it, searches, groups crops by track and estimates confidence.
 
 Shapes: D embedding dimension.
 """
@@ -20,8 +20,10 @@ from personsearch.search.guards import MAX_K, check_k
 from personsearch.search.index import Hit, VectorIndex
 
 MAX_TEXT = 2000
-CROPS_PER_TRACK = 4  # first guess at how many crops of a track stand together in a ranking
-JUDGED = (DEPTH + 1) * CROPS_PER_TRACK  # crops that every ranking has, however few are asked for: they judge its best
+CROPS_PER_TRACK = 4  # first guess at how many crops of one track a ranking holds; too low costs a second search
+JUDGED = (
+    DEPTH + 1
+) * CROPS_PER_TRACK  # crops of every ranking, however few are asked for: confidence needs the best one's rivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Candidates, best first. `reliable` False is "no reliable match", None where the model was never calibrated."""
+    """Candidates, best first. `reliable` is False for "no reliable match", None if the model was never calibrated."""
 
     candidates: list[Candidate]
     reliable: bool | None
@@ -48,7 +50,7 @@ class Answer:
 class Searcher:
     """Answers descriptions from one index with the model that made its vectors.
 
-    A whole index is counted once only: make a new searcher of one that has grown much.
+    The index is counted only once: make a new searcher when it has grown a lot.
     """
 
     def __init__(self, encoder: Encoder, index: VectorIndex, calibration: Calibration | None = None) -> None:
@@ -100,7 +102,7 @@ class Searcher:
     def _hits(
         self, vector_D: NDArray[np.float32], k: int, crop_filter: CropFilter, *, group_by_track: bool
     ) -> list[Hit]:
-        """Crops, best first: enough to judge the best of them, and for groups until they are of k tracks."""
+        """Crops, best first: enough to judge the best one and, when grouping, to cover k tracks."""
         limit = min(max(k * CROPS_PER_TRACK if group_by_track else k, JUDGED), MAX_K)
         wanted_tracks = max(k, DEPTH + 1) if group_by_track else DEPTH + 1
         while True:
@@ -113,7 +115,7 @@ class Searcher:
     def _confidences(
         self, calibration: Calibration, chosen: list[Hit], hits: list[Hit], crop_filter: CropFilter
     ) -> list[float]:
-        """The confidence of each chosen hit, the same whatever `k` and grouping chose it."""
+        """The confidence of each chosen hit, independent of `k` and grouping."""
         leaders = [(track_of(hit.crop), hit.score) for hit in islice(first_of_each_track(hits), DEPTH + 1)]
         tracks = self._tracks(hits, crop_filter)
         confidences = []
@@ -124,7 +126,7 @@ class Searcher:
         return confidences
 
     def _tracks(self, hits: list[Hit], crop_filter: CropFilter) -> float:
-        """How many tracks are searched: counted where the hits are all there is, else estimated from the best hits'
+        """How many tracks are searched: counted if the hits cover the whole index, else estimated from the best hits'
         crops per track.
         """
         judged = hits[:JUDGED]
@@ -151,7 +153,7 @@ def first_of_each_track(hits: Iterable[Hit]) -> Iterator[Hit]:
 
 
 def track_of(crop: Crop) -> tuple[str, str, str]:
-    """What names a crop's track. Tracks are named within their camera; a crop without one stands for itself."""
+    """The key of a crop's track. Track names are unique within a camera only; a crop without a track is its own."""
     return crop.camera_id, crop.track_id, "" if crop.track_id else crop.crop_id
 
 

@@ -1,4 +1,4 @@
-"""Vectors as an index in memory keeps them: as they are, as int8 codes, or as bits with the codes beside them.
+"""Vectors in memory: as float32, as int8 codes, or as bits together with int8 codes.
 
 Shapes: N crops, Q queries, C chosen crops, D embedding dimension, W 64-bit words of a vector's bits.
 """
@@ -16,17 +16,17 @@ Rows = slice | NDArray[np.int64]
 
 
 class StoredVectors(Protocol):
-    """N vectors, in an order that `take` may change."""
+    """N vectors; `take` may reorder them."""
 
     @property
     def nbytes(self) -> int:
-        """What they take in memory."""
+        """Their size in memory."""
         ...
 
     def __len__(self) -> int: ...
 
     def take(self, rows_C: NDArray[np.int64]) -> Self:
-        """The chosen vectors, in the order of their choice."""
+        """The chosen vectors, in the order given."""
         ...
 
     def joined(self, others: Sequence[Self]) -> Self:
@@ -38,13 +38,13 @@ class StoredVectors(Protocol):
         ...
 
     def decoded(self, rows_C: Rows) -> NDArray[np.float32]:
-        """The chosen vectors, or what is left of them, at unit length [C, D]."""
+        """The chosen vectors, as far as their coding allows, at unit length [C, D]."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FloatVectors:
-    """Four bytes for each number."""
+    """Four bytes per dimension."""
 
     vectors_ND: NDArray[np.float32]
 
@@ -70,7 +70,7 @@ class FloatVectors:
 
 @dataclass(frozen=True, slots=True)
 class Int8Vectors:
-    """One byte for each number, and the length of each vector's codes."""
+    """One byte per dimension, and the length of each vector's codes."""
 
     codes_ND: NDArray[np.int8]
     length_N: NDArray[np.float32]
@@ -105,7 +105,7 @@ class Int8Vectors:
 
 @dataclass(frozen=True, slots=True)
 class BinaryVectors:
-    """One bit for each number, to find candidates by, and one byte, to score them by."""
+    """One bit per dimension to find candidates, and one byte to score them."""
 
     codes: Int8Vectors
     words_WN: NDArray[np.uint64]
@@ -137,7 +137,7 @@ class BinaryVectors:
         return self.codes.decoded(rows_C)
 
     def nearest(self, query_D: NDArray[np.float32], rows_C: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """The chosen rows with the `count` smallest Hamming distances, and all as near as the last of them."""
+        """The chosen rows with the `count` smallest Hamming distances, and all that tie with the last of them."""
         if len(rows_C) <= count:
             return rows_C
         words_WC = self.words_WN if len(rows_C) == len(self) else self.words_WN[:, rows_C]
