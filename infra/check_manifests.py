@@ -1,4 +1,4 @@
-"""Check what a cluster would be given: Kubernetes manifests, custom resources and Dockerfiles, all offline.
+"""Checks Kubernetes manifests, custom resources and Dockerfiles offline.
 
     python infra/check_manifests.py
 
@@ -49,7 +49,7 @@ def rendered(folder: Path) -> list[dict[str, Any]]:
 
 
 def manifest_problems(manifest: dict[str, Any], schemas: Schemas) -> Iterator[str]:
-    """What a strict API server would refuse in one object."""
+    """The errors that a strict API server would report for one object."""
     name = f"{manifest['kind']}/{manifest['metadata']['name']}"
     api_version = manifest["apiVersion"]
     if "." in api_version.partition("/")[0] and not api_version.partition("/")[0].endswith(".k8s.io"):
@@ -111,7 +111,7 @@ def closed(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def dockerfile_problems(path: Path) -> list[str]:
-    """What hadolint says of a Dockerfile."""
+    """Hadolint's findings in a Dockerfile."""
     hadolint = shutil.which("hadolint") or str(Path(sys.executable).with_name("hadolint"))
     return subprocess.run([hadolint, str(path)], capture_output=True, text=True, check=False).stdout.splitlines()
 

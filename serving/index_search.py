@@ -1,4 +1,4 @@
-"""One live collection: searched in a mirror of it in memory where it fits."""
+"""Searches one live collection, in a copy of it in memory if it fits."""
 
 import logging
 
@@ -24,7 +24,7 @@ class IndexSearch:
         self._crops = -1
 
     def refresh(self) -> int:
-        """Where the collection's number of crops has changed, mirror it anew and let confidence know."""
+        """If the number of crops has changed, copy the collection again and make a new searcher, which counts them."""
         crops = self._stored.index.count()
         if crops != self._crops:
             fits = self._mirror and crops <= MIRROR_LIMIT
@@ -41,5 +41,5 @@ class IndexSearch:
         return ExactIndex.mirror(self._stored.index, self.properties.embedding_dim, self.properties.coding)
 
     def _searcher_of(self, index: VectorIndex) -> Searcher:
-        """A searcher counts its index once only: a new one for each number of crops."""
+        """A new searcher for each number of crops, because a searcher counts its index only once."""
         return Searcher(self._stored.encoder, index, self._stored.calibration)

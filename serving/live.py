@@ -1,4 +1,4 @@
-"""The live index: which collection the alias names, its encoder, and the swap to a new one with no request lost."""
+"""Keeps the live index: follows the alias, loads its collection and encoder, and swaps without losing a request."""
 
 import logging
 import threading
@@ -30,7 +30,7 @@ class LiveSearch(Protocol):
     def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer: ...
 
     def refresh(self) -> int:
-        """Take in what was added to or deleted from the collection. Returns how many crops it holds."""
+        """Catch up with crops added to or deleted from the collection. Returns how many it holds."""
         ...
 
 
@@ -38,18 +38,18 @@ class LiveSource(Protocol):
     """Where live collections come from."""
 
     def target(self) -> str | None:
-        """The collection that is to be live, None where there is none yet."""
+        """The collection that should be live, None if there is none yet."""
         ...
 
     def load(self) -> LiveSearch:
-        """The collection that is to be live now."""
+        """Load the collection that should be live now."""
         ...
 
 
 class LiveWatcher:
-    """Keeps `current` at what the alias names. A collection that cannot be loaded leaves the one before in place.
+    """Keeps `current` at what the alias names. If a collection cannot be loaded, the previous one stays in place.
 
-    Requests read `current` once and keep that object: a swap never touches a request under way.
+    Requests read `current` once and keep that object, so a swap never affects a request in flight.
     """
 
     def __init__(self, source: LiveSource, *, interval_seconds: float, metrics: Metrics) -> None:
@@ -65,7 +65,7 @@ class LiveWatcher:
         self._thread = threading.Thread(target=self._watch, name="live-watcher", daemon=True)
 
     def start(self) -> None:
-        """Look now and every few seconds, in a thread of its own."""
+        """Look now and every few seconds, in a separate thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -73,7 +73,7 @@ class LiveWatcher:
         self._stopping.set()
 
     def look(self) -> None:
-        """One look at the alias: swap, refresh or note what is wrong. Never raises."""
+        """Look at the alias once: swap, refresh or record the problem. Never raises."""
         try:
             target = self._source.target()
             if target is None:
@@ -82,13 +82,13 @@ class LiveWatcher:
                 self._succeed()
             elif target != self._failed or time.monotonic() >= self._retry_at:
                 self._swap(target)
-        except Exception as error:  # any failure of a platform: serving goes on with what it has
+        except Exception as error:  # whatever fails in a platform, serving continues with what it has
             self.problem = f"the live collection cannot be looked up: {error}"
             logger.warning("%s", self.problem)
         self._metrics.ready.set(self.current is not None)
 
     def _is_still(self, target: str) -> bool:
-        """Whether the target is live already; a connection that broke in the meantime is opened anew by a swap."""
+        """Whether the target is live already; if its connection has broken, a swap opens a new one."""
         if self.current is None or target != self.current.collection:
             return False
         try:
@@ -103,7 +103,7 @@ class LiveWatcher:
             loaded = self._source.load()
             loaded.search(WARM_UP_QUERY, k=1, crop_filter=CropFilter(), group_by_track=False)
             crops = loaded.refresh()
-        except Exception as error:  # whatever is wrong with it, the collection before stays live
+        except Exception as error:  # whatever is wrong with it, the previous collection stays live
             self._fail(target, error)
             return
         self.current = loaded

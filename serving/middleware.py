@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its limits, security headers, metrics, and a net for our own mistakes."""
+"""Middleware around every request: its id, its size limit, security headers, metrics, and a catch-all for bugs."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ SECURITY_HEADERS = {
 
 
 class RequestEnvelope:
-    """Gives each request an id (the client's own where it is well-formed) and measures it."""
+    """Gives each request an id (the client's own if it is well-formed) and measures it."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self.app = app
@@ -96,7 +96,7 @@ class BodyLimit:
         await self.app(scope, replay, send)
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """The whole body, None where it is too long; what came before a disconnect is passed on."""
+        """The whole body, None if it is too long; if the client disconnects, whatever arrived is passed on."""
         body = bytearray()
         while True:
             message = await receive()

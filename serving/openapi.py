@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, with our problem details for every error. `python -m serving.openapi` writes it."""
+"""Builds the OpenAPI document: FastAPI's, with problem details for errors. `python -m serving.openapi` writes it."""
 
 import json
 import tempfile

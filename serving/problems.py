@@ -46,7 +46,7 @@ class Problem(Exception):
 
 
 def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of a route's errors."""
+    """The OpenAPI description of a route's errors."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
     return {status.value: {"description": status.phrase, "content": content} for status in statuses}
 
@@ -100,7 +100,7 @@ def _on_audit_unavailable(request: Request, error: Exception) -> JSONResponse:
 
 
 def _on_unavailable(request: Request, error: Exception) -> JSONResponse:
-    """What a client can get wrong was checked before: here a store or a file is out of reach."""
+    """Client mistakes were caught earlier, so this means that a store or a file cannot be reached."""
     logger.error("request %s: %s", _request_id(request), error)
     detail = "The index or the gallery cannot be reached. The log says why."
     headers = {"Retry-After": "5"}

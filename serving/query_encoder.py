@@ -1,4 +1,4 @@
-"""Queries to vectors, the latest ones kept: people narrow a search step by step with the words unchanged.
+"""Encodes queries and caches the latest: people narrow a search step by step without changing the words.
 
 Shapes: N items, H height, W width, D embedding dimension.
 """

@@ -1,4 +1,4 @@
-"""Who may ask, and how often."""
+"""API keys and rate limits."""
 
 import logging
 import threading
@@ -23,7 +23,7 @@ KEY_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="Made 
 
 
 class RateLimit:
-    """A bucket of tokens for each key, filled evenly over a minute; a full bucket allows a burst."""
+    """A token bucket per key, refilled evenly over a minute; a full bucket allows a burst."""
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_minute = per_minute
@@ -32,7 +32,7 @@ class RateLimit:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, key_name: str) -> float:
-        """Take one token. Returns 0.0, or after how many seconds there will be one."""
+        """Take one token. Returns 0.0, or the seconds until one is available."""
         rate = self.per_minute / 60.0
         with self._lock:
             now = self._clock()
@@ -46,7 +46,7 @@ class RateLimit:
 
 
 class AcceptedKeys:
-    """The keys of the environment, and those of the installation as its file says at this moment."""
+    """The keys of the environment and those in the installation's file, which is read again when it changes."""
 
     def __init__(self, settings: ServingSettings) -> None:
         """Read the keys.
@@ -65,7 +65,7 @@ class AcceptedKeys:
             )
 
     def name_of(self, key: str) -> str | None:
-        """The name of a presented key, None if it is not accepted. A file that was changed is read anew."""
+        """The name of a presented key, None if it is not accepted. A changed file is read again."""
         state = _state(self._path)
         if state != self._state:
             self._keys = self._read_or_refuse()
@@ -77,7 +77,7 @@ class AcceptedKeys:
         return ApiKeys([*self._given, *read_keys(self._path.parent)])
 
     def _read_or_refuse(self) -> ApiKeys:
-        """Of a damaged file no key is accepted: one that it no longer holds may have been revoked."""
+        """Accept no key from a damaged file: a key remembered from before may have been revoked."""
         try:
             return self._read()
         except UserError as error:
@@ -86,7 +86,7 @@ class AcceptedKeys:
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:
-    """What differs after a file was replaced or rewritten; None where there is none."""
+    """A stamp that changes when the file is replaced or rewritten; None if there is no file."""
     try:
         state = path.stat()
     except FileNotFoundError:
@@ -98,7 +98,7 @@ def caller(request: Request, key: Annotated[str | None, Security(KEY_HEADER)]) -
     """The name of the key that a request presents.
 
     Raises:
-        Problem: 401 where it presents none that is accepted.
+        Problem: 401 if it presents no accepted key.
     """
     service = request.app.state.service
     name: str | None = service.keys.name_of(key) if key else None
@@ -115,13 +115,13 @@ Caller = Annotated[str, Depends(caller)]
 
 
 def searching_caller(request: Request, name: Caller) -> str:
-    """A caller who has not searched too often."""
+    """The caller, if still within the limit of searches."""
     _limit(request, request.app.state.service.search_limit, name)
     return name
 
 
 def viewing_caller(request: Request, name: Caller) -> str:
-    """A caller who has not fetched too many pictures."""
+    """The caller, if still within the limit of images."""
     _limit(request, request.app.state.service.image_limit, name)
     return name
 

@@ -1,4 +1,4 @@
-"""What every route works with, made once per application."""
+"""The service object that every route works with, made once per application."""
 
 from dataclasses import dataclass
 from typing import Annotated

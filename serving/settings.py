@@ -1,4 +1,4 @@
-"""What the service can be told: environment (`PERSONSEARCH_…`), then these defaults."""
+"""Settings of the service, read from the environment (`PERSONSEARCH_…`), then these defaults."""
 
 from pathlib import Path
 

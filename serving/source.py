@@ -1,4 +1,4 @@
-"""Live collections from Milvus, their models from MLflow. Platforms are imported when the first look is taken."""
+"""Loads live collections from Milvus and their models from MLflow; both are imported on first use."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ class PlatformSource:
         self._store: CollectionStore | None = None
 
     def target(self) -> str | None:
-        """Raises UserError where Milvus does not answer; the next call connects anew."""
+        """Raises UserError if Milvus does not answer; the next call connects again."""
         try:
             return self._opened_store().alias_target(LIVE_ALIAS)
         except Exception:
@@ -29,7 +29,7 @@ class PlatformSource:
             raise
 
     def load(self) -> LiveSearch:
-        """Raises UserError where the model is missing, is not the one that made the vectors, or proves broken."""
+        """Raises UserError if the model is missing, did not make the vectors, or fails its golden inputs."""
         from personsearch.integrations.installation import open_registry
 
         live = open_live(self._opened_store(), open_registry(self._settings), self._encoder)

@@ -1,4 +1,4 @@
-"""Pictures of crops, the crops of a track, and the cameras they come from."""
+"""Routes for crop images, the crops of a track, and the cameras."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -21,7 +21,7 @@ Identifier = Annotated[str, Path(min_length=1, max_length=256)]
 
 
 class CameraView(BaseModel):
-    """A camera, how much of it the gallery holds, and from when to when."""
+    """A camera: how many crops the gallery holds of it, and from when to when."""
 
     camera_id: str
     crops: int

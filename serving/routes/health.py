@@ -1,4 +1,4 @@
-"""For the platform underneath: alive, ready, measured."""
+"""Routes for the platform underneath: liveness, readiness, metrics."""
 
 from http import HTTPStatus
 

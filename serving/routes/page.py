@@ -1,4 +1,4 @@
-"""The search page: three files, nothing from elsewhere."""
+"""Serves the search page; it loads nothing from other sites."""
 
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ def page() -> FileResponse:
 
 @router.get("/web/{name}")
 def asset(name: Literal["app.js", "api.js", "detail.js", "view.js", "style.css", "icon.svg"]) -> FileResponse:
-    """What the page is made of."""
+    """A file of the page: script, style or icon."""
     return _file(name)
 
 

@@ -29,9 +29,9 @@ JPEG_QUALITY = 95
 
 
 def add_dataset(dataset: Path, gallery: Gallery, *, split: str, start: datetime) -> dict[str, float]:
-    """Add one split of a prepared data set; images that cannot be decoded are logged and counted, the rest goes on.
+    """Add one split of a prepared data set; images that cannot be decoded are logged, counted and skipped.
 
-    Ids follow from the image ids, so that adding a data set again adds nothing.
+    Crop ids are derived from image ids, so adding a data set again adds nothing.
 
     Raises:
         UserError: no prepared data set, an unknown or empty split, or `start` without a time zone.
@@ -85,7 +85,7 @@ def _crop(record: ImageRecord, image: Image.Image, *, source: str, captured_at: 
 
 
 def _jpeg(path: Path, image: Image.Image) -> bytes:
-    """The file itself where it is an upright RGB JPEG already, else the decoded image as JPEG."""
+    """The file itself if it is already an upright RGB JPEG, else the decoded image as JPEG."""
     with Image.open(path) as file:
         if file.format == "JPEG" and file.mode == "RGB" and file.getexif().get(0x0112, 1) == 1:
             return path.read_bytes()

@@ -1,4 +1,4 @@
-"""Where the vectors of a gallery and of its queries lie, measured before the first one is coded to bits.
+"""Measures the centres of a gallery's vectors and of its queries, before the first vector is coded to bits.
 
 Shapes: N sample crops, D embedding dimension.
 """
@@ -19,7 +19,7 @@ SAMPLE = 64  # crops
 
 
 def measure_centres(gallery: Gallery, encoder: Encoder, texts: Sequence[str]) -> Centres:
-    """The mean vectors of crops spread evenly over the gallery, and of texts; zero where no crop can be read."""
+    """The mean vectors of crops spread evenly over the gallery, and of texts; zero if no crop can be read."""
     pixels = []
     for crop in spread_evenly(gallery.crops(), gallery.count(), SAMPLE):
         with suppress(ImageRejected):

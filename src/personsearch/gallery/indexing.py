@@ -1,8 +1,9 @@
-"""The stage `index`: a collection with one model's vectors of the whole gallery, verified, then live.
+"""The stage `index`: builds a collection of one model's vectors of the whole gallery, verifies it and makes it live.
 
-Readers follow the alias `persons`. What was live before keeps the alias `persons_previous`, so that going back takes
-a moment. Builds take turns (a lock file in the gallery, which falls with its process), since each drops the collections
-that neither alias names. Where machines share a store but no gallery, the first one done wins and the others say so.
+Readers follow the alias `persons`. The previously live collection keeps the alias `persons_previous`, so a rollback is
+immediate. Builds take turns (a lock file in the gallery, released when its process dies), because each drops the
+collections that neither alias names. If machines share a store but not a gallery, the first build to finish wins and
+the others fail with a message.
 """
 
 import logging
@@ -89,12 +90,12 @@ def build_index(
 ) -> IndexReport:
     """Index the gallery with a model and make the result live.
 
-    A collection that the same model began or finished earlier is brought up to date instead of built anew, so a
-    killed build goes on, a grown gallery costs its new crops, and promoting an old model again takes a moment.
+    A collection that the same model started or finished earlier is updated instead of rebuilt, so a killed build
+    resumes, a grown gallery costs only its new crops, and promoting an old model again is quick.
 
     Raises:
-        UserError: the gallery is empty, the store is out of reach, or somebody else changed meanwhile what is live.
-        VerificationFailed: the collection is not as it must be; it is dropped, and what is live stays so.
+        UserError: the gallery is empty, the store cannot be reached, or the live alias was moved in the meantime.
+        VerificationFailed: the collection failed its checks; it is dropped, and the live collection stays live.
     """
     if gallery.count() == 0:
         raise UserError(f"{gallery.folder}: the gallery is empty; nothing to index")
@@ -108,7 +109,7 @@ def build_index(
         follower = Synchroniser(gallery, encoder, store.open(name), config.batch_size)
         findings = _fill(config.verify, store, follower, name=name, live=live)
         previous = _go_live(store, name)
-        follower.catch_up()  # what was erased while the alias moved was erased from the collection before
+        follower.catch_up()  # crops erased while the alias moved were removed from the old collection only
         _drop_unused(store)
     return IndexReport(
         collection=name,
@@ -122,9 +123,9 @@ def build_index(
 
 
 def rollback(store: CollectionStore, gallery: Gallery) -> CollectionProperties:
-    """Make the previous collection live again, and the live one the previous; returns what is live now.
+    """Make the previous collection live again, and the live one the previous; returns the live one's name.
 
-    Crops erased meanwhile are removed from it first. Crops added meanwhile are not in it: index its model again.
+    Crops erased since then are removed from it first. Crops added since then are missing: index its model again.
 
     Raises:
         UserError: there is no previous collection.
@@ -139,7 +140,7 @@ def rollback(store: CollectionStore, gallery: Gallery) -> CollectionProperties:
 
 
 def _begun(config: IndexConfig, store: CollectionStore, properties: CollectionProperties) -> str | None:
-    """The newest collection with these properties, if it may be continued."""
+    """The newest collection with these properties, if its build may be resumed."""
     if config.rebuild:
         return None
     same = [name for _, name in _numbered(store) if store.properties(name) == properties]
@@ -161,7 +162,7 @@ def _create(
 def _fill(
     config: VerifyConfig, store: CollectionStore, follower: Synchroniser, *, name: str, live: str | None
 ) -> Findings:
-    """Bring the collection to what the gallery holds, and verify that it may replace `live`."""
+    """Bring the collection up to date with the gallery, and verify that it may replace `live`."""
     try:
         follower.compare_all()
         findings = _verified(config, follower, store.properties(name).coding)
@@ -176,7 +177,7 @@ def _fill(
 
 
 def _stop_if_overtaken(store: CollectionStore, name: str, live: str | None) -> None:
-    """Our lock keeps out neither a rollback nor a builder that shares the store but not the gallery's folder."""
+    """Check that `live` is still live: our lock stops neither a rollback nor a builder with another gallery folder."""
     if name not in store.names() or store.alias_target(LIVE_ALIAS) != live:
         raise UserError(
             f"{name} does not go live: another index build or a rollback was faster; index again if it is still needed"
@@ -184,7 +185,7 @@ def _stop_if_overtaken(store: CollectionStore, name: str, live: str | None) -> N
 
 
 def _verified(config: VerifyConfig, follower: Synchroniser, coding: Coding) -> Findings:
-    """Verify the collection; anew for as long as the gallery changes meanwhile."""
+    """Verify the collection; repeat if the gallery changes in the meantime."""
     while True:
         follower.catch_up()
         follower.index.flush()
@@ -205,13 +206,13 @@ def _verified(config: VerifyConfig, follower: Synchroniser, coding: Coding) -> F
 
 
 def _discard(store: CollectionStore, name: str) -> None:
-    """Drop a collection that readers do not know yet; one they do is mended by a rebuild."""
+    """Drop a collection that no alias names; one that readers use stays until a rebuild."""
     if name not in (store.alias_target(LIVE_ALIAS), store.alias_target(PREVIOUS_ALIAS)):
         store.drop(name)
 
 
 def _go_live(store: CollectionStore, name: str) -> str | None:
-    """Move the aliases; returns what was live before."""
+    """Move the aliases; returns the collection that was live before."""
     previous = store.alias_target(LIVE_ALIAS)
     if previous not in (None, name):
         assert previous is not None

@@ -1,4 +1,4 @@
-"""Bring a collection to what the gallery holds: encode what is missing, remove what was erased.
+"""Brings a collection up to date with the gallery: encodes missing crops, removes erased ones.
 
 Shapes: B crops of one batch, H height, W width, D embedding dimension.
 """
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass
 class Synchroniser:
-    """Follows a gallery into a collection. Killed at any moment, the next one goes on from what is stored."""
+    """Keeps a collection in step with a gallery. If killed at any moment, the next one resumes from what is stored."""
 
     gallery: Gallery
     encoder: Encoder
@@ -41,7 +41,7 @@ class Synchroniser:
     sequence: int = 0
 
     def compare_all(self) -> None:
-        """Compare every crop of gallery and collection, and mend the difference."""
+        """Compare every crop of gallery and collection, and repair the differences."""
         self.sequence = self.gallery.last_sequence()
         stored = set(self.index.crop_ids())
         wanted = track(self.gallery.crops(), "index: crops", total=self.gallery.count())
@@ -49,14 +49,14 @@ class Synchroniser:
         self.remove(stored)
 
     def catch_up(self) -> None:
-        """Apply what changed in the gallery since the last call, until nothing does."""
+        """Apply the gallery's changes since the last call, until there are no more."""
         while (latest := self.gallery.last_sequence()) != self.sequence:
             since, self.sequence = self.sequence, latest
             self._add(self.gallery.crops_since(since))
             self.remove(self.gallery.erased_since(since))
 
     def remove(self, crop_ids: Iterable[str]) -> None:
-        """Take crops out of the collection."""
+        """Remove crops from the collection."""
         for batch in batches(crop_ids, DELETE_BATCH):
             self.removed += self.index.delete(CropFilter(crop_ids=tuple(batch)))
             self.unreadable.difference_update(batch)
@@ -99,7 +99,7 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def _missing(crops: Iterable[Crop], stored: set[str]) -> Iterator[Crop]:
-    """Crops that are not stored. Takes the others out of `stored`: what remains is in no gallery any more."""
+    """Crops that are not stored. Removes the others from `stored`, leaving what the gallery no longer holds."""
     for crop in crops:
         if crop.crop_id in stored:
             stored.remove(crop.crop_id)

@@ -1,4 +1,4 @@
-"""What must hold before a collection may go live.
+"""Checks a collection before it may go live.
 
 Shapes: N crops, Q probe queries, S sample crops, H height, W width, D embedding dimension.
 """
@@ -98,12 +98,12 @@ def verify(
     coding: Coding = FLOAT32,
     unreadable: int,
 ) -> Findings:
-    """Check a collection, and where its vectors are coded the mirror that a service makes of it, against its gallery
-    and its model.
+    """Check a collection against its gallery and its model; if its vectors are coded, check also the copy that a
+    service would hold in memory.
 
     Raises:
-        VerificationFailed: a count that differs, vectors that the model does not reproduce, scores that are no float
-            cosines, embeddings that have collapsed, or an index that loses what text queries should find.
+        VerificationFailed: counts differ, the model does not reproduce the vectors, scores differ from float cosines,
+            embeddings have collapsed, or the index misses what text queries should find.
     """
     expected = gallery.count() - unreadable
     if (stored := index.count()) != expected:
@@ -126,7 +126,7 @@ def verify(
 
 @dataclass
 class _Exact:
-    """What exact search finds, best first, and the mean embedding, gathered while a collection is read."""
+    """The results of an exact search, best first, and the mean embedding, gathered while a collection is read."""
 
     queries_QD: NDArray[np.float32]
     k: int
@@ -138,7 +138,7 @@ class _Exact:
         self.total_D = np.zeros(self.queries_QD.shape[1])
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The same batches, looked at in passing."""
+        """Yield the same batches after looking at them."""
         for crops, vectors_ND in batches:
             part = ExactIndex(len(self.total_D))
             part.upsert(crops, vectors_ND)
@@ -154,9 +154,9 @@ class _Exact:
         return max(self.k, JUDGED)
 
     def recall(self, index: VectorIndex) -> float:
-        """Share of the best crops that another index finds when asked as a searcher asks it.
+        """Share of the best crops that another index finds when queried as a searcher does.
 
-        Crops whose exact scores are equal are as good as each other; scores of the index's own do not count.
+        Crops with equal exact scores count as equally good; the index's own scores do not matter.
         """
         found = index.search(self.queries_QD, self.depth)
         wanted = sum(len(best[: self.k]) for best in self.best)
@@ -166,7 +166,7 @@ class _Exact:
     def _right(self, hits: Sequence[Hit], best: Sequence[Hit]) -> int:
         enough = best[: self.k][-1].score - 2 * 10.0**-SCORE_DECIMALS if best else 0.0
         good = {hit.crop.crop_id for hit in best if hit.score >= enough}
-        if len(good) == self.depth:  # so many alike that one did not look at all of them
+        if len(good) == self.depth:  # too many equal crops to have looked at all of them
             return sum(hit.crop.crop_id in good or hit.score >= enough for hit in hits)
         return sum(hit.crop.crop_id in good for hit in hits)
 
@@ -177,7 +177,7 @@ class _Exact:
 
 
 def _mirrors(index: VectorIndex, exact: _Exact, coding: Coding) -> list[ExactIndex]:
-    """Read the collection; the coded mirror of it, where a service would make one."""
+    """Read the whole collection; returns its coded copy in memory if a service would make one."""
     batches = exact.watch(index.iterate())
     if coding.vectors != "float32" and index.count() <= MIRROR_LIMIT:
         return [ExactIndex.of_batches(batches, len(exact.total_D), coding)]
@@ -192,7 +192,7 @@ def _verify_samples(
     encoder: Encoder,
     queries_QD: NDArray[np.float32],
 ) -> float:
-    """Encode some crops anew: vectors of another model, or stored beside the wrong crop, do not match.
+    """Encode some crops again: vectors of another model, or stored with the wrong crop, do not match.
 
     Returns the largest difference between the score of a text query and the cosine.
     """
@@ -223,6 +223,6 @@ def _scores(index: VectorIndex, crop: Crop, queries_QD: NDArray[np.float32]) -> 
 
 
 def _samples(index: VectorIndex, gallery: Gallery, count: int) -> Iterator[Crop]:
-    """Crops spread evenly over the collection, but those that were erased just now."""
+    """Crops spread evenly over the collection, without those erased just now."""
     crops = map(gallery.crop, spread_evenly(index.crop_ids(), index.count(), count))
     return (crop for crop in crops if crop is not None)

@@ -1,4 +1,4 @@
-"""How a person looks, coarsely: colours of the upper and of the lower body, to tell crossing people apart.
+"""Describes a person by the colours of head, torso and legs, to tell crossing people apart.
 
 Shapes: H height, W width, A appearance dimension.
 """
@@ -31,7 +31,7 @@ def describe(pixels_HW3: Pixels, box: NDArray[np.float64]) -> Appearance:
 
 
 def similarity(first: Appearance, second: Appearance) -> float:
-    """1 for equal colours, 0 for none in common or for a torso or legs that can hardly be the same person's."""
+    """1 for equal colours; 0 for none in common, or if torso or legs can hardly be the same person's."""
     alike = (first * second).sum(axis=1)
     return float(alike.mean()) if alike[1:].min() >= LEAST_ALIKE else 0.0
 

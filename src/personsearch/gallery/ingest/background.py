@@ -1,8 +1,8 @@
-"""The empty scene behind the people, and what of a frame differs from it.
+"""Estimates the empty scene behind the people and finds what differs from it in a frame.
 
 A recorded video can be read ahead: the per-pixel median over a couple of minutes around a frame shows the scene
-without its passers-by, and people who stand for half a minute stay in the foreground, where an adaptive model
-(MOG2) has long absorbed them.
+without its passers-by. Someone who stands still for half a minute stays in the foreground; an adaptive model (MOG2)
+would have absorbed them.
 
 Shapes: H height, W width of the working frame, S samples.
 """
@@ -24,7 +24,7 @@ ROWS_AT_ONCE = 32
 
 
 class RollingBackground:
-    """The median of frames sampled around the present, from a second reader that runs ahead of the first."""
+    """The median of frames sampled around the current one by a second reader that runs ahead of the first."""
 
     def __init__(self, path: Path, info: VideoInfo, *, samples: int, sample_seconds: float, scale: float) -> None:
         longest_step = max(1, round(sample_seconds * info.frames_per_second))
@@ -46,11 +46,11 @@ class RollingBackground:
         return self._background
 
     def samples(self) -> list[Pixels]:
-        """The sampled frames the present median was taken from, at working size."""
+        """The sampled frames behind the current median, at working size."""
         return [frame.pixels for frame in self._window]
 
     def _read_until(self, frame_index: int) -> bool:
-        """Sample up to a frame; whether there was anything new."""
+        """Sample up to a frame; returns whether there were new samples."""
         wanted = self._window.maxlen or 0
         read = False
         while len(self._window) < wanted or self._window[-1].index < frame_index:
@@ -83,7 +83,7 @@ def foreground(pixels_HW3: Pixels, background_HW3: Pixels, *, threshold: float) 
 
 
 def _as_bright_as(background_HW3: Pixels, frame: Pixels) -> Pixels:
-    """The scene under the frame's light: clouds and automatic exposure change all of it."""
+    """The scene adjusted to the frame's brightness, since clouds and automatic exposure change all of it."""
     ratio = float(np.median((frame[::8, ::8] + np.float32(1)) / (background_HW3[::8, ::8] + np.float32(1))))
     if abs(ratio - 1.0) < SAME_LIGHT:
         return background_HW3
@@ -92,7 +92,7 @@ def _as_bright_as(background_HW3: Pixels, frame: Pixels) -> Pixels:
 
 
 def _is_shadow(frame_P3: NDArray[np.float32], scene_P3: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Of each of P pixels, whether it is the ground darkened, its colour kept."""
+    """Whether each of P pixels is in shadow: darker than the scene but of the same colour."""
     ratio = frame_P3.mean(axis=1) / np.maximum(scene_P3.mean(axis=1), 1.0)
     shift = np.abs(frame_P3 - scene_P3 * ratio[:, None]).max(axis=1)
     shadow: NDArray[np.bool_] = (ratio > DARKEST_SHADOW) & (ratio < 1.0) & (shift < SHADOW_COLOUR_SHIFT)
@@ -100,14 +100,14 @@ def _is_shadow(frame_P3: NDArray[np.float32], scene_P3: NDArray[np.float32]) -> 
 
 
 def _without_specks(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Holes closed; specks and thin horizontal things (tape, cables, kerbs) opened away."""
+    """Close holes; remove specks and thin horizontal things (tape, cables, kerbs)."""
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((7, 3), np.uint8))
     opened: NDArray[np.uint8] = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((7, 2), np.uint8))
     return opened
 
 
 def _median(samples: list[Pixels]) -> Pixels:
-    """Median over samples, some rows at a time: S frames are held, not S frames of sorted copies."""
+    """Median over samples, a few rows at a time, so that the sorted copy stays small."""
     background = np.empty_like(samples[0])
     middle = len(samples) // 2
     for top in range(0, background.shape[0], ROWS_AT_ONCE):

@@ -12,7 +12,7 @@ NO_BOXES: Boxes = np.zeros((0, 4))
 
 
 def area(boxes_N4: Boxes) -> NDArray[np.float64]:
-    """Area of each box [N], 0 where it is turned inside out."""
+    """Area of each box [N]; 0 if right < left or bottom < top."""
     sides = np.maximum(boxes_N4[..., 2:] - boxes_N4[..., :2], 0.0)
     product: NDArray[np.float64] = sides[..., 0] * sides[..., 1]
     return product
@@ -33,7 +33,7 @@ def overlap(first_N4: Boxes, second_M4: Boxes) -> NDArray[np.float64]:
 
 
 def coverage(first_N4: Boxes, second_M4: Boxes) -> NDArray[np.float64]:
-    """Share of each first box that each second box covers [N, M]."""
+    """Share of each first box covered by each second box [N, M]."""
     return intersection(first_N4, second_M4) / np.maximum(area(first_N4)[:, None], 1e-9)
 
 

@@ -1,4 +1,4 @@
-"""What finds people in a frame: motion and silhouettes with HOG, or an ONNX file."""
+"""Detects people in a frame, by motion, silhouettes and HOG or with an ONNX model."""
 
 from pathlib import Path
 from typing import Protocol
@@ -28,7 +28,7 @@ class Detector(Protocol):
 
 
 class MotionDetector:
-    """For a fixed camera: what differs from the empty scene, explained by silhouettes; HOG for who never moves."""
+    """For a fixed camera: explains the foreground by silhouettes; HOG finds people who never move."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class MotionDetector:
         return np.concatenate([moving, self._still_people(frame.index, pixels, moving)]) / self._scale
 
     def _still_people(self, frame_index: int, pixels: Pixels, moving_N4: Boxes) -> Boxes:
-        """People whom the scene has absorbed, looked for now and then and believed to stay in between."""
+        """People absorbed by the background; looked for now and then, and assumed to stay where they are in between."""
         if frame_index >= self._still_due:
             self._still = hog_people(pixels, least_margin=self._least_still_margin)
             self._still_pixels = pixels

@@ -1,4 +1,4 @@
-"""How high a person appears where: linear in the row of the feet for a camera that looks down on flat ground."""
+"""Predicts a person's height in the image: linear in the row of the feet if the camera looks down on flat ground."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ class HeightModel:
 
 
 def fit_heights(people_N4: Boxes) -> HeightModel | None:
-    """A robust fit to boxes of single people; None where they are too few to say anything."""
+    """A robust fit to boxes of single people; None if there are too few."""
     if len(people_N4) < SAMPLES_FOR_A_CONSTANT:
         return None
     feet: NDArray[np.float64] = people_N4[:, 3]

@@ -1,4 +1,4 @@
-"""Which videos the gallery has taken in, so that a video is never taken in twice or under two settings."""
+"""Records which videos the gallery holds, so that none is ingested twice or under two settings."""
 
 import json
 import sqlite3
@@ -13,7 +13,7 @@ from personsearch.gallery.database import connect, to_milliseconds
 
 @dataclass(frozen=True, slots=True)
 class VideoEntry:
-    """A camera's video from a start time on. One camera records one thing at a time: these two identify it."""
+    """A camera's video from a start time on. A camera records one video at a time, so these two identify it."""
 
     camera_id: str
     start: datetime
@@ -22,12 +22,12 @@ class VideoEntry:
 
 
 def begin(database: Path, entry: VideoEntry) -> dict[str, float] | None:
-    """Note that a video is being taken in; the metrics of its completed ingest if there was one.
+    """Record that a video is being ingested; returns the metrics of its completed ingest if there was one.
 
-    An ingest that was killed begins again: the same video under the same settings gives the same crops.
+    A killed ingest starts again from the beginning: the same video and settings give the same crops.
 
     Raises:
-        UserError: this camera and time hold another video, or this one half taken in under other settings.
+        UserError: the gallery holds another video of this camera and time, or part of this one under other settings.
     """
     with connect(database) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -40,7 +40,7 @@ def begin(database: Path, entry: VideoEntry) -> dict[str, float] | None:
 
 
 def complete(database: Path, entry: VideoEntry, metrics: Mapping[str, float]) -> None:
-    """Note that every crop of a video is in the gallery."""
+    """Record that every crop of a video is in the gallery."""
     with connect(database) as connection:
         connection.execute(f"UPDATE videos SET result = ?3 {_WHERE}", (*_key(entry), json.dumps(dict(metrics))))
 

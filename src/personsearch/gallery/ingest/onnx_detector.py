@@ -1,4 +1,4 @@
-"""People from an ONNX object detector: the YOLO family's two output layouts.
+"""Detects people with an ONNX object detector that has one of the YOLO family's two output layouts.
 
 The file has one image input, float32 [1, 3, H, W] in [0, 1] (RGB, letterboxed with grey), and its first output is
 either raw predictions [1, 4 + C, N] (YOLOv8 and later: centre x, centre y, width, height, then C class scores) or
@@ -25,13 +25,13 @@ GREY = 114
 
 
 class OnnxDetector:
-    """Runs the file on whole frames; where people are expected does not matter to it."""
+    """Runs the model on whole frames; ignores where the tracker expects people."""
 
     def __init__(self, path: Path, *, least_confidence: float) -> None:
         """Load the file.
 
         Raises:
-            UserError: it is no ONNX model, or its input is no image.
+            UserError: it is not an ONNX model, or its input is not an image.
         """
         try:
             self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

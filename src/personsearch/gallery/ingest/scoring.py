@@ -1,4 +1,4 @@
-"""How well found boxes agree with boxes that people drew."""
+"""Scores detected boxes against hand-drawn ones."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from personsearch.gallery.ingest.boxes import Boxes, overlap
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of one frame or of many: how many people there are, how many boxes were found, how many of them are right."""
+    """Counts over one or more frames: people, detected boxes, and boxes that are right."""
 
     people: int
     found: int

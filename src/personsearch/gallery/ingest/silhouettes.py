@@ -1,8 +1,8 @@
-"""Explain a foreground mask by upright people: several of them where their silhouettes touch.
+"""Explains a foreground mask by upright people, several of them if their silhouettes touch.
 
-Candidates stand where heads or feet stick out of the mask, where the tracker expects somebody, and around each
-blob. The one whose silhouette explains most of the mask, and covers least of what is not foreground, is taken;
-what it explains no longer counts; and so on while a candidate still explains enough (after Zhao and Nevatia,
+Candidates are placed where heads or feet stick out of the mask, where the tracker expects somebody, and around each
+blob. The candidate whose silhouette explains most of the mask and covers least of the background is taken, the pixels
+that it explains no longer count, and this repeats as long as a candidate explains enough (after Zhao and Nevatia,
 "Segmenting multiple humans in crowds", 2004, without the sampling).
 
 Shapes: H height, W width, N boxes.
@@ -35,7 +35,7 @@ Mask = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A connected piece of the mask: its box; of each column [W] its first row and the row behind its last."""
+    """A connected piece of the mask: its box, and for each column [W] its first row and the row after its last."""
 
     left: int
     top: int
@@ -99,7 +99,7 @@ def _upright(x: float, top: float, height: float) -> tuple[float, float, float, 
 
 
 def _extremes(profile_W: NDArray[np.int_], *, reach: int) -> list[int]:
-    """Columns whose value is the largest within `reach` columns; of a plateau, its middle."""
+    """Columns whose value is the largest within `reach` columns; for a plateau, its middle."""
     padded = np.pad(profile_W, reach, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
     peaks = np.flatnonzero(profile_W >= windows.max(axis=1))
@@ -108,7 +108,7 @@ def _extremes(profile_W: NDArray[np.int_], *, reach: int) -> list[int]:
 
 
 def _shifted(boxes_N4: Boxes) -> Boxes:
-    """Each box and its neighbours a few pixels away."""
+    """Each box and copies of it shifted by a few pixels."""
     shifts = np.array([(x, y, x, y) for x in (-2, 0, 2) for y in (-2, 0, 2)], dtype=np.float64)
     return (boxes_N4[:, None, :] + shifts[None, :, :]).reshape(-1, 4)
 
@@ -129,7 +129,7 @@ def _choose(mask: Mask, boxes_N4: Boxes, bonuses_N: NDArray[np.float64]) -> Boxe
 
 
 def _gain(mask: Mask, unexplained: Mask, box: NDArray[np.float64]) -> float:
-    """Share of the silhouette that is foreground nobody explains yet, less what it covers of the ground."""
+    """Share of the silhouette that is unexplained foreground, minus a penalty for background that it covers."""
     silhouette, rows, columns = _placed(mask.shape, box)
     size = float(silhouette.sum())
     if size < LEAST_VISIBLE * _full_size(box):
@@ -140,7 +140,7 @@ def _gain(mask: Mask, unexplained: Mask, box: NDArray[np.float64]) -> float:
 
 
 def _remove(unexplained: Mask, box: NDArray[np.float64]) -> None:
-    """Take away what a person explains: the silhouette, widened for swinging arms and legs."""
+    """Remove the foreground that a person explains: the silhouette, widened for swinging arms and legs."""
     width, height = box[2:] - box[:2]
     widening = np.array([-0.15 * width, -0.03 * height, 0.15 * width, 0.03 * height])
     silhouette, rows, columns = _placed(unexplained.shape, box + widening)
@@ -148,7 +148,7 @@ def _remove(unexplained: Mask, box: NDArray[np.float64]) -> None:
 
 
 def _placed(shape: tuple[int, ...], box: NDArray[np.float64]) -> tuple[Mask, slice, slice]:
-    """The part of a silhouette inside the frame, and where it lies."""
+    """The part of a silhouette inside the frame, and its position."""
     left, top = round(float(box[0])), round(float(box[1]))
     width, height = max(1, round(float(box[2] - box[0]))), max(1, round(float(box[3] - box[1])))
     silhouette = _silhouette(height, width)
@@ -192,7 +192,7 @@ def _fit(mask: Mask, boxes_N4: Boxes, index: int) -> NDArray[np.float64]:
 
 
 def _own_pixels(mask: Mask, boxes_N4: Boxes, index: int) -> NDArray[np.float64]:
-    """Places (x, y) of the foreground in and around a box that no other box is nearer to: [2, P pixels]."""
+    """Positions (x, y) of foreground pixels in and around a box that are nearest to that box: [2, P pixels]."""
     box = boxes_N4[index]
     reach = 0.15 * (box[3] - box[1])
     left, top = max(0, int(box[0] - reach)), max(0, int(box[1] - 0.7 * reach))
@@ -204,6 +204,6 @@ def _own_pixels(mask: Mask, boxes_N4: Boxes, index: int) -> NDArray[np.float64]:
 
 
 def _distance(box: NDArray[np.float64], places_2P: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far places lie from a box's middle, in widths and heights of it."""
+    """Distance of positions from a box's centre, in units of its width and height."""
     middle, size = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
     return np.asarray(np.linalg.norm((places_2P - middle[:, None]) / size[:, None], axis=0))

@@ -26,9 +26,9 @@ JPEG_QUALITY = 92
 def ingest(config: IngestConfig, video: Path, gallery: Gallery, *, camera_id: str, start: datetime) -> dict[str, float]:
     """Add the people of a video to the gallery: the best crops of each track, then `run.json` in `ingests/`.
 
-    Each track is stored when it ends. A killed ingest is started again from the beginning and stores what is missing:
-    ids follow from camera, start, track and frame. A video that is already in adds nothing. `start` is when the first
-    frame was taken.
+    Each track is stored when it ends. After a kill, run the ingest again: it starts from the beginning and stores what
+    is missing, because ids are derived from camera, start, track and frame. A video that is already in adds nothing.
+    `start` is when the first frame was taken.
 
     Raises:
         UserError: the video cannot be read, the camera's name cannot be a folder, `start` has no zone, or the ledger
@@ -103,7 +103,7 @@ def _jpeg(view: View) -> bytes:
 
 
 def _settings(config: IngestConfig) -> str:
-    """What decides the crops of a video, in one line; a detector by its content."""
+    """Everything that determines the crops of a video, as one line; a detector is named by its content hash."""
     values = config.model_dump(mode="json")
     if config.detector is not None:
         if not config.detector.is_file():

@@ -1,8 +1,8 @@
-"""Join boxes of successive frames into tracks, one per person.
+"""Joins boxes of successive frames into tracks, one per person.
 
 A track moves at constant velocity (an alpha-beta filter: the steady state of a Kalman filter); boxes are assigned
 to tracks by the Hungarian algorithm on overlap, distance and colour. A track without a box is kept for a while at its
-predicted place, so that people who cross, or pass behind a post, keep their identity.
+predicted position, so that people who cross or pass behind a post keep their identity.
 
 Shapes: N boxes, K tracks.
 """
@@ -63,7 +63,7 @@ class Track:
             self.velocity = self.velocity * VELOCITY_DECAY
 
     def correct(self, box: NDArray[np.float64], appearance: Appearance, *, isolated: bool) -> None:
-        """Take in the box that the present frame showed."""
+        """Update with the box found in the current frame."""
         error = _foot(box) - _foot(self.box)
         gain = min(1.0, POSITION_GAIN + 0.1 * self.frames_missed)
         foot = _foot(self.box) + gain * error
@@ -100,7 +100,7 @@ class Tracker:
         return np.array(expected).reshape(-1, 4) if expected else NO_BOXES
 
     def alive(self) -> set[int]:
-        """Numbers of the tracks that may still be continued."""
+        """Ids of the tracks that may still continue."""
         return {track.number for track in self._tracks}
 
     def update(self, frame: Frame, boxes_N4: Boxes) -> list[Sighting]:
@@ -128,7 +128,7 @@ class Tracker:
         return sightings
 
     def _assign(self, boxes_N4: Boxes, appearances: list[Appearance]) -> dict[int, int]:
-        """Box index → track position: tracks seen lately choose first, lost ones take what is left."""
+        """Box index → track position; recently seen tracks are matched first, lost ones with what is left."""
         owners: dict[int, int] = {}
         lately = [k for k, track in enumerate(self._tracks) if track.frames_missed <= 2]
         lost = [k for k, track in enumerate(self._tracks) if track.frames_missed > 2]
@@ -145,7 +145,7 @@ class Tracker:
         return owners
 
     def _cost(self, track: Track, box: NDArray[np.float64], appearance: Appearance) -> float:
-        """Low where place, size and colours agree; IMPOSSIBLE where nobody could have moved that far."""
+        """Low if position, size and colours agree; IMPOSSIBLE if nobody could have moved that far."""
         height = float(track.box[3] - track.box[1])
         distance = float(np.linalg.norm(_foot(box) - _foot(track.box))) / height
         shared = float(overlap(track.box[None], box[None])[0, 0])

@@ -41,7 +41,7 @@ def read_info(path: Path) -> VideoInfo:
     """What the header says.
 
     Raises:
-        UserError: missing, empty, or no video that can be decoded.
+        UserError: the file is missing, empty or not a video that can be decoded.
     """
     with _capture(path) as capture:
         readable, _ = capture.read()
@@ -77,7 +77,9 @@ def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
         raise UserError(f"{path}: no such video file")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty; a video expected")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # else broken streams fill the terminal
+    os.environ.setdefault(
+        "OPENCV_FFMPEG_LOGLEVEL", "-8"
+    )  # FFmpeg fills the terminal with messages about a broken stream
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
