@@ -24,6 +24,8 @@ from support.people import prepare_people
 from personsearch.bundle import Preprocessing, fingerprint
 from personsearch.data.records import Split, read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
+from personsearch.encoders.encoder import Encoder
+from personsearch.encoders.load import load_encoder
 from personsearch.evaluation.calibration import (
     Candidates,
     expected_calibration_error,
@@ -33,11 +35,9 @@ from personsearch.evaluation.calibration import (
     probabilities,
 )
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
-from personsearch.evaluation.load_encoder import load_encoder
 from personsearch.gallery.ingest.stage import IngestConfig, ingest
 from personsearch.gallery.store import Gallery
 from personsearch.search.calibration import DEPTH, Calibration
-from personsearch.search.encoder import Encoder
 from personsearch.search.searcher import Searcher
 
 THRESHOLD = 0.5

@@ -32,13 +32,13 @@ from personsearch.bundle import Preprocessing as Pixels
 from personsearch.compression.sample import Sample, draw_sample
 from personsearch.compression.variants import build_form
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
+from personsearch.encoders.golden import write_golden
+from personsearch.encoders.load_graph import load_graph_encoder
+from personsearch.encoders.openvino import OpenVinoEncoder
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.images import normalise
 from personsearch.models.build import load_bundle_model
-from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.models.vocabulary import clip_tokenizer
-from personsearch.search.golden import write_golden
-from personsearch.search.load import load_graph_encoder
-from personsearch.search.openvino_encoder import OpenVinoEncoder
 from personsearch.tokenizer import Tokenizer, text_lengths
 
 NAME = "ViT-B-16"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from personsearch.evaluation.load_encoder import load_encoder
+from personsearch.encoders.load import load_encoder
 from personsearch.gallery.indexing import IndexConfig, build_index
 from personsearch.gallery.ingest.stage import IngestConfig, ingest
 from personsearch.gallery.store import Gallery

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.errors import UserError
-from personsearch.integrations.milvus_index import MilvusStore
+from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex
 from personsearch.search.index import CollectionProperties, VectorIndex

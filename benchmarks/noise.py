@@ -24,8 +24,8 @@ from support.people import prepare_people
 
 from personsearch.data.records import read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.losses.tal import tal_per_pair
-from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.training.loop import Loop, Run
 from personsearch.training.noise import (
     PAIR_LOSSES,

@@ -18,11 +18,11 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
+from personsearch.encoders.encoder import Encoder
+from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.search.crop import BoundingBox, Crop
-from personsearch.search.encoder import Encoder
 from personsearch.search.exact import ExactIndex
 from personsearch.search.index import CollectionProperties
-from personsearch.search.load import load_graph_encoder
 from personsearch.search.searcher import Searcher
 from serving.app import create_app
 from serving.index_search import IndexSearch

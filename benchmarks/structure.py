@@ -27,10 +27,10 @@ from personsearch.compression.pruning import PruningConfig, Shares, plan_pruning
 from personsearch.compression.vocabulary import trim_tokenizer, trim_vocabulary
 from personsearch.data.records import ImageRecord, read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.evaluation.embeddings import decode_records
 from personsearch.evaluation.metrics import RetrievalMetrics, retrieval_metrics
 from personsearch.models.build import load_bundle_model
-from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.models.vocabulary import clip_tokenizer
 
 ROOT = Path(__file__).parent.parent

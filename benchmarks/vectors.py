@@ -25,8 +25,8 @@ from support.people import prepare_people
 from personsearch.bundle import fingerprint
 from personsearch.data.records import dataset_hash, read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
+from personsearch.encoders.load import load_encoder
 from personsearch.evaluation.embeddings import embed_records
-from personsearch.evaluation.load_encoder import load_encoder
 from personsearch.gallery.centres import SAMPLE
 from personsearch.gallery.verification import PROBE_TEXTS
 from personsearch.search.crop import BoundingBox, Crop

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from kfp import compiler
 
+from personsearch.errors import UserError
 from pipelines.indexing import indexing_pipeline
 from pipelines.training import training_pipeline
 
@@ -14,7 +16,13 @@ COMPILED = Path(__file__).parent / "compiled"
 
 
 def compile_pipeline(name: str, folder: Path = COMPILED) -> Path:
-    """Compile one pipeline into `folder`; equal sources give equal bytes."""
+    """Compile one pipeline into `folder`; equal sources give equal bytes.
+
+    Raises:
+        UserError: there is no such pipeline.
+    """
+    if name not in PIPELINES:
+        raise UserError(f"pipeline {name!r}: unknown; known: {', '.join(PIPELINES)}")
     path = folder / f"{name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     compiler.Compiler().compile(PIPELINES[name], str(path))
@@ -24,6 +32,18 @@ def compile_pipeline(name: str, folder: Path = COMPILED) -> Path:
 def stale(folder: Path, committed: Path = COMPILED) -> list[str]:
     """Names of the pipelines whose committed YAML differs from what the sources compile to; works in `folder`."""
     return [name for name in PIPELINES if not _equal(compile_pipeline(name, folder), committed / f"{name}.yaml")]
+
+
+def check_compiled() -> None:
+    """Compile into a temporary folder and compare byte for byte.
+
+    Raises:
+        UserError: a committed file is missing or not what its source compiles to.
+    """
+    with TemporaryDirectory() as folder:
+        changed = stale(Path(folder))
+    if changed:
+        raise UserError(f"compiled pipelines are stale: {', '.join(changed)}; run `personsearch pipeline compile`")
 
 
 def _equal(fresh: Path, committed: Path) -> bool:

@@ -84,7 +84,7 @@ class Narrator:
 
 def run_demo(config: DemoConfig, footage: Path | None, *, home: Path, out: Path) -> dict[str, Any]:
     """Run every step; returns the summary that is also written to `out/summary.json`."""
-    from personsearch.settings import Settings
+    from personsearch.installation.settings import Settings
 
     narrator = Narrator()
     with narrator.step("services", "Start MLflow, Milvus Lite's server and serving"):
@@ -118,7 +118,7 @@ def run_demo(config: DemoConfig, footage: Path | None, *, home: Path, out: Path)
 
 
 def _start_services(home: Path) -> Any:
-    from personsearch.integrations.services import start_services
+    from personsearch.installation.services import start_services
 
     services = start_services(home)
     addresses = {"HOME": home, "MLFLOW_URI": services.mlflow_uri, "MILVUS_URI": services.milvus_uri}
@@ -136,7 +136,7 @@ def _synthesize(config: DemoConfig, folder: Path) -> Path:
 
 
 def _version(raw: Path, folder: Path) -> Any:
-    from personsearch.integrations.dvc_repository import commit_dataset, create_data_repository
+    from personsearch.integrations.dvc.repository import commit_dataset, create_data_repository
 
     create_data_repository(folder / "data-repository")
     return commit_dataset(folder / "data-repository", raw, "Version the synthetic pedestrians")
@@ -144,10 +144,12 @@ def _version(raw: Path, folder: Path) -> Any:
 
 def _train(config: DemoConfig, dataset: Any, root: Path) -> Any:
     from personsearch.bundle import fingerprint
-    from personsearch.integrations.kubeflow_runs import code_version, run_locally
-    from personsearch.integrations.kubeflow_sources import compiled, pipeline_arguments
+    from personsearch.installation.settings import Settings
+    from personsearch.integrations.kubeflow.runs import code_version, run_locally
+    from pipelines.arguments import pipeline_arguments
+    from pipelines.compile import compile_pipeline
 
-    spec, recipe = compiled("training", root), _recipe(config.recipe)
+    spec, recipe = compile_pipeline("training", root), _recipe(config.recipe)
     arguments = pipeline_arguments(spec, params_file=None, stages=PARAMS, overrides=[])
     # Kubeflow's cache does not look into the weights that the recipe starts from.
     arguments |= {
@@ -158,7 +160,7 @@ def _train(config: DemoConfig, dataset: Any, root: Path) -> Any:
         "dataset_hash": dataset.dataset_hash,
         "train_config": recipe,
     }
-    run = run_locally(spec, arguments, root=root)
+    run = run_locally(spec, arguments, root=root, mlflow_address=Settings().mlflow_address)
     if not run.outputs["passed"]:
         raise UserError(f"the gate refused the model; its reasons: {Path(run.outputs['decision']).read_text()}")
     return run
@@ -174,8 +176,8 @@ def _recipe(path: Path) -> dict[str, Any]:
 
 
 def _promote(settings: Any) -> str:
-    from personsearch.integrations.installation import open_registry
-    from personsearch.integrations.mlflow_registry import CHALLENGER
+    from personsearch.installation.platforms import open_registry
+    from personsearch.integrations.mlflow.registry import CHALLENGER
 
     registry = open_registry(settings)
     challenger = registry.alias_version(CHALLENGER)
@@ -208,12 +210,14 @@ def _rendered_footage(plan: FootagePlan, folder: Path) -> Path:
 
 
 def _index(settings: Any, champion: str, root: Path) -> None:
-    from personsearch.integrations.kubeflow_runs import run_locally
-    from personsearch.integrations.kubeflow_sources import compiled, pipeline_arguments
+    from personsearch.integrations.kubeflow.runs import run_locally
+    from pipelines.arguments import pipeline_arguments
+    from pipelines.compile import compile_pipeline
 
-    spec = compiled("indexing", root)
+    spec = compile_pipeline("indexing", root)
     arguments = pipeline_arguments(spec, params_file=None, stages=PARAMS, overrides=[f"model_version={champion}"])
-    run_locally(spec, arguments | {"gallery": str(settings.gallery_folder.resolve())}, root=root)
+    arguments["gallery"] = str(settings.gallery_folder.resolve())
+    run_locally(spec, arguments, root=root, mlflow_address=settings.mlflow_address)
 
 
 def _people_of(video: Path, count: int) -> tuple[str, ...]:
@@ -223,13 +227,13 @@ def _people_of(video: Path, count: int) -> tuple[str, ...]:
 
 
 def _ask(config: DemoConfig, asked_of_footage: tuple[str, ...], camera: str, out: Path, narrator: Narrator) -> None:
+    from personsearch.encoders.load_graph import load_graph_encoder
     from personsearch.gallery.store import Gallery
-    from personsearch.integrations.installation import open_registry, open_store
+    from personsearch.installation.platforms import open_registry, open_store
+    from personsearch.installation.settings import Settings
     from personsearch.search.filters import EVERYTHING, CropFilter
     from personsearch.search.grid import save_grid
     from personsearch.search.live import open_live
-    from personsearch.search.load import load_graph_encoder
-    from personsearch.settings import Settings
 
     settings = Settings()
     live = open_live(open_store(settings), open_registry(settings), load_graph_encoder)

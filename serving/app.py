@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from personsearch import __version__
-from personsearch.audit import AuditLog
 from personsearch.errors import UserError
 from personsearch.gallery.store import Gallery
+from personsearch.installation.audit import AuditLog
 from serving import problems
 from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics

@@ -1,8 +1,5 @@
-"""Builds the OpenAPI document: FastAPI's, with problem details for errors. `python -m serving.openapi` writes it."""
+"""Builds the OpenAPI document: FastAPI's, with problem details for errors."""
 
-import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,9 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from serving.problems import MEDIA_TYPE, ProblemDetails
-from serving.settings import ServingSettings
 
-DOCUMENT = Path(__file__).parent / "openapi.json"
 REFERENCES = "#/components/schemas/{model}"
 
 
@@ -31,16 +26,3 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 content = {MEDIA_TYPE: {"schema": schema}}
                 operation["responses"]["422"] = {"description": "Unprocessable Content", "content": content}
     return document
-
-
-def document() -> str:
-    """The document as it is kept in the repository."""
-    from serving.app import create_app
-
-    with tempfile.TemporaryDirectory() as home:
-        app = create_app(ServingSettings(home=Path(home), allow_anonymous=True))
-        return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    DOCUMENT.write_text(document(), encoding="utf-8")

@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from personsearch.audit import AuditUnavailable
 from personsearch.errors import UserError
+from personsearch.installation.audit import AuditUnavailable
 
 logger = logging.getLogger(__name__)
 

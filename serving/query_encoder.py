@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.bundle import Preprocessing
-from personsearch.search.encoder import Encoder
+from personsearch.encoders.encoder import Encoder
 from serving.metrics import Metrics
 
 KEPT_QUERIES = 256

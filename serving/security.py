@@ -11,8 +11,8 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
-from personsearch.api_keys import KEYS_FILE, ApiKeys, keys_from_text, read_keys
 from personsearch.errors import UserError
+from personsearch.installation.api_keys import KEYS_FILE, ApiKeys, keys_from_text, read_keys
 from serving.problems import Problem
 from serving.settings import ServingSettings
 

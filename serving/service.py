@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from personsearch.audit import AuditLog
 from personsearch.gallery.store import Gallery
+from personsearch.installation.audit import AuditLog
 from serving.live import LiveWatcher
 from serving.metrics import Metrics
 from serving.security import AcceptedKeys, RateLimit

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from personsearch.settings import Settings
+from personsearch.installation.settings import Settings
 
 
 class ServingSettings(Settings):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from personsearch.search.encoder import Encoder
+from personsearch.encoders.encoder import Encoder
 from personsearch.search.index import LIVE_ALIAS, CollectionStore
 from personsearch.search.live import open_live
 from serving.index_search import IndexSearch
@@ -30,20 +30,20 @@ class PlatformSource:
 
     def load(self) -> LiveSearch:
         """Raises UserError if the model is missing, did not make the vectors, or fails its golden inputs."""
-        from personsearch.integrations.installation import open_registry
+        from personsearch.installation.platforms import open_registry
 
         live = open_live(self._opened_store(), open_registry(self._settings), self._encoder)
         return IndexSearch(live.collection, live.properties, live.searcher, mirror=self._settings.mirror)
 
     def _encoder(self, bundle: Path) -> Encoder:
-        from personsearch.search.load import load_graph_encoder
+        from personsearch.encoders.load_graph import load_graph_encoder
 
         encoder = load_graph_encoder(bundle, threads=self._settings.encoder_threads)
         return QueryEncoder(encoder, metrics=self._metrics)
 
     def _opened_store(self) -> CollectionStore:
         if self._store is None:
-            from personsearch.integrations.installation import open_store
+            from personsearch.installation.platforms import open_store
 
             self._store = open_store(self._settings)
         return self._store

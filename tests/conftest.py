@@ -29,10 +29,10 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from safetensors.torch import save_file
 
+    from personsearch.encoders.golden import write_golden
+    from personsearch.encoders.torch import TorchEncoder
     from personsearch.models.clip import DualEncoder
-    from personsearch.models.torch_encoder import TorchEncoder
     from personsearch.models.vocabulary import learn_tokenizer
-    from personsearch.search.golden import write_golden
 
     folder = tmp_path_factory.mktemp("bundle")
     tokenizer = learn_tokenizer([f"a person in a {colour} coat" for colour in COLOURS], 300)

@@ -10,9 +10,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, BundleSpec, Lineage, Preprocessing, write_spec
+from personsearch.encoders.golden import write_golden
+from personsearch.encoders.onnx import OnnxEncoder
 from personsearch.models.vocabulary import learn_tokenizer
-from personsearch.search.golden import write_golden
-from personsearch.search.onnx_encoder import OnnxEncoder
 
 HEIGHT, WIDTH, CONTEXT, DIM = 16, 8, 20, 8
 CAPTIONS = [f"a {who} in a {colour} coat" for who in ("man", "woman") for colour in ("red", "green", "blue", "white")]

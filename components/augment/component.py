@@ -21,10 +21,9 @@ def augment(
     from personsearch.augmentation.augment import AugmentConfig
     from personsearch.augmentation.augment import augment as run
     from personsearch.data.records import dataset_hash
-    from personsearch.evaluation.judging import judge_of
-    from personsearch.integrations.kubeflow_steps import parse_config, report_metrics
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics
 
     settings = parse_config(AugmentConfig, config)
-    results = run(settings, Path(prepared.path), Path(dataset.path), judge=judge_of(settings))
+    results = run(settings, Path(prepared.path), Path(dataset.path))
     report_metrics(results, metrics)
     return dataset_hash(Path(dataset.path))

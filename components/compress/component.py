@@ -24,8 +24,8 @@ def compress(
     from personsearch.bundle import fingerprint as fingerprint_of
     from personsearch.compression.compress import CompressConfig
     from personsearch.compression.compress import compress as run
-    from personsearch.integrations.kubeflow_steps import parse_config, report_metrics, resumable_folder
-    from personsearch.integrations.mlflow_report import Report, log_report
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, resumable_folder
+    from personsearch.integrations.mlflow.report import Report, log_report
 
     bundle, out_dir = Path(model.path) / "bundle", Path(compressed.path)
     with resumable_folder(out_dir, "compress", fingerprint, dataset_hash, config, code_version) as folder:

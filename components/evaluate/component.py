@@ -23,9 +23,9 @@ def evaluate(
     import shutil
     from pathlib import Path
 
-    from personsearch.evaluation.evaluate import EvaluateConfig
     from personsearch.evaluation.evaluate import evaluate as run
-    from personsearch.integrations.kubeflow_steps import parse_config, report_metrics
+    from personsearch.evaluation.measured import EvaluateConfig
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics
 
     out_dir = Path(evaluation.path)
     results = run(parse_config(EvaluateConfig, config), Path(model.path) / bundle, Path(dataset.path), out_dir)

@@ -12,7 +12,7 @@ def fetch_dataset(
     """Fetch `path` at `revision` of a Git repository with DVC; refused if its hash is not `dataset_hash`."""
     from pathlib import Path
 
-    from personsearch.integrations.dvc_data import fetch
+    from personsearch.integrations.dvc.data import fetch
 
     fetch(repository, revision, path, Path(dataset.path), expected_hash=dataset_hash)
     dataset.metadata["hash"] = dataset_hash

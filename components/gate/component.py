@@ -20,8 +20,9 @@ def gate(
 
     from personsearch.evaluation.gate import GateConfig, decide
     from personsearch.files import write_json
-    from personsearch.integrations.kubeflow_steps import champion_metrics, parse_config, read_metrics
-    from personsearch.integrations.mlflow_report import Report, log_report
+    from personsearch.installation.promotion import champion_metrics
+    from personsearch.integrations.kubeflow.steps import parse_config, read_metrics
+    from personsearch.integrations.mlflow.report import Report, log_report
 
     measured, before = read_metrics(metrics), read_metrics(uncompressed)
     verdict = decide(parse_config(GateConfig, config), measured, champion_metrics(model_name, dataset_hash), before)

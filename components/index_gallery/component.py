@@ -14,10 +14,10 @@ def index_gallery(
 
     from personsearch.gallery.indexing import IndexConfig
     from personsearch.gallery.store import Gallery
-    from personsearch.integrations.installation import open_registry, open_store
-    from personsearch.integrations.kubeflow_steps import parse_config, report_metrics
-    from personsearch.integrations.model_index import index_version
-    from personsearch.settings import Settings
+    from personsearch.installation.platforms import open_registry, open_store
+    from personsearch.installation.promotion import index_version
+    from personsearch.installation.settings import Settings
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics
 
     here = Settings(model_name=model_name)
     registry, store = open_registry(here), open_store(here)

@@ -25,8 +25,8 @@ def probe(
 
     from personsearch.compression.probing import ProbeConfig
     from personsearch.compression.probing import probe as run
-    from personsearch.integrations.kubeflow_steps import parse_config, report_metrics, resumable_folder
-    from personsearch.integrations.mlflow_report import Report, log_report
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, resumable_folder
+    from personsearch.integrations.mlflow.report import Report, log_report
 
     bundle, out_dir = Path(model.path) / "bundle", Path(figures.path)
     with resumable_folder(out_dir, "probe", fingerprint, before, dataset_hash, config, code_version) as folder:

@@ -20,7 +20,8 @@ def register(
     """Register the chosen bundle in MLflow with its metrics and lineage; return its version."""
     from pathlib import Path
 
-    from personsearch.integrations.kubeflow_steps import read_metrics, register_model
+    from personsearch.installation.promotion import register_model
+    from personsearch.integrations.kubeflow.steps import read_metrics
 
     lineage = {"dataset_hash": dataset_hash, "raw_hash": raw_hash, "raw_revision": raw_revision}
     tags = {**lineage, "code_version": code_version}

@@ -19,8 +19,8 @@ def train(
     from pathlib import Path
 
     from personsearch.bundle import fingerprint
-    from personsearch.integrations.kubeflow_steps import parse_config, report_metrics, resumable_folder
-    from personsearch.integrations.mlflow_runs import mlflow_callbacks
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, resumable_folder
+    from personsearch.integrations.mlflow.runs import mlflow_callbacks
     from personsearch.training.train import TrainConfig
     from personsearch.training.train import train as run
 

@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from personsearch.gallery.indexing import PREVIOUS_ALIAS, IndexConfig
-from personsearch.integrations.mlflow_registry import ModelRegistry
-from personsearch.integrations.model_index import index_version
-from personsearch.integrations.promoter import Promoter
+from personsearch.installation.promoter import Promoter
+from personsearch.installation.promotion import index_version
+from personsearch.integrations.mlflow.registry import ModelRegistry
 from personsearch.search.exact import ExactStore
 from personsearch.search.index import LIVE_ALIAS
 from tests.browser.conftest import PATIENCE_MILLISECONDS

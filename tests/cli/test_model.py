@@ -79,8 +79,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 
 def test_the_numbers_of_params_yaml_are_accepted() -> None:
     from personsearch.compression.compress import CompressConfig
-    from personsearch.evaluation.evaluate import EvaluateConfig
     from personsearch.evaluation.gate import GateConfig
+    from personsearch.evaluation.measured import EvaluateConfig
 
     parameters = Path(__file__).parents[2] / "params.yaml"
     assert EvaluateConfig.from_yaml(parameters, "evaluate") == EvaluateConfig()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from personsearch.audit import AuditLog
 from personsearch.cli import main
+from personsearch.installation.audit import AuditLog
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

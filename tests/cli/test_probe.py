@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from personsearch.integrations.mlflow_connection import connect, experiment_id
+from personsearch.integrations.mlflow.connection import connect, experiment_id
 
 PERSONSEARCH = [sys.executable, "-c", "from personsearch.cli import main; main()"]
 

@@ -12,10 +12,10 @@ from tokenizers import Tokenizer
 
 from personsearch.bundle import TOKENIZER, WEIGHTS, BundleSpec, Lineage, Preprocessing, write_spec
 from personsearch.data.records import read_manifest, write_manifest
+from personsearch.encoders.golden import write_golden
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.models.build import create_model
 from personsearch.models.encoder import PersonEncoder
-from personsearch.models.torch_encoder import TorchEncoder
-from personsearch.search.golden import write_golden
 
 BundleOf = Callable[[Path, PersonEncoder, Tokenizer], Path]
 

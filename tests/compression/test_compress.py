@@ -15,9 +15,9 @@ from personsearch.bundle import CALIBRATION, METRICS, MODEL_CARD, SPEC, fingerpr
 from personsearch.compression.compress import CompressConfig, _complete, compress
 from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import read_manifest, write_manifest
+from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.errors import UserError
 from personsearch.search.calibration import read_calibration
-from personsearch.search.load import load_graph_encoder
 
 CONFIG = CompressConfig.model_validate(
     {

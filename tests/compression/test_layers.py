@@ -10,11 +10,11 @@ from tokenizers import Tokenizer
 
 from personsearch.bundle import MODEL_CARD, TOKENIZER, fingerprint, read_spec
 from personsearch.compression.layers import drop_layers
+from personsearch.encoders.golden import verify_golden
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
 from personsearch.models.build import load_bundle_model
 from personsearch.models.encoder import PersonEncoder
-from personsearch.models.torch_encoder import TorchEncoder
-from personsearch.search.golden import verify_golden
 
 
 def test_a_bundle_without_layers_is_what_skipping_them_gives(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from personsearch.compression.sample import Sample, draw_sample
 from personsearch.compression.variants import OnnxVariant, build_form
 from personsearch.data.prepare import PrepareConfig, prepare
 from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
-from personsearch.models.torch_encoder import TorchEncoder
-from personsearch.search.encoder import Encoder
-from personsearch.search.load import load_graph_encoder
-from personsearch.search.openvino_encoder import OpenVinoEncoder
+from personsearch.encoders.encoder import Encoder
+from personsearch.encoders.load_graph import load_graph_encoder
+from personsearch.encoders.openvino import OpenVinoEncoder
+from personsearch.encoders.torch import TorchEncoder
 
 BUNDLE = Path(__file__).parents[2] / "weights" / "tiny-clip"
 PARAMETERS = 4_860_186

@@ -21,7 +21,8 @@ from personsearch.compression.probing import FIGURES, JOURNAL, PICTURE, TABLE, P
 from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import read_manifest, write_manifest
 from personsearch.errors import UserError
-from personsearch.evaluation.evaluate import EvaluateConfig, measure
+from personsearch.evaluation.evaluate import measure
+from personsearch.evaluation.measured import EvaluateConfig
 from personsearch.models.attention import PackedAttention
 from personsearch.models.encoder import PersonEncoder
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from personsearch.compression.onnx_graph import read_constants
 from personsearch.compression.quantise import EightBits, quantise_dynamic, quantise_static, quantise_weights
 from personsearch.compression.ranges import measure_ranges
-from personsearch.search.openvino_encoder import load_graph as load_openvino
+from personsearch.encoders.openvino import load_graph as load_openvino
 
 WORDS, WIDTH, DIM = 64, 48, 32
 

@@ -14,9 +14,9 @@ from personsearch.bundle import WEIGHTS, fingerprint, read_spec
 from personsearch.compression.recovery import RecoverConfig, recover, recovery_recipe
 from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.data.records import ImageRecord, read_manifest, write_manifest
+from personsearch.encoders.golden import verify_golden
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.models.build import load_bundle_model
-from personsearch.models.torch_encoder import TorchEncoder
-from personsearch.search.golden import verify_golden
 from personsearch.training.config import TrainConfig
 from personsearch.training.train import train
 

@@ -8,10 +8,10 @@ from safetensors.torch import load_file, save_file
 
 from personsearch.bundle import MODEL_CARD, TOKENIZER, WEIGHTS, fingerprint, read_spec
 from personsearch.compression.torch_bundle import write_torch_bundle
+from personsearch.encoders.golden import verify_golden
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
 from personsearch.models.build import load_bundle_model
-from personsearch.models.torch_encoder import TorchEncoder
-from personsearch.search.golden import verify_golden
 
 
 def write_twice(bundle: Path, folder: Path) -> Path:

@@ -10,9 +10,9 @@ from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Runtime, fingerprint, rea
 from personsearch.compression.sample import Sample, draw_sample
 from personsearch.compression.variants import OnnxVariant, build_form
 from personsearch.data.records import read_manifest, write_manifest
+from personsearch.encoders.load_graph import load_graph_encoder
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
-from personsearch.models.torch_encoder import TorchEncoder
-from personsearch.search.load import load_graph_encoder
 
 TEXTS = ["a person in a red coat", "a person in a blue coat", "green coat number 3", "white"]
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 32, 16, 3), dtype=np.uint8)

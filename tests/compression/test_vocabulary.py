@@ -14,8 +14,8 @@ from tokenizers.processors import BertProcessing
 
 from personsearch.bundle import TOKENIZER, read_spec
 from personsearch.compression.vocabulary import trim_tokenizer, trim_vocabulary
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
-from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.models.vocabulary import clip_tokenizer, learn_tokenizer
 from personsearch.models.wordpiece import UNKNOWN, learn_wordpiece
 

@@ -14,8 +14,8 @@ from personsearch.compression.probing import ProbeConfig
 from personsearch.evaluation.evaluate import EvaluateConfig
 from personsearch.evaluation.gate import GateConfig
 from personsearch.gallery.indexing import IndexConfig
+from personsearch.studies.config import StudyConfig
 from personsearch.training.config import TrainConfig
-from personsearch.training.study.config import StudyConfig
 from serving.settings import ServingSettings
 from tests.docs.pages import FOLDERS, PAGES, ROOT, TRACKED, code_blocks, inline_code, prose, read, shell_lines
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from personsearch.data.records import read_manifest, write_manifest
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
-from personsearch.evaluation.evaluate import EvaluateConfig, evaluate, measure
+from personsearch.evaluation.evaluate import evaluate, measure
+from personsearch.evaluation.measured import EvaluateConfig
 from personsearch.evaluation.metrics import retrieval_metrics
 from personsearch.evaluation.paired import FirstRanks
-from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.search.calibration import Calibration
 
 

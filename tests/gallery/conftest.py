@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from personsearch.gallery.store import Gallery
-from personsearch.integrations.milvus_index import MilvusStore
+from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.exact import ExactStore
 from personsearch.search.index import CollectionStore
 from tests.gallery.builds import add

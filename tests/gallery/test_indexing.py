@@ -14,12 +14,12 @@ from PIL import Image
 from personsearch.errors import UserError
 from personsearch.gallery.indexing import PREVIOUS_ALIAS, rollback
 from personsearch.gallery.store import Gallery
-from personsearch.integrations.milvus_index import MilvusStore
-from personsearch.integrations.milvus_server import start_server
+from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.exact import ExactStore
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
 from tests.gallery.builds import HashEncoder, add, build, gallery_ids, ids
+from tests.servers.milvus_lite_server import start_server
 
 
 def test_the_whole_gallery_goes_live(store: CollectionStore, gallery: Gallery) -> None:
@@ -169,7 +169,7 @@ from pathlib import Path
 import time
 sys.path.insert(0, {root!r})
 from personsearch.gallery.store import Gallery
-from personsearch.integrations.milvus_index import MilvusStore
+from personsearch.integrations.milvus.store import MilvusStore
 from tests.gallery.builds import HashEncoder, build
 
 class Slow(HashEncoder):

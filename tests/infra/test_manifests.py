@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from components.images import PLATFORM_IMAGE, TRAINING_IMAGE
-from personsearch.integrations.milvus_server import HOST
-from personsearch.integrations.service_commands import KINDS
+from personsearch.installation.service_commands import KINDS
+from personsearch.integrations.milvus.server import HOST
 from pipelines.cluster import ADDRESSES, SETTINGS, VOLUMES
 
 ROOT = Path(__file__).parents[2]

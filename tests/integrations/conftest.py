@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from personsearch.errors import UserError
-from personsearch.integrations.milvus_index import MilvusStore
-from personsearch.integrations.milvus_server import start_server
+from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.exact import ExactStore
 from personsearch.search.index import CollectionProperties, CollectionStore
+from tests.servers.milvus_lite_server import start_server
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "servers"))
 from real_milvus import real_milvus

@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
 from personsearch.models.build import build_model, load_bundle_model
 from personsearch.models.clip import DualEncoder
 from personsearch.models.config import ModelConfig
-from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.tokenizer import Tokenizer
 
 VOCABULARY = 49408

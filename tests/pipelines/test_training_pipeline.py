@@ -12,12 +12,12 @@ from personsearch.bundle import CALIBRATION, METRICS, fingerprint
 from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
 from personsearch.gallery.add_dataset import add_dataset
 from personsearch.gallery.store import Gallery
-from personsearch.integrations.dvc_repository import DatasetVersion, commit_dataset, create_data_repository
-from personsearch.integrations.kubeflow_runs import PipelineRun, code_version, run_locally
-from personsearch.integrations.milvus_index import MilvusStore
-from personsearch.integrations.mlflow_registry import ModelRegistry
+from personsearch.installation.settings import Settings
+from personsearch.integrations.dvc.repository import DatasetVersion, commit_dataset, create_data_repository
+from personsearch.integrations.kubeflow.runs import PipelineRun, code_version, run_locally
+from personsearch.integrations.milvus.store import MilvusStore
+from personsearch.integrations.mlflow.registry import ModelRegistry
 from personsearch.search.index import LIVE_ALIAS
-from personsearch.settings import Settings
 from pipelines.compile import COMPILED
 
 ARCHITECTURE: dict[str, Any] = {
@@ -70,7 +70,9 @@ def train(home: Path, version: DatasetVersion, **arguments: Any) -> PipelineRun:
     data["dataset_hash"] = version.dataset_hash
     lenient = {"gate_config": {"max_compression_loss": 100.0}}  # of a model that has hardly been trained
     given = {**data, "code_version": CODE_VERSION, "train_config": RECIPE, **lenient, **arguments}
-    return run_locally(COMPILED / "training.yaml", given, root=home / "pipelines")
+    return run_locally(
+        COMPILED / "training.yaml", given, root=home / "pipelines", mlflow_address=Settings().mlflow_address
+    )
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,8 @@ def test_promoted_model_indexes_the_gallery(trained: PipelineRun, installation: 
     config = {
         "verify": {"probe_texts": ["a man in a red jacket", "a woman with a bag"], "recall_at": 3, "num_samples": 4}
     }
-    indexed = run_locally(COMPILED / "indexing.yaml", {"index_config": config}, root=installation / "pipelines")
+    root, address = installation / "pipelines", Settings().mlflow_address
+    indexed = run_locally(COMPILED / "indexing.yaml", {"index_config": config}, root=root, mlflow_address=address)
     assert indexed.returned["index-gallery"] == f"persons_v{trained.returned['register']}_1"
     assert registry.version(trained.returned["register"]).tags["index_status"].startswith("live: ")
     store = MilvusStore(Settings().milvus_address)

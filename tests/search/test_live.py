@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from personsearch.bundle import WEIGHTS, BundleSpec, Lineage, Preprocessing, fingerprint, write_spec
+from personsearch.encoders.encoder import Encoder
+from personsearch.encoders.golden import write_golden
 from personsearch.errors import UserError
-from personsearch.search.encoder import Encoder
 from personsearch.search.exact import ExactStore
-from personsearch.search.golden import write_golden
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties
 from personsearch.search.live import open_live
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from personsearch.integrations.milvus_server import free_port, is_listening, wait_until
+from personsearch.processes import free_port, is_listening, wait_until
 
 
 @contextmanager

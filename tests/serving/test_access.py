@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from personsearch.api_keys import local_key
 from personsearch.errors import UserError
+from personsearch.installation.api_keys import local_key
 from serving.app import create_app
 from serving.security import RateLimit
 from serving.settings import ServingSettings

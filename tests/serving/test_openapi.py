@@ -4,11 +4,11 @@ import json
 
 from fastapi.testclient import TestClient
 
-from serving.openapi import DOCUMENT, document
+from serving.document import DOCUMENT, document
 
 
 def test_the_committed_document_is_current() -> None:
-    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run `python -m serving.openapi` and commit the result"
+    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run `python -m serving.document` and commit the result"
 
 
 def test_every_reference_resolves_and_errors_are_problems(client: TestClient) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from personsearch.audit import verify
 from personsearch.gallery.store import Gallery
+from personsearch.installation.audit import verify
 from personsearch.search.filters import CropFilter
 from serving.app import create_app
 from serving.settings import ServingSettings

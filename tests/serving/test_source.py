@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from personsearch.bundle import fingerprint, read_spec
+from personsearch.encoders.golden import write_golden
+from personsearch.encoders.onnx import OnnxEncoder
 from personsearch.errors import UserError
 from personsearch.gallery.store import Gallery
 from personsearch.images import open_image, resize
-from personsearch.integrations.milvus_index import MilvusStore
+from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.filters import EVERYTHING
-from personsearch.search.golden import write_golden
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties
-from personsearch.search.onnx_encoder import OnnxEncoder
 from serving.metrics import Metrics
 from serving.settings import ServingSettings
 from serving.source import PlatformSource

@@ -12,8 +12,8 @@ import yaml
 from safetensors.torch import load_file
 
 from personsearch.bundle import WEIGHTS, read_spec
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
-from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.training.recipe import read_recipe
 from personsearch.training.train import train
 from tests.training.small_models import SMALL_CTLG

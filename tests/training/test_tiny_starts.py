@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from personsearch.models.torch_encoder import TorchEncoder
-from personsearch.search.golden import verify_golden
+from personsearch.encoders.golden import verify_golden
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.training.recipe import read_recipe
 
 ROOT = Path(__file__).parents[2]

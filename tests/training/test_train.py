@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 
 from personsearch.bundle import read_spec
 from personsearch.data.records import ImageRecord, dataset_hash, read_manifest, write_manifest
+from personsearch.encoders.golden import verify_golden
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
-from personsearch.models.torch_encoder import TorchEncoder
-from personsearch.search.golden import verify_golden
 from personsearch.training.recipe import read_recipe
 from personsearch.training.train import run_identity, train
 from tests.training.small_models import SMALL_CLIP

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from personsearch.data.prepare import PrepareConfig, prepare
 from personsearch.data.records import ImageRecord, read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
+from personsearch.studies.config import StudyConfig
+from personsearch.studies.plan import plan_stage
 from personsearch.training.config import TrainConfig
 from personsearch.training.cpu import flushed_denormals, kept_memory
 from personsearch.training.division import divide
 from personsearch.training.loop import Loop, Run
-from personsearch.training.study.config import StudyConfig
-from personsearch.training.study.plan import plan_stage
 from personsearch.training.train import make_run
 
 ROOT = Path(__file__).parents[2]

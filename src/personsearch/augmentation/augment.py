@@ -16,9 +16,11 @@ from personsearch.augmentation.pdg.consistency import Judge
 from personsearch.augmentation.pdg.stage import FOLDER as PROXIMITY
 from personsearch.augmentation.pdg.stage import generate_proximity
 from personsearch.augmentation.translations import read_translations, same_wording
+from personsearch.bundle import fingerprint
 from personsearch.config import Config
 from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage, sole_writer
 from personsearch.data.records import MANIFEST, ImageRecord, dataset_hash, read_manifest, write_manifest
+from personsearch.encoders.load import load_encoder
 from personsearch.errors import UserError
 from personsearch.files import hash_file, replacing
 from personsearch.progress import track
@@ -50,11 +52,11 @@ def switch_proximity(config: AugmentConfig, *, on: bool | None) -> AugmentConfig
     return config.model_copy(update={"proximity": (config.proximity or ProximityConfig()) if on else None})
 
 
-def augment(config: AugmentConfig, dataset: Path, out_dir: Path, *, judge: Judge | None = None) -> dict[str, float]:
+def augment(config: AugmentConfig, dataset: Path, out_dir: Path) -> dict[str, float]:
     """Write the prepared data set `dataset` again with `captions_bt` filled; images are hard links where possible.
 
     A caption without a stored translation keeps the one it had, or stands in for its own. Proximity images, if any, are
-    train images of new people; `judge` is the encoder that `config.proximity.judge` names. Two at once take turns.
+    train images of new people. Two processes with the same `out_dir` take turns.
 
     Raises:
         UserError: no prepared data set, an unreadable file of translations, an `out_dir` with other files in it.
@@ -62,6 +64,7 @@ def augment(config: AugmentConfig, dataset: Path, out_dir: Path, *, judge: Judge
     records = read_manifest(dataset)
     if out_dir.resolve() == dataset.resolve():
         raise UserError(f"{out_dir}: is the input; another folder is wanted")
+    judge = judge_of(config)
     translations_hash = hash_file(config.translations) if config.translations and config.translations.is_file() else ""
     key = input_key(ALGORITHM, dataset_hash(dataset), translations_hash, *_proximity_key(config.proximity, judge))
     metrics = finished_metrics(out_dir, key)
@@ -75,6 +78,18 @@ def augment(config: AugmentConfig, dataset: Path, out_dir: Path, *, judge: Judge
                 write_run_record(out_dir, "augment", config, metrics, lineage(key, out_dir, **source))
                 (out_dir / UNFINISHED).unlink()
     return metrics
+
+
+def judge_of(config: AugmentConfig) -> Judge | None:
+    """The model bundle that `proximity.judge` names, loaded; None where it names none.
+
+    Raises:
+        UserError: it is no bundle.
+    """
+    if config.proximity is None or config.proximity.judge is None:
+        return None
+    bundle = config.proximity.judge
+    return Judge(load_encoder(bundle), fingerprint(bundle))
 
 
 def _write(

@@ -154,11 +154,10 @@ def augment(
     """
     from personsearch.augmentation.augment import AugmentConfig, switch_proximity
     from personsearch.augmentation.augment import augment as run
-    from personsearch.evaluation.judging import judge_of
 
     config = _configured(AugmentConfig, params, "augment", {"translations": translations})
     config = switch_proximity(config, on=proximity)
-    output.show(run(config, dataset, out, judge=judge_of(config)), as_json=as_json)
+    output.show(run(config, dataset, out), as_json=as_json)
 
 
 @data.command()
@@ -204,8 +203,8 @@ def version(
     """Keep a version of a data set in a small DVC repository of its own, and print how to fetch it again."""
     from dataclasses import asdict
 
-    from personsearch.integrations.dvc_repository import commit_dataset, create_data_repository
-    from personsearch.settings import Settings
+    from personsearch.installation.settings import Settings
+    from personsearch.integrations.dvc.repository import commit_dataset, create_data_repository
 
     folder = repository or Settings().home / "data-repository"
     create_data_repository(folder)
@@ -223,7 +222,7 @@ def fetch(
     as_json: output.JsonFlag = False,
 ) -> None:
     """Fetch one version of a data set from DVC, every file checked; run it again after an interruption."""
-    from personsearch.integrations.dvc_data import fetch as run
+    from personsearch.integrations.dvc.data import fetch as run
 
     dataset_hash = run(repository, revision, path, out, remote=remote)
     output.show({"dataset_hash": dataset_hash, "folder": str(out)}, as_json=as_json)

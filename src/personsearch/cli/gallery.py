@@ -113,7 +113,7 @@ def erase(
 
 
 def _folder(given: Path | None) -> Path:
-    from personsearch.settings import Settings
+    from personsearch.installation.settings import Settings
 
     return given or Settings().gallery_folder
 

@@ -38,7 +38,7 @@ def train(
     Killed at any moment, the same command goes on and reaches the same weights. With several GPUs:
     `torchrun --nproc-per-node 4 -m personsearch train …`.
     """
-    from personsearch.integrations.mlflow_runs import mlflow_callbacks
+    from personsearch.integrations.mlflow.runs import mlflow_callbacks
     from personsearch.training.recipe import read_recipe
     from personsearch.training.train import train as run
 
@@ -56,8 +56,8 @@ def evaluate(
     as_json: output.JsonFlag = False,
 ) -> None:
     """Measure a model: R@k, mAP and mINP of both directions, calibration, and OUT/report.html to look at."""
-    from personsearch.evaluation.evaluate import EvaluateConfig
     from personsearch.evaluation.evaluate import evaluate as run
+    from personsearch.evaluation.measured import EvaluateConfig
 
     config = _configuration(EvaluateConfig, parameters, "evaluate").overridden({"split": split})
     output.show(run(config, bundle, dataset, out), as_json=as_json)
@@ -78,7 +78,7 @@ def compress(
     """
     from personsearch.compression.compress import PICTURE, REPORT, CompressConfig
     from personsearch.compression.compress import compress as run
-    from personsearch.integrations.mlflow_report import Report, log_report
+    from personsearch.integrations.mlflow.report import Report, log_report
 
     config = _configuration(CompressConfig, parameters, "compress")
     results = run(config, bundle, dataset, out)

@@ -32,12 +32,12 @@ def compile_(
     check: Annotated[bool, typer.Option(help="Write nothing; fail if the committed YAML is stale.")] = False,
 ) -> None:
     """Write pipelines/compiled/*.yaml, or check that they are what the sources say."""
-    from personsearch.integrations.kubeflow_sources import check_compiled, write_compiled
+    from pipelines.compile import PIPELINES, check_compiled, compile_pipeline
 
     if check:
         check_compiled()
     else:
-        output.show({path.stem: path for path in write_compiled()}, as_json=False)
+        output.show({name: compile_pipeline(name) for name in PIPELINES}, as_json=False)
 
 
 @commands.command()
@@ -51,12 +51,14 @@ def run(
     as_json: output.JsonFlag = False,
 ) -> None:
     """Run a pipeline on this machine; started again after a kill, it goes on where it was."""
-    from personsearch.integrations.kubeflow_runs import run_locally
-    from personsearch.integrations.kubeflow_sources import compiled, pipeline_arguments
+    from personsearch.installation.settings import Settings
+    from personsearch.integrations.kubeflow.runs import run_locally
+    from pipelines.arguments import pipeline_arguments
+    from pipelines.compile import compile_pipeline
 
-    spec = compiled(name, root)
+    spec = compile_pipeline(name, root)
     arguments = pipeline_arguments(spec, params_file=params_file, stages=stages, overrides=param or [])
-    finished = run_locally(spec, arguments, root=root)
+    finished = run_locally(spec, arguments, root=root, mlflow_address=Settings().mlflow_address)
     steps = {step.name: step.state for step in finished.steps}
     output.show({**finished.outputs, **_named(finished.returned), "steps": steps}, as_json=as_json)
 
@@ -77,17 +79,18 @@ def submit(
     as_json: output.JsonFlag = False,
 ) -> None:
     """Start a run on a Kubeflow cluster."""
-    from personsearch.integrations import kubeflow_cluster
-    from personsearch.integrations.kubeflow_sources import compiled, pipeline_arguments
+    from personsearch.integrations.kubeflow import cluster
+    from pipelines.arguments import pipeline_arguments
+    from pipelines.compile import compile_pipeline
 
-    spec = compiled(name, root)
+    spec = compile_pipeline(name, root)
     arguments = pipeline_arguments(spec, params_file=params_file, stages=stages, overrides=param or [])
     if registry:
-        spec = kubeflow_cluster.with_registry(spec, registry, spec.with_name(f"{name}-submitted.yaml"))
-    client = kubeflow_cluster.connect(endpoint)
-    run_id = kubeflow_cluster.submit(client, spec, arguments, experiment=experiment, namespace=namespace)
+        spec = cluster.with_registry(spec, registry, spec.with_name(f"{name}-submitted.yaml"))
+    client = cluster.connect(endpoint)
+    run_id = cluster.submit(client, spec, arguments, experiment=experiment, namespace=namespace)
     if wait:
-        kubeflow_cluster.wait(client, run_id, announce=lambda step, state: typer.echo(f"{step}: {state}", err=True))
+        cluster.wait(client, run_id, announce=lambda step, state: typer.echo(f"{step}: {state}", err=True))
     output.show({"run_id": run_id}, as_json=as_json)
 
 

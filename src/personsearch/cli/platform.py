@@ -8,7 +8,7 @@ import typer
 from personsearch.cli.output import JsonFlag, show
 
 if TYPE_CHECKING:
-    from personsearch.integrations.services import ServiceState
+    from personsearch.installation.services import ServiceState
 
 
 def register(app: typer.Typer) -> None:
@@ -25,9 +25,9 @@ def up(*, as_json: JsonFlag = False) -> None:
 
     What runs already is kept, what died is started again. Prints the addresses and where the API key is kept.
     """
-    from personsearch.api_keys import LOCAL_KEY_FILE
-    from personsearch.integrations.services import EVERY_SERVICE, start_services
-    from personsearch.settings import Settings
+    from personsearch.installation.api_keys import LOCAL_KEY_FILE
+    from personsearch.installation.services import EVERY_SERVICE, start_services
+    from personsearch.installation.settings import Settings
 
     home = Settings().home
     services = start_services(home, EVERY_SERVICE, report=_say)
@@ -37,17 +37,17 @@ def up(*, as_json: JsonFlag = False) -> None:
 
 def down(*, as_json: JsonFlag = False) -> None:
     """Stop what `personsearch up` or `make demo` started, and nothing else."""
-    from personsearch.integrations.services import stop_services
-    from personsearch.settings import Settings
+    from personsearch.installation.services import stop_services
+    from personsearch.installation.settings import Settings
 
     show({"stopped": stop_services(Settings().home, report=_say)}, as_json=as_json)
 
 
 def status(*, as_json: JsonFlag = False) -> None:
     """Show which services run here, where, and what the promoter saw last. Exit code 1 if one does not answer."""
-    from personsearch.integrations.promoter import read_heartbeat
-    from personsearch.integrations.services import service_states
-    from personsearch.settings import Settings
+    from personsearch.installation.promoter import read_heartbeat
+    from personsearch.installation.services import service_states
+    from personsearch.installation.settings import Settings
 
     home = Settings().home
     states = service_states(home)
@@ -69,9 +69,9 @@ def promoter() -> None:
     import logging
 
     from personsearch.gallery.store import Gallery
-    from personsearch.integrations.installation import open_registry
-    from personsearch.integrations.promoter import run_promoter
-    from personsearch.settings import Settings
+    from personsearch.installation.platforms import open_registry
+    from personsearch.installation.promoter import run_promoter
+    from personsearch.installation.settings import Settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = Settings()
@@ -92,8 +92,8 @@ def verify(
     """
     from dataclasses import asdict
 
-    from personsearch.audit import verify as verify_log
-    from personsearch.settings import Settings
+    from personsearch.installation.audit import verify as verify_log
+    from personsearch.installation.settings import Settings
 
     report = verify_log(file or Settings().home / "audit.jsonl", expected_head=head)
     show({"intact": report.intact, **asdict(report)}, as_json=as_json)

@@ -47,7 +47,7 @@ def probe(
     """
     from personsearch.compression.probing import FIGURES, PICTURE, TABLE, ProbeConfig
     from personsearch.compression.probing import probe as run
-    from personsearch.integrations.mlflow_report import Report, log_report
+    from personsearch.integrations.mlflow.report import Report, log_report
 
     config = ProbeConfig() if parameters is None else ProbeConfig.from_yaml(parameters, "probe")
     config = config.overridden({"split": split, "max_loss": max_loss, "device": device})

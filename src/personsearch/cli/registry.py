@@ -11,8 +11,8 @@ from personsearch.cli.output import JsonFlag, show
 if TYPE_CHECKING:
     from personsearch.gallery.indexing import IndexConfig
     from personsearch.gallery.store import Gallery
-    from personsearch.integrations.milvus_index import MilvusStore
-    from personsearch.integrations.mlflow_registry import ModelRegistry
+    from personsearch.integrations.milvus.store import MilvusStore
+    from personsearch.integrations.mlflow.registry import ModelRegistry
 
 GalleryFolder = Annotated[
     Path | None,
@@ -101,7 +101,7 @@ def index(
     A killed run goes on where it was. A collection that fails verification never goes live: the reason is printed
     and tagged to the model's version.
     """
-    from personsearch.integrations.model_index import index_version
+    from personsearch.installation.promotion import index_version
 
     config = _index_config(params, rebuild=rebuild)
     report = index_version(config, _registry(), _store(), _gallery(gallery), model_version)
@@ -111,29 +111,29 @@ def index(
 
 def rollback(*, gallery: GalleryFolder = None, as_json: JsonFlag = False) -> None:
     """Make the previous collection live again, with the model that made it; what was erased stays erased."""
-    from personsearch.integrations.model_index import roll_back
+    from personsearch.installation.promotion import roll_back
 
     properties = roll_back(_registry(), _store(), _gallery(gallery))
     show({"champion": properties.model_version, "fingerprint": properties.fingerprint}, as_json=as_json)
 
 
 def _registry() -> "ModelRegistry":
-    from personsearch.integrations.installation import open_registry
-    from personsearch.settings import Settings
+    from personsearch.installation.platforms import open_registry
+    from personsearch.installation.settings import Settings
 
     return open_registry(Settings())
 
 
 def _store() -> "MilvusStore":
-    from personsearch.integrations.installation import open_store
-    from personsearch.settings import Settings
+    from personsearch.installation.platforms import open_store
+    from personsearch.installation.settings import Settings
 
     return open_store(Settings())
 
 
 def _gallery(folder: Path | None) -> "Gallery":
     from personsearch.gallery.store import Gallery
-    from personsearch.settings import Settings
+    from personsearch.installation.settings import Settings
 
     return Gallery(folder or Settings().gallery_folder)
 

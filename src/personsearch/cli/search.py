@@ -43,7 +43,7 @@ def search(
     best candidate is not to be trusted, the answer says "no reliable match".
     """
     from personsearch.gallery.store import Gallery
-    from personsearch.settings import Settings
+    from personsearch.installation.settings import Settings
 
     crop_filter = _crop_filter(camera, after, before)
     live = _open_live()
@@ -62,10 +62,10 @@ def search(
 
 
 def _open_live() -> "LiveIndex":
-    from personsearch.evaluation.load_encoder import load_encoder
-    from personsearch.integrations.installation import open_registry, open_store
+    from personsearch.encoders.load import load_encoder
+    from personsearch.installation.platforms import open_registry, open_store
+    from personsearch.installation.settings import Settings
     from personsearch.search.live import open_live
-    from personsearch.settings import Settings
 
     settings = Settings()
     return open_live(open_store(settings), open_registry(settings), load_encoder)

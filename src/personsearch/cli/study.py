@@ -38,9 +38,9 @@ def study(
     Killed at any moment, the same command goes on; finished runs are not repeated. An arm that fails stands in the
     table with its error, and the exit code is 1.
     """
-    from personsearch.training.study.study import TABLE, StudyConfig
-    from personsearch.training.study.study import study as run
-    from personsearch.training.study.table import cells, head
+    from personsearch.studies.study import TABLE, StudyConfig
+    from personsearch.studies.study import study as run
+    from personsearch.studies.table import cells, head
 
     _end_runs_when_terminated()
     result = run(StudyConfig.from_yaml(config), dataset, out, jobs=jobs)
@@ -67,8 +67,8 @@ def transfer(
     as_json: output.JsonFlag = False,
 ) -> None:
     """Train on each of several data sets, test on all of them, and write the matrix to OUT/transfer.md."""
-    from personsearch.training.study.transfer import TABLE, TransferConfig
-    from personsearch.training.study.transfer import transfer as run
+    from personsearch.studies.transfer import TABLE, TransferConfig
+    from personsearch.studies.transfer import transfer as run
 
     _end_runs_when_terminated()
     result = run(TransferConfig.from_yaml(config), _named(dataset), out, jobs=jobs)

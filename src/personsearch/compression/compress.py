@@ -29,7 +29,8 @@ from personsearch.config import Config
 from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import dataset_hash, split_or_test
 from personsearch.errors import UserError
-from personsearch.evaluation.evaluate import EMBEDDINGS, EvaluateConfig, evaluate
+from personsearch.evaluation.evaluate import EMBEDDINGS, evaluate
+from personsearch.evaluation.measured import EvaluateConfig
 from personsearch.evaluation.paired import FirstRanks, r1_margin
 from personsearch.files import partial_folder, replace_folder, replacing, write_json
 from personsearch.run_record import write_run_record

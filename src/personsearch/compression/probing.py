@@ -26,13 +26,13 @@ from personsearch.compression.probes.towers import take_apart
 from personsearch.config import Config
 from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import Split, dataset_hash, read_manifest, split_or_test
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
 from personsearch.evaluation.metrics import retrieval_metrics
 from personsearch.files import replacing, write_json
 from personsearch.models.build import BuiltModel, load_bundle_model
 from personsearch.models.device import choose_device
 from personsearch.models.layers import SIDES, Side
-from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.run_record import write_run_record
 from personsearch.training.cpu import kept_memory
 

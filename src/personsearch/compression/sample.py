@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from personsearch.bundle import TOKENIZER, BundleSpec
 from personsearch.data.records import read_manifest
+from personsearch.encoders.graph import BATCH_SIZE, length_batches
 from personsearch.errors import UserError
 from personsearch.evaluation.embeddings import decode_records
 from personsearch.images import normalise
-from personsearch.search.graph_encoder import BATCH_SIZE, length_batches
 from personsearch.tokenizer import Tokenizer, text_lengths
 
 

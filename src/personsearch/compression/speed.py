@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from personsearch.encoders.encoder import Encoder
+from personsearch.encoders.golden import TEXTS
+from personsearch.encoders.load import load_encoder
 from personsearch.errors import UserError
-from personsearch.evaluation.load_encoder import load_encoder
-from personsearch.search.encoder import Encoder
-from personsearch.search.golden import TEXTS
 
 WARM_UP_ROUNDS = 3
 BATCH = 16

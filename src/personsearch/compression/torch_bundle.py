@@ -8,11 +8,11 @@ from safetensors import safe_open
 from torch import Tensor
 
 from personsearch.bundle import MODEL_CARD, TOKENIZER, WEIGHTS, fingerprint, read_spec, write_spec
+from personsearch.encoders.golden import write_golden
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
 from personsearch.files import partial_folder, replace_folder
 from personsearch.models.encoder import PersonEncoder
-from personsearch.models.torch_encoder import TorchEncoder
-from personsearch.search.golden import write_golden
 from personsearch.training.checkpoint import save_weights
 
 CHANGES = "\n## After training\n\n"

@@ -25,10 +25,10 @@ from personsearch.bundle import (
 from personsearch.compression.quantise import quantise_dynamic, quantise_static, quantise_weights
 from personsearch.compression.ranges import measure_ranges
 from personsearch.compression.sample import Sample
+from personsearch.encoders.golden import verify_golden, write_golden
+from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.errors import UserError
 from personsearch.files import partial_folder, replace_folder
-from personsearch.search.golden import verify_golden, write_golden
-from personsearch.search.load import load_graph_encoder
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import re
 
 import numpy as np
 
+from personsearch.encoders.encoder import Encoder
 from personsearch.evaluation.embeddings import SplitEmbeddings
-from personsearch.search.encoder import Encoder
 
 OPPOSITES = {
     "black": "white",

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.data.records import ImageRecord
+from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
 from personsearch.files import replacing
 from personsearch.images import open_image, resize
 from personsearch.progress import track
-from personsearch.search.encoder import Encoder
 
 PART = 512
 DECODING_THREADS = 2

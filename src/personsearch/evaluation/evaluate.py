@@ -4,75 +4,26 @@ import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import Field
-
 from personsearch.bundle import CALIBRATION, METRICS, fingerprint
-from personsearch.config import Config
 from personsearch.data.records import Split, dataset_hash, read_manifest
-from personsearch.evaluation.breakdown import Slice, by_attribute, by_camera
+from personsearch.encoders.encoder import Encoder
+from personsearch.encoders.load import load_encoder
+from personsearch.evaluation.breakdown import by_attribute, by_camera
 from personsearch.evaluation.calibration import fit_calibration
 from personsearch.evaluation.colour_swap import colour_swap_accuracy
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
-from personsearch.evaluation.load_encoder import load_encoder
-from personsearch.evaluation.metrics import QueryRanks, RetrievalMetrics, rank_queries, summarise
+from personsearch.evaluation.measured import EvaluateConfig, Evaluation
+from personsearch.evaluation.metrics import rank_queries, summarise
 from personsearch.evaluation.paired import FirstRanks
+from personsearch.evaluation.report import write_report
 from personsearch.files import write_json
 from personsearch.run_record import write_run_record
 from personsearch.search.calibration import Calibration
-from personsearch.search.encoder import Encoder
 
 logger = logging.getLogger(__name__)
 
 REPORT = "report.html"
 EMBEDDINGS = "embeddings"
-
-
-class EvaluateConfig(Config):
-    """Section `evaluate` of params.yaml: how a model is measured."""
-
-    split: Split = "test"
-    """Split to measure on."""
-
-    calibrate_on: Split = "val"
-    """Split that confidence is fitted to; falls back to `split` in a data set without it."""
-
-    reliable_confidence: float = Field(default=0.5, gt=0, lt=1)
-    """Confidence in (0, 1) below which the best candidate is "no reliable match"."""
-
-    colour_swap_captions: int = Field(default=2000, ge=1)
-    """Captions asked with their colours swapped, at most."""
-
-    examples: int = Field(default=6, ge=0)
-    """Right and wrong searches shown in the report, of each kind."""
-
-    threads: int = Field(default=0, ge=0)
-    """Threads of ONNX Runtime; 0 is one per core."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Everything measured of one bundle on one split."""
-
-    embeddings: SplitEmbeddings
-    ranks: QueryRanks
-    text_to_image: RetrievalMetrics
-    image_to_text: RetrievalMetrics
-    calibration: Calibration
-    colour_swap: float | None
-    cameras: list[Slice]
-    attributes: dict[str, list[Slice]]
-
-    def metrics(self) -> dict[str, float]:
-        """The flat figures, in percent; the calibration error is a probability."""
-        figures = {
-            f"{direction}_{name}": float(getattr(metrics, name))
-            for direction, metrics in (("t2i", self.text_to_image), ("i2t", self.image_to_text))
-            for name in ("r1", "r5", "r10", "map", "minp")
-        }
-        figures["expected_calibration_error"] = self.calibration.expected_calibration_error
-        if self.colour_swap is not None:
-            figures["colour_swap"] = self.colour_swap
-        return figures
 
 
 def evaluate(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path) -> dict[str, float]:
@@ -85,8 +36,6 @@ def evaluate(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path)
     Raises:
         UserError: the bundle or the data set cannot be read, or the split has nobody to find.
     """
-    from personsearch.evaluation.report import write_report  # the report knows what it reports on
-
     evaluation = measure(config, bundle, dataset, out_dir)
     metrics = evaluation.metrics()
     write_json(out_dir / CALIBRATION, evaluation.calibration.model_dump(mode="json"))

@@ -5,7 +5,6 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,19 +12,17 @@ from personsearch.bundle import fingerprint, read_spec
 from personsearch.data.records import dataset_hash
 from personsearch.evaluation.breakdown import Slice
 from personsearch.evaluation.examples import Example, Picture, pick_examples
+from personsearch.evaluation.measured import EvaluateConfig, Evaluation
 from personsearch.evaluation.metrics import RetrievalMetrics
 from personsearch.files import replacing
 from personsearch.search.calibration import Calibration
-
-if TYPE_CHECKING:
-    from personsearch.evaluation.evaluate import EvaluateConfig, Evaluation
 
 TEMPLATE = "report_template.html"
 CHART_WIDTH, CHART_HEIGHT, MARGIN = 640, 260, 36
 SHOWN_RANKS = 20
 
 
-def write_report(path: Path, evaluation: "Evaluation", config: "EvaluateConfig", bundle: Path, dataset: Path) -> None:
+def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bundle: Path, dataset: Path) -> None:
     """Write the page, whole or not at all."""
     examples = {
         right: pick_examples(dataset, evaluation.embeddings, evaluation.ranks, right=right, most=config.examples)
@@ -51,7 +48,7 @@ def write_report(path: Path, evaluation: "Evaluation", config: "EvaluateConfig",
         temporary.write_text(page, encoding="utf-8")
 
 
-def _headline(evaluation: "Evaluation") -> str:
+def _headline(evaluation: Evaluation) -> str:
     metrics = evaluation.text_to_image
     people = len(set(evaluation.embeddings.image_ids.tolist()))
     figures = [
@@ -70,7 +67,7 @@ def _headline(evaluation: "Evaluation") -> str:
     )
 
 
-def _chance(evaluation: "Evaluation") -> float:
+def _chance(evaluation: Evaluation) -> float:
     """Expected R@1 in percent of a gallery in random order."""
     people, person_of_image = np.unique(evaluation.embeddings.image_ids, return_inverse=True)
     images_P = np.bincount(person_of_image, minlength=len(people))
@@ -78,7 +75,7 @@ def _chance(evaluation: "Evaluation") -> float:
     return 100.0 * float(images_of_query.mean()) / len(person_of_image)
 
 
-def _directions(evaluation: "Evaluation") -> str:
+def _directions(evaluation: Evaluation) -> str:
     def row(name: str, metrics: RetrievalMetrics) -> list[str]:
         figures = (metrics.r1, metrics.r5, metrics.r10, metrics.map, metrics.minp)
         return [name, *(f"{figure:.2f}" for figure in figures)]
@@ -156,7 +153,7 @@ def _calibration(calibration: Calibration) -> str:
     return _table(["Confidence", ""], rows)
 
 
-def _lineage(bundle: Path, dataset: Path, config: "EvaluateConfig") -> str:
+def _lineage(bundle: Path, dataset: Path, config: EvaluateConfig) -> str:
     spec = read_spec(bundle)
     size = f"{spec.preprocessing.height}×{spec.preprocessing.width} pixels, {spec.context_length} tokens"
     rows = [

@@ -8,11 +8,11 @@ from contextlib import suppress
 
 import numpy as np
 
+from personsearch.encoders.encoder import Encoder
 from personsearch.gallery.sampling import spread_evenly
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import read_pixels
 from personsearch.images import ImageRejected
-from personsearch.search.encoder import Encoder
 from personsearch.search.quantised import Centres
 
 SAMPLE = 64  # crops

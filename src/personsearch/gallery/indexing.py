@@ -15,13 +15,13 @@ from dataclasses import replace
 from pydantic import Field
 
 from personsearch.config import Config
+from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
 from personsearch.files import alone
 from personsearch.gallery.centres import measure_centres
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import Synchroniser, batches
 from personsearch.gallery.verification import Findings, VerificationFailed, VerifyConfig, verify
-from personsearch.search.encoder import Encoder
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
 from personsearch.search.quantised import Coding, VectorStorage

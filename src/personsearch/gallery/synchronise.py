@@ -12,11 +12,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from personsearch.encoders.encoder import Encoder
 from personsearch.gallery.store import Gallery
 from personsearch.images import ImageRejected, open_image, resize
 from personsearch.progress import track
 from personsearch.search.crop import Crop
-from personsearch.search.encoder import Encoder
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import VectorIndex
 

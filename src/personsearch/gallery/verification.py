@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from personsearch.config import Config
+from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
 from personsearch.gallery.sampling import spread_evenly
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import read_pixels
 from personsearch.images import ImageRejected
 from personsearch.search.crop import Crop
-from personsearch.search.encoder import Encoder
 from personsearch.search.exact import MIRROR_LIMIT, ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.guards import MAX_K

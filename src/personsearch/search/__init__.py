@@ -1,1 +1,1 @@
-"""Encoders, vector indexes, filters and the searcher that joins them."""
+"""Vector indexes, filters and the searcher that joins them with an encoder."""

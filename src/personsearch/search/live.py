@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from personsearch.bundle import fingerprint
+from personsearch.encoders.encoder import Encoder
+from personsearch.encoders.golden import verify_golden
 from personsearch.errors import UserError
 from personsearch.search.calibration import read_calibration
-from personsearch.search.encoder import Encoder
-from personsearch.search.golden import verify_golden
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
 from personsearch.search.searcher import Searcher
 

@@ -11,10 +11,10 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
 from personsearch.search.calibration import DEPTH, Calibration
 from personsearch.search.crop import Crop
-from personsearch.search.encoder import Encoder
 from personsearch.search.filters import EVERYTHING, CropFilter
 from personsearch.search.guards import MAX_K, check_k
 from personsearch.search.index import Hit, VectorIndex

@@ -5,8 +5,8 @@ Shapes: P pairs, G images, D embedding dimension.
 
 import numpy as np
 
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.models.build import BuiltModel
-from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.training.batches import BatchSource
 from personsearch.training.config import TrainConfig
 from personsearch.training.noise import Division, divide_pairs

@@ -20,11 +20,11 @@ from personsearch.bundle import (
     write_spec,
 )
 from personsearch.data.records import ImageRecord
+from personsearch.encoders.golden import write_golden
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.files import write_json
 from personsearch.models.build import BuiltModel
-from personsearch.models.torch_encoder import TorchEncoder
 from personsearch.run_record import git_commit
-from personsearch.search.golden import write_golden
 from personsearch.training.checkpoint import save_weights
 from personsearch.training.config import TrainConfig
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from personsearch.data.records import ImageRecord
 from personsearch.data.sampler import Pairs
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.evaluation.metrics import retrieval_metrics
 from personsearch.models.build import BuiltModel
 from personsearch.models.encoder import PersonEncoder
-from personsearch.models.torch_encoder import TorchEncoder
 
 
 @dataclass(frozen=True, slots=True)

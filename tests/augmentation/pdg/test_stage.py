@@ -52,10 +52,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(prepared: Path, out: Path, judge: Judge | None = None, **settings: object) -> dict[str, float]:
+def run(prepared: Path, out: Path, **settings: object) -> dict[str, float]:
     cache = out.parent / "cache"
     proximity = ProximityConfig.model_validate({"cache": cache, "workers": 1} | settings)
-    return augment(AugmentConfig(proximity=proximity), prepared, out, judge=judge)
+    return augment(AugmentConfig(proximity=proximity), prepared, out)
 
 
 def made(out: Path) -> list[ImageRecord]:
@@ -127,6 +127,7 @@ class Blind:
 
     liked: str
     preprocessing: Preprocessing = SMALL
+    embedding_dim: int = 2
 
     def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
         assert pixels_NHW3.shape[1:] == (32, 16, 3)
@@ -136,8 +137,9 @@ class Blind:
         return np.array([[1, 0] if self.liked in text else [0, 1] for text in texts], np.float32)
 
 
-def test_the_judge_has_the_last_word(prepared: Path, tmp_path: Path) -> None:
-    metrics = run(prepared, tmp_path / "out", Judge(Blind("red"), "blind"), attempts_per_identity=4)
+def test_the_judge_has_the_last_word(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("personsearch.augmentation.augment.judge_of", lambda config: Judge(Blind("red"), "blind"))
+    metrics = run(prepared, tmp_path / "out", attempts_per_identity=4)
     twins = made(tmp_path / "out")
     assert all("red" in twin.captions[0] for twin in twins)
     assert metrics["proximity_refused_encoder-prefers-old-caption"] == metrics["proximity_refused"] > 0

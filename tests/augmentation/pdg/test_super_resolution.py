@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from personsearch.augmentation.pdg.config import ProximityConfig, make_super_resolution
+from personsearch.augmentation.pdg.config import ProximityConfig
+from personsearch.augmentation.pdg.stage import make_super_resolution
 from personsearch.augmentation.pdg.super_resolution import DiffusionUpscaler, Lanczos, NoEnlargement
 from personsearch.errors import UserError
 

@@ -1,13 +1,11 @@
-"""The settings of proximity data generation, and the generator and the enlargement that they name."""
+"""The settings of proximity data generation."""
 
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from personsearch.augmentation.pdg.generator import Generator
-from personsearch.augmentation.pdg.recolour import ALGORITHM, Recolour
-from personsearch.augmentation.pdg.super_resolution import DiffusionUpscaler, Lanczos, NoEnlargement, SuperResolution
+from personsearch.augmentation.pdg.recolour import ALGORITHM
 from personsearch.config import Config
 from personsearch.files import hash_folder
 
@@ -87,24 +85,6 @@ class ProximityConfig(Config):
     def runs_a_network(self) -> bool:
         """Whether making an image needs torch; such work stays in one process."""
         return self.generator == "diffusion" or isinstance(self.super_resolution, Path)
-
-
-def make_generator(config: ProximityConfig) -> Generator:
-    """The generator that the settings name; its weights are loaded when it is first used."""
-    if config.generator == "diffusion":
-        from personsearch.augmentation.pdg.diffusion.editor import DiffusionEditor
-
-        assert config.diffusion is not None
-        return DiffusionEditor(config.diffusion)
-    return Recolour()
-
-
-def make_super_resolution(config: ProximityConfig) -> SuperResolution:
-    """The enlargement that the settings name."""
-    if isinstance(config.super_resolution, Path):
-        device = config.diffusion.device if config.diffusion else "auto"
-        return DiffusionUpscaler(config.super_resolution, config.upscaling_steps, device, config.seed)
-    return Lanczos() if config.super_resolution == "lanczos" else NoEnlargement()
 
 
 def identity_of(config: ProximityConfig) -> str:

@@ -7,7 +7,6 @@ Shapes: N pairs, H height, W width, D embedding dimension.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ from personsearch.augmentation.pdg.colours import agreement, cloth_named, distan
 from personsearch.augmentation.pdg.generator import Change, Pixels
 from personsearch.augmentation.pdg.oklab import Floats, to_oklab
 from personsearch.augmentation.pdg.region import brightening, weights_of, where_worn
-from personsearch.bundle import Preprocessing
+from personsearch.encoders.encoder import Encoder
 from personsearch.images import resize
 
 LEAST_DIFFERENCE = 0.05  # OKLab distance from which a pixel has changed
@@ -27,22 +26,11 @@ LEAST_NAMING = 0.2  # agreement of what changed with the new word
 SMOOTHING = 1.5
 
 
-class PairEncoder(Protocol):
-    """The part of `search.encoder.Encoder` that judging needs; both methods return unit vectors float32 [N, D]."""
-
-    @property
-    def preprocessing(self) -> Preprocessing: ...
-
-    def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]: ...
-
-    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Judge:
     """An encoder that pairs must convince; `fingerprint` is the identity of its weights."""
 
-    encoder: PairEncoder
+    encoder: Encoder
     fingerprint: str
 
     def agrees(self, images: Sequence[Pixels], old: Sequence[str], new: Sequence[str]) -> NDArray[np.bool_]:

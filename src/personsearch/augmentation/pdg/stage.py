@@ -19,16 +19,14 @@ import numpy as np
 
 from personsearch.augmentation.pdg.attempts import Attempt, Outcome, Workshop, make_in_worker, start_worker
 from personsearch.augmentation.pdg.changes import plan_changes
-from personsearch.augmentation.pdg.config import (
-    ProximityConfig,
-    identity_of,
-    make_generator,
-    make_super_resolution,
-)
+from personsearch.augmentation.pdg.config import ProximityConfig, identity_of
 from personsearch.augmentation.pdg.consistency import Judge
 from personsearch.augmentation.pdg.contact_sheet import save_contact_sheet
 from personsearch.augmentation.pdg.garments import Part
+from personsearch.augmentation.pdg.generator import Generator
 from personsearch.augmentation.pdg.new_records import new_record, store
+from personsearch.augmentation.pdg.recolour import Recolour
+from personsearch.augmentation.pdg.super_resolution import DiffusionUpscaler, Lanczos, NoEnlargement, SuperResolution
 from personsearch.data.records import ImageRecord
 from personsearch.files import replacing
 from personsearch.images import open_image
@@ -186,3 +184,21 @@ def _metrics(decisions: list[Decision], made: list[ImageRecord], records: Sequen
         **{f"proximity_refused_{reason}": count for reason, count in sorted(reasons.items())},
     }
     return {name: float(count) for name, count in counts.items()}
+
+
+def make_generator(config: ProximityConfig) -> Generator:
+    """The generator that the settings name; its weights are loaded when it is first used."""
+    if config.generator == "diffusion":
+        from personsearch.augmentation.pdg.diffusion.editor import DiffusionEditor
+
+        assert config.diffusion is not None
+        return DiffusionEditor(config.diffusion)
+    return Recolour()
+
+
+def make_super_resolution(config: ProximityConfig) -> SuperResolution:
+    """The enlargement that the settings name."""
+    if isinstance(config.super_resolution, Path):
+        device = config.diffusion.device if config.diffusion else "auto"
+        return DiffusionUpscaler(config.super_resolution, config.upscaling_steps, device, config.seed)
+    return Lanczos() if config.super_resolution == "lanczos" else NoEnlargement()

@@ -1,0 +1,1 @@
+"""What runs here: settings, services, promotion, API keys and the audit log."""

@@ -1,0 +1,57 @@
+"""Addresses and folders of an installation: flags, then environment (`PERSONSEARCH_…`), then what
+`personsearch up` has started, then these defaults.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from personsearch.installation.service_records import running_address
+
+
+class Settings(BaseSettings):
+    """Embedded defaults on one machine; each address may name a distributed engine instead."""
+
+    # An empty variable counts as unset; as a path it would mean the current directory.
+    model_config = SettingsConfigDict(
+        env_prefix="PERSONSEARCH_", env_ignore_empty=True, frozen=True, use_attribute_docstrings=True
+    )
+
+    home: Path = Path("var")
+    """Folder of everything that an installation keeps: databases, keys, logs, the gallery."""
+
+    gallery: Path | None = None
+    """Folder of crops and their database; `<home>/gallery` when unset."""
+
+    milvus_uri: str | None = None
+    """Address of a Milvus server, or a file for Milvus Lite. Unset: the server that `personsearch up` started, else
+    `<home>/milvus.db`.
+    """
+
+    milvus_token: SecretStr = SecretStr("")
+    """Token of the Milvus server, as `user:password` or an API key."""
+
+    milvus_index: Literal["FLAT", "HNSW"] = "FLAT"
+    """How Milvus searches: FLAT compares with every crop; HNSW is approximate and fast, for large galleries on a Milvus
+    server.
+    """
+
+    mlflow_uri: str | None = None
+    """Address of an MLflow server. Unset: the server that `personsearch up` started, else `<home>/mlflow.db`."""
+
+    model_name: str = "personsearch"
+    """Name of the registered model in MLflow."""
+
+    @property
+    def gallery_folder(self) -> Path:
+        return self.gallery or self.home / "gallery"
+
+    @property
+    def milvus_address(self) -> str:
+        return self.milvus_uri or running_address(self.home, "milvus") or str(self.home / "milvus.db")
+
+    @property
+    def mlflow_address(self) -> str:
+        return self.mlflow_uri or running_address(self.home, "mlflow") or f"sqlite:///{self.home / 'mlflow.db'}"

@@ -1,0 +1,1 @@
+"""Versioned data sets in DVC."""

@@ -1,0 +1,1 @@
+"""Pipelines on Kubeflow: on this machine and on a cluster."""

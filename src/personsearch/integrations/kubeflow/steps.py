@@ -1,0 +1,109 @@
+"""Code shared by the bodies of Kubeflow components: configuration, metrics, a folder that survives a kill."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from personsearch.config import Config, describe_validation_error
+from personsearch.errors import UserError
+from personsearch.files import write_json
+
+CHECKPOINTS_VARIABLE = "PERSONSEARCH_CHECKPOINTS"
+
+ConfigType = TypeVar("ConfigType", bound=Config)
+
+
+class MetricsArtifact(Protocol):
+    """The part of `kfp.dsl.Metrics` that a step writes to."""
+
+    path: str
+
+    def log_metric(self, metric: str, value: float) -> None: ...
+
+
+def parse_config(kind: type[ConfigType], values: Mapping[str, Any]) -> ConfigType:
+    """A stage's configuration from a pipeline parameter.
+
+    Kubeflow turns every number in a dictionary into a float. Integral ones are turned back into integers, because
+    free-form parts of a configuration (an open_clip architecture) need integers.
+
+    Raises:
+        UserError: the values fail the stage's validation.
+    """
+    try:
+        return kind.model_validate(_whole_numbers(values))
+    except ValidationError as error:
+        raise UserError(f"{kind.__name__}: {describe_validation_error(error, kind)}") from error
+
+
+def _whole_numbers(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    return [_whole_numbers(item) for item in value] if isinstance(value, list) else value
+
+
+def report_metrics(metrics: Mapping[str, float], artifact: MetricsArtifact) -> None:
+    """Show metrics in the run's page and write them to the artifact's file.
+
+    Without the file Kubeflow never caches a step that has a metrics artifact.
+    """
+    for name, value in metrics.items():
+        artifact.log_metric(name, value)
+    write_json(Path(artifact.path), dict(metrics))
+
+
+def read_metrics(artifact: MetricsArtifact) -> dict[str, float]:
+    """The metrics that an earlier step reported.
+
+    Raises:
+        UserError: the artifact is not a file of metrics.
+    """
+    try:
+        return {name: float(value) for name, value in json.loads(Path(artifact.path).read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{artifact.path}: not a file of metrics: {error}") from error
+
+
+@contextmanager
+def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
+    """Yield a folder named by `identity` for a stage that checkpoints; it moves to `destination` on success.
+
+    A step that is killed and started again gets a new `destination` but finds its checkpoints, because the folder
+    lies below `PERSONSEARCH_CHECKPOINTS` (a mounted volume on a cluster) and its name depends on `identity` alone.
+    A second process with the same identity waits for the first. Without the variable the stage works in `destination`.
+    """
+    root = os.environ.get(CHECKPOINTS_VARIABLE)
+    if not root:
+        destination.mkdir(parents=True, exist_ok=True)
+        yield destination
+        return
+    folder = Path(root) / identity_hash(*identity)
+    with _locked(folder.with_suffix(".lock")):
+        folder.mkdir(exist_ok=True)
+        yield folder
+        shutil.copytree(folder, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints"))
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an advisory lock, which the system releases when the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def identity_hash(*identity: Any) -> str:
+    """16 hex digits that are equal for equal JSON values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

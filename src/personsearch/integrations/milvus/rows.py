@@ -1,0 +1,81 @@
+"""A gallery crop as a row of a Milvus collection, readable by anyone with a Milvus client."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast, get_args
+
+from pymilvus import CollectionSchema, DataType, MilvusClient
+
+from personsearch.errors import UserError
+from personsearch.integrations.milvus.filters import milliseconds
+from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.guards import MAX_BYTES
+from personsearch.search.index import CollectionProperties
+from personsearch.search.quantised import Centres, Coding, VectorStorage
+
+NAMES = [field.name for field in fields(CollectionProperties) if field.name != "coding"]
+CROP_FIELDS = [*MAX_BYTES, "captured_at", "bbox", "quality", "ingested_at"]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def collection_schema() -> CollectionSchema:
+    """The fields of a gallery crop without its vector; times are UTC milliseconds, bbox is [x, y, width, height]."""
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    for name, max_bytes in MAX_BYTES.items():
+        schema.add_field(name, DataType.VARCHAR, max_length=max_bytes, is_primary=name == "crop_id")
+    schema.add_field("captured_at", DataType.INT64)
+    schema.add_field("bbox", DataType.ARRAY, element_type=DataType.INT32, max_capacity=4)
+    schema.add_field("quality", DataType.DOUBLE)
+    schema.add_field("ingested_at", DataType.INT64)
+    return schema
+
+
+def row_of(crop: Crop) -> dict[str, Any]:
+    """The row of a crop that `guards.check_crop` has passed, without its vector."""
+    strings = {name: getattr(crop, name) for name in MAX_BYTES}
+    return strings | {
+        "captured_at": milliseconds(crop.captured_at),
+        "bbox": [crop.bbox.x, crop.bbox.y, crop.bbox.width, crop.bbox.height],
+        "quality": float(crop.quality),
+        "ingested_at": milliseconds(crop.ingested_at),
+    }
+
+
+def crop_of(row: Mapping[str, Any]) -> Crop:
+    """The crop of a row that was read with CROP_FIELDS."""
+    return Crop(
+        **{name: row[name] for name in MAX_BYTES},
+        captured_at=_EPOCH + timedelta(milliseconds=row["captured_at"]),
+        bbox=BoundingBox(*row["bbox"]),
+        quality=row["quality"],
+        ingested_at=_EPOCH + timedelta(milliseconds=row["ingested_at"]),
+    )
+
+
+def stored_properties(properties: CollectionProperties) -> dict[str, str]:
+    """Milvus keeps properties as strings."""
+    coding = properties.coding
+    centres = {"centres": coding.centres.to_text()} if coding.centres else {}
+    stored = {name: str(getattr(properties, name)) for name in NAMES}
+    return stored | {"vectors": coding.vectors, "oversampling": str(coding.oversampling)} | centres
+
+
+def read_properties(stored: Mapping[str, str]) -> CollectionProperties | None:
+    """The properties that a collection carries, None if personsearch did not make it.
+
+    Collections from before vectors were coded say nothing of that: they hold float32.
+
+    Raises:
+        UserError: its vectors are coded in a way that this version does not know.
+    """
+    vectors = stored.get("vectors", "float32")
+    if vectors not in get_args(VectorStorage):
+        raise UserError(f"vectors={vectors!r}; one of {', '.join(get_args(VectorStorage))} expected")
+    try:
+        values: dict[str, Any] = {name: stored[name] for name in NAMES}
+        centres = Centres.from_text(stored["centres"]) if "centres" in stored else None
+        coding = Coding(cast(VectorStorage, vectors), int(stored.get("oversampling", 1)), centres)
+        return CollectionProperties(**values | {"embedding_dim": int(values["embedding_dim"])}, coding=coding)
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,225 @@
+"""The model registry in MLflow: a version is a bundle folder, stored file by file without pickle, with its metrics."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personsearch.bundle import fingerprint, read_spec
+from personsearch.errors import UserError
+from personsearch.integrations.mlflow.connection import connect, experiment_id, first_line, log_metrics, tracking_run
+from personsearch.run_record import git_commit
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
+
+CHALLENGER = "challenger"
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """One version of the model, as MLflow shows it."""
+
+    version: str
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+    source: str
+
+    @property
+    def fingerprint(self) -> str:
+        return self.tags.get("fingerprint", "")
+
+
+class ModelRegistry:
+    """The versions of one model. `uri` is `sqlite:///…` or an MLflow server's address; nothing is opened until used."""
+
+    def __init__(self, uri: str, model_name: str, *, cache: Path) -> None:
+        self.uri = uri
+        self.model_name = model_name
+        self.cache = cache
+
+    def register(self, bundle: Path, *, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+        """Store a bundle as a new version with the alias `challenger`; returns its number.
+
+        Registering the same bundle from the same pipeline run again returns the same version, so a killed stage can
+        simply be run again.
+        """
+        lineage = _lineage(bundle) | dict(tags)
+        with self._readable_errors(f"register {bundle}"):
+            version = self._find(lineage["fingerprint"], lineage["pipeline_run"])
+            if version is None:
+                version = self._create(bundle, metrics, lineage)
+            self._client.set_registered_model_alias(self.model_name, CHALLENGER, version)
+        return version
+
+    def promote(self, version: str, *, alias: str = CHAMPION) -> None:
+        """Move an alias to a version, as a person does in MLflow's page.
+
+        Raises:
+            UserError: there is no such version, or it would become champion but serving cannot load it.
+        """
+        variant = self.version(version).tags.get("variant")
+        if alias == CHAMPION and variant == "torch":
+            raise UserError(
+                f"{self.uri}: version {version} of {self.model_name!r} holds torch weights only, serving needs ONNX; "
+                "register what `personsearch compress` chose"
+            )
+        with self._readable_errors(f"move alias {alias!r}"):
+            self._client.set_registered_model_alias(self.model_name, alias, version)
+
+    def alias_version(self, alias: str) -> str | None:
+        """The version that an alias names, None if there is no such alias or model."""
+        with self._readable_errors(f"resolve alias {alias!r}", absent=True):
+            return str(self._client.get_model_version_by_alias(self.model_name, alias).version)
+        return None
+
+    def version(self, version: str) -> RegisteredVersion:
+        """Read one version's number, metrics and tags.
+
+        Raises:
+            UserError: there is no such version.
+        """
+        if version.isdecimal():
+            with self._readable_errors(f"read version {version}", absent=True):
+                return _registered(self._client.get_model_version(self.model_name, version))
+        raise UserError(f"{self.uri}: model {self.model_name!r} has no version {version!r}")
+
+    def versions(self) -> list[RegisteredVersion]:
+        """Every version, newest first."""
+        with self._readable_errors("list versions"):
+            found = self._client.search_model_versions(f"name='{self.model_name}'")
+            aliases: dict[str, list[str]] = {}
+            for alias, number in self._aliases().items():
+                aliases.setdefault(number, []).append(alias)
+            versions = [_registered(version, aliases.get(str(version.version), [])) for version in found]
+        return sorted(versions, key=lambda version: -int(version.version))
+
+    def tag(self, version: str, key: str, value: str) -> None:
+        """Set a tag of a version."""
+        with self._readable_errors(f"tag version {version}"):
+            self._client.set_model_version_tag(self.model_name, version, key, value)
+
+    def download(self, version: str) -> Path:
+        """The bundle of a version, from the cache if it is complete there."""
+        return self.fetch(version, self.version(version).fingerprint)
+
+    def fetch(self, version: str, fingerprint: str) -> Path:
+        """The bundle with this fingerprint; if it is cached, no server is needed.
+
+        Raises:
+            UserError: the registry's bundle has another fingerprint, or there is no such version.
+        """
+        folder = self.cache / self.model_name / f"v{version}-{fingerprint}"
+        if not _holds(folder, fingerprint):
+            self._download(self.version(version).source, folder)
+            if not _holds(folder, fingerprint):
+                raise UserError(
+                    f"{self.uri}: version {version} of {self.model_name!r} has not fingerprint {fingerprint!r}"
+                )
+        return folder
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        return connect(self.uri)
+
+    def _aliases(self) -> dict[str, str]:
+        with self._readable_errors("list aliases", absent=True):
+            aliases = self._client.get_registered_model(self.model_name).aliases
+            return {alias: str(version) for alias, version in aliases.items()}
+        return {}
+
+    def _find(self, fingerprint: str, pipeline_run: str) -> str | None:
+        found = self._client.search_model_versions(f"name='{self.model_name}' and tags.fingerprint='{fingerprint}'")
+        same_run = (version for version in found if version.tags.get("pipeline_run", "") == pipeline_run)
+        return next((str(version.version) for version in same_run), None)
+
+    def _create(self, bundle: Path, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+        client, experiment = self._client, experiment_id(self._client, self.uri)
+        with tracking_run(client, experiment, f"register {tags['method']}", tags) as run_id:
+            model = client.create_logged_model(
+                experiment, self.model_name, run_id, dict(tags), _parameters(bundle), "personsearch-bundle"
+            )
+            client.log_model_artifacts(model.model_id, str(bundle))
+            client.finalize_logged_model(model.model_id, "READY")
+            log_metrics(client, run_id, metrics, model_id=model.model_id)
+        self._ensure_model()
+        source = f"models:/{model.model_id}"
+        created = client.create_model_version(self.model_name, source, run_id, dict(tags), model_id=model.model_id)
+        return str(created.version)
+
+    def _ensure_model(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(self.model_name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _download(self, source: str, folder: Path) -> None:
+        from mlflow.artifacts import download_artifacts
+
+        partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            with self._readable_errors(f"download {source}"):
+                download_artifacts(artifact_uri=source, dst_path=str(partial), tracking_uri=self.uri)
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    @contextmanager
+    def _readable_errors(self, action: str, *, absent: bool = False) -> Iterator[None]:
+        """Turn MLflow's errors into one line; with `absent`, something missing is not an error."""
+        client = self._client
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except MlflowException as error:
+            # For a missing alias a database reports an invalid parameter, a server a missing resource.
+            if not (absent and error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")):
+                raise UserError(f"{self.uri}: cannot {action}: {first_line(error)}") from error
+            logger.debug("%s: %s: nothing there (%s)", client.tracking_uri, action, error.error_code)
+
+
+def _lineage(bundle: Path) -> dict[str, str]:
+    spec = read_spec(bundle)
+    return {
+        "validation_status": "pending",
+        "fingerprint": fingerprint(bundle),
+        "method": spec.method,
+        "variant": spec.variant,
+        "dataset_hash": spec.lineage.dataset_hash,
+        "git_commit": spec.lineage.git_commit or git_commit(),
+        "pipeline_run": spec.lineage.run_id,
+    }
+
+
+def _parameters(bundle: Path) -> dict[str, str]:
+    spec = read_spec(bundle)
+    size = f"{spec.preprocessing.height}x{spec.preprocessing.width}"
+    parameters = {"method": spec.method, "variant": spec.variant, "image_size": size}
+    return parameters | {"embedding_dim": str(spec.embedding_dim), "context_length": str(spec.context_length)}
+
+
+def _registered(version: Any, aliases: list[str] | None = None) -> RegisteredVersion:
+    named = version.aliases if aliases is None else aliases
+    return RegisteredVersion(str(version.version), tuple(sorted(named)), dict(version.tags), version.source)
+
+
+def _holds(folder: Path, expected: str) -> bool:
+    try:
+        return fingerprint(folder) == expected
+    except UserError:
+        return False

@@ -1,0 +1,163 @@
+"""One run of a study: `personsearch train`, then `personsearch evaluate` for each test set, in a folder of its own.
+
+    recipe.yaml      the resolved recipe
+    run.json, bundle what training wrote
+    test-<hash>/     what evaluation wrote, by the test set's hash
+    log.txt          the commands and what they said
+    cost.json        time and memory of the training, where it ran in one piece
+
+What is finished is found again by the folder's name, which ends in a hash of what decides the weights.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from personsearch.data.records import dataset_hash
+from personsearch.errors import UserError
+from personsearch.files import replacing, write_json
+from personsearch.run_record import RUN_RECORD
+from personsearch.studies.processes import Ended, Place, Runner, locked
+from personsearch.training.config import TrainConfig
+from personsearch.training.train import CHECKPOINTS, run_identity
+
+RECIPE, LOG, COST, BUNDLE = "recipe.yaml", "log.txt", "cost.json", "bundle"
+PROMPT = "$ personsearch "
+KEY_LENGTH = 12
+LOG_TAIL = 4096
+FIGURES = ("r1", "r5", "r10", "map", "minp")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A run to do: its name for people, what to train on which data set, what to test on, and where."""
+
+    name: str
+    config: TrainConfig
+    dataset: Path
+    tests: Mapping[str, Path]
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run gave, in percent: training's own figures, and those of each test set; or why it failed.
+
+    `cost` are seconds and MiB of the training, unknown for one that was interrupted.
+    """
+
+    folder: Path
+    training: dict[str, float] = field(default_factory=dict)
+    tests: dict[str, dict[str, float]] = field(default_factory=dict)
+    cost: dict[str, float] | None = None
+    error: str | None = None
+
+
+def run_key(config: TrainConfig, dataset: Path, start: str | None = None) -> str:
+    """What decides a run's weights, as a hash. `start` is the key of the run it starts from, wherever that lies."""
+    if start is not None:
+        model = config.model.model_copy(update={"weights": f"run {start}"})
+        config = config.model_copy(update={"model": model})
+    return run_identity(config, dataset)[:KEY_LENGTH]
+
+
+def run_folder(runs: Path, name: str, key: str) -> Path:
+    """The folder of a key; it keeps the name under which it was first made."""
+    made = sorted(runs.glob(f"*-{key}"))
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return made[0] if made else runs / f"{slug}-{key}"
+
+
+def folder_key(folder: Path) -> str:
+    """The key in a run folder's name."""
+    return folder.name.rpartition("-")[2]
+
+
+def execute(task: Task, run: Runner, place: Place) -> Outcome:
+    """Do what is left of a run. A failure is an outcome; nothing is raised for it."""
+    task.folder.mkdir(parents=True, exist_ok=True)
+    with locked(task.folder) as lock:
+        try:
+            _train(task, run, place, lock)
+            for dataset in task.tests.values():
+                _test(task, dataset, run, place, lock)
+        except (UserError, OSError) as error:
+            return Outcome(task.folder, error=str(error))
+    return _outcome(task)
+
+
+def last_words(folder: Path) -> str:
+    """The last line of a run's log."""
+    try:
+        with (folder / LOG).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL))
+            lines = log.read().decode("utf-8", "replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1].strip() if lines else ""
+
+
+def _train(task: Task, run: Runner, place: Place, lock: int) -> None:
+    if (task.folder / RUN_RECORD).is_file():
+        return
+    resumed = (task.folder / CHECKPOINTS).exists()
+    with replacing(task.folder / RECIPE) as temporary:
+        temporary.write_text(yaml.safe_dump(task.config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    arguments: list[str | Path] = ["train", task.folder / RECIPE, "--dataset", task.dataset, "--out", task.folder]
+    arguments += ["--device", task.config.device, "--set", f"threads={task.config.threads or place.threads}"]
+    ended = _command(arguments, task.folder, run, place, lock)
+    if not resumed:
+        write_json(
+            task.folder / COST, {"seconds": round(ended.seconds, 1), "peak_memory_mib": round(ended.peak_memory_mib)}
+        )
+    # A finished run is its bundle; the checkpoints of a whole study would fill a disk.
+    shutil.rmtree(task.folder / CHECKPOINTS, ignore_errors=True)
+
+
+def _test(task: Task, dataset: Path, run: Runner, place: Place, lock: int) -> None:
+    out = _test_folder(task.folder, dataset)
+    if not (out / RUN_RECORD).is_file():
+        arguments: list[str | Path] = ["evaluate", task.folder / BUNDLE, dataset, "--out", out, "--split", "test"]
+        _command(arguments, task.folder, run, place, lock)
+
+
+def _command(arguments: Sequence[str | Path], folder: Path, run: Runner, place: Place, lock: int) -> Ended:
+    """Raises UserError with what the command said last, where it failed."""
+    words = [str(argument) for argument in arguments]
+    with (folder / LOG).open("a", encoding="utf-8") as log:
+        log.write(f"{PROMPT}{shlex.join(words)}\n")
+    ended = run(words, folder / LOG, place, lock=lock)
+    if ended.code < 0:
+        raise UserError(f"{words[0]} was killed by signal {-ended.code}")
+    if ended.code:
+        said = last_words(folder).removeprefix("personsearch: ")
+        silent = not said or said.startswith(PROMPT)
+        raise UserError(f"{words[0]} ended with exit code {ended.code}" if silent else said)
+    return ended
+
+
+def _outcome(task: Task) -> Outcome:
+    tests = {name: _metrics(_test_folder(task.folder, dataset)) for name, dataset in task.tests.items()}
+    cost = task.folder / COST
+    return Outcome(
+        folder=task.folder,
+        training=_metrics(task.folder),
+        tests={name: {figure: found[f"t2i_{figure}"] for figure in FIGURES} for name, found in tests.items()},
+        cost=json.loads(cost.read_text(encoding="utf-8")) if cost.is_file() else None,
+    )
+
+
+def _test_folder(folder: Path, dataset: Path) -> Path:
+    return folder / f"test-{dataset_hash(dataset)[:KEY_LENGTH]}"
+
+
+def _metrics(folder: Path) -> dict[str, float]:
+    metrics: dict[str, float] = json.loads((folder / RUN_RECORD).read_text(encoding="utf-8"))["metrics"]
+    return metrics

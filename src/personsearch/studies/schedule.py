@@ -1,0 +1,94 @@
+"""Several runs side by side, each on its share of the machine, with progress to look at."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from queue import SimpleQueue
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from personsearch.progress import PLAIN_INTERVAL_SECONDS
+from personsearch.studies.processes import Place, Subprocesses
+from personsearch.studies.runs import PROMPT, Outcome, Task, execute, last_words
+
+SHOWN_WORDS = 60
+Execute = Callable[[Task, Place], Outcome]
+
+
+@contextmanager
+def in_subprocesses() -> Iterator[Execute]:
+    """Executes runs as processes; those that still run are ended with the block."""
+    run = Subprocesses()
+    try:
+        yield lambda task, place: execute(task, run, place)
+    finally:
+        run.stop()
+
+
+def run_tasks(tasks: Sequence[Task], jobs: int, do: Execute) -> list[Outcome]:
+    """The outcomes of all tasks, in their order; `jobs` are under way at a time."""
+    places: SimpleQueue[Place] = SimpleQueue()
+    for place in shares(jobs):
+        places.put(place)
+
+    def one(task: Task) -> Outcome:
+        place = places.get()
+        try:
+            return do(task, place)
+        finally:
+            places.put(place)
+
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        futures = {pool.submit(one, task): task for task in tasks}
+        _watch(futures)
+        return [future.result() for future in futures]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def shares(jobs: int) -> list[Place]:
+    """The machine divided among `jobs`: cores evenly, GPUs in turn."""
+    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+    gpus = torch.cuda.device_count() if jobs > 1 else 0
+    return [Place(threads, job % gpus if gpus else None) for job in range(jobs)]
+
+
+def _watch(futures: Mapping[Future[Outcome], Task]) -> None:
+    """Until all are done: a line for each that ends, and in between what the others last said."""
+    waiting = dict(futures)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[words]}"),
+        console=Console(stderr=True, soft_wrap=True), disable=not sys.stderr.isatty(), transient=True,
+    ) as bar:  # fmt: skip
+        runs, spoken = bar.add_task("runs", total=len(futures), words=""), time.monotonic()
+        said = ""
+        while waiting:
+            done, _ = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+            for future in done:
+                bar.console.print(_line(waiting.pop(future), future.result()), highlight=False, markup=False)
+            words = "; ".join(_words(task) for future, task in waiting.items() if future.running())
+            bar.update(runs, completed=len(futures) - len(waiting), words=words)
+            if bar.disable and words not in {"", said} and time.monotonic() - spoken >= PLAIN_INTERVAL_SECONDS:
+                said, spoken = words, time.monotonic()
+                counted = f"{len(futures) - len(waiting)}/{len(futures)} runs"
+                bar.console.print(f"{counted}; {words}", highlight=False, markup=False)
+
+
+def _line(task: Task, outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return f"{task.name}: failed: {outcome.error}"
+    figures = "  ".join(f"{name} R@1 {metrics['r1']:.2f}" for name, metrics in outcome.tests.items())
+    return f"{task.name}: {figures}"
+
+
+def _words(task: Task) -> str:
+    said = last_words(task.folder)
+    if said.startswith(PROMPT):
+        said = f"{said.removeprefix(PROMPT).split()[0]} begins"
+    return f"{task.name}: {said[:SHOWN_WORDS]}"

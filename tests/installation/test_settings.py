@@ -1,0 +1,34 @@
+"""Settings of an installation: the environment where it says something, else the defaults."""
+
+from pathlib import Path
+
+import pytest
+
+from personsearch.installation.settings import Settings
+from serving.settings import ServingSettings
+
+NAMES = ("HOME", "GALLERY", "MILVUS_URI", "MLFLOW_URI", "MODEL_NAME", "AUDIT_FILE")
+
+
+@pytest.mark.parametrize("kind", [Settings, ServingSettings])
+def test_an_empty_variable_is_as_good_as_none(
+    kind: type[Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the databases would be made wherever a command is run."""
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        monkeypatch.setenv(f"PERSONSEARCH_{name}", "")
+    settings = kind()
+    assert settings.mlflow_address == "sqlite:///var/mlflow.db"
+    assert settings.milvus_address == "var/milvus.db"
+    assert settings.gallery_folder == Path("var/gallery")
+    assert settings.model_name == "personsearch"
+
+
+def test_the_environment_goes_before_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path))
+    monkeypatch.setenv("PERSONSEARCH_MLFLOW_URI", "http://mlflow.example")
+    monkeypatch.delenv("PERSONSEARCH_MILVUS_URI", raising=False)
+    settings = Settings()
+    assert settings.mlflow_address == "http://mlflow.example"
+    assert settings.milvus_address == str(tmp_path / "milvus.db")

@@ -1,0 +1,122 @@
+"""What component bodies share."""
+
+import contextlib
+import json
+import multiprocessing
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from personsearch.config import Config
+from personsearch.errors import UserError
+from personsearch.integrations.kubeflow.steps import (
+    CHECKPOINTS_VARIABLE,
+    identity_hash,
+    parse_config,
+    read_metrics,
+    report_metrics,
+    resumable_folder,
+)
+
+
+@dataclass
+class Metrics:
+    """As `kfp.dsl.Metrics`: a path and a dictionary."""
+
+    path: str
+    metadata: dict[str, float] = field(default_factory=dict)
+
+    def log_metric(self, metric: str, value: float) -> None:
+        self.metadata[metric] = value
+
+
+def test_metrics_go_to_the_page_and_to_the_file(tmp_path: Path) -> None:
+    artifact = Metrics(str(tmp_path / "metrics"))
+    report_metrics({"t2i_r1": 57.5}, artifact)
+    assert artifact.metadata == {"t2i_r1": 57.5}
+    assert read_metrics(artifact) == {"t2i_r1": 57.5}
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"r1": "high"}', '{"r1": null}', "\x00"])
+def test_a_file_that_holds_no_metrics_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "metrics"
+    path.write_text(content)
+    with pytest.raises(UserError, match="not a file of metrics"):
+        read_metrics(Metrics(str(path)))
+
+
+class Recipe(Config):
+    epochs: int
+    rate: float
+    architecture: dict[str, Any]
+
+
+def test_integral_floats_of_a_parameter_are_integers_again() -> None:
+    values = {"epochs": 2.0, "rate": 1.0, "architecture": {"sizes": [128.0, 64.0], "dropout": 0.5, "name": "4.0"}}
+    recipe = parse_config(Recipe, values)
+    assert (recipe.epochs, recipe.rate) == (2, 1.0)
+    assert repr(recipe.architecture) == "{'sizes': [128, 64], 'dropout': 0.5, 'name': '4.0'}"
+
+
+def test_a_wrong_parameter_is_one_readable_line() -> None:
+    with pytest.raises(UserError, match=r"^Recipe: epochs=2\.5: .*integer.*; colour: unknown; known: "):
+        parse_config(Recipe, {"epochs": 2.5, "rate": 1, "architecture": {}, "colour": "red"})
+
+
+def test_without_a_checkpoint_folder_the_stage_works_in_its_destination(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(CHECKPOINTS_VARIABLE, raising=False)
+    with resumable_folder(tmp_path / "model", "x") as folder:
+        assert folder == tmp_path / "model"
+        assert folder.is_dir()
+
+
+def test_a_failed_stage_finds_its_checkpoints_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHECKPOINTS_VARIABLE, str(tmp_path / "checkpoints"))
+    with contextlib.suppress(MemoryError), resumable_folder(tmp_path / "first", {"epochs": 2, "seed": 1}) as folder:
+        (folder / "epoch-1").touch()
+        raise MemoryError
+    assert not (tmp_path / "first").exists()
+    with resumable_folder(tmp_path / "other", {"epochs": 3, "seed": 1}) as folder:
+        assert list(folder.iterdir()) == [], "another configuration starts afresh"
+    with resumable_folder(tmp_path / "second", {"seed": 1, "epochs": 2}) as folder:
+        assert (folder / "epoch-1").exists()
+        (folder / "epoch-2").touch()
+        (folder / "checkpoints").mkdir()
+    assert sorted(path.name for path in (tmp_path / "second").iterdir()) == ["epoch-1", "epoch-2"], "no checkpoints"
+    assert not folder.exists()
+
+
+def append_slowly(destination: Path) -> None:
+    with resumable_folder(destination, "same") as folder:
+        diary = folder / "diary"
+        before = diary.read_text() if diary.exists() else ""
+        time.sleep(0.2)
+        diary.write_text(before + f"{destination.name} was here. ")
+
+
+def test_two_processes_with_one_identity_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHECKPOINTS_VARIABLE, str(tmp_path / "checkpoints"))
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=append_slowly, args=(tmp_path / name,)) for name in ("a", "b")]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert {name: (tmp_path / name / "diary").read_text() for name in ("a", "b")} == {
+        "a": "a was here. ",
+        "b": "b was here. ",
+    }
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.text() | st.booleans()))
+def test_identity_ignores_the_order_of_keys_and_nothing_else(values: dict[str, object]) -> None:
+    shuffled = json.loads(json.dumps(dict(reversed(values.items()))))
+    assert identity_hash(values) == identity_hash(shuffled)
+    assert identity_hash(values, "v1") != identity_hash(values, "v2")

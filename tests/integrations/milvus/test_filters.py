@@ -1,0 +1,99 @@
+"""Filters mean the same on Milvus as in CropFilter.admits, whatever a user types into them."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from personsearch.integrations.milvus.filters import MAX_LIST, expressions, quote
+from personsearch.integrations.milvus.index import MilvusIndex
+from personsearch.integrations.milvus.store import MilvusStore
+from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.filters import CropFilter
+from personsearch.search.index import CollectionProperties
+
+START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+NASTY = (
+    "plain",
+    "",
+    'quote"d',
+    "it's",
+    "back\\slash",
+    "trailing\\",
+    '" or crop_id != "',
+    "x'] or captured_at > 0 or camera_id in ['",
+    "line\nbreak\ttab\r",
+    "été ☃ 🙂 日本",
+    "%",
+    "{expr}",
+    "null",
+    "\u2028\u00a0",
+    "\x7f\x01",
+    "\x00",
+)
+CROPS = [
+    Crop(
+        crop_id=f"{number}{NASTY[number % len(NASTY)]}",
+        camera_id=NASTY[number % len(NASTY)],
+        captured_at=START + timedelta(milliseconds=number),
+        track_id=NASTY[number * 7 % len(NASTY)],
+        image_uri="",
+        bbox=BoundingBox(0, 0, 1, 1),
+        frame_uri="",
+        quality=1.0,
+        ingested_at=START,
+    )
+    for number in range(3 * len(NASTY))
+]
+TEXTS = st.lists(st.sampled_from(NASTY) | st.text(max_size=8), max_size=4).map(tuple)
+MOMENTS = st.integers(-2_000, 60_000).map(lambda micro: START + timedelta(microseconds=micro))
+FILTERS = st.builds(
+    CropFilter,
+    cameras=st.none() | TEXTS,
+    tracks=st.none() | TEXTS,
+    crop_ids=st.none() | st.lists(st.sampled_from([crop.crop_id for crop in CROPS]), max_size=9).map(tuple),
+    after=st.none() | MOMENTS,
+    before=st.none() | MOMENTS,
+)
+
+
+@pytest.fixture(scope="module", params=["lite", "server"])
+def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MilvusIndex:
+    folder: Path = tmp_path_factory.mktemp("filters")
+    address = str(folder / "milvus.db") if request.param == "lite" else request.getfixturevalue("milvus_server")
+    filled = MilvusStore(address).create("persons_v1_filters", CollectionProperties("m", "1", "f", "d", 2))
+    filled.upsert(CROPS, np.eye(1, 2, dtype=np.float32).repeat(len(CROPS), axis=0))
+    filled.flush()
+    return filled
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(crop_filter=FILTERS)
+def test_a_filter_admits_what_it_says(index: MilvusIndex, crop_filter: CropFilter) -> None:
+    admitted = {crop.crop_id for crop in CROPS if crop_filter.admits(crop)}
+    [hits] = index.search(np.eye(1, 2, dtype=np.float32), 100, crop_filter)
+    assert {hit.crop.crop_id for hit in hits} == admitted
+    assert index.count(crop_filter) == len(admitted)
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_what_a_user_types_stays_a_value(index: MilvusIndex, text: str) -> None:
+    assert index.count(CropFilter(cameras=(text,))) == 3
+    assert index.count(CropFilter(cameras=(f"{text}x",))) == 0
+
+
+def test_the_expressions_of_a_filter() -> None:
+    crop_filter = CropFilter(
+        cameras=("b", "a", "b"), tracks=('t"1',), after=START + timedelta(microseconds=1), before=START
+    )
+    lists = 'camera_id in ["a", "b"] and track_id in ["t\\"1"]'
+    times = "captured_at >= 1772355600001 and captured_at < 1772355600000"
+    assert list(expressions(crop_filter)) == [f"{lists} and {times}"]
+    assert list(expressions(CropFilter())) == [""]
+    assert list(expressions(CropFilter(cameras=()))) == []
+    assert list(expressions(CropFilter(cameras=("\ud800",)))) == []
+    assert len(list(expressions(CropFilter(crop_ids=tuple(map(str, range(MAX_LIST + 1))))))) == 2
+    assert quote('a"b\\c\nd') == r'"a\"b\\c\nd"'
