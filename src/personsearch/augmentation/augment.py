@@ -71,7 +71,7 @@ def augment(config: AugmentConfig, dataset: Path, out_dir: Path) -> dict[str, fl
     if metrics is None:
         translations = read_translations(config.translations) if config.translations else {}
         source = {"dataset": dataset_hash(dataset), "translations": translations_hash}
-        with sole_writer(out_dir):  # the process that we waited for may have done it for us
+        with sole_writer(out_dir):  # the process that held the lock may have written this data set already
             metrics = finished_metrics(out_dir, key)
             if metrics is None:
                 metrics = _write(config, records, translations, dataset, out_dir, judge=judge)

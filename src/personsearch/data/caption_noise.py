@@ -1,4 +1,4 @@
-"""Captions put to the wrong images on purpose, to study training that bears them ("noisy correspondence").
+"""Assigns captions to wrong images on purpose, to study training under noise ("noisy correspondence").
 
 Shapes: P pairs of the data set, K of them noisy.
 """

@@ -1,4 +1,4 @@
-"""One image of a raw data set: its bytes, checked by decoding, upright RGB where they were not."""
+"""Reads one image of a raw data set: checks that it decodes, and converts it to upright RGB if needed."""
 
 import hashlib
 import io

@@ -79,7 +79,7 @@ def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, flo
     metrics = finished_metrics(out_dir, key)
     if metrics is None:
         inspector = Inspector(source, layout, overview, config.max_caption_words)
-        with sole_writer(out_dir):  # the process that we waited for may have done it for us
+        with sole_writer(out_dir):  # the process that held the lock may have written this data set already
             metrics = finished_metrics(out_dir, key) or _write(config, inspector, annotations, out_dir, key=key)
     _stop_if_strict_and_refused(config, out_dir)
     return metrics

@@ -90,7 +90,7 @@ def read_manifest(folder: Path, split: Split | None = None) -> list[ImageRecord]
 
 
 def split_or_test(folder: Path, split: Split) -> Split:
-    """`split`; test, with a warning, where a prepared data set has no image of it.
+    """`split`, or test, with a warning, if the prepared data set has no image of that split.
 
     Raises:
         UserError: it is no prepared data set.

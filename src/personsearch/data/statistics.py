@@ -1,4 +1,4 @@
-"""What a prepared data set holds, in numbers (`stats.json`) and in words (`DATA_CARD.md`)."""
+"""Describes a prepared data set in numbers (`stats.json`) and in words (`DATA_CARD.md`)."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -148,7 +148,7 @@ def _tally(title: str, counts: Mapping[str, int]) -> list[str]:
 
 
 def _published(summary: Mapping[str, Any]) -> list[str]:
-    """Say where the counts differ from the published ones, as they do when an archive is incomplete."""
+    """Report counts that differ from the published ones, as they do when an archive is incomplete."""
     differing = [
         f"- {split}: {summary['splits'][split]['images']} images, published {images}"
         for split, images in summary["published_images"].items()

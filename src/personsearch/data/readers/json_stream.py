@@ -1,4 +1,4 @@
-"""Annotation files as large as they come: one item at a time from a JSON array or object."""
+"""Reads annotation files of any size: one item at a time from a JSON array or object."""
 
 import json
 import re

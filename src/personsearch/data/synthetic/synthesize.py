@@ -90,7 +90,7 @@ def synthesize(config: SynthesizeConfig, out_dir: Path) -> dict[str, float]:
     """
     metrics = _finished(out_dir, config)
     if metrics is None:
-        with sole_writer(out_dir):  # the process that we waited for may have done it for us
+        with sole_writer(out_dir):  # the process that held the lock may have written this data set already
             metrics = _finished(out_dir, config) or _write(config, out_dir)
     return metrics
 
