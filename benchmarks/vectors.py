@@ -27,7 +27,7 @@ from personsearch.data.records import dataset_hash, read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.encoders.load import load_encoder
 from personsearch.evaluation.embeddings import embed_records
-from personsearch.gallery.centres import SAMPLE
+from personsearch.gallery.indexing import SAMPLE
 from personsearch.gallery.verification import PROBE_TEXTS
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex

@@ -62,30 +62,76 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     compress_accelerators: str = "0",
 ) -> Trained:
     """Fetch → prepare → augment → train → compress → gate → register, with an evaluation before and after compress."""
-    code = {"code_version": code_version}
     raw = fetch_dataset(
-        repository=dataset_repository, revision=dataset_revision, path=dataset_path, dataset_hash=dataset_hash, **code
+        repository=dataset_repository,
+        revision=dataset_revision,
+        path=dataset_path,
+        dataset_hash=dataset_hash,
+        code_version=code_version,
     )
-    prepared = prepare(raw=raw.outputs["dataset"], raw_hash=dataset_hash, config=prepare_config, **code)
+    prepared = prepare(
+        raw=raw.outputs["dataset"],
+        raw_hash=dataset_hash,
+        config=prepare_config,
+        code_version=code_version,
+    )
     augmented = augment(
-        prepared=prepared.outputs["dataset"], prepared_hash=prepared.outputs["Output"], config=augment_config, **code
+        prepared=prepared.outputs["dataset"],
+        prepared_hash=prepared.outputs["Output"],
+        config=augment_config,
+        code_version=code_version,
     )
-    data = {"dataset": augmented.outputs["dataset"], "dataset_hash": augmented.outputs["Output"], **code}
-
-    trained = train(config=train_config, **data)
-    source = {"model": trained.outputs["model"], "fingerprint": trained.outputs["Output"], **data}
-    compressed = compress(config=compress_config, **source)
-    chosen = {"model": compressed.outputs["compressed"], "fingerprint": compressed.outputs["Output"], **data}
-    before = evaluate(bundle="bundle", config=evaluate_config, **source)
-    after = evaluate(bundle="chosen", config=evaluate_config, **chosen)
-
-    metrics, same = after.outputs["metrics"], {"dataset_hash": data["dataset_hash"], "model_name": model_name}
-    judged = {"metrics": metrics, "uncompressed": before.outputs["metrics"]}
-    decision = gate(config=gate_config, **judged, **same).set_caching_options(False)
+    trained = train(
+        dataset=augmented.outputs["dataset"],
+        dataset_hash=augmented.outputs["Output"],
+        config=train_config,
+        code_version=code_version,
+    )
+    compressed = compress(
+        model=trained.outputs["model"],
+        fingerprint=trained.outputs["Output"],
+        dataset=augmented.outputs["dataset"],
+        dataset_hash=augmented.outputs["Output"],
+        config=compress_config,
+        code_version=code_version,
+    )
+    before = evaluate(
+        model=trained.outputs["model"],
+        fingerprint=trained.outputs["Output"],
+        bundle="bundle",
+        dataset=augmented.outputs["dataset"],
+        dataset_hash=augmented.outputs["Output"],
+        config=evaluate_config,
+        code_version=code_version,
+    )
+    after = evaluate(
+        model=compressed.outputs["compressed"],
+        fingerprint=compressed.outputs["Output"],
+        bundle="chosen",
+        dataset=augmented.outputs["dataset"],
+        dataset_hash=augmented.outputs["Output"],
+        config=evaluate_config,
+        code_version=code_version,
+    )
+    decision = gate(
+        metrics=after.outputs["metrics"],
+        uncompressed=before.outputs["metrics"],
+        dataset_hash=augmented.outputs["Output"],
+        model_name=model_name,
+        config=gate_config,
+    ).set_caching_options(False)
     with dsl.If(decision.outputs["Output"] == True, name="passed"):  # noqa: E712 (kfp builds the condition from it)
-        lineage = {"raw_hash": dataset_hash, "raw_revision": dataset_revision, **code}
-        bundle = {"model": chosen["model"], "evaluation": after.outputs["evaluation"], "metrics": metrics}
-        registered = register(**bundle, **same, **lineage).set_caching_options(False)
+        registered = register(
+            model=compressed.outputs["compressed"],
+            evaluation=after.outputs["evaluation"],
+            metrics=after.outputs["metrics"],
+            dataset_hash=augmented.outputs["Output"],
+            model_name=model_name,
+            raw_hash=dataset_hash,
+            raw_revision=dataset_revision,
+            code_version=code_version,
+        ).set_caching_options(False)
+
     _place(fetching=raw, light=(prepared,), heavy=(before, after), registry=(decision, registered))
     place(augmented, cpu="4", memory="16Gi", volumes=(MODELS,))
     place(trained, cpu="8", memory="32Gi", secrets=REGISTRY_SECRETS, volumes=(CHECKPOINTS, MODELS))
@@ -93,5 +139,11 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     accelerate(augmented, augment_accelerators)
     accelerate(compressed, compress_accelerators)
     accelerate(trained, accelerators)
-    made = compressed.outputs["compressed"], augmented.outputs["dataset"]
-    return Trained(*made, metrics, after.outputs["report"], decision.outputs["decision"], decision.outputs["Output"])
+    return Trained(
+        model=compressed.outputs["compressed"],
+        dataset=augmented.outputs["dataset"],
+        metrics=after.outputs["metrics"],
+        report=after.outputs["report"],
+        decision=decision.outputs["decision"],
+        passed=decision.outputs["Output"],
+    )

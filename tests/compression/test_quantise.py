@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from personsearch.compression.onnx_graph import read_constants
-from personsearch.compression.quantise import EightBits, quantise_dynamic, quantise_static, quantise_weights
-from personsearch.compression.ranges import measure_ranges
+from personsearch.compression.quantise import (
+    EightBits,
+    measure_ranges,
+    quantise_dynamic,
+    quantise_static,
+    quantise_weights,
+)
 from personsearch.encoders.openvino import load_graph as load_openvino
 
 WORDS, WIDTH, DIM = 64, 48, 32

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from personsearch.gallery.centres import measure_centres
+from personsearch.gallery.indexing import measure_centres
 from personsearch.gallery.store import Gallery
 from tests.gallery.builds import PROBES, HashEncoder, add
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from personsearch.gallery.sampling import spread_evenly
+from personsearch.gallery.verification import spread_evenly
 
 
 @pytest.mark.parametrize(

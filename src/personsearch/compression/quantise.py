@@ -10,16 +10,16 @@ attention compute in float32.
 Shapes: K input channels, C output channels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto
+from onnx import NodeProto, TensorProto, helper
 
 from personsearch.compression.onnx_graph import Array, GraphWriter, linear_weight, read_constants
-from personsearch.compression.ranges import Ranges
 
 LEVELS = 127
 SMALLEST_SCALE = 2.0**-24  # of float16
@@ -28,6 +28,8 @@ MIN_MATRIX = 1024
 LARGEST = 6e4  # that float16 holds
 
 Linear = Callable[[GraphWriter, str, "EightBits"], str]
+
+Ranges = Mapping[str, tuple[float, float]]
 
 
 class EightBits:
@@ -166,3 +168,19 @@ def _is_matrix(values: Array) -> bool:
 def _fits_half(values: Array) -> bool:
     finite = values[np.isfinite(values)]
     return bool((np.abs(finite) < LARGEST).all())
+
+
+def measure_ranges(graph: Path, batches: Iterable[NDArray[np.generic]]) -> Ranges:
+    """Least and largest value, and 0, of each linear map's input by name; not of the last map's, which stays float."""
+    model = onnx.load(graph)
+    constants = read_constants(model.graph)
+    inputs = [node.input[0] for node in model.graph.node if linear_weight(node, constants) is not None]
+    ranges = dict.fromkeys(inputs[:-1], (0.0, 0.0))
+    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ranges)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (graph_input,) = session.get_inputs()
+    for batch in batches:
+        for name, values in zip(ranges, session.run(list(ranges), {graph_input.name: batch}), strict=True):
+            low, high = ranges[name]
+            ranges[name] = min(low, float(values.min())), max(high, float(values.max()))
+    return ranges

@@ -22,8 +22,7 @@ from personsearch.bundle import (
     read_spec,
     write_spec,
 )
-from personsearch.compression.quantise import quantise_dynamic, quantise_static, quantise_weights
-from personsearch.compression.ranges import measure_ranges
+from personsearch.compression.quantise import measure_ranges, quantise_dynamic, quantise_static, quantise_weights
 from personsearch.compression.sample import Sample
 from personsearch.encoders.golden import verify_golden, write_golden
 from personsearch.encoders.load_graph import load_graph_encoder

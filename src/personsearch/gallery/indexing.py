@@ -9,22 +9,24 @@ the others fail with a message.
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
+import numpy as np
 from pydantic import Field
 
 from personsearch.config import Config
 from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
 from personsearch.files import alone
-from personsearch.gallery.centres import measure_centres
 from personsearch.gallery.store import Gallery
-from personsearch.gallery.synchronise import Synchroniser, batches
-from personsearch.gallery.verification import Findings, VerificationFailed, VerifyConfig, verify
+from personsearch.gallery.synchronise import Synchroniser, batches, read_pixels
+from personsearch.gallery.verification import Findings, VerificationFailed, VerifyConfig, spread_evenly, verify
+from personsearch.images import ImageRejected
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
-from personsearch.search.quantised import Coding, VectorStorage
+from personsearch.search.quantised import Centres, Coding, VectorStorage
 
 logger = logging.getLogger(__name__)
 
@@ -238,3 +240,17 @@ def _numbered(store: CollectionStore) -> Iterator[tuple[int, str]]:
     """Our collections, oldest first."""
     matches = (COLLECTION_NAME.fullmatch(name) for name in store.names())
     return iter(sorted((int(match["number"]), match.string) for match in matches if match))
+
+
+SAMPLE = 64  # crops
+
+
+def measure_centres(gallery: Gallery, encoder: Encoder, texts: Sequence[str]) -> Centres:
+    """The mean vectors of crops spread evenly over the gallery, and of texts; zero if no crop can be read."""
+    pixels = []
+    for crop in spread_evenly(gallery.crops(), gallery.count(), SAMPLE):
+        with suppress(ImageRejected):
+            pixels.append(read_pixels(gallery, crop, encoder))
+    if not pixels:
+        return Centres.zero(encoder.embedding_dim)
+    return Centres.of(encoder.encode_images(np.array(pixels)), encoder.encode_texts(texts))

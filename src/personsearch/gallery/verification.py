@@ -6,6 +6,7 @@ Shapes: N crops, Q probe queries, S sample crops, H height, W width, D embedding
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,6 @@ from pydantic import Field
 from personsearch.config import Config
 from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
-from personsearch.gallery.sampling import spread_evenly
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import read_pixels
 from personsearch.images import ImageRejected
@@ -226,3 +226,12 @@ def _samples(index: VectorIndex, gallery: Gallery, count: int) -> Iterator[Crop]
     """Crops spread evenly over the collection, without those erased just now."""
     crops = map(gallery.crop, spread_evenly(index.crop_ids(), index.count(), count))
     return (crop for crop in crops if crop is not None)
+
+
+T = TypeVar("T")
+
+
+def spread_evenly(items: Iterable[T], total: int, count: int) -> Iterator[T]:
+    """`count` of `total` items, evenly spaced and in order; all of them if there are fewer."""
+    wanted = {number * total // count for number in range(count)}
+    return (item for place, item in enumerate(items) if place in wanted)

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from personsearch.compression.probes.towers import KINDS, Kind
-from personsearch.compression.selection import select_layers
 from personsearch.evaluation.metrics import points_lost
 from personsearch.models.layers import Side
 
@@ -90,3 +89,24 @@ def next_step(bearable: Mapping[int, bool], steps: int) -> int | None:
     if high == low + 1:
         return None
     return 0 if low < 0 else (low + high) // 2
+
+
+SAME_SUM = 9  # decimals: sums that differ only by rounding are equal
+
+
+def select_layers(contribution: Sequence[float], criticality: Sequence[float], count: int) -> tuple[int, ...]:
+    """Of all subsets of `count` layers, the one with the smallest sum of both figures; layers count from 1.
+
+    A subset's sum is that of its members, so the best subset is the `count` smallest members. Of layers with equal
+    sums the lower ones are taken.
+
+    Raises:
+        ValueError: the figures are not one per layer, or there are fewer layers than `count`.
+    """
+    if len(contribution) != len(criticality) or not 0 <= count <= len(contribution):
+        raise ValueError(
+            f"{count} of layers with {len(contribution)} contributions and {len(criticality)} criticalities"
+        )
+    sums = [round(sum(figures), SAME_SUM) for figures in zip(contribution, criticality, strict=True)]
+    order = sorted(range(len(sums)), key=sums.__getitem__)
+    return tuple(sorted(layer + 1 for layer in order[:count]))

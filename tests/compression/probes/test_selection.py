@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personsearch.compression.selection import select_layers
+from personsearch.compression.probes.figures import select_layers
 
 CONTRIBUTION = [1.00, 0.23, 0.19, 0.22, 0.21, 0.22, 0.16, 0.15, 0.29, 0.35, 1.00, 1.00]
 CRITICALITY = [0.92, 0.75, 0.64, 0.72, 0.67, 0.70, 0.53, 0.59, 0.77, 0.77, 0.90, 0.90]

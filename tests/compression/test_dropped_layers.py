@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 
 from personsearch.bundle import MODEL_CARD, TOKENIZER, fingerprint, read_spec
-from personsearch.compression.layers import drop_layers
+from personsearch.compression.structure import drop_layers
 from personsearch.encoders.golden import verify_golden
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
