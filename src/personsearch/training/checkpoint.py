@@ -75,11 +75,6 @@ def load_checkpoint(path: Path, trained: Trained) -> RunProgress:
     return RunProgress(**json.loads(metadata[PROGRESS]))
 
 
-def read_progress(path: Path) -> RunProgress:
-    """Only the progress of a checkpoint."""
-    return RunProgress(**json.loads(_load(path)[1][PROGRESS]))
-
-
 def save_weights(path: Path, model: PersonEncoder, dtype: torch.dtype = torch.float32) -> None:
     """Write all of the model's weights by their names in a bundle."""
     state = model.named_weights()
