@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from support.people import prepare_people
 
+from personsearch.data.dataset import Dataset
 from personsearch.data.records import read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.encoders.torch import TorchEncoder
@@ -62,7 +63,7 @@ def main() -> None:
     table = Table("epochs done", "TAL asked", *VERDICTS, "trust in wrong", "right kept")
     with tempfile.TemporaryDirectory() as folder:
         dataset = options.dataset or prepare_people(NIGHT, Path(folder) / "people")
-        run = make_run(config, dataset, Path(folder), identity="", device=torch.device("cpu"))
+        run = make_run(config, Dataset.open(dataset), Path(folder), identity="", device=torch.device("cpu"))
         loop, wrong_P = Loop(run), wrong_pairs(run, dataset)
         for epoch in range(options.epochs):
             features = encode(run)
@@ -84,7 +85,7 @@ def wrong_pairs(run: Run, dataset: Path) -> NDArray[np.bool_]:
 
 def encode(run: Run) -> Encoded:
     """Images and captions [P, D] of all pairs by the model as it is, and whose they are [P]."""
-    built, source = run.validator.built, run.source
+    built, source = run.built, run.source
     built.model.eval()
     encoder, images_P = TorchEncoder(built, source.device), source.pairs.image_P
     image_GD = encoder.encode_images(source.pixels_GHW3[source.pixel_rows_G])

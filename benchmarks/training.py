@@ -31,6 +31,7 @@ from support.people import prepare_people
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from personsearch.data.dataset import Dataset
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.models.encoder import text_lengths
 from personsearch.training.batches import Batch
@@ -107,7 +108,7 @@ def make_dataset(identities: int, folder: Path) -> Path:
 def measure(config: TrainConfig, recipe: Path, dataset: Path, out_dir: Path, *, rounds: int, steps: int) -> Measurement:
     """Rounds of the product, the literal implementation and a matrix product, after one of each to warm up."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = make_run(config, dataset, out_dir, identity="", device=device)
+    run = make_run(config, Dataset.open(dataset), out_dir, identity="", device=device)
     arithmetic, product = Arithmetic(config), MatrixProduct(config, device)
     ours = Product(run)
     ours(steps)

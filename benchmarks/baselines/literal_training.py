@@ -79,7 +79,7 @@ class LiteralTraining:
 
     def __init__(self, run: Run, dataset: Path, autocast: Callable[[], Any]) -> None:
         self.config, self.device, self.autocast = run.config, run.source.device, autocast
-        self.model = copy.deepcopy(run.validator.model).train()
+        self.model = copy.deepcopy(run.model).train()
         self.objective = Objective(run.config.objective, self.model.embedding_dim).to(self.device)
         self.views = tuple(run.source.augmentation), run.source.text_views
         trained = [value for value in (*self.model.parameters(), *self.objective.parameters()) if value.requires_grad]

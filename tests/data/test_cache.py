@@ -14,6 +14,7 @@ import pytest
 
 from personsearch.data import cache
 from personsearch.data.cache import cached_pixels, open_cache, prune
+from personsearch.data.dataset import Dataset
 from personsearch.data.records import read_manifest
 from personsearch.errors import UserError
 from personsearch.files import alone
@@ -21,7 +22,7 @@ from personsearch.images import open_image, resize
 
 
 def test_rows_are_the_resized_images_in_manifest_order(tiny_dataset: Path, tmp_path: Path) -> None:
-    pixels = open_cache(tiny_dataset, tmp_path, "val", (32, 16))
+    pixels = open_cache(Dataset.open(tiny_dataset), tmp_path, "val", (32, 16))
     records = read_manifest(tiny_dataset, "val")
     assert pixels.shape == (len(records), 32, 16, 3)
     assert isinstance(pixels, np.memmap)
@@ -31,17 +32,18 @@ def test_rows_are_the_resized_images_in_manifest_order(tiny_dataset: Path, tmp_p
 
 def test_a_finished_cache_needs_no_images(tiny_dataset: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(tiny_dataset, tmp_path / "copy")
-    first = np.array(open_cache(copy, tmp_path / "cache", "test", (16, 8)))
+    first = np.array(open_cache(Dataset.open(copy), tmp_path / "cache", "test", (16, 8)))
     shutil.rmtree(copy / "images")
-    assert np.array_equal(open_cache(copy, tmp_path / "cache", "test", (16, 8)), first)
+    assert np.array_equal(open_cache(Dataset.open(copy), tmp_path / "cache", "test", (16, 8)), first)
     with pytest.raises(UserError, match=r"0_0.png: file is missing; run `personsearch data prepare` again"):
-        open_cache(copy, tmp_path / "cache", "val", (16, 8))
+        open_cache(Dataset.open(copy), tmp_path / "cache", "val", (16, 8))
 
 
 KILLED = """
     import os, signal, sys
     from pathlib import Path
     from personsearch.data import cache
+    from personsearch.data.dataset import Dataset
     cache.IMAGES_PER_ADVANCE = 4
     decode, count = cache.resize, 0
     def resize(*arguments):
@@ -51,7 +53,7 @@ KILLED = """
             os.kill(os.getpid(), signal.SIGKILL)
         return decode(*arguments)
     cache.resize = resize
-    cache.open_cache(Path(sys.argv[1]), Path(sys.argv[2]), "val", (32, 16))
+    cache.open_cache(Dataset.open(Path(sys.argv[1])), Path(sys.argv[2]), "val", (32, 16))
 """
 
 
@@ -65,10 +67,10 @@ def test_a_killed_process_leaves_a_cache_that_is_gone_on_with(
     assert not (home / "index.json").is_file()
     decoded = []
     monkeypatch.setattr(cache, "resize", lambda *arguments: decoded.append(1) or resize(*arguments))
-    resumed = open_cache(tiny_dataset, tmp_path, "val", (32, 16))
+    resumed = open_cache(Dataset.open(tiny_dataset), tmp_path, "val", (32, 16))
     assert 0 < len(decoded) < len(resumed)
     monkeypatch.undo()
-    assert np.array_equal(resumed, open_cache(tiny_dataset, tmp_path / "fresh", "val", (32, 16)))
+    assert np.array_equal(resumed, open_cache(Dataset.open(tiny_dataset), tmp_path / "fresh", "val", (32, 16)))
 
 
 def aged(folder: Path, days: float) -> Path:
@@ -84,7 +86,7 @@ def caches(tiny_dataset: Path, tmp_path: Path) -> dict[str, Path]:
     """Three caches, last used 40, 20 and 10 days ago, beside a folder that is none."""
     sizes = {"old": (32, 16), "middle": (16, 8), "young": (8, 4)}
     for size in sizes.values():
-        open_cache(tiny_dataset, tmp_path, "val", size)
+        open_cache(Dataset.open(tiny_dataset), tmp_path, "val", size)
     (tmp_path / "thesis").mkdir()
     found = {name: next(tmp_path.glob(f"*-val-{size[0]}x{size[1]}")) for name, size in sizes.items()}
     return {name: aged(found[name], days) for name, days in (("old", 40), ("middle", 20), ("young", 10))}
@@ -93,7 +95,7 @@ def caches(tiny_dataset: Path, tmp_path: Path) -> dict[str, Path]:
 def test_caches_are_listed_by_last_use(caches: dict[str, Path], tiny_dataset: Path, tmp_path: Path) -> None:
     assert [each.folder for each in cached_pixels(tmp_path)] == list(caches.values())
     assert cached_pixels(tmp_path)[0].bytes >= 24 * 32 * 16 * 3
-    open_cache(tiny_dataset, tmp_path, "val", (32, 16))
+    open_cache(Dataset.open(tiny_dataset), tmp_path, "val", (32, 16))
     assert cached_pixels(tmp_path)[-1].folder == caches["old"]
     assert cached_pixels(tmp_path / "absent") == []
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from personsearch.data.dataset import Dataset
 from personsearch.models.encoder import text_lengths
 from personsearch.training.distributed import local_device, process_group
 from personsearch.training.objective import TOTAL, Objective
@@ -34,8 +35,8 @@ def test_a_step_of_a_paper_recipe_never_waits_for_its_device(
     changes = [f"model.{key}={json.dumps(value)}" for key, value in model.items()]
     sizes = ["batch_size=16", f"chunk_size={chunk_size or 'null'}", f"cache={tmp_path / 'cache'}"]
     config = read_recipe(RECIPES / f"{name}.yaml", [*changes, *sizes])
-    run = make_run(config, trainable, tmp_path / "run", identity="", device=torch.device("meta"))
-    model_there = run.validator.model.train()
+    run = make_run(config, Dataset.open(trainable), tmp_path / "run", identity="", device=torch.device("meta"))
+    model_there = run.model.train()
     objective = Objective(config.objective, model_there.embedding_dim).to("meta")
 
     losses = GradientStep(model_there, objective, config.chunk_size)(next(iter(run.source.epoch(0))), alpha=0.3)

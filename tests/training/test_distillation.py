@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from personsearch.bundle import TOKENIZER, Preprocessing
+from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.losses.distillation import feature_distance, relation_divergence
 from personsearch.models.build import BuiltModel, load_bundle_model
@@ -182,7 +183,7 @@ def test_a_student_with_other_tokens_learns_from_its_teacher(
     """Taught only by the teacher, it comes nearer to the teacher's features and to what these are to each other."""
     settings = [f"distillation.teacher={teacher_bundle}", "objective.losses={n_itc: 0}", "epochs=20"]
     config, watch = read_recipe(recipe(), settings), Recorder()
-    run = make_run(config, trainable, tmp_path / "look", identity="", device=torch.device("cpu"))
+    run = make_run(config, Dataset.open(trainable), tmp_path / "look", identity="", device=torch.device("cpu"))
     batch = next(iter(run.source.epoch(0)))
     assert run.teacher is not None
     assert run.teacher.built.tokenizer.vocab_size != run.source.tokenizer.vocab_size
@@ -205,9 +206,9 @@ def test_what_the_teacher_computes_is_part_of_a_runs_identity(
     moved.symlink_to(tiny_bundle)
     same = read_recipe(recipe(), [f"distillation.teacher={moved}"])
     heavier = read_recipe(recipe(), [f"distillation.teacher={moved}", "distillation.weight=2"])
-    identities = [run_identity(config, trainable) for config in (plain, first, second, heavier)]
+    identities = [run_identity(config, Dataset.open(trainable)) for config in (plain, first, second, heavier)]
     assert len(set(identities)) == 4
-    assert run_identity(same, trainable) == identities[1]
+    assert run_identity(same, Dataset.open(trainable)) == identities[1]
 
 
 def test_teachers_that_cannot_teach_are_refused(tmp_path: Path, tiny_bundle: Path) -> None:

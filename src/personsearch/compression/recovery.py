@@ -12,6 +12,7 @@ from personsearch.augmentation.text import TextAugmentationConfig
 from personsearch.bundle import fingerprint, read_spec
 from personsearch.compression.torch_bundle import weights_dtype
 from personsearch.config import Config
+from personsearch.data.dataset import Dataset
 from personsearch.models.config import ModelConfig
 from personsearch.training.config import TrainConfig
 from personsearch.training.distillation import DistillationConfig, DistillationLoss
@@ -19,7 +20,6 @@ from personsearch.training.objective import ObjectiveConfig
 from personsearch.training.optimiser import OptimiserConfig, ScheduleConfig
 from personsearch.training.train import run_identity, train
 
-FOR_THE_TEACHER = {"distillation_weight", "distillation_losses", "temperature", "frozen"}
 KEY_LENGTH = 12
 
 
@@ -82,6 +82,9 @@ class RecoverConfig(Config):
     """Folder of decoded images; in the user's cache folder when null."""
 
 
+SHARED_WITH_A_RECIPE = RecoverConfig.model_fields.keys() & TrainConfig.model_fields.keys()
+
+
 def recover(bundle: Path, teacher: Path, dataset: Path, out_dir: Path, config: RecoverConfig) -> Path:
     """Fine-tune a compressed torch bundle beside the full one; returns the folder of the recovered bundle.
 
@@ -92,7 +95,7 @@ def recover(bundle: Path, teacher: Path, dataset: Path, out_dir: Path, config: R
         UserError: no torch bundles, images of different size, or a data set that cannot be trained on.
     """
     recipe = recovery_recipe(bundle, teacher, config)
-    key = hashlib.sha256(f"{run_identity(recipe, dataset)} {fingerprint(bundle)}".encode()).hexdigest()
+    key = hashlib.sha256(f"{run_identity(recipe, Dataset.open(dataset))} {fingerprint(bundle)}".encode()).hexdigest()
     run = out_dir / key[:KEY_LENGTH]
     train(recipe, dataset, run)
     return run / "bundle"
@@ -114,5 +117,5 @@ def recovery_recipe(bundle: Path, teacher: Path, config: RecoverConfig) -> Train
             temperature=config.temperature,
         ),
         weights_dtype="float16" if weights_dtype(bundle) == torch.float16 else "float32",
-        **{name: getattr(config, name) for name in RecoverConfig.model_fields.keys() - FOR_THE_TEACHER},
+        **{name: getattr(config, name) for name in SHARED_WITH_A_RECIPE},
     )

@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from personsearch.data.records import ImageRecord, Split, dataset_hash, read_manifest
+from personsearch.data.dataset import Dataset
+from personsearch.data.records import ImageRecord, Split
 from personsearch.errors import UserError
 from personsearch.files import alone, write_json
 from personsearch.images import open_image, resize
@@ -49,7 +50,7 @@ def default_cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "personsearch" / "pixels"
 
 
-def open_cache(dataset: Path, folder: Path, split: Split, size: tuple[int, int]) -> NDArray[np.uint8]:
+def open_cache(dataset: Dataset, folder: Path, split: Split, size: tuple[int, int]) -> NDArray[np.uint8]:
     """The pixels of one split, read-only uint8 [N, H, W, 3]; decoded first where `folder` lacks them.
 
     The cache is named by data set hash, split and size. A process killed while decoding loses at most
@@ -58,12 +59,11 @@ def open_cache(dataset: Path, folder: Path, split: Split, size: tuple[int, int])
     Raises:
         UserError: an image of the data set cannot be decoded.
     """
-    records = read_manifest(dataset, split)
-    home = folder / f"{dataset_hash(dataset)[:16]}-{split}-{size[0]}x{size[1]}"
+    home = folder / f"{dataset.hash[:16]}-{split}-{size[0]}x{size[1]}"
     if not (home / INDEX).is_file():
         with alone(home / LOCK):  # another process may be filling it
             if not (home / INDEX).is_file():
-                _fill(dataset, home, records, size)
+                _fill(dataset, home, dataset.records(split), size)
     with suppress(PermissionError):  # a cache of somebody else's
         (home / INDEX).touch()
     return np.load(home / PIXELS, mmap_mode="r")  # type: ignore[no-any-return]
@@ -106,7 +106,7 @@ def _remove(home: Path) -> bool:
     return True
 
 
-def _fill(dataset: Path, home: Path, records: Sequence[ImageRecord], size: tuple[int, int]) -> None:
+def _fill(dataset: Dataset, home: Path, records: Sequence[ImageRecord], size: tuple[int, int]) -> None:
     pixels_NHW3, start = _open_for_writing(home, (len(records), *size, 3))
     decoded = _decode(dataset, records[start:], size)
     for offset, picture in enumerate(track(decoded, "decode images", total=len(records) - start), start=start):
@@ -130,14 +130,14 @@ def _open_for_writing(
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape), 0
 
 
-def _decode(dataset: Path, records: Sequence[ImageRecord], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+def _decode(dataset: Dataset, records: Sequence[ImageRecord], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
     """Pictures in order, decoded by threads (PIL releases the interpreter), a bounded number ahead."""
 
     def decode(record: ImageRecord) -> NDArray[np.uint8]:
         try:
-            return resize(open_image(dataset / record.path), *size)
+            return resize(open_image(dataset.image_path(record)), *size)
         except UserError as error:
-            raise UserError(f"{dataset / record.path}: {error}; run `personsearch data prepare` again") from error
+            raise UserError(f"{dataset.image_path(record)}: {error}; run `personsearch data prepare` again") from error
 
     remaining = iter(records)
     with ThreadPoolExecutor(DECODING_THREADS) as threads:

@@ -73,6 +73,18 @@ def read_manifest(folder: Path, split: Split | None = None) -> list[ImageRecord]
     Raises:
         UserError: the folder holds no manifest, or one with other columns.
     """
+    columns = check_manifest(folder)
+    filters = [("split", "==", split)] if split is not None else None
+    table = pq.read_table(folder / MANIFEST, columns=columns, filters=filters)
+    return list(_records(table))
+
+
+def check_manifest(folder: Path) -> list[str]:
+    """The columns that a data set's manifest has of those that we know.
+
+    Raises:
+        UserError: the folder holds no manifest, or one without a column that every data set has.
+    """
     path = folder / MANIFEST
     if not path.is_file():
         raise UserError(f"{folder}: not a prepared data set ({MANIFEST} is missing); run `personsearch data prepare`")
@@ -83,10 +95,7 @@ def read_manifest(folder: Path, split: Split | None = None) -> list[ImageRecord]
     missing = [field.name for field in SCHEMA if not field.nullable and field.name not in schema.names]
     if missing:
         raise UserError(f"{path}: columns missing: {', '.join(missing)}")
-    columns = [name for name in SCHEMA.names if name in schema.names]
-    filters = [("split", "==", split)] if split is not None else None
-    table = pq.read_table(path, columns=columns, filters=filters)
-    return list(_records(table))
+    return [name for name in SCHEMA.names if name in schema.names]
 
 
 def split_or_test(folder: Path, split: Split) -> Split:

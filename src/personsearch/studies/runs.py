@@ -20,6 +20,7 @@ from pathlib import Path
 
 import yaml
 
+from personsearch.data.dataset import Dataset
 from personsearch.data.records import dataset_hash
 from personsearch.errors import UserError
 from personsearch.files import replacing, write_json
@@ -65,7 +66,7 @@ def run_key(config: TrainConfig, dataset: Path, start: str | None = None) -> str
     if start is not None:
         model = config.model.model_copy(update={"weights": f"run {start}"})
         config = config.model_copy(update={"model": model})
-    return run_identity(config, dataset)[:KEY_LENGTH]
+    return run_identity(config, Dataset.open(dataset))[:KEY_LENGTH]
 
 
 def run_folder(runs: Path, name: str, key: str) -> Path:

@@ -12,6 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from personsearch.errors import UserError
 from personsearch.files import replacing
+from personsearch.models.build import BuiltModel
+from personsearch.models.encoder import PersonEncoder
 from personsearch.training.batches import Batch, BatchSource
 from personsearch.training.callbacks import Callback
 from personsearch.training.checkpoint import (
@@ -41,6 +43,7 @@ class Run:
     """What one run works with; `checkpoints` is its folder, `identity` what they belong to."""
 
     config: TrainConfig
+    built: BuiltModel
     source: BatchSource
     validator: Validator
     checkpoints: Path
@@ -48,12 +51,17 @@ class Run:
     callbacks: Sequence[Callback] = ()
     teacher: Teacher | None = None
 
+    @property
+    def model(self) -> PersonEncoder:
+        """The model in training."""
+        return self.built.model
+
 
 class Loop:
     """One run from its last checkpoint, or from its start, to its end."""
 
     def __init__(self, run: Run) -> None:
-        self.run, self.config, self.model = run, run.config, run.validator.model
+        self.run, self.config, self.model = run, run.config, run.model
         self.device = run.source.device
         torch.manual_seed(run.config.seed)
         objective = Objective(run.config.objective, self.model.embedding_dim).to(self.device)
@@ -96,7 +104,7 @@ class Loop:
             return self.run.source
         path = self.run.checkpoints / f"trust-{epoch}.npy"  # an epoch that goes on after a kill keeps its division
         if rank() == 0 and not path.is_file():
-            division = divide(self.config, self.run.validator.built, self.run.source, epoch)
+            division = divide(self.config, self.run.built, self.run.source, epoch)
             self.watch.epoch(epoch, self.progress.step, division.shares())
             with replacing(path) as temporary, temporary.open("wb") as file:
                 np.save(file, division.trust_P)

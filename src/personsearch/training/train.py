@@ -14,8 +14,9 @@ from personsearch.augmentation.images import SIMCLR_VIEW, ImageAugmentationConfi
 from personsearch.bundle import TOKENIZER
 from personsearch.data.cache import default_cache_folder, open_cache
 from personsearch.data.caption_noise import shuffle_captions
+from personsearch.data.dataset import Dataset
 from personsearch.data.few_shot import few_shot_rows
-from personsearch.data.records import ImageRecord, dataset_hash, read_manifest
+from personsearch.data.records import ImageRecord
 from personsearch.data.sampler import Pairs, Sampler
 from personsearch.errors import UserError
 from personsearch.models.build import BuiltModel, build_model
@@ -36,15 +37,6 @@ from personsearch.training.validation import Validator
 __all__ = ["TrainConfig", "train"]
 
 CHECKPOINTS = "checkpoints"
-LATER = (  # switched off, they leave runs of older versions their identity
-    "distillation",
-    "caption_noise",
-    "objective.matryoshka",
-    "model.freeze_text_layers",
-    "model.freeze_image_layers",
-    "model.drop_text_layers",
-    "model.drop_image_layers",
-)
 
 
 def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
@@ -57,6 +49,13 @@ def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Seque
         UserError: the data set cannot be trained on, the model cannot be built, a GPU's memory does not suffice, or
             `out_dir` holds another run.
     """
+    return train_on(config, Dataset.open(dataset), out_dir, callbacks=callbacks)
+
+
+def train_on(
+    config: TrainConfig, dataset: Dataset, out_dir: Path, *, callbacks: Sequence[Callback] = ()
+) -> dict[str, float]:
+    """`train` on a data set that is open."""
     identity = run_identity(config, dataset)
     finished = _finished(out_dir, identity)
     if finished is not None:
@@ -83,22 +82,17 @@ def _less_memory(config: TrainConfig, device: torch.device) -> str:
     )
 
 
-def run_identity(config: TrainConfig, dataset: Path) -> str:
+def run_identity(config: TrainConfig, dataset: Dataset) -> str:
     """The hash of everything that decides the weights: the configuration but for where it runs, and the data set."""
     what = config.model_dump(mode="json", exclude=WHERE_NOT_WHAT)
     if config.distillation is not None:
         what["distillation"] = config.distillation.identity()
-    for name in LATER:
-        *section, key = name.split(".")
-        values = what[section[0]] if section else what
-        if not values[key]:
-            del values[key]
-    return hashlib.sha256(json.dumps([what, dataset_hash(dataset)], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([what, dataset.hash], sort_keys=True).encode()).hexdigest()
 
 
 def make_run(
     config: TrainConfig,
-    dataset: Path,
+    dataset: Dataset,
     out_dir: Path,
     *,
     identity: str,
@@ -118,23 +112,23 @@ def make_run(
     if teacher is not None:
         source = replace(source, teacher_tokenizer=teacher.built.tokenizer)
     validator = _validator(config, dataset, built, device)
-    return Run(config, source, validator, out_dir / CHECKPOINTS, identity, callbacks, teacher)
+    return Run(config, built, source, validator, out_dir / CHECKPOINTS, identity, callbacks, teacher)
 
 
-def _train(run: Run, dataset: Path, out_dir: Path) -> dict[str, float]:
+def _train(run: Run, dataset: Dataset, out_dir: Path) -> dict[str, float]:
     callbacks = run.callbacks if rank() == 0 else ()
     for callback in callbacks:
         callback.on_start(run.config.model_dump(mode="json"))
     progress = Loop(run)()
-    metrics = _finish(run, out_dir, progress, dataset_hash(dataset))
+    metrics = _finish(run, out_dir, progress, dataset.hash)
     for callback in callbacks:
         callback.on_end(metrics)
     return metrics
 
 
-def _training_records(config: TrainConfig, dataset: Path) -> tuple[list[ImageRecord], NDArray[np.int64]]:
+def _training_records(config: TrainConfig, dataset: Dataset) -> tuple[list[ImageRecord], NDArray[np.int64]]:
     """The records to train on and their rows among all of the split."""
-    everyone = read_manifest(dataset, "train")
+    everyone = dataset.records("train")
     rows_G = few_shot_rows(everyone, config.train_fraction, config.seed)
     records = [everyone[row] for row in rows_G]
     if config.caption_noise:
@@ -165,7 +159,7 @@ def _build(config: TrainConfig, records: Sequence[ImageRecord], out_dir: Path) -
 
 def _batch_source(  # noqa: PLR0917
     config: TrainConfig,
-    dataset: Path,
+    dataset: Dataset,
     built: BuiltModel,
     records: Sequence[ImageRecord],
     rows_G: NDArray[np.int64],
@@ -195,8 +189,8 @@ def _augmentation(config: TrainConfig, view: str) -> ImageAugmentationConfig:
     return SIMCLR_VIEW if view in {SIMCLR_1, SIMCLR_2} else config.image_augmentation
 
 
-def _validator(config: TrainConfig, dataset: Path, built: BuiltModel, device: torch.device) -> Validator:
-    records = read_manifest(dataset, "val")
+def _validator(config: TrainConfig, dataset: Dataset, built: BuiltModel, device: torch.device) -> Validator:
+    records = dataset.records("val")
     if not records:
         raise UserError(f"{dataset}: no image of split val; the best epoch is chosen by it")
     size = built.preprocessing.height, built.preprocessing.width
@@ -205,11 +199,11 @@ def _validator(config: TrainConfig, dataset: Path, built: BuiltModel, device: to
 
 def _finish(run: Run, out_dir: Path, progress: RunProgress, data: str) -> dict[str, float]:
     """Take the best epoch's weights, measure and write them."""
-    load_trained_weights(run.checkpoints / BEST, run.validator.model)
+    load_trained_weights(run.checkpoints / BEST, run.model)
     metrics = run.validator() | {"best_epoch": float(progress.best_epoch + 1), "steps": float(progress.step)}
     if rank() == 0:
         facts = TrainingFacts(run.config, run.source.records, data, metrics)
-        write_bundle(out_dir, run.validator.built, run.checkpoints / TOKENIZER, facts)
+        write_bundle(out_dir, run.built, run.checkpoints / TOKENIZER, facts)
         write_run_record(out_dir, "train", run.config, metrics, {"dataset_hash": data, "identity": progress.identity})
     barrier()
     return metrics

@@ -15,7 +15,6 @@ from personsearch.data.sampler import Pairs
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.evaluation.metrics import retrieval_metrics
 from personsearch.models.build import BuiltModel
-from personsearch.models.encoder import PersonEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +26,8 @@ class Validator:
     pixels_GHW3: NDArray[np.uint8]
     device: torch.device
 
-    @property
-    def model(self) -> PersonEncoder:
-        return self.built.model
-
     def __call__(self) -> dict[str, float]:
-        self.model.eval()
+        self.built.model.eval()
         encoder = TorchEncoder(self.built, self.device)
         pairs = Pairs.of(self.records)
         captions = [caption for record in self.records for caption in record.captions]
