@@ -15,6 +15,9 @@ from personsearch.data.records import read_manifest, write_manifest
 from personsearch.errors import UserError
 from personsearch.studies.processes import Ended, Place
 from personsearch.studies.runs import Outcome, Task, execute
+from tests.training.conftest import recipe, trainable
+
+__all__ = ["recipe", "trainable"]  # fixtures of the tests of training, for these tests too
 
 SMALL = {"epochs": 1}
 

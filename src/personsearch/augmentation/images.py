@@ -2,7 +2,7 @@
 
 An operation maps pixels in [0, 1] and DRAWS uniform numbers of each image to pixels; it is looked up by name. Two
 policies apply them: `pool` draws two operations per image with replacement, `stack` applies all in order. A preset is
-such a list under the name of the method that chose it (METHODS.md sections 1 and 2).
+such a list under the name of the method that chose it (docs/methods.md).
 
 Shapes: N images, C channels, H height, W width, K random numbers of an image.
 """

@@ -1,6 +1,6 @@
 """The probing stage: what each module of a trained CLIP contributes, and how critical its training was.
 
-TBPS-CLIP's two figures (METHODS.md, section 1, compression) of every attention, feed-forward and layer of both towers,
+TBPS-CLIP's two figures (arXiv 2308.10045, Compression) of every attention, feed-forward and layer of both towers,
 and the layers that they recommend to freeze or drop. One walk over the data measures many probes: the removal of every
 module, or one step of every module's bisection. No probe costs more than one pass of its own tower (probes/forks), and
 the other tower runs once.

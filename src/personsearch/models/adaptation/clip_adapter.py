@@ -1,4 +1,4 @@
-"""CLIP-Adapter: a small MLP on the image feature, everything else frozen (a baseline, METHODS 1).
+"""CLIP-Adapter: a small MLP on the image feature, everything else frozen (arXiv 2110.04544), a baseline of TBPS-CLIP.
 
 Shapes: N items, H height, W width, D embedding dimension.
 """

@@ -1,4 +1,4 @@
-"""CoOp: learnt context tokens before the caption, everything else frozen (a baseline, METHODS 1).
+"""CoOp: learnt context tokens before the caption, everything else frozen (arXiv 2109.01134), a baseline of TBPS-CLIP.
 
 Shapes: N items, L tokens of a caption, M context tokens, C channels of the text tower, D embedding dimension.
 """

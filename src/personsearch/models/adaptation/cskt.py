@@ -1,4 +1,4 @@
-"""CSKT: prompts that both towers lend each other, and adapters beside every feed-forward (METHODS 2).
+"""CSKT: prompts that both towers lend each other, and adapters beside every feed-forward (arXiv 2309.09496).
 
     vision  [CLS, patches, T→V, V]         prompts after the position embedding and before ln_pre
     text    [SOT, T, V→T, caption … EOT]   prompts at positions 1 to 2P, under the causal mask

@@ -1,4 +1,4 @@
-"""Bidirectional prompts transferring (CSKT, METHODS 2): own prompts and projections for each layer and direction.
+"""CSKT's bidirectional prompts transferring (arXiv 2309.09496): own prompts and projections per layer and direction.
 
 A layer replaces its prompts, so nobody reads what it gives at their places: they are run as keys and values of its
 attention alone, once for the whole batch, for the features of the full sequence.
