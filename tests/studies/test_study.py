@@ -67,7 +67,7 @@ def test_a_failed_arm_stands_in_the_table_and_stops_nothing(
     errors = {row.name: row.errors.get(0, "") for row in result.rows}
     assert "48 training captions; batch_size is 4000" in errors["too large"]
     assert errors["never"] == "no arm of stage 'size' finished"
-    assert errors["from it"] == "'size/too large', whose weights it starts from, failed"
+    assert errors["from it"] == "'size/too large', which it starts from, failed"
     assert errors["plain"] == ""
     assert [row.name for row in result.failed] == ["too large", "never", "from it"]
     table = (tmp_path / "out" / "study.md").read_text()
@@ -108,11 +108,11 @@ def test_a_study_broken_off_at_any_command_goes_on(
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"arms": [{"name": "one"}], "stages": []}, "one of them wanted"),
+        ({"arms": [{"name": "one"}], "stages": []}, "expected either stages or arms"),
         ({"arms": [{"name": "one"}, {"name": "one"}]}, "have the same name"),
         ({"arms": [{"name": "one", "weights_from": "two"}]}, "'two' means no earlier arm"),
-        ({"stages": [{"name": "a", "builds_on": "best", "arms": [{"name": "one"}]}]}, "no stage is before it"),
-        ({"arms": [{"name": "one"}], "seeds": [1, 1]}, "a seed stands twice"),
+        ({"stages": [{"name": "a", "builds_on": "best", "arms": [{"name": "one"}]}]}, "there is no earlier stage"),
+        ({"arms": [{"name": "one"}], "seeds": [1, 1]}, "a seed is listed twice"),
         ({"arms": [{"name": "one"}], "base": "three"}, "'three' means no earlier arm"),
         ({"arms": [{"name": "one", "sett": {}}]}, r"stages\.0\.arms\.0\.sett: unknown; did you mean set\?"),
     ],
@@ -129,7 +129,7 @@ def test_a_mistake_in_the_last_arm_is_told_before_the_first_run(
         {"name": "a", "arms": [{"name": "one"}]},
         {"name": "b", "builds_on": "best", "arms": [{"name": "two", "set": {"objective.losses.no_such": 1}}]},
     ]
-    with pytest.raises(UserError, match=r"arm 'b/two': .*'no_such' is no loss"):
+    with pytest.raises(UserError, match=r"arm 'b/two': .*'no_such' is not a loss"):
         study(StudyConfig.from_yaml(study_file(stages=stages)), tested, tmp_path / "out", execute=here)
     assert here.commands == []
 

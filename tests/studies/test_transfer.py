@@ -60,5 +60,5 @@ def test_a_row_that_fails_leaves_the_others(
 
 
 def test_one_data_set_is_no_transfer(config: TransferConfig, tested: Path, here, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="two or more wanted"):
+    with pytest.raises(UserError, match="expected two or more"):
         transfer(config, {"one": tested}, tmp_path / "out", execute=here)

@@ -216,13 +216,13 @@ def test_teachers_that_cannot_teach_are_refused(tmp_path: Path, tiny_bundle: Pat
     config = DistillationConfig(teacher=tiny_bundle)
     with pytest.raises(UserError, match="not a model bundle"):
         load_teacher(DistillationConfig(teacher=tmp_path / "nothing"), student, tmp_path / "run", cpu)
-    with pytest.raises(UserError, match="lies in the student's own output"):
+    with pytest.raises(UserError, match="is inside the student's own output"):
         load_teacher(config, student, tiny_bundle.parent, cpu)
     taller = replace(student, preprocessing=student.preprocessing.model_copy(update={"height": 64}))
-    with pytest.raises(UserError, match="takes images of 32×16, the student of 64×16"):
+    with pytest.raises(UserError, match="takes images of 32×16, expected the student's 64×16"):
         load_teacher(config, taller, tmp_path, cpu)
     narrow = BuiltModel(DualEncoder(ARCHITECTURE), student.tokenizer, student.preprocessing)
-    with pytest.raises(UserError, match=r"vectors of 32 numbers, the student of 16; \[relations\]"):
+    with pytest.raises(UserError, match=r"vectors of 32 numbers, the student of 16; use losses \[relations\]"):
         load_teacher(config, narrow, tmp_path, cpu)
     only_relations = DistillationConfig(teacher=tiny_bundle, losses=("relations",))
     assert load_teacher(only_relations, narrow, tmp_path, cpu).built.model.embedding_dim == 32
@@ -231,8 +231,8 @@ def test_teachers_that_cannot_teach_are_refused(tmp_path: Path, tiny_bundle: Pat
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
-        ("mixup.level=features", "takes no mixup.level features"),
-        ("objective.losses={ss_i: 1}", "takes losses that read the image and the text"),
+        ("mixup.level=features", "does not work with mixup.level features"),
+        ("objective.losses={ss_i: 1}", "needs losses that read the image and the text"),
         ("distillation.losses=[logits]", "Input should be 'features' or 'relations'"),
     ],
 )

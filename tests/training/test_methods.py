@@ -85,7 +85,7 @@ def test_ctlg_trains_two_towers_from_nothing(trainable: Path, recipe: Recipe, tm
 
 
 def test_mixed_features_take_no_chunks(recipe: Recipe) -> None:
-    with pytest.raises(UserError, match=r"mixup\.level features: takes no chunk_size"):
+    with pytest.raises(UserError, match=r"mixup\.level features: needs chunk_size null"):
         read_recipe(
             recipe(model=SMALL_CTLG, objective={"losses": {"info_nce": 1}}, mixup={"level": "features"}, chunk_size=8)
         )

@@ -45,7 +45,7 @@ def test_a_loss_with_a_head_reads_whole_embeddings() -> None:
 
 
 def test_lengths_are_shorter_than_the_embedding() -> None:
-    with pytest.raises(UserError, match=r"\[8, 2\]; lengths below 8 wanted"):
+    with pytest.raises(UserError, match=r"\[8, 2\]; expected lengths below 8"):
         Objective(ObjectiveConfig(matryoshka=(8, 2)), 8)
     with pytest.raises(ValueError, match="greater than 0"):
         ObjectiveConfig(matryoshka=(0,))

@@ -102,7 +102,7 @@ def test_a_finished_run_is_not_repeated_and_another_is_refused(trainable: Path, 
     watch = Recorder()
     assert train(config, trainable, tmp_path / "run", callbacks=[watch]) == metrics
     assert watch.steps == []
-    with pytest.raises(UserError, match="finished run of another configuration"):
+    with pytest.raises(UserError, match="finished run with another configuration"):
         train(read_recipe(recipe(epochs=2)), trainable, tmp_path / "run")
 
 
@@ -169,9 +169,9 @@ def test_what_a_run_is_decides_its_identity_and_where_it_runs_does_not(trainable
 @pytest.mark.parametrize(
     ("chunk_size", "told"),
     [
-        (None, "full with 16 pairs at a time; --set chunk_size=8 gives the gradient of the same batch_size 16"),
-        (6, "full with 6 pairs at a time; --set chunk_size=3 gives"),
-        (1, "full with one pair at a time; a smaller model.image_size"),
+        (None, "out of memory with 16 pairs at a time; --set chunk_size=8 computes the same gradient of batch_size 16"),
+        (6, "out of memory with 6 pairs at a time; --set chunk_size=3 computes"),
+        (1, "out of memory with one pair at a time; use a smaller model.image_size"),
     ],
 )
 def test_a_gpu_that_is_too_small_is_told_what_to_do(  # noqa: PLR0917 (pytest passes them by name)
@@ -211,7 +211,7 @@ def test_data_sets_that_cannot_be_trained_on_are_refused(trainable: Path, recipe
     (tmp_path / "no_val").mkdir()
     (tmp_path / "no_val" / "images").symlink_to(trainable / "images")
     write_manifest(tmp_path / "no_val", records)
-    with pytest.raises(UserError, match="no image of split val"):
+    with pytest.raises(UserError, match="split val has no images"):
         train(read_recipe(recipe()), tmp_path / "no_val", tmp_path / "run")
 
 
@@ -223,8 +223,8 @@ def test_settings_change_a_recipe(recipe: Recipe) -> None:
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
-        ("optimiser.lr", "key=value wanted"),
-        ("epochs.more=1", "epochs is no section"),
+        ("optimiser.lr", "expected key=value"),
+        ("epochs.more=1", "epochs is not a section"),
         ("optimizer.lr=1", "optimizer: unknown; did you mean optimiser?"),
         ("optimiser.ler=1", "optimiser.ler: unknown; did you mean lr?"),
         ("epochs=[", "the value is not YAML"),

@@ -44,7 +44,7 @@ def frontier(rows: Sequence[Row], cost: str) -> list[Row]:
 
 def draw(choice: Choice, path: Path) -> None:
     """R@1 against size and against the time of a query, logarithmic; the Pareto frontier as a line."""
-    from matplotlib.figure import Figure  # half a second that no other command needs
+    from matplotlib.figure import Figure  # takes half a second, which other commands need not pay
     from matplotlib.ticker import LogFormatter
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")

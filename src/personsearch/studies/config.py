@@ -1,4 +1,4 @@
-"""What a study compares: arms over a recipe, in stages that may build on one another."""
+"""The configuration of a study: arms over a recipe, in stages that may build on one another."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,7 +79,7 @@ class StudyConfig(Config):
     def _arms_are_a_stage(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and "arms" in values:
             if "stages" in values:
-                raise ValueError("stages and arms: one of them wanted")
+                raise ValueError("expected either stages or arms, not both")
             values = {**values, "stages": [{"name": ONLY_STAGE, "arms": values["arms"]}]}
             del values["arms"]
         return values
@@ -88,7 +88,7 @@ class StudyConfig(Config):
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed stands twice")
+            raise ValueError("a seed is listed twice")
         return seeds
 
     @model_validator(mode="after")
@@ -99,10 +99,10 @@ class StudyConfig(Config):
         earlier: list[str] = []
         for stage in self.stages:
             if stage.builds_on == BEST and not earlier:
-                raise ValueError(f"{stage.name}: builds_on: best, but no stage is before it")
-            wanted = [arm.weights_from for arm in stage.arms]
-            wanted += [stage.builds_on] if stage.builds_on != BEST else []
-            for reference in filter(None, wanted):
+                raise ValueError(f"{stage.name}: builds_on: best, but there is no earlier stage")
+            references = [arm.weights_from for arm in stage.arms]
+            references += [stage.builds_on] if stage.builds_on != BEST else []
+            for reference in filter(None, references):
                 find_label(reference, earlier)
             earlier += stage_labels(stage)
         if self.base is not None:
@@ -121,10 +121,10 @@ def stage_labels(stage: Stage) -> list[str]:
 
 
 def find_label(reference: str, labels: list[str]) -> str:
-    """The full name of the one arm that a reference means.
+    """The full name of the arm that a reference means.
 
     Raises:
-        ValueError: none of `labels`, or more than one.
+        ValueError: it matches none of `labels`, or more than one.
     """
     found = [label for label in labels if reference in {label, label.partition("/")[2]}]
     if len(found) != 1:

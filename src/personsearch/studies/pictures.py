@@ -1,4 +1,4 @@
-"""Studies as pictures: bars of every arm, a heat map of a transfer matrix."""
+"""Draws studies: the R@1 of every arm, and a transfer matrix as a heat map."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +12,9 @@ DOTS_PER_INCH = 150
 
 
 def draw_arms(result: StudyResult, path: Path) -> None:
-    """Test R@1 of every arm as a point, a colour per stage, the spread over seeds as whiskers, the base as a line.
+    """Draw the test R@1 of every arm: colours are stages, whiskers the spread over seeds, the dashed line the base.
 
-    The axis begins where the arms do: what a study compares often differs by a point of fifty.
+    The axis does not start at zero: arms often differ by a single point in fifty.
     """
     rows = result.rows
     figure, axes = _canvas(width=8.0, height=1.2 + INCHES_PER_ROW * len(rows))
@@ -48,7 +48,7 @@ def draw_arms(result: StudyResult, path: Path) -> None:
 def draw_matrix(
     title: str, values: Sequence[Sequence[float | None]], rows: Sequence[str], columns: Sequence[str], path: Path
 ) -> None:
-    """R@1 by training set (rows) and test set (columns)."""
+    """Draw R@1 by training set (rows) and test set (columns)."""
     figure, axes = _canvas(width=2.5 + 1.1 * len(columns), height=1.6 + 0.6 * len(rows))
     known = [[float("nan") if value is None else value for value in line] for line in values]
     picture = axes.imshow(known, cmap="viridis", vmin=0, aspect="auto")
@@ -66,7 +66,7 @@ def draw_matrix(
 
 
 def _canvas(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure  # half a second that no other command needs
+    from matplotlib.figure import Figure  # takes half a second, which other commands need not pay
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()

@@ -1,4 +1,4 @@
-"""From the arms of a study to the configurations of their runs."""
+"""Turns the arms of a study into the configurations of their runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from personsearch.training.recipe import read_recipe
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One arm before its seed: a recipe, the `key=value` settings over it in their order, and whose bundle it takes."""
+    """One arm without its seed: a recipe, the ordered `key=value` settings over it, and the arm it starts from."""
 
     label: str
     recipe: Path
@@ -22,7 +22,7 @@ class Plan:
     weights_from: str | None = None
 
     def config(self, seed: int, weights: str | None = None) -> TrainConfig:
-        """The configuration of one run; `weights` is the bundle that it starts from, which brings its architecture.
+        """The configuration of one run. `weights` is the bundle that it starts from and takes its architecture from.
 
         Raises:
             UserError: the recipe cannot be read, or a setting is wrong.
@@ -35,7 +35,7 @@ class Plan:
 
 
 def settings(values: Settings) -> tuple[str, ...]:
-    """A mapping of dotted keys as `--set` would say it."""
+    """A mapping of dotted keys in the form that `--set` takes."""
     return tuple(
         f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10**9).strip().removesuffix('...').strip()}"
         for key, value in values.items()
@@ -45,14 +45,14 @@ def settings(values: Settings) -> tuple[str, ...]:
 def plan_stage(
     study: StudyConfig, stage: Stage, earlier: Mapping[str, Plan], best: str | None
 ) -> tuple[str | None, list[Plan]]:
-    """The arm that a stage builds on and the plans of its own; `best` is what the stage before has chosen."""
+    """The arm that a stage builds on, and the plans of its own arms; `best` is the best arm of the stage before."""
     labels = list(earlier)
     recipe = Plan("", study.recipe, settings(study.set))
     built_on = best if stage.builds_on == BEST else stage.builds_on and find_label(stage.builds_on, labels)
     below = earlier[built_on] if built_on else recipe
     plans = []
     for label, arm in zip(stage_labels(stage), stage.arms, strict=True):
-        # Another arm's settings were made for its recipe: one with a recipe of its own starts from the study's.
+        # Settings of the arm below were made for its recipe: an arm with its own recipe starts from the study's.
         ground = replace(recipe, recipe=arm.recipe) if arm.recipe else below
         source = find_label(arm.weights_from, labels) if arm.weights_from else ground.weights_from
         own = settings(stage.set) + settings(arm.set)
@@ -61,9 +61,9 @@ def plan_stage(
 
 
 def check_plans(study: StudyConfig) -> None:
-    """Read every arm's recipe with its settings, so that a mistake in the last stage is told before the first run.
+    """Read every arm's recipe with its settings, so that a mistake in the last stage shows before the first run.
 
-    Which arm `best` will be is not known yet: the first of its stage stands for it.
+    Which arm will be `best` is not known yet; the first arm of the stage stands in for it.
 
     Raises:
         UserError: a recipe cannot be read, or a setting is wrong.

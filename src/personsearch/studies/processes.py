@@ -1,4 +1,4 @@
-"""`personsearch` commands as processes of their own: where a run of a study computes, and what that cost."""
+"""Runs `personsearch` commands in subprocesses, each on its share of the machine, and measures their cost."""
 
 import fcntl
 import os
@@ -21,7 +21,7 @@ SECONDS_BETWEEN_TRIES = SECONDS_BETWEEN_LOOKS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A share of the machine: CPU threads, and the GPU of that number where there are any."""
+    """A share of the machine: a number of CPU threads, and the index of a GPU if there is one."""
 
     threads: int
     gpu: int | None = None
@@ -29,7 +29,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended: a negative code is the signal that killed it. Memory is read while it runs, 0 if unknown."""
+    """How a command ended. A negative code is the signal that killed it; the peak memory is 0 if unknown."""
 
     code: int
     seconds: float
@@ -43,7 +43,7 @@ class Runner(Protocol):
 
 
 class Subprocesses:
-    """The Runner of real studies. `stop` ends what runs, from any thread."""
+    """The Runner of real studies. `stop` may be called from any thread."""
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
         self._command = command
@@ -77,7 +77,7 @@ class Subprocesses:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[int]:
-    """Wait until no other process works in the folder: runs of a study that was killed may still do.
+    """Wait until no other process works in the folder; runs of a killed study may still be going.
 
     Yields the descriptor of the lock; a process that inherits it holds the lock until it ends.
     """
@@ -92,9 +92,9 @@ def locked(folder: Path) -> Iterator[int]:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> float:
-    """Wait for its end; the most memory that it was seen to hold, in MiB.
+    """Wait for a process to end; returns the peak of its memory in MiB.
 
-    What the kernel sums up of an ended child begins with its parent's memory, which may be more than its own.
+    The peak is polled while the process runs: the kernel's figure for an ended child starts at its parent's memory.
     """
     peak = 0.0
     while True:
@@ -116,7 +116,7 @@ def _peak_memory_mib(pid: int) -> float:
 
 
 def _environment(place: Place) -> dict[str, str]:
-    """What keeps a process to its share; idle threads sleep instead of spinning, and each run is one of MLflow's."""
+    """The environment that keeps a process to its share: idle threads sleep, and each run has its own MLflow run."""
     given = {name: value for name, value in os.environ.items() if name != MLFLOW_RUN}
     given |= {"OMP_NUM_THREADS": str(place.threads), "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
     return given if place.gpu is None else given | {"CUDA_VISIBLE_DEVICES": str(place.gpu)}

@@ -1,4 +1,4 @@
-"""What the arms of a study gave: mean and spread over seeds, Δ to the base, order against what was published."""
+"""The results of a study: mean and spread over seeds, Δ to the base, and the order compared with published results."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ VALIDATION_R1 = "val_r1"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One arm: its runs by seed, in percent. `trained_parameters` is None where no run finished."""
+    """One arm with its runs by seed, in percent. `trained_parameters` is None if no run finished."""
 
     stage: str
     name: str
@@ -49,19 +49,19 @@ class Row:
         return statistics.fmean(values) if values else None
 
     def spread(self, figure: str) -> float | None:
-        """Standard deviation over seeds (n − 1), None of fewer than two."""
+        """Sample standard deviation over seeds, or None with fewer than two."""
         values = self.values(figure)
         return statistics.stdev(values) if len(values) > 1 else None
 
     def cost(self, name: str) -> float | None:
-        """Mean over the runs of which it is known."""
+        """Mean over the runs whose cost is known."""
         known = [run.cost[name] for run in self.finished if run.cost is not None]
         return statistics.fmean(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """The arms of a stage, the arm it built on, and its own best by validation."""
+    """The arms of a stage, the arm that it built on, and its best arm by validation."""
 
     name: str
     builds_on: str | None
@@ -69,7 +69,7 @@ class StageResult:
 
     @property
     def best(self) -> str | None:
-        """The full name of the arm with the best mean validation R@1; untrained and half-failed arms do not stand."""
+        """The full name of the arm with the best mean validation R@1; untrained and partly failed arms are left out."""
         standing = [row for row in self.rows if row.finished and not row.errors and not _untrained(row)]
         scores = {row.label: row.mean(VALIDATION_R1) or 0.0 for row in standing}
         return max(scores, key=scores.__getitem__) if scores else None
@@ -101,7 +101,7 @@ class StudyResult:
         return None if base is None or own is None else own - base
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as study.json holds it."""
+        """The contents of study.json."""
         return {
             "name": self.name,
             "dataset": self.dataset,
@@ -146,7 +146,7 @@ class StudyResult:
 
 
 def disagreements(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """Pairs of arms whose order by mean test R@1 is not the published one, the published better first."""
+    """Pairs of arms whose order by mean test R@1 contradicts the published one, the published winner first."""
     known = [row for row in rows if row.published_r1 is not None and row.mean("r1") is not None]
     pairs = []
     for first, second in combinations(sorted(known, key=lambda row: -(row.published_r1 or 0.0)), 2):

@@ -3,10 +3,10 @@
     recipe.yaml      the resolved recipe
     run.json, bundle what training wrote
     test-<hash>/     what evaluation wrote, by the test set's hash
-    log.txt          the commands and what they said
-    cost.json        time and memory of the training, where it ran in one piece
+    log.txt          the commands and their output
+    cost.json        time and memory of the training, if it was not interrupted
 
-What is finished is found again by the folder's name, which ends in a hash of what decides the weights.
+A finished run is found again by its folder's name, which ends in a hash of everything that decides the weights.
 """
 
 import json
@@ -38,7 +38,7 @@ FIGURES = ("r1", "r5", "r10", "map", "minp")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A run to do: its name for people, what to train on which data set, what to test on, and where."""
+    """A run to do: its readable name, the configuration, the training set, the test sets and the output folder."""
 
     name: str
     config: TrainConfig
@@ -49,9 +49,9 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run gave, in percent: training's own figures, and those of each test set; or why it failed.
+    """The result of a run, in percent: figures from training and from each test set, or why it failed.
 
-    `cost` are seconds and MiB of the training, unknown for one that was interrupted.
+    `cost` holds the seconds and MiB of the training, None if it was interrupted.
     """
 
     folder: Path
@@ -62,7 +62,7 @@ class Outcome:
 
 
 def run_key(config: TrainConfig, dataset: Path, start: str | None = None) -> str:
-    """What decides a run's weights, as a hash. `start` is the key of the run it starts from, wherever that lies."""
+    """The hash of everything that decides a run's weights. `start` is the key of the run that it starts from."""
     if start is not None:
         model = config.model.model_copy(update={"weights": f"run {start}"})
         config = config.model_copy(update={"model": model})
@@ -70,7 +70,7 @@ def run_key(config: TrainConfig, dataset: Path, start: str | None = None) -> str
 
 
 def run_folder(runs: Path, name: str, key: str) -> Path:
-    """The folder of a key; it keeps the name under which it was first made."""
+    """The folder of a key; an existing one keeps the name that it was first given."""
     made = sorted(runs.glob(f"*-{key}"))
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return made[0] if made else runs / f"{slug}-{key}"
@@ -82,7 +82,7 @@ def folder_key(folder: Path) -> str:
 
 
 def execute(task: Task, run: Runner, place: Place) -> Outcome:
-    """Do what is left of a run. A failure is an outcome; nothing is raised for it."""
+    """Do what remains of a run. A failure is returned as an outcome, not raised."""
     task.folder.mkdir(parents=True, exist_ok=True)
     with locked(task.folder) as lock:
         try:
@@ -118,7 +118,7 @@ def _train(task: Task, run: Runner, place: Place, lock: int) -> None:
         write_json(
             task.folder / COST, {"seconds": round(ended.seconds, 1), "peak_memory_mib": round(ended.peak_memory_mib)}
         )
-    # A finished run is its bundle; the checkpoints of a whole study would fill a disk.
+    # A finished run needs only its bundle; the checkpoints of a whole study would fill a disk.
     shutil.rmtree(task.folder / CHECKPOINTS, ignore_errors=True)
 
 
@@ -130,7 +130,7 @@ def _test(task: Task, dataset: Path, run: Runner, place: Place, lock: int) -> No
 
 
 def _command(arguments: Sequence[str | Path], folder: Path, run: Runner, place: Place, lock: int) -> Ended:
-    """Raises UserError with what the command said last, where it failed."""
+    """Run a command. If it fails, raises UserError with its last line of output."""
     words = [str(argument) for argument in arguments]
     with (folder / LOG).open("a", encoding="utf-8") as log:
         log.write(f"{PROMPT}{shlex.join(words)}\n")

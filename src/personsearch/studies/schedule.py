@@ -1,4 +1,4 @@
-"""Several runs side by side, each on its share of the machine, with progress to look at."""
+"""Runs several tasks in parallel, each on its share of the machine, and shows progress."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ Execute = Callable[[Task, Place], Outcome]
 
 @contextmanager
 def in_subprocesses() -> Iterator[Execute]:
-    """Executes runs as processes; those that still run are ended with the block."""
+    """Execute runs as subprocesses; those still running are terminated at the end of the block."""
     run = Subprocesses()
     try:
         yield lambda task, place: execute(task, run, place)
@@ -31,7 +31,7 @@ def in_subprocesses() -> Iterator[Execute]:
 
 
 def run_tasks(tasks: Sequence[Task], jobs: int, do: Execute) -> list[Outcome]:
-    """The outcomes of all tasks, in their order; `jobs` are under way at a time."""
+    """Run all tasks, `jobs` at a time; returns their outcomes in the order of `tasks`."""
     places: SimpleQueue[Place] = SimpleQueue()
     for place in shares(jobs):
         places.put(place)
@@ -53,14 +53,14 @@ def run_tasks(tasks: Sequence[Task], jobs: int, do: Execute) -> list[Outcome]:
 
 
 def shares(jobs: int) -> list[Place]:
-    """The machine divided among `jobs`: cores evenly, GPUs in turn."""
+    """Divide the machine among `jobs`: cores evenly, GPUs round robin."""
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
     gpus = torch.cuda.device_count() if jobs > 1 else 0
     return [Place(threads, job % gpus if gpus else None) for job in range(jobs)]
 
 
 def _watch(futures: Mapping[Future[Outcome], Task]) -> None:
-    """Until all are done: a line for each that ends, and in between what the others last said."""
+    """Wait until all are done, with a line for each task that ends and the last output of the others in between."""
     waiting = dict(futures)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[words]}"),
@@ -90,5 +90,5 @@ def _line(task: Task, outcome: Outcome) -> str:
 def _words(task: Task) -> str:
     said = last_words(task.folder)
     if said.startswith(PROMPT):
-        said = f"{said.removeprefix(PROMPT).split()[0]} begins"
+        said = f"{said.removeprefix(PROMPT).split()[0]} starting"
     return f"{task.name}: {said[:SHOWN_WORDS]}"

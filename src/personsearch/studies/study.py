@@ -1,4 +1,4 @@
-"""The stage: from a study's file and a prepared data set to a table of what each arm gave.
+"""The study stage: trains and tests every arm on a prepared data set and tabulates the results.
 
 OUT/study.md, study.json, study.png   the table, everything in it, a picture
 OUT/runs/<arm>-<hash>/                one folder per run (runs.py)
@@ -29,10 +29,10 @@ RUNS, TABLE, RECORD, PICTURE = "runs", "study.md", "study.json", "study.png"
 def study(
     config: StudyConfig, dataset: Path, out_dir: Path, *, jobs: int = 1, execute: Execute | None = None
 ) -> StudyResult:
-    """Train and test every arm with every seed and write the table; `jobs` runs are under way at a time.
+    """Train and test every arm with every seed and write the table; `jobs` runs execute at a time.
 
-    What is finished is not repeated: killed at any moment, or with arms added, the same call goes on. An arm that
-    fails stands in the table with its error. `execute` does one run, by default in processes of its own.
+    Finished runs are not repeated: after a kill, or with arms added, the same call resumes. An arm that fails is
+    listed in the table with its error. `execute` does one run, by default in subprocesses.
 
     Raises:
         UserError: the data set or a recipe cannot be read, or a setting is wrong.
@@ -57,7 +57,7 @@ def _write(result: StudyResult, out_dir: Path) -> None:
 
 
 class _Worker:
-    """Runs one stage after the other; knows the plans and outcomes of all before."""
+    """Runs one stage after another and keeps the plans and outcomes of all of them."""
 
     def __init__(self, config: StudyConfig, dataset: Path, runs: Path, jobs: int, execute: Execute) -> None:
         self.config, self.dataset, self.runs, self.jobs, self.execute = config, dataset, runs, jobs, execute
@@ -78,7 +78,7 @@ class _Worker:
         return StageResult(stage.name, None if blocked else built_on, rows)
 
     def _run(self, plans: Sequence[Plan]) -> None:
-        """Arms that come to the same run, in whatever stage, share it."""
+        """Run the plans; arms with the same configuration share one run, also across stages."""
         tasks: dict[Path, Task] = {}
         folders: dict[tuple[str, int], Path] = {}
         for plan in plans:
@@ -98,7 +98,7 @@ class _Worker:
         if plan.weights_from is not None:
             source = self.outcomes[plan.weights_from, seed]
             if source.error is not None:
-                raise UserError(f"{plan.weights_from!r}, whose weights it starts from, failed")
+                raise UserError(f"{plan.weights_from!r}, which it starts from, failed")
             start, start_key = str(source.folder / BUNDLE), folder_key(source.folder)
         config = plan.config(seed, start)
         name = f"{plan.label}, seed {seed}"
@@ -121,7 +121,7 @@ class _Worker:
 
 
 def _trained_parameters(folder: Path) -> int:
-    """Of a finished run; its bundle knows the architecture, a learnt vocabulary's size included."""
+    """The trained parameters of a finished run; only its bundle knows the size of a learnt vocabulary."""
     config = read_recipe(folder / RECIPE)
     model = config.model.model_copy(update={"weights": str(folder / BUNDLE), "architecture": None})
     return count_parameters(config, outline(model))["total"].trained if config.epochs else 0

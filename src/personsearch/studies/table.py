@@ -1,4 +1,4 @@
-"""Studies as Markdown, like the tables of a paper."""
+"""Writes the results of a study as Markdown tables."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ UNKNOWN = "–"
 
 
 def study_table(result: StudyResult, picture: str) -> str:
-    """The whole of study.md."""
+    """The text of study.md."""
     seeds = ", ".join(map(str, result.seeds))
     spread = " Mean ± standard deviation over seeds." if len(result.seeds) > 1 else ""
     explanation = (
@@ -26,14 +26,14 @@ def study_table(result: StudyResult, picture: str) -> str:
 
 
 def head(result: StudyResult) -> list[str]:
-    """The names of the columns of `cells`."""
+    """The column names of `cells`."""
     published = ["published R@1"] if any(row.published_r1 is not None for row in result.rows) else []
     figures = [NAMES[figure] for figure in FIGURES[1:]]
     return ["arm", "R@1", "Δ", *figures, "val R@1", *published, "trained", "time", "memory"]
 
 
 def cells(result: StudyResult, row: Row) -> list[str]:
-    """One arm's line of the table."""
+    """One arm's row of the table."""
     published = [_number(row.published_r1)] if "published R@1" in head(result) else []
     name = row.name + (f" ({len(row.errors)} of {len(row.runs)} failed)" if row.errors else "")
     delta = result.delta(row)
@@ -51,14 +51,14 @@ def cells(result: StudyResult, row: Row) -> list[str]:
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A pipe table, first column left, the others right."""
+    """A pipe table with the first column left-aligned, the others right-aligned."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     escaped = [[cell.replace("|", r"\|") for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -78,7 +78,7 @@ def _stage(result: StudyResult, stage: StageResult) -> Iterable[str]:
 
 
 def _order(result: StudyResult) -> Iterable[str]:
-    """Where the order of the arms is not the published one."""
+    """The section that lists where the order of the arms contradicts the published one."""
     if sum(row.published_r1 is not None for row in result.rows) < 2:
         return
     yield "## Order against the published results"
@@ -87,11 +87,11 @@ def _order(result: StudyResult) -> Iterable[str]:
         f"here it is below by {_difference(worse.mean('r1'), better.mean('r1'))}{_within(better, worse)}"
         for better, worse in disagreements(result.rows)
     ]
-    yield "\n".join(lines) or "Every two arms stand in the published order."
+    yield "\n".join(lines) or "All arms are in the published order."
 
 
 def _within(one: Row, other: Row) -> str:
-    """Says where two arms differ by less than one of them varies with its seed."""
+    """A note if two arms differ by no more than one of them varies with its seed."""
     spread = max(one.spread("r1") or 0.0, other.spread("r1") or 0.0)
     return ", within the spread" if abs((one.mean("r1") or 0.0) - (other.mean("r1") or 0.0)) <= spread else ""
 

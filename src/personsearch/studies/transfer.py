@@ -1,4 +1,4 @@
-"""The stage: train on each of several data sets, test on all of them.
+"""The transfer stage: trains on each of several data sets and tests on all of them.
 
 OUT/transfer.md, transfer.json, transfer.png   the matrix
 OUT/runs/<data set>-<hash>/                    one folder per run (runs.py)
@@ -47,7 +47,7 @@ class TransferConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class TransferResult:
-    """Outcomes by training set and seed; the first row is the start before any training."""
+    """Outcomes by training set and seed; the first row is the untrained start."""
 
     name: str
     datasets: Mapping[str, str]
@@ -64,7 +64,7 @@ class TransferResult:
         }
 
     def values(self, trained_on: str, tested_on: str, figure: str) -> list[float]:
-        """A figure in percent of every seed that finished."""
+        """One figure, in percent, of every seed that finished."""
         runs = self.runs[trained_on].values()
         return [run.tests[tested_on][figure] for run in runs if run.error is None]
 
@@ -77,7 +77,7 @@ class TransferResult:
         return [[self.mean(row, column, figure) for column in self.datasets] for row in self.runs]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as transfer.json holds it."""
+        """The contents of transfer.json."""
         return {
             "name": self.name,
             "datasets": dict(self.datasets),
@@ -102,7 +102,7 @@ def transfer(
     jobs: int = 1,
     execute: Execute | None = None,
 ) -> TransferResult:
-    """Train on each data set, test on all, and write the matrix; resumed and executed as a study is.
+    """Train on each data set, test on all, and write the matrix; resumes and executes like a study.
 
     Raises:
         UserError: a data set or the recipe cannot be read, or a setting is wrong.
@@ -111,7 +111,7 @@ def transfer(
         with in_subprocesses() as do:
             return transfer(config, datasets, out_dir, jobs=jobs, execute=do)
     if UNTRAINED in datasets or len(datasets) < 2:
-        raise UserError(f"transfer: {len(datasets)} data sets; two or more wanted, none of them called {UNTRAINED!r}")
+        raise UserError(f"transfer: {len(datasets)} data sets; expected two or more, none of them called {UNTRAINED!r}")
     tasks = _tasks(config, datasets, out_dir.resolve() / RUNS)
     outcomes = dict(zip(tasks, run_tasks(list(tasks.values()), jobs, execute), strict=True))
     runs = {row: {seed: outcomes[row, seed] for seed in config.seeds} for row in (UNTRAINED, *datasets)}
@@ -136,11 +136,11 @@ def _tasks(config: TransferConfig, datasets: Mapping[str, Path], runs: Path) -> 
 
 
 def transfer_table(result: TransferResult, picture: str) -> str:
-    """The whole of transfer.md: R@1 and mAP, rows trained on, columns tested on."""
+    """The text of transfer.md: R@1 and mAP by training set (rows) and test set (columns)."""
     seeds = ", ".join(map(str, next(iter(result.runs.values()))))
     explanation = (
         f"Text to image on the test split of each data set, in percent; mean over seeds {seeds}. "
-        "Rows are what was trained on, columns what was tested on."
+        "Rows are training sets, columns are test sets."
     )
     parts = [f"# {result.name}", explanation, f"![R@1 by training and test set]({picture})"]
     for figure in ("r1", "map"):

@@ -1,6 +1,7 @@
-"""Training batches: pixels from the cache, captions from the manifest, both augmented by the sample's own numbers.
+"""Makes training batches: pixels from the cache and captions from the manifest, both augmented.
 
-A batch holds the views that the recipe's losses read, each augmented by a stream of numbers of its own.
+A batch holds the views that the recipe's losses read. Random numbers belong to the sample and the view, not to the
+process or the order of calls, so a resumed run sees the same batches.
 
 Shapes: G images, P pairs of the data set, N pairs of this process, H height, W width, L tokens.
 """
@@ -25,13 +26,14 @@ from personsearch.tokenizer import Tokenizer, trim
 from personsearch.training.mixup import MixupConfig, draw_mixing, join_captions
 from personsearch.training.objective import IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2, TEXT, TEXT_2
 
+# One stream per view: two views of a pair must differ, and adding one must not change the numbers of the others.
 STREAMS = {IMAGE: IMAGE_STREAM, TEXT: TEXT_STREAM, IMAGE_2: 2, SIMCLR_1: 3, SIMCLR_2: 4, TEXT_2: 5}
 MIXING = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The part of one step's global batch that this process encodes; a teacher reads the captions in its own tokens."""
+    """One process's part of a global batch. `teacher_ids_NL` are the captions in the teacher's tokens."""
 
     images: dict[str, Tensor]
     texts: dict[str, Tensor]
@@ -44,7 +46,7 @@ class Batch:
         return len(self.person_ids_N)
 
     def used_by(self, stream: torch.cuda.Stream) -> "Batch":
-        """The batch, whose memory made in another stream is not used anew before `stream` is done with it."""
+        """Mark the batch as used by `stream`, so that its memory is not reused before `stream` has finished."""
         mixed = () if self.mixing is None else (self.mixing.partner_N, self.mixing.ratio_N)
         others = (self.person_ids_N, self.trust_N, self.teacher_ids_NL, *mixed)
         for value in (*self.images.values(), *self.texts.values(), *others):
@@ -53,9 +55,9 @@ class Batch:
         return self
 
     def rows(self, rows: slice) -> "Batch":
-        """Some of the pairs, as a batch; pairs whose features are to be mixed stay together."""
+        """A batch of some of the pairs. Raises ValueError if features are mixed, since partners must stay together."""
         if self.mixing is not None:
-            raise ValueError("a batch whose features are mixed cannot be taken apart")
+            raise ValueError("a batch with mixed features cannot be split")
         images = {view: value[rows] for view, value in self.images.items()}
         texts = {view: value[rows] for view, value in self.texts.items()}
         trust_N, teacher_ids_NL = (None if of is None else of[rows] for of in (self.trust_N, self.teacher_ids_NL))
@@ -64,9 +66,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class BatchSource:
-    """Everything a batch is made of. A batch depends on (seed, epoch, step, rank) alone.
+    """Everything a batch is made of. A batch depends only on (seed, epoch, step, rank).
 
-    `pixel_rows_G` says in which row of the cache the image of each record lies.
+    `pixel_rows_G` maps each record to the row of its image in the cache.
     """
 
     records: Sequence[ImageRecord]
@@ -87,7 +89,7 @@ class BatchSource:
     teacher_tokenizer: Tokenizer | None = None
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch from a step on; beside a GPU each is made while the step before it runs."""
+        """The batches of one epoch from `first_step` on. With a GPU, each is made while the previous step runs."""
         order_P = self.sampler.order(epoch)
         steps = range(first_step, self.sampler.steps_per_epoch)
 
@@ -100,6 +102,7 @@ class BatchSource:
         images_N = self.pairs.image_P[pairs_N]
         person_ids_N = np.array([self.records[image].person_id for image in images_N], dtype=np.int64)
         bytes_N3HW = torch.from_numpy(self.pixels_GHW3[self.pixel_rows_G[images_N]]).to(self.device).permute(0, 3, 1, 2)
+        # Copied to the device as bytes and converted there: a quarter of the transfer of float32.
         pixels_N3HW = bytes_N3HW.float().contiguous() / 255
         mixing = self._mixing(epoch, pairs_N)
         wordings = {view: self._wordings(view, epoch, pairs_N, mixing) for view in self.text_views}
@@ -125,13 +128,14 @@ class BatchSource:
         uniform_NK = uniform_rows(self.sampler.seed, epoch, pairs_N, config.draws, STREAMS[view])
         augmented_N3HW = augment_images(config, pixels_N3HW, torch.from_numpy(uniform_NK))
         if mixing is not None and self.mixup.level == "pixels":
+            # After augmentation, so that both halves of a mixed image were augmented on their own.
             augmented_N3HW = mixing.blend(augmented_N3HW)
         given = self.preprocessing
         mean, std = (torch.tensor(values, device=self.device)[:, None, None] for values in (given.mean, given.std))
         return (augmented_N3HW - mean) / std
 
     def _text_views(self, wordings: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:
-        """Token ids of each view, all cut to the longest text of any: they go through the tower as one batch."""
+        """Token ids of each view. All views are trimmed to one length: they pass through the tower as one batch."""
         ids_NL = self._token_ids(self.tokenizer, [text for texts in wordings.values() for text in texts])
         return dict(zip(wordings, ids_NL.chunk(len(wordings)), strict=True)) if wordings else {}
 
@@ -152,13 +156,13 @@ class BatchSource:
 
 
 def _beside_the_gpu(make: Callable[[int], Batch], steps: range, device: torch.device) -> Iterator[Batch]:
-    """Made a step ahead in a stream of its own: a copy in the training step's would wait for all of that step."""
+    """Make batches ahead in a separate stream; in the training stream a copy would wait for the whole running step."""
     stream = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
 
     def make_there(step: int) -> Batch:
         with torch.cuda.stream(stream):
             batch = make(step)
-        stream.synchronize()
+        stream.synchronize()  # the worker thread waits, so that the training thread never has to
         return batch
 
     for batch in map_in_order(make_there, steps, workers=1, ahead=2):

@@ -1,11 +1,11 @@
-"""What may watch a run. A callback never steers training."""
+"""The interface for observers of a run. A callback never changes training."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 
 class Callback(Protocol):
-    """Called by the first process only; steps and epochs count from 1."""
+    """Called in the first process only; steps and epochs count from 1."""
 
     def on_start(self, config: Mapping[str, object]) -> None: ...
 

@@ -1,6 +1,6 @@
-"""The whole state of a run in one file that is either whole or absent: tensors, with the rest as JSON beside them.
+"""Saves and loads the state of a run: one safetensors file, written atomically, with the progress as JSON metadata.
 
-Frozen parameters are not in it: building the model gives them again, and a checkpoint of a few trained modules over a
+Frozen parameters are left out: building the model restores them, and the checkpoint of a few trained modules over a
 large frozen model stays small.
 
 No random state is stored: each step seeds its own from (seed, step), and batches follow from (seed, epoch, step).
@@ -29,9 +29,9 @@ MODEL, OBJECTIVE, OPTIMISER = "model.", "objective.", "optimiser."
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """Where a run stands: steps done, the best validation so far and how long ago, what was scaled and by what.
+    """Where a run stands: steps done, best validation R@1 and its epoch, and the fp16 loss scale.
 
-    `identity` is the hash of configuration and data set that the state belongs to.
+    `identity` is the hash of the configuration and data set that the state belongs to.
     """
 
     identity: str
@@ -43,7 +43,7 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a run changes."""
+    """Everything that training changes and a checkpoint must hold."""
 
     model: PersonEncoder
     objective: Objective
@@ -51,18 +51,19 @@ class Trained:
 
 
 def save_checkpoint(path: Path, trained: Trained, progress: RunProgress) -> None:
-    """Write model, objective, optimiser and progress over the previous checkpoint."""
+    """Replace the previous checkpoint with the current model, objective, optimiser and progress."""
     tensors = _above(_changing(trained.model), MODEL) | _above(trained.objective.state_dict(), OBJECTIVE)
+    # safetensors holds a flat map of tensors only, so the optimiser's nested state becomes dotted names.
     for index, state in trained.optimiser.state_dict()["state"].items():
         tensors |= {f"{OPTIMISER}{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     _save(path, tensors, {PROGRESS: json.dumps(asdict(progress))})
 
 
 def load_checkpoint(path: Path, trained: Trained) -> RunProgress:
-    """Put a checkpoint's state back; returns the progress.
+    """Restore a checkpoint's state; returns its progress.
 
     Raises:
-        UserError: the file is no checkpoint.
+        UserError: the file is not a checkpoint.
     """
     tensors, metadata = _load(path)
     _put(trained.model, _below(tensors, MODEL))
@@ -71,23 +72,24 @@ def load_checkpoint(path: Path, trained: Trained) -> RunProgress:
     for name, value in _below(tensors, OPTIMISER).items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
+    # The groups follow from the configuration, whose hash `identity` holds; the loop sets their rate at each step.
     trained.optimiser.load_state_dict({"state": state, "param_groups": trained.optimiser.state_dict()["param_groups"]})
     return RunProgress(**json.loads(metadata[PROGRESS]))
 
 
 def save_weights(path: Path, model: PersonEncoder, dtype: torch.dtype = torch.float32) -> None:
-    """Write all of the model's weights by their names in a bundle."""
+    """Write all weights of the model under the names that a bundle uses."""
     state = model.named_weights()
     _save(path, {name: v.to(dtype) if v.is_floating_point() else v for name, v in state.items()}, {"format": "pt"})
 
 
 def save_trained_weights(path: Path, model: PersonEncoder) -> None:
-    """Write what training changes."""
+    """Write the weights that training changes."""
     _save(path, _changing(model), {"format": "pt"})
 
 
 def load_trained_weights(path: Path, model: PersonEncoder) -> None:
-    """Put `save_trained_weights` back over the model it was started from."""
+    """Load what `save_trained_weights` wrote into the model that training started from."""
     _put(model, _load(path)[0])
 
 
@@ -111,7 +113,7 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: not a checkpoint: {error}; remove it to start anew") from error
+        raise UserError(f"{path}: not a checkpoint: {error}; remove it to start again") from error
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

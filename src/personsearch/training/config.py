@@ -1,4 +1,4 @@
-"""The whole recipe of one training run."""
+"""The configuration of one training run, as a recipe holds it."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,7 @@ from personsearch.training.noise import NoiseConfig
 from personsearch.training.objective import IMAGE, TEXT, ObjectiveConfig
 from personsearch.training.optimiser import OptimiserConfig, ScheduleConfig
 
+# Fields that change where and how a run computes but not its weights: they stay out of its identity.
 WHERE_NOT_WHAT = {"device", "threads", "cache", "checkpoint_every", "log_every"}
 
 
@@ -105,14 +106,18 @@ class TrainConfig(Config):
         if self.mixup.level == "features":
             views = (*self.objective.image_views, *self.objective.text_views)
             if self.chunk_size is not None or views != (IMAGE, TEXT):
-                raise ValueError("mixup.level features: takes no chunk_size and losses of one image and one text view")
+                raise ValueError(
+                    "mixup.level features: needs chunk_size null and losses that read one image view and one text view"
+                )
         return self
 
     @model_validator(mode="after")
     def _a_teacher_reads_the_plain_pairs(self) -> "TrainConfig":
         if self.distillation is not None:
             if self.mixup.level == "features":
-                raise ValueError("distillation: takes no mixup.level features, which a teacher does not see")
+                raise ValueError(
+                    "distillation: does not work with mixup.level features, which the teacher does not see"
+                )
             if IMAGE not in self.objective.image_views or TEXT not in self.objective.text_views:
-                raise ValueError("distillation: takes losses that read the image and the text, such as n_itc")
+                raise ValueError("distillation: needs losses that read the image and the text, such as n_itc")
         return self

@@ -1,4 +1,4 @@
-"""What training sets in its process for the CPU's sake, and gives back."""
+"""Process-wide CPU settings, changed for training and restored afterwards."""
 
 import ctypes
 import platform
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 import torch
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from glibc's malloc.h
 DEFAULT_TRIM_THRESHOLD, DEFAULT_MMAP_MAX = 128 * 1024, 65536
-MOST_KEPT = 2**31 - 1  # bytes, the most that mallopt takes
+MOST_KEPT = 2**31 - 1  # bytes, the largest value that mallopt accepts
 
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Adam's moments of parameters without gradient decay into denormal numbers, which a CPU adds 100 times slower."""
+    """Flush denormals to zero: Adam's moments of unused parameters decay into them, and a CPU adds them 100× slower."""
     torch.set_flush_denormal(True)
     try:
         yield
@@ -24,11 +24,11 @@ def flushed_denormals() -> Iterator[None]:
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Freed tensors stay with the process for the next step.
+    """Keep freed tensors' memory in the process for the next step.
 
-    glibc gives every large one back to the system, and each page of the next is fetched and zeroed anew
-    (`benchmarks/layers.py`). Here the first steps still fetch theirs, until the heap holds what a step needs.
-    Without glibc nothing changes.
+    glibc returns every large block to the system, and each page of the next one is then fetched and zeroed again
+    (`benchmarks/layers.py`). With this, only the first steps do so, until the heap is as large as a step needs.
+    Does nothing without glibc.
     """
     if platform.libc_ver()[0] != "glibc":
         yield

@@ -1,4 +1,4 @@
-"""What a recipe is, told without its weights: the model is built on the meta device, where tensors have no numbers."""
+"""Describes a recipe without loading weights: the model is built on the meta device, where tensors hold no data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from personsearch.training.objective import Objective
 
 PARTS = ("image tower", "text tower", "projections", "logit scale", "adaptation", "heads")
 PROJECTIONS = ("visual.proj", "visual.head.proj", "text_projection", "image_projection")
-# Which towers a gradient must cross to reach the modules of an adaptation.
+# Whether a gradient must pass through the (image, text) tower to reach the modules of an adaptation.
 CROSSED_TOWERS: dict[str, tuple[bool, bool]] = {
     "cskt": (True, True),
     "lora": (True, True),
@@ -32,7 +32,7 @@ CROSSED_TOWERS: dict[str, tuple[bool, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Parameters: all, and those that training changes."""
+    """Numbers of parameters: all, and those that training changes."""
 
     total: int
     trained: int
@@ -40,9 +40,9 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """How often a training step sends a pair through each tower, and how often it comes back with gradients.
+    """Forward and backward passes of one pair through each tower in one training step.
 
-    `teacher_forward` is how often through both towers of a distillation's teacher.
+    `teacher_forward` counts forward passes through both towers of the distillation teacher.
     """
 
     image_forward: int
@@ -56,9 +56,9 @@ class Passes:
 class Description:
     """A recipe in plain values.
 
-    Tokens are what a tower's attention sees, prompts included, None of a tower that has none, such as a ResNet;
-    `caption_tokens` are left to a caption with its start and end. CSKT's prompts are keys and values alone, so that
-    they cost less than other tokens: no query, no feed-forward, and one computation for a whole batch.
+    Token counts are what a tower's attention sees, prompts included; None for a tower without tokens, such as a
+    ResNet. `caption_tokens` is what remains for a caption with its start and end. CSKT's prompts are keys and values
+    only, so they cost less than other tokens: no query, no feed-forward, and one computation for the whole batch.
     """
 
     method: str
@@ -81,7 +81,7 @@ class Description:
     passes: Passes
 
     def summary(self) -> dict[str, str]:
-        """Everything but the counts, a line each, for people."""
+        """Everything except the counts, one readable line each."""
         augmentation = self.image_augmentation
         operations = ", ".join(operation["name"] for operation in augmentation["operations"]) or "none"
         given = {name: value for name, value in self.text_augmentation.items() if value}
@@ -90,7 +90,7 @@ class Description:
             "method": self.method,
             "model": f"{self.kind}, weights {self.weights}",
             "image": f"{' × '.join(map(str, self.image_size))} pixels, {self.image_tokens or 'no'} tokens",
-            "text": f"{self.text_tokens} tokens, {self.caption_tokens} of them a caption's",
+            "text": f"{self.text_tokens} tokens, {self.caption_tokens} of them for the caption",
             "embedding": f"{self.embedding_dim} numbers",
             "losses": " + ".join(f"{weight:g} {name}" for name, weight in self.losses.items()),
             "distillation": f"{teacher['weight']:g} ({' + '.join(teacher['losses'])}) of {teacher['teacher']}"
@@ -107,7 +107,7 @@ class Description:
 
 
 def describe(config: TrainConfig) -> Description:
-    """What a recipe is. A vocabulary that is still to be learnt counts at its largest size.
+    """Describe a recipe. A vocabulary that is not learnt yet counts at its maximum size.
 
     Raises:
         UserError: the architecture is unknown or cannot be built, or `frozen` matches nothing.
@@ -137,17 +137,17 @@ def describe(config: TrainConfig) -> Description:
 
 
 def passes(config: TrainConfig) -> Passes:
-    """The encoder passes of one pair in one training step, from the views that the recipe's losses read.
+    """The encoder passes of one pair in one training step, derived from the views that the recipe's losses read.
 
-    Validation, and the division of noisy pairs before an epoch, come on top.
+    Validation, and the division of noisy pairs before an epoch, are not counted.
     """
     return _passes(config, outline(config.model))
 
 
 def outline(config: ModelConfig) -> PersonEncoder:
-    """The model without numbers: names, shapes and what is frozen. Nothing is fetched, whatever its weights.
+    """The model without data: names, shapes and what is frozen. Nothing is downloaded, whatever its weights are.
 
-    A BERT of the hub counts as the architecture says, BERT-base by default.
+    A BERT from the hub counts as its architecture section says, BERT-base by default.
 
     Raises:
         UserError: the architecture is unknown or cannot be built, or `frozen` matches nothing.
@@ -167,7 +167,7 @@ def outline(config: ModelConfig) -> PersonEncoder:
 
 
 def count_parameters(config: TrainConfig, model: PersonEncoder) -> dict[str, Count]:
-    """Parameters by part that has any, and in total; a logit scale that is not trained is a constant, not counted."""
+    """Parameters of each part that has any, and in total. A frozen logit scale is a constant and is not counted."""
     with torch.device("meta"):
         objective = Objective(config.objective, model.embedding_dim)
     counts = dict.fromkeys(PARTS, Count(0, 0))
@@ -194,14 +194,14 @@ def _part(name: str) -> str:
 def _passes(config: TrainConfig, model: PersonEncoder) -> Passes:
     images, texts = len(config.objective.image_views), len(config.objective.text_views)
     image_back, text_back = _crossed(model)
-    # Gradient caching encodes everything once more, without a graph, to know the loss's gradient at the features.
+    # Gradient caching first encodes everything without a graph, to get the loss's gradient at the features.
     rounds = 2 if config.chunk_size is not None and config.chunk_size < config.batch_size else 1
-    teacher = 0 if config.distillation is None else 1  # it needs no graph, so one round is enough
+    teacher = 0 if config.distillation is None else 1  # needs no graph, so one round is enough
     return Passes(rounds * images, images * image_back, rounds * texts, texts * text_back, teacher)
 
 
 def _crossed(model: PersonEncoder) -> tuple[bool, bool]:
-    """Whether gradients go back through the image tower, and the text tower."""
+    """Whether gradients pass back through the image tower, and through the text tower."""
     trained = {_part(name) for name in model.trained_names()}
     adaptation = model.architecture.get("adaptation")
     image, text = CROSSED_TOWERS[adaptation["kind"]] if adaptation is not None else (False, False)
@@ -214,7 +214,7 @@ def _image_size(architecture: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _image_tokens(model: PersonEncoder) -> int | None:
-    """Class token and patches, and CSKT's prompts of both kinds beside them."""
+    """Class token and patches, plus CSKT's prompts of both kinds."""
     positions = _positions(model, "visual.positional_embedding")
     adaptation = model.adaptation if isinstance(model, DualEncoder) else None
     return None if positions is None else positions + (adaptation.num_prompts if isinstance(adaptation, Cskt) else 0)

@@ -1,4 +1,4 @@
-"""A frozen teacher beside the model in training: its features of each batch, and what the student loses against them.
+"""Distillation from a frozen teacher: its features of each batch, and the student's losses against them.
 
 Shapes: N pairs of this process, H height, W width, L tokens, D embedding dimension.
 """
@@ -40,17 +40,17 @@ class DistillationConfig(Config):
     """Divides the cosines of `relations`; null takes one over the teacher's logit scale."""
 
     def identity(self) -> dict[str, object]:
-        """What decides the weights: all of this, with what the teacher computes in place of where it lies.
+        """The part of a run's identity that comes from here: the teacher's fingerprint stands in for its path.
 
         Raises:
-            UserError: the teacher is no bundle.
+            UserError: the teacher is not a bundle.
         """
         return self.model_dump(mode="json") | {"teacher": fingerprint(self.teacher)}
 
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """A bundle's model that looks on: it has no gradient and no dropout. It is given the student's pixels."""
+    """A bundle's model without gradient or dropout. It takes the student's pixels and standardises them its own way."""
 
     config: DistillationConfig
     built: BuiltModel
@@ -58,7 +58,7 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, pixels_N3HW: Tensor, ids_NL: Tensor, *, at_a_time: int | None = None) -> Features:
-        """Its view of a batch: images as the student gets them, captions in the teacher's own tokens."""
+        """The teacher's features of a batch: the student's images, the captions in the teacher's own tokens."""
         model, size = self.built.model, at_a_time or len(pixels_N3HW)
         images = [model.encode_image(self._restandardised(part)) for part in torch.split(pixels_N3HW, size)]
         texts = [model.encode_text_by_length(part) for part in torch.split(ids_NL, size)]
@@ -75,7 +75,7 @@ class Teacher:
         return {f"distil_{name}": values[name]() for name in self.config.losses}
 
     def temperature(self, teacher: Features) -> float | Tensor:
-        """What divides the cosines of the batch."""
+        """The divisor of the batch's cosines."""
         return 1 / teacher.logit_scale if self.config.temperature is None else self.config.temperature
 
     def _restandardised(self, pixels_N3HW: Tensor) -> Tensor:
@@ -90,26 +90,26 @@ class Teacher:
 
 
 def load_teacher(config: DistillationConfig, student: BuiltModel, out_dir: Path, device: torch.device) -> Teacher:
-    """The teacher for a student that is trained into `out_dir`.
+    """Load the teacher of a student that is trained into `out_dir`.
 
     Raises:
-        UserError: no torch bundle, the student's own output, images of another size, or `features` of vectors of
-            another dimension.
+        UserError: the teacher is not a torch bundle, lies in the student's own output, takes images of another size,
+            or has another embedding dimension while `features` is among the losses.
     """
     if config.teacher.resolve().is_relative_to(out_dir.resolve()):
-        raise UserError(f"distillation.teacher: {config.teacher} lies in the student's own output, {out_dir}")
+        raise UserError(f"distillation.teacher: {config.teacher} is inside the student's own output {out_dir}")
     built = load_bundle_model(config.teacher)
     own, given = built.preprocessing, student.preprocessing
     if (own.height, own.width) != (given.height, given.width):
         raise UserError(
             f"distillation.teacher: {config.teacher} takes images of {own.height}×{own.width},"
-            f" the student of {given.height}×{given.width}"
+            f" expected the student's {given.height}×{given.width}"
         )
     dims = built.model.embedding_dim, student.model.embedding_dim
     if "features" in config.losses and dims[0] != dims[1]:
         raise UserError(
             f"distillation.losses: features: {config.teacher} has vectors of {dims[0]} numbers,"
-            f" the student of {dims[1]}; [relations] compares those"
+            f" the student of {dims[1]}; use losses [relations], which allows that"
         )
     built.model.to(device).requires_grad_(False)
     return Teacher(config, built, given)

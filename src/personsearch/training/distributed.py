@@ -1,7 +1,7 @@
-"""Several processes as one global batch; with one process every function here is the identity.
+"""Data-parallel training over one global batch; with a single process every function here does nothing.
 
-Started by `torchrun`, which sets RANK and WORLD_SIZE. Each process encodes its part of the batch; features are
-gathered with gradients, every process computes the same loss of the global batch, and gradients are averaged.
+`torchrun` starts the processes and sets RANK and WORLD_SIZE. Each encodes its part of the batch; features are gathered
+with gradients, every process computes the same loss of the global batch, and gradients are averaged.
 
 Shapes: N pairs of this process, M of all processes, D embedding dimension.
 """
@@ -18,9 +18,9 @@ from torch import distributed as dist
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the other processes if `torchrun` started this one, and leave them at the end.
+    """Join the process group if `torchrun` started this process, and leave it at the end.
 
-    A GPU becomes the process's current one: what names no device, such as a barrier, would meet on the first.
+    `device` becomes the current GPU: calls that name no device, such as a barrier, would otherwise all use the first.
     """
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -35,7 +35,7 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 
 def local_device(device: torch.device) -> torch.device:
-    """The GPU of this process where `device` names none."""
+    """The GPU that belongs to this process if `device` has no index."""
     if device.type != "cuda" or device.index is not None:
         return device
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
@@ -64,7 +64,7 @@ def gather(values_N: Tensor) -> Tensor:
 
 
 def gather_with_gradient(features_ND: Tensor) -> Tensor:
-    """[M, D] of all processes; each gets the gradient of the sum of all processes' losses at its own part.
+    """Features [M, D] of all processes; each receives the summed gradient of all processes' losses at its own rows.
 
     TBPS-CLIP's global-gradient back-propagation (training trick 1).
     """
@@ -75,11 +75,12 @@ def gather_with_gradient(features_ND: Tensor) -> Tensor:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Mean over processes, after which all hold the gradient of the global batch's loss."""
+    """Average over processes; afterwards all hold the gradient of the global batch's loss."""
     if world_size() == 1:
         return
     for parameter in parameters:
         if parameter.grad is not None:
+            # The backward pass of the gather summed world_size() equal losses: dividing leaves one.
             dist.all_reduce(parameter.grad)
             parameter.grad /= world_size()
 
@@ -93,5 +94,6 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *gradients: Any) -> Tensor:
         gradient_MD: Tensor = gradients[0].contiguous()
+        # The loss of every process depends on this process's rows, so their gradients add up.
         dist.all_reduce(gradient_MD)
         return gradient_MD[rank() * context.rows : (rank() + 1) * context.rows]

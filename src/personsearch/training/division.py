@@ -1,4 +1,4 @@
-"""All training pairs through the model as it is, to tell noisy ones apart before an epoch.
+"""Encodes all training pairs with the current model and divides them into clean and noisy before an epoch.
 
 Shapes: P pairs, G images, D embedding dimension.
 """
@@ -15,7 +15,7 @@ PIXELS_AT_A_TIME = 1024
 
 
 def divide(config: TrainConfig, built: BuiltModel, source: BatchSource, epoch: int) -> Division:
-    """Which pairs to trust in an epoch, by unaugmented images and captions."""
+    """Which pairs to trust in an epoch, judged on unaugmented images and captions."""
     built.model.eval()
     encoder, rows_G = TorchEncoder(built, source.device), source.pixel_rows_G
     parts = [slice(start, start + PIXELS_AT_A_TIME) for start in range(0, len(rows_G), PIXELS_AT_A_TIME)]

@@ -1,4 +1,4 @@
-"""The training loop: step, log, checkpoint, validate, and from where it stopped, on again."""
+"""The training loop: step, log, checkpoint, validate, resume."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -35,12 +35,12 @@ from personsearch.training.step import GradientStep
 from personsearch.training.validation import Validator
 from personsearch.training.watch import Watch
 
-STEPS_PER_SEED = 1 << 32
+STEPS_PER_SEED = 1 << 32  # more than any run has: steps of different seeds never share random numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run works with; `checkpoints` is its folder, `identity` what they belong to."""
+    """What one run works with. `checkpoints` is a folder; `identity` is the hash that its files must carry."""
 
     config: TrainConfig
     built: BuiltModel
@@ -58,7 +58,7 @@ class Run:
 
 
 class Loop:
-    """One run from its last checkpoint, or from its start, to its end."""
+    """Trains one run to its end, from its last checkpoint if there is one."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.config, self.model = run, run.config, run.model
@@ -84,7 +84,7 @@ class Loop:
         return self.config.epochs * self.run.source.sampler.steps_per_epoch
 
     def __call__(self) -> RunProgress:
-        """Train to the end or until validation no longer improves; returns where it stood."""
+        """Train to the end or until validation stops improving; returns the final progress."""
         steps = self.run.source.sampler.steps_per_epoch
         self.watch.start(self.progress.step)
         while self.progress.step < self.total_steps and not self._stale():
@@ -92,17 +92,19 @@ class Loop:
             for batch in self._source(epoch).epoch(epoch, first_step):
                 self.step(batch)
             self._end_of_epoch(epoch)
-        if self.total_steps == 0:
+        if self.total_steps == 0:  # zero-shot: validate the start, so that there is a best epoch to bundle
             self._end_of_epoch(-1)
         self.watch.stop()
         return self.progress
 
     def _source(self, epoch: int) -> BatchSource:
-        """The run's batches; with noisy pairs told apart by the model as it is when the epoch begins."""
+        """The run's batches. With `noise`, pairs are divided by the model as it is when the epoch begins."""
         noise = self.config.noise
         if noise is None or epoch < noise.start_epoch:
             return self.run.source
-        path = self.run.checkpoints / f"trust-{epoch}.npy"  # an epoch that goes on after a kill keeps its division
+        path = (
+            self.run.checkpoints / f"trust-{epoch}.npy"
+        )  # kept, so that an epoch resumed after a kill keeps its division
         if rank() == 0 and not path.is_file():
             division = divide(self.config, self.run.built, self.run.source, epoch)
             self.watch.epoch(epoch, self.progress.step, division.shares())
@@ -112,8 +114,9 @@ class Loop:
         return replace(self.run.source, trust_P=torch.from_numpy(np.load(path)))
 
     def step(self, batch: Batch) -> None:
-        """One optimiser step, reported and, where it is due, kept."""
+        """Take one optimiser step, report it, and save a checkpoint when one is due."""
         step, steps_per_epoch = self.progress.step, self.run.source.sampler.steps_per_epoch
+        # Seeding every step makes dropout depend on (seed, step, rank) alone, so a checkpoint needs no random state.
         torch.manual_seed((self.config.seed * STEPS_PER_SEED + step) * 1024 + rank())
         rate = learning_rate(
             self.config.schedule,
@@ -129,12 +132,13 @@ class Loop:
         self.progress = replace(self.progress, step=step + 1)
         self.watch.step(step + 1, losses, rate, self.config.batch_size)
         self._refuse_nan(losses)
+        # The end of an epoch saves anyway, after validation.
         if (step + 1) % self.config.checkpoint_every == 0 and (step + 1) % steps_per_epoch:
             self._save()
 
     def _update(self) -> None:
         average_gradients(self.parameters)
-        self.scaler.unscale_(self.optimiser)
+        self.scaler.unscale_(self.optimiser)  # before clipping, whose norm is of the true gradient
         if self.config.optimiser.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optimiser.clip_norm)
         self.scaler.step(self.optimiser)
@@ -143,6 +147,7 @@ class Loop:
         self.model.clamp_logit_scale()
 
     def _refuse_nan(self, losses: Mapping[str, Tensor]) -> None:
+        # Only at logged steps: reading a loss makes the host wait for the GPU.
         if self.progress.step % self.config.log_every == 0 and not torch.isfinite(losses[TOTAL]):
             raise UserError(f"step {self.progress.step}: the loss is {losses[TOTAL].item()}; lower optimiser.lr")
 
@@ -177,7 +182,7 @@ class Loop:
         if progress.identity != self.run.identity:
             raise UserError(
                 f"{path.parent}: belongs to a run with another configuration or data set; "
-                "choose another --out, or remove that folder to start anew"
+                "choose another --out, or remove that folder to start again"
             )
         if progress.loss_scale is not None and self.scaler.is_enabled():
             self.scaler.load_state_dict(self.scaler.state_dict() | {"scale": progress.loss_scale})
@@ -185,7 +190,7 @@ class Loop:
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
-        """Mixed precision. On a CPU attention is composed of matrix products: its fused bf16 backward is slow there."""
+        """Mixed precision. On a CPU attention uses plain matrix products: its fused bf16 backward is slow there."""
         precision, on_cpu = self.config.precision, self.device.type == "cpu"
         if precision == "fp32" or (on_cpu and precision == "fp16"):
             yield

@@ -1,4 +1,4 @@
-"""Mixup of pairs (CTLG): pixels with captions joined, as its released training does, or features, as its paper says.
+"""Mixup of pairs (CTLG): of pixels with joined captions, as its released code does, or of features, as its paper says.
 
 Shapes: N pairs.
 """
@@ -29,9 +29,10 @@ class MixupConfig(Config):
 
 
 def draw_mixing(config: MixupConfig, uniform_N2: NDArray[np.float32]) -> Mixing:
-    """Who is mixed with whom: by two numbers of each pair in [0, 1), whether, and with which other pair."""
+    """Draw each pair's partner: the first number in [0, 1) decides whether it is mixed, the second with which pair."""
     pairs_N = np.arange(len(uniform_N2))
     others = len(uniform_N2) - 1
+    # The partner is 1 to N − 1 places further round the batch, so that no pair is mixed with itself.
     steps_N = 1 + np.minimum(uniform_N2[:, 1].astype(np.float64) * others, max(0, others - 1)).astype(np.int64)
     mixed_N = (uniform_N2[:, 0] < config.probability) & (others > 0)
     partner_N = np.where(mixed_N, (pairs_N + steps_N) % len(pairs_N), pairs_N)
@@ -40,7 +41,7 @@ def draw_mixing(config: MixupConfig, uniform_N2: NDArray[np.float32]) -> Mixing:
 
 
 def join_captions(captions: Sequence[str], mixing: Mixing) -> list[str]:
-    """A mixed pair's caption with its partner's after it; where nothing is left of a side, its caption goes too."""
+    """Append the partner's caption to a mixed pair's; a side whose share is zero loses its caption."""
     joined = []
     for caption, partner, ratio in zip(captions, mixing.partner_N.tolist(), mixing.ratio_N.tolist(), strict=True):
         shares = ((caption, ratio), (captions[partner], 1 - ratio))

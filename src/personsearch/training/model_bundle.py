@@ -1,4 +1,4 @@
-"""Writes the trained model as a bundle, whole or not at all."""
+"""Writes the trained model as a bundle, atomically."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ from personsearch.training.config import TrainConfig
 
 CARD = """# {method}
 
-A dual encoder for text-based person search: it maps a description and a picture of a person to vectors whose dot
+A dual encoder for text-based person search: it maps a description and an image of a person to vectors whose dot
 product ranks candidates. Written by `personsearch train`.
 
 | | |
@@ -45,15 +45,15 @@ product ranks candidates. Written by `personsearch train`.
 | code | `{git_commit}` |
 {metrics}
 
-It gives candidates to a person who decides. It identifies nobody: a high score means that the description fits, not
-that the right person was found. Its quality on other cameras, clothes, light or languages than its training data's
+It proposes candidates; a human decides. It identifies nobody: a high score means that the description fits, not that
+the right person was found. Its quality on cameras, clothes, light or languages other than those of its training data
 is unknown until measured there.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingFacts:
-    """What a bundle tells of its origin."""
+    """What the model card says about where the model came from."""
 
     config: TrainConfig
     records: Sequence[ImageRecord]
@@ -93,7 +93,7 @@ def _spec(built: BuiltModel, facts: TrainingFacts) -> BundleSpec:
 
 
 def _parent(weights: str) -> str:
-    """The fingerprint of the bundle that training started from; else the name of its weights."""
+    """The fingerprint of the bundle that training started from, or the name of its weights."""
     return fingerprint(Path(weights)) if (Path(weights) / SPEC).is_file() else weights
 
 

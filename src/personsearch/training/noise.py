@@ -1,16 +1,17 @@
-"""Which training pairs do not belong together: RDE's division of all pairs by their losses, before an epoch.
+"""Finds noisy training pairs: RDE's division of all pairs by their losses, before an epoch.
 
-A network fits right pairs before wrong ones, so a mixture of two Gaussians over the losses of all pairs tells them
-apart (RDE: Qin et al., CVPR 2024, "confident consensus division"). RDE asks two embeddings of one network; here two
-losses of one embedding are asked, TAL and InfoNCE, each among other negatives. Both say clean: the pair counts.
-Neither does: it does not. Only one does: a coin of each epoch decides, as in RDE. Everything follows from the
-features and (seed, epoch).
+A network fits right pairs before wrong ones, so a mixture of two Gaussians over the losses of all pairs separates them
+(RDE: Qin et al., CVPR 2024, arXiv 2308.09911, "confident consensus division"). RDE uses two embeddings of one network;
+here two losses of one embedding vote, TAL and InfoNCE, each with other negatives. A pair that both call clean counts,
+one that neither does is ignored, and for the rest a coin decides in each epoch, as in RDE. The division depends only
+on the features and (seed, epoch).
 
-TAL is asked without its margin. With it hardly a loss is 0 in a model that is still learning, least of all one that
-learns by TAL: the losses of easy pairs trail off below a heap of all others, the wider Gaussian takes that trail for
-the clean part, and most right pairs stay outside (docs/noise.md). Without it easy pairs lie at 0, as a mixture wants.
+TAL votes without its margin. With the margin, hardly any loss is 0 while the model is still learning, least of all if
+it learns by TAL: the losses of easy pairs form a tail below the bulk, the wider Gaussian takes that tail for the clean
+part, and most right pairs are left out (docs/noise.md). Without it the losses of easy pairs are 0, which suits a
+mixture.
 
-A mixture finds two parts in any losses. On data without wrong pairs the "noisy" part is the hard ones.
+A mixture finds two parts in any set of losses. On data without wrong pairs the "noisy" part is the hard pairs.
 
 Shapes: P pairs of the data set, N pairs of one chunk, D embedding dimension.
 """
@@ -34,7 +35,7 @@ PAIR_LOSSES: dict[str, Callable[..., Tensor]] = {
     "info_nce": lambda similarity_NN, _: info_nce_per_pair(similarity_NN),
 }
 VERDICTS = ("noisy", "uncertain", "clean")
-# RDE's floor of a component's variance: the many losses of 0 that a hinge gives shall be no component of their own.
+# RDE's floor of a component's variance: keeps the many zero losses of a hinge from forming a component of their own.
 VARIANCE_FLOOR = 5e-4
 CHUNK_STREAM, COIN_STREAM = 1 << 20, 1 << 21
 
@@ -55,7 +56,7 @@ class NoiseConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """How many of the two losses call each pair clean (an index into VERDICTS), and its weight, 0 or 1, this epoch."""
+    """For each pair, how many of the two losses call it clean (an index into VERDICTS) and its weight (0 or 1)."""
 
     votes_P: NDArray[np.int8]
     trust_P: NDArray[np.float32]
@@ -74,7 +75,7 @@ def divide_pairs(
     seed: int,
     epoch: int,
 ) -> Division:
-    """The division of all training pairs by their unit features."""
+    """Divide all training pairs by their unit features."""
     probabilities = []
     for view, loss in enumerate(PAIR_LOSSES.values()):
         losses_P = per_pair_losses(
@@ -99,7 +100,7 @@ def per_pair_losses(
     chunk_size: int,
     generator: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Each pair's loss [P] among its chunk; chunks are random, of at most `chunk_size` pairs and equal to within one.
+    """Each pair's loss [P] within a random chunk of at most `chunk_size` pairs; chunk sizes differ by at most one.
 
     `pair_loss` maps cosines [N, N] and person ids [N] to losses [N].
     """
@@ -114,7 +115,7 @@ def per_pair_losses(
 def clean_probability(losses_P: NDArray[np.float32]) -> NDArray[np.float64]:
     """Probability [P] that a loss comes from the lower of two Gaussians, fitted to losses scaled to [0, 1].
 
-    It never rises with the loss. Where all losses are equal nothing speaks against any pair: 1.
+    It never increases with the loss. If all losses are equal, every probability is 1.
     """
     from sklearn.mixture import GaussianMixture
 
@@ -122,7 +123,7 @@ def clean_probability(losses_P: NDArray[np.float32]) -> NDArray[np.float64]:
     if not high > low:
         return np.ones(len(losses_P))
     scaled_P = ((losses_P - low) / (high - low)).astype(np.float64)
-    # Sorted, so that the order of pairs does not reach the start of the fit.
+    # Sorted, so that the fit does not depend on the order of the pairs.
     mixture = GaussianMixture(2, reg_covar=VARIANCE_FLOOR, tol=1e-4, random_state=0).fit(np.sort(scaled_P)[:, None])
     clean, noisy = mixture.means_[:, 0].argsort()
     monotone_P = _until_turn(scaled_P, mixture.means_[[clean, noisy], 0], mixture.precisions_[[clean, noisy], 0, 0])
@@ -133,10 +134,10 @@ def clean_probability(losses_P: NDArray[np.float32]) -> NDArray[np.float64]:
 def _until_turn(
     scaled_P: NDArray[np.float64], means_2: NDArray[np.float64], precisions_2: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Losses up to where the wider Gaussian claims the far tail of the narrower one back; beyond, that turning point.
+    """Clip losses at the point beyond which the wider Gaussian would win back the far side of the narrower one.
 
-    The logarithm of the ratio of two Gaussians is a parabola in the loss; RDE leaves its second branch in, by which
-    the very smallest losses may count as noisy.
+    The log ratio of two Gaussians is a parabola in the loss. RDE keeps both branches, so that its very smallest
+    losses may count as noisy.
     """
     curvature = precisions_2[0] - precisions_2[1]
     if curvature == 0:
@@ -146,12 +147,12 @@ def _until_turn(
 
 
 def consensus(clean_probabilities: Sequence[NDArray[np.float64]], threshold: float) -> NDArray[np.int8]:
-    """Votes [P] of two divisions: 2 clean, 1 uncertain, 0 noisy. A vote for clean is a probability above threshold."""
+    """Votes [P] for clean: 2 clean, 1 uncertain, 0 noisy. A probability above `threshold` is a vote."""
     first_P, second_P = (probability_P > threshold for probability_P in clean_probabilities)
     return first_P.astype(np.int8) + second_P.astype(np.int8)
 
 
 def trust(votes_P: NDArray[np.int8], generator: np.random.Generator) -> NDArray[np.float32]:
-    """Weights [P] in the loss: clean 1, noisy 0, uncertain 0 or 1 by a fair coin (RDE, so ½ in the mean of epochs)."""
+    """Weights [P] in the loss: clean 1, noisy 0, uncertain 0 or 1 by a fair coin (RDE), ½ averaged over epochs."""
     coins_P = generator.integers(0, 2, len(votes_P))
     return np.where(votes_P == 1, coins_P, votes_P // 2).astype(np.float32)

@@ -1,6 +1,6 @@
-"""What training minimises: named losses of one forward pass, summed by their weights.
+"""The training objective: a weighted sum of named losses of one forward pass.
 
-A loss says which views of images and texts it reads; a recipe's losses decide which views a step encodes.
+Each loss declares the views of image and text that it reads; together they decide which views a step encodes.
 
 Shapes: N pairs of the global batch, D embedding dimension.
 """
@@ -33,7 +33,7 @@ SS_HIDDEN = 128
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Unit vectors [N, D] of each view of the images and of the texts, and the factor of their products."""
+    """Unit vectors [N, D] of each view of the images and texts, and the scale of their cosines."""
 
     images: Mapping[str, Tensor]
     texts: Mapping[str, Tensor]
@@ -48,20 +48,20 @@ class Features:
         return self.logit_scale * self.images[image] @ self.texts[text].T
 
     def prefix(self, length: int) -> "Features":
-        """The first `length` numbers of every vector, of unit length again."""
+        """The first `length` dimensions of every vector, normalised again."""
         images = {view: normalize(value[:, :length], dim=-1) for view, value in self.images.items()}
         texts = {view: normalize(value[:, :length], dim=-1) for view, value in self.texts.items()}
         return Features(images, texts, self.logit_scale)
 
     def rows(self, rows: slice) -> "Features":
-        """Those of some pairs."""
+        """The features of some pairs."""
         images = {view: value[rows] for view, value in self.images.items()}
         return Features(images, {view: value[rows] for view, value in self.texts.items()}, self.logit_scale)
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Who is who in the global batch, α of the soft labels, and how far each pair is trusted (None: all alike)."""
+    """Person ids of the global batch, α of the soft labels, and the trust in each pair (None: full trust in all)."""
 
     person_ids_N: Tensor
     alpha: float
@@ -69,18 +69,18 @@ class Labels:
 
     @property
     def targets(self) -> Tensor:
-        """q̂ [N, N] of the same persons."""
+        """q̂ [N, N], the normalised labels of pairs of the same person."""
         return identity_targets(self.person_ids_N)
 
     def rows(self, rows: slice) -> "Labels":
-        """Those of some pairs."""
+        """The labels of some pairs."""
         trust_N = None if self.trust_N is None else self.trust_N[rows]
         return Labels(self.person_ids_N[rows], self.alpha, trust_N)
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One named loss: the views that it reads, its value, and whether it projects image or text features first."""
+    """One named loss: its function, the views that it reads, and the sides that it projects first."""
 
     value: Callable[..., Tensor]
     images: tuple[str, ...] = (IMAGE,)
@@ -151,7 +151,7 @@ class ObjectiveConfig(Config):
     def _known(cls, losses: dict[str, float]) -> dict[str, float]:
         for name in losses:
             if name not in LOSSES:
-                raise ValueError(f"{name!r} is no loss; known: {', '.join(LOSSES)}")
+                raise ValueError(f"{name!r} is not a loss; known: {', '.join(LOSSES)}")
         return losses
 
     @model_validator(mode="after")
@@ -184,7 +184,7 @@ class Objective(nn.Module):
     def __init__(self, config: ObjectiveConfig, embedding_dim: int) -> None:
         super().__init__()
         if any(length >= embedding_dim for length in config.matryoshka):
-            raise UserError(f"objective.matryoshka: {list(config.matryoshka)}; lengths below {embedding_dim} wanted")
+            raise UserError(f"objective.matryoshka: {list(config.matryoshka)}; expected lengths below {embedding_dim}")
         self.config = config
         sides = sorted({side for name in config.losses for side in LOSSES[name].heads})
         self.heads = nn.ModuleDict({side: _projection_head(embedding_dim) for side in sides})
@@ -193,6 +193,7 @@ class Objective(nn.Module):
         """Each loss by name, unweighted, and their weighted sum as `loss`."""
         pairs = len(labels.person_ids_N)
         size = self.config.contrast_among or pairs
+        # Without `contrast_among` there is one block, and every pair competes with the whole global batch.
         blocks = [slice(start, start + size) for start in range(0, pairs, size)]
         parts = [self._values(features.rows(block), labels.rows(block)) for block in blocks]
         values = {name: torch.stack([part[name] for part in parts]).mean() for name in self.config.losses}
@@ -204,17 +205,17 @@ class Objective(nn.Module):
         return {name: self._value(name, lengths, labels) for name in self.config.losses}
 
     def _value(self, name: str, lengths: Sequence[Features], labels: Labels) -> Tensor:
-        """The mean over the lengths at which the loss is defined, the whole one first."""
+        """The mean over the lengths at which the loss is defined."""
         loss, given = LOSSES[name], self.config.settings.get(name, {})
-        read = lengths[:1] if loss.heads else lengths
+        read = lengths[:1] if loss.heads else lengths  # a projection head takes whole embeddings only
         return torch.stack([loss.value(features, labels, self.heads, **given) for features in read]).mean()
 
 
 def _projection_head(embedding_dim: int) -> nn.Sequential:
-    """SimCLR's projection in TBPS-CLIP's size: D → 128 → D."""
+    """SimCLR's projection head at TBPS-CLIP's size: D → 128 → D."""
     return nn.Sequential(nn.Linear(embedding_dim, SS_HIDDEN), nn.ReLU(), nn.Linear(SS_HIDDEN, embedding_dim))
 
 
 def _views(losses: Mapping[str, Any], side: str, order: tuple[str, ...]) -> tuple[str, ...]:
-    wanted = {view for name in losses for view in getattr(LOSSES[name], side)}
-    return tuple(view for view in order if view in wanted)
+    read = {view for name in losses for view in getattr(LOSSES[name], side)}
+    return tuple(view for view in order if view in read)

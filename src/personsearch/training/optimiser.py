@@ -59,7 +59,7 @@ class ScheduleConfig(Config):
 
 
 def make_optimiser(config: OptimiserConfig, parameters: Iterable[tuple[str, nn.Parameter]]) -> Optimizer:
-    """One group that decays, one of biases and one of other vectors, over the named parameters that are trained."""
+    """An optimiser of the trained parameters in three groups: matrices (with weight decay), biases, other vectors."""
     trained = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
     matrices = [parameter for _, parameter in trained if parameter.ndim >= 2]
     biases = [parameter for name, parameter in trained if parameter.ndim < 2 and name.endswith("bias")]
@@ -75,7 +75,7 @@ def make_optimiser(config: OptimiserConfig, parameters: Iterable[tuple[str, nn.P
 
 
 def learning_rate(schedule: ScheduleConfig, peak: float, step: int, *, steps_per_epoch: int, epochs: int) -> float:
-    """The learning rate of step `step` (from 0) of a run of `epochs`."""
+    """The learning rate at `step` (from 0) of a run of `epochs`."""
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
     if step < warmup:
         return schedule.start_lr + (peak - schedule.start_lr) * step / warmup
@@ -86,6 +86,6 @@ def learning_rate(schedule: ScheduleConfig, peak: float, step: int, *, steps_per
 
 
 def set_learning_rate(optimiser: Optimizer, value: float) -> None:
-    """Set it in every group, times the group's factor."""
+    """Set the rate of every group, multiplied by the group's factor."""
     for group in optimiser.param_groups:
         group["lr"] = value * group[LR_FACTOR]

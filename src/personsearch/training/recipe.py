@@ -1,4 +1,4 @@
-"""A recipe file with settings changed on the command line."""
+"""Reads a recipe file and applies settings from the command line."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> TrainConfig:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
-        raise UserError(f"{path}: a mapping of settings wanted")
+        raise UserError(f"{path}: expected a mapping of settings")
     for setting in settings:
         _apply(values, setting)
     try:
@@ -36,11 +36,11 @@ def _apply(values: dict[str, Any], setting: str) -> None:
     key, separator, text = setting.partition("=")
     *parents, last = key.split(".")
     if not separator or not last:
-        raise UserError(f"--set {setting!r}: key=value wanted, such as optimiser.lr=1e-4")
+        raise UserError(f"--set {setting!r}: expected key=value, such as optimiser.lr=1e-4")
     for parent in parents:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
-            raise UserError(f"--set {setting!r}: {parent} is no section")
+            raise UserError(f"--set {setting!r}: {parent} is not a section")
     try:
         values[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -1,8 +1,8 @@
-"""One optimisation step's gradient: of the plain batch, or of the same batch in chunks by gradient caching.
+"""The gradient of one training step, computed on the whole batch at once or in chunks by gradient caching.
 
-Gradient caching (Gao et al., 2021): features of all chunks without a graph, the loss's gradient at the features,
-then each chunk again with a graph. The gradient is the plain batch's, memory that of one chunk. Dropout sees the
-same random numbers in both passes.
+Gradient caching (Gao et al., 2021, arXiv 2101.06983): encode all chunks without a graph, compute the loss's gradient
+at the features, then encode each chunk again with a graph and continue the backward pass. The gradient equals that of
+the whole batch; the memory is that of one chunk. Dropout sees the same random numbers in both passes.
 
 Shapes: N pairs of this process, M of all processes, D embedding dimension.
 """
@@ -27,7 +27,7 @@ Views = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class GradientStep:
-    """Adds the gradient of one global batch to the model's parameters and returns the losses."""
+    """Accumulates the gradient of one global batch in the model's parameters and returns the losses."""
 
     model: PersonEncoder
     objective: Objective
@@ -40,7 +40,9 @@ class GradientStep:
         if self.chunk_size is not None and any(
             isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules()
         ):
-            raise UserError("chunk_size: this model normalises over the batch, which chunks would change; null wanted")
+            raise UserError(
+                "chunk_size: expected null; this model normalises over the batch, which chunks would change"
+            )
 
     def __call__(self, batch: Batch, alpha: float) -> dict[str, Tensor]:
         """Losses by name, detached."""
@@ -52,7 +54,7 @@ class GradientStep:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _encode(self, batch: Batch) -> tuple[Views, Views]:
-        """Each view's features; the views of one tower go through it as one batch."""
+        """The features of each view; all views of one tower are encoded as one batch."""
         with self.autocast():
             if batch.mixing is not None:
                 assert isinstance(self.model, DualTransformer)
@@ -92,6 +94,7 @@ class GradientStep:
         states, parts = [], []
         with torch.no_grad():
             for chunk in chunks:
+                # Kept per chunk, so that the second pass draws the same dropout masks.
                 states.append(_random_state(batch.person_ids_N.device))
                 parts.append(self._encode(batch.rows(chunk)))
         images, texts = (_joined(side) for side in zip(*parts, strict=True))
@@ -103,8 +106,9 @@ class GradientStep:
             _restore_random_state(state, device)
             again = self._encode(batch.rows(chunk))
             features = [value for side in again for value in side.values()]
+            # The gradient at the features is already scaled, so it enters here as it is.
             torch.autograd.backward(features, [_gradient(v)[chunk] for side in (images, texts) for v in side.values()])
-        _restore_random_state(after, device)
+        _restore_random_state(after, device)  # as if there had been one pass
         return losses
 
 
@@ -120,6 +124,7 @@ def _joined(parts: Sequence[Views]) -> Views:
 
 
 def _gradient(features_ND: Tensor) -> Tensor:
+    # Autograd leaves None for a view that the loss does not depend on.
     return torch.zeros_like(features_ND) if features_ND.grad is None else features_ND.grad
 
 

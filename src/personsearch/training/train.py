@@ -1,4 +1,4 @@
-"""The stage: from a prepared data set and a recipe to a model bundle."""
+"""The training stage: turns a prepared data set and a recipe into a model bundle."""
 
 import hashlib
 import json
@@ -42,11 +42,11 @@ CHECKPOINTS = "checkpoints"
 def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
     """Train to the best validation R@1 and write `out_dir/bundle`; returns the best epoch's metrics.
 
-    A run that was killed goes on from `out_dir/checkpoints` to the weights it would have reached; a finished run is
-    not repeated. Under `torchrun` all processes call this and the first one writes.
+    A killed run resumes from `out_dir/checkpoints` and reaches the weights that it would have reached; a finished run
+    is not repeated. Under `torchrun` all processes call this and the first one writes.
 
     Raises:
-        UserError: the data set cannot be trained on, the model cannot be built, a GPU's memory does not suffice, or
+        UserError: the data set cannot be trained on, the model cannot be built, the GPU runs out of memory, or
             `out_dir` holds another run.
     """
     return train_on(config, Dataset.open(dataset), out_dir, callbacks=callbacks)
@@ -75,15 +75,15 @@ def _less_memory(config: TrainConfig, device: torch.device) -> str:
     own = config.batch_size // world_size()
     at_a_time = min(config.chunk_size or own, own)
     if at_a_time == 1:
-        return f"{device}: its memory is full with one pair at a time; a smaller model.image_size or another GPU wanted"
+        return f"{device}: out of memory with one pair at a time; use a smaller model.image_size or another GPU"
     return (
-        f"{device}: its memory is full with {at_a_time} pairs at a time; --set chunk_size={at_a_time // 2} gives the "
-        f"gradient of the same batch_size {config.batch_size} in less"
+        f"{device}: out of memory with {at_a_time} pairs at a time; --set chunk_size={at_a_time // 2} computes the "
+        f"same gradient of batch_size {config.batch_size} in less memory"
     )
 
 
 def run_identity(config: TrainConfig, dataset: Dataset) -> str:
-    """The hash of everything that decides the weights: the configuration but for where it runs, and the data set."""
+    """The hash of everything that decides the weights: the data set, and the configuration except where it runs."""
     what = config.model_dump(mode="json", exclude=WHERE_NOT_WHAT)
     if config.distillation is not None:
         what["distillation"] = config.distillation.identity()
@@ -99,7 +99,7 @@ def make_run(
     device: torch.device,
     callbacks: Sequence[Callback] = (),
 ) -> Run:
-    """What the loop works with: the model as it starts, and its batches.
+    """Build what the loop works with: the initial model, its batches and its validation.
 
     Raises:
         UserError: the data set cannot be trained on, or the model cannot be built.
@@ -127,7 +127,7 @@ def _train(run: Run, dataset: Dataset, out_dir: Path) -> dict[str, float]:
 
 
 def _training_records(config: TrainConfig, dataset: Dataset) -> tuple[list[ImageRecord], NDArray[np.int64]]:
-    """The records to train on and their rows among all of the split."""
+    """The records to train on and their row numbers in the split."""
     everyone = dataset.records("train")
     rows_G = few_shot_rows(everyone, config.train_fraction, config.seed)
     records = [everyone[row] for row in rows_G]
@@ -137,12 +137,12 @@ def _training_records(config: TrainConfig, dataset: Dataset) -> tuple[list[Image
     if pairs < config.batch_size:
         raise UserError(f"{dataset}: {pairs} training captions; batch_size is {config.batch_size}")
     if config.batch_size % world_size():
-        raise UserError(f"batch_size {config.batch_size}: a multiple of the {world_size()} processes wanted")
+        raise UserError(f"batch_size {config.batch_size}: expected a multiple of the {world_size()} processes")
     return records, rows_G
 
 
 def _build(config: TrainConfig, records: Sequence[ImageRecord], out_dir: Path) -> BuiltModel:
-    """The model with weights that follow from the seed; the first process writes the tokenizer for all."""
+    """The model with weights that follow from the seed. The first process writes the tokenizer, the others read it."""
     tokenizer_file = out_dir / CHECKPOINTS / TOKENIZER
 
     def captions() -> list[str]:
@@ -192,13 +192,13 @@ def _augmentation(config: TrainConfig, view: str) -> ImageAugmentationConfig:
 def _validator(config: TrainConfig, dataset: Dataset, built: BuiltModel, device: torch.device) -> Validator:
     records = dataset.records("val")
     if not records:
-        raise UserError(f"{dataset}: no image of split val; the best epoch is chosen by it")
+        raise UserError(f"{dataset}: split val has no images; the best epoch is chosen on it")
     size = built.preprocessing.height, built.preprocessing.width
     return Validator(built, records, open_cache(dataset, _cache_folder(config), "val", size), device)
 
 
 def _finish(run: Run, out_dir: Path, progress: RunProgress, data: str) -> dict[str, float]:
-    """Take the best epoch's weights, measure and write them."""
+    """Load the best epoch's weights, measure them and write the bundle."""
     load_trained_weights(run.checkpoints / BEST, run.model)
     metrics = run.validator() | {"best_epoch": float(progress.best_epoch + 1), "steps": float(progress.step)}
     if rank() == 0:
@@ -215,7 +215,7 @@ def _finished(out_dir: Path, identity: str) -> dict[str, float] | None:
         return None
     record = json.loads(path.read_text(encoding="utf-8"))
     if record.get("lineage", {}).get("identity") != identity:
-        raise UserError(f"{out_dir}: holds a finished run of another configuration or data set; choose another --out")
+        raise UserError(f"{out_dir}: holds a finished run with another configuration or data set; choose another --out")
     return {name: float(value) for name, value in record["metrics"].items()}
 
 

@@ -1,4 +1,4 @@
-"""Retrieval quality of a model in training on one split.
+"""Measures the retrieval quality of a model during training.
 
 Shapes: Q captions, G images, D embedding dimension.
 """
@@ -19,7 +19,7 @@ from personsearch.models.build import BuiltModel
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """Every caption of a split against every image of it, text to image, in percent."""
+    """Text-to-image retrieval of one split, every caption against every image, in percent."""
 
     built: BuiltModel
     records: Sequence[ImageRecord]

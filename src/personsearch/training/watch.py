@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar on a terminal, a plain line now and then elsewhere; callbacks get the numbers."""
+"""Reports a run: a progress bar on a terminal, a plain line now and then elsewhere, and numbers to the callbacks."""
 
 import logging
 import sys
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Watch:
-    """Reports steps and epochs. A loss is read from its device only every `log_every` steps."""
+    """Reports steps and epochs. Losses are read only every `log_every` steps, because reading waits for the GPU."""
 
     def __init__(self, callbacks: Sequence[Callback], total_steps: int, log_every: int, *, silent: bool) -> None:
         self._callbacks, self._total, self._log_every, self._silent = callbacks, total_steps, log_every, silent
@@ -31,7 +31,7 @@ class Watch:
             self._bar.start()
             self._bar.update(self._task, completed=step)
         elif step:
-            self._line(f"train: going on at step {step}/{self._total}")
+            self._line(f"train: resuming at step {step}/{self._total}")
 
     def step(self, step: int, losses: Mapping[str, Tensor], learning_rate: float, samples: int) -> None:
         self._samples += samples

@@ -16,7 +16,7 @@ DARK = 0.55  # of a map's range: darker cells carry light figures
 
 def draw_heatmaps(towers: Sequence[TowerFigures], path: Path) -> None:
     """Dark is what the model needs, light what it can do without; a sum goes to 2."""
-    from matplotlib.figure import Figure  # half a second that no other command needs
+    from matplotlib.figure import Figure  # takes half a second, which other commands need not pay
 
     deepest = max(tower.num_layers for tower in towers)
     size = (3 * (1.3 + INCHES_PER_LAYER * deepest), 0.4 + 1.7 * len(towers))

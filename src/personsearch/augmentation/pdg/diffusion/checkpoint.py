@@ -38,7 +38,7 @@ def load_checkpoint(path: Path, key: str, model: DiffusionModel, optimiser: torc
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             run = json.loads(file.metadata()[RUN])
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: not a checkpoint: {error}; remove it to start anew") from error
+        raise UserError(f"{path}: not a checkpoint: {error}; remove it to start again") from error
     if run["key"] != key:
         raise UserError(f"{path}: belongs to other settings or data; choose another folder")
     model.unet.load_state_dict({name.removeprefix(UNET): t for name, t in tensors.items() if name.startswith(UNET)})
