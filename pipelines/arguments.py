@@ -13,32 +13,32 @@ DATASET_VERSION = ("dataset_repository", "dataset_revision", "dataset_path")
 
 
 def pipeline_arguments(
-    spec: Path, *, params_file: Path | None, stages: Path | None, overrides: Sequence[str]
+    spec: Path, *, params: Path | None, arguments: Path | None, settings: Sequence[str]
 ) -> dict[str, Any]:
-    """A pipeline's arguments: sections of `stages`, then `params_file`, then `key=value` overrides.
+    """A pipeline's arguments: the sections of `params`, over them the file `arguments`, over that each of `settings`.
 
-    An override's value is parsed as YAML, except that a string parameter takes it literally.
+    A setting is NAME=VALUE, the value parsed as YAML, except that a string parameter takes it literally.
 
     `code_version` and `dataset_hash` are filled in if the pipeline has such a parameter and no value was given.
 
     Raises:
-        UserError: a file is not a YAML mapping, or an override is not `key=value`.
+        UserError: a file is not a YAML mapping, or a setting is not NAME=VALUE.
     """
     known = parameters(spec)
-    arguments: dict[str, Any] = {}
-    if stages is not None:
-        sections = {f"{name}_config": section for name, section in _mapping(stages).items()}
-        arguments.update({name: section or {} for name, section in sections.items() if name in known})
-    if params_file is not None:
-        arguments.update(_mapping(params_file))
-    arguments.update(_override(text, known) for text in overrides)
+    given: dict[str, Any] = {}
+    if params is not None:
+        sections = {f"{name}_config": section for name, section in _mapping(params).items()}
+        given.update({name: section or {} for name, section in sections.items() if name in known})
+    if arguments is not None:
+        given.update(_mapping(arguments))
+    given.update(_setting(text, known) for text in settings)
     if "code_version" in known:
-        arguments.setdefault("code_version", code_version())
-    if "dataset_hash" in known and not arguments.get("dataset_hash") and set(DATASET_VERSION) <= set(arguments):
+        given.setdefault("code_version", code_version())
+    if "dataset_hash" in known and not given.get("dataset_hash") and set(DATASET_VERSION) <= set(given):
         from personsearch.integrations.dvc.data import dataset_identity
 
-        arguments["dataset_hash"] = dataset_identity(*(arguments[name] for name in DATASET_VERSION))
-    return without_nulls(arguments)
+        given["dataset_hash"] = dataset_identity(*(given[name] for name in DATASET_VERSION))
+    return without_nulls(given)
 
 
 def without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,13 +50,13 @@ def without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _override(text: str, known: Mapping[str, Any]) -> tuple[str, Any]:
+def _setting(text: str, known: Mapping[str, Any]) -> tuple[str, Any]:
     key, separator, value = text.partition("=")
     if not separator or not key:
-        raise UserError(f"--param {text!r}: key=value expected")
+        raise UserError(f"--set {text!r}: NAME=VALUE expected")
     if known.get(key, {}).get("parameterType") == "STRING":  # "0012" is a revision, not the number 10
         return key, value
-    return key, _mapping(Path(value[1:])) if value.startswith("@") else _parsed(value, f"--param {key}")
+    return key, _mapping(Path(value[1:])) if value.startswith("@") else _parsed(value, f"--set {key}")
 
 
 def _mapping(path: Path) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def run_demo(config: DemoConfig, footage: Path | None, *, home: Path, out: Path)
         raw = _synthesize(config, home / "demo")
     with narrator.step("version", "Version the data set with DVC"):
         dataset = _version(raw, home / "demo")
-        narrator.tell(f"revision {dataset.revision[:12]}, hash {dataset.dataset_hash}")
+        narrator.tell(f"revision {dataset.revision}, hash {dataset.dataset_hash}")
     with narrator.step(
         "training", "Run the training pipeline: fetch, prepare, augment, train, compress, gate, register"
     ):
@@ -150,7 +150,7 @@ def _train(config: DemoConfig, dataset: Any, root: Path) -> Any:
     from pipelines.compile import compile_pipeline
 
     spec, recipe = compile_pipeline("training", root), _recipe(config.recipe)
-    arguments = pipeline_arguments(spec, params_file=None, stages=PARAMS, overrides=[])
+    arguments = pipeline_arguments(spec, params=PARAMS, arguments=None, settings=[])
     # Kubeflow's cache does not look into the weights that the recipe starts from.
     arguments |= {
         "code_version": f"{code_version()}-{fingerprint(Path(recipe['model']['weights']))}",
@@ -197,7 +197,7 @@ def _fill_gallery(config: DemoConfig, video: Path, settings: Any, outputs: dict[
     found = ingest(
         IngestConfig.from_yaml(PARAMS, "ingest"), video, gallery, camera_id=video.stem, start=config.gallery_start
     )
-    narrator.tell(f"{video.name}: {found['tracks']:.0f} people in {found['frames']:.0f} frames, camera {video.stem!r}")
+    narrator.tell(f"{video.name}: {found['tracks']} people in {found['frames']} frames, camera {video.stem!r}")
 
 
 def _rendered_footage(plan: FootagePlan, folder: Path) -> Path:
@@ -215,7 +215,7 @@ def _index(settings: Any, champion: str, root: Path) -> None:
     from pipelines.compile import compile_pipeline
 
     spec = compile_pipeline("indexing", root)
-    arguments = pipeline_arguments(spec, params_file=None, stages=PARAMS, overrides=[f"model_version={champion}"])
+    arguments = pipeline_arguments(spec, params=PARAMS, arguments=None, settings=[f"model_version={champion}"])
     arguments["gallery"] = str(settings.gallery_folder.resolve())
     run_locally(spec, arguments, root=root, mlflow_address=settings.mlflow_address)
 
@@ -287,9 +287,16 @@ def _farewell(summary: dict[str, Any], services: Any, out: Path) -> None:
 
 def main() -> None:
     """Read the command line; a user's mistake is one readable line and exit code 2."""
+    from personsearch.installation.settings import Settings
+
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--footage", type=Path, help="a video of your own instead of the rendered one")
-    parser.add_argument("--home", type=Path, default=Path("var"), help="where the installation lives (default: var)")
+    parser.add_argument(
+        "--home",
+        type=Path,
+        default=Settings().home,
+        help="where the installation lives (default: $PERSONSEARCH_HOME, else var)",
+    )
     parser.add_argument("--out", type=Path, default=Path("demo"), help="where pictures and summary go (default: demo)")
     arguments = parser.parse_args()
     try:

@@ -6,10 +6,10 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from personsearch.search.crop import Crop
-from personsearch.search.filters import CropFilter
+from personsearch.search.filters import CropFilter, Moment
 from personsearch.search.searcher import Answer, Candidate
 from serving.live import LiveSearch
 from serving.problems import Problem, responses
@@ -38,8 +38,8 @@ class SearchRequest(BaseModel):
 
     text: Text = Field(description="What the person looks like, in English.")
     cameras: list[CameraId] | None = Field(default=None, min_length=1, max_length=MAX_CAMERAS)
-    after: AwareDatetime | None = Field(default=None, description="Inclusive; ISO 8601 with a zone.")
-    before: AwareDatetime | None = Field(default=None, description="Exclusive; ISO 8601 with a zone.")
+    after: Moment | None = Field(default=None, description="Inclusive; ISO 8601 with a zone.")
+    before: Moment | None = Field(default=None, description="Exclusive; ISO 8601 with a zone.")
     k: int = Field(default=20, ge=1, le=MAX_K, description="How many candidates at most.")
     group_by_track: bool = Field(default=True, description="Only the best crop of each track.")
     purpose: Purpose = Field(default="", description="Why, or for which case; kept in the audit log.")

@@ -18,8 +18,8 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     @classmethod
-    def from_yaml(cls, path: Path, section: str | None = None) -> Self:
-        """Read a whole YAML file, or one top-level section of it.
+    def from_yaml(cls, path: Path, section: str | None = None, *, optional: bool = False) -> Self:
+        """Read a whole YAML file, or one top-level section of it. Without an `optional` section: the defaults.
 
         Raises:
             UserError: the file is missing, is not YAML, lacks the section or fails validation.
@@ -31,9 +31,10 @@ class Config(BaseModel):
         except yaml.YAMLError as error:
             raise UserError(f"{path}: not valid YAML: {error}") from error
         if section is not None:
-            if not isinstance(values, dict) or section not in values:
+            values = {} if values is None else values
+            if not isinstance(values, dict) or (section not in values and not optional):
                 raise UserError(f"{path}: section {section!r} is missing")
-            values = values[section]
+            values = values.get(section)
         return cls._validated(values if values is not None else {}, str(path))
 
     def overridden(self, options: Mapping[str, object]) -> Self:

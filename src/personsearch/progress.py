@@ -25,7 +25,7 @@ def track(items: Iterable[T], description: str, *, total: int | None = None) -> 
 def _track_on_terminal(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
     from rich.console import Console
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield from progress.track(items, total=total, description=description)
 

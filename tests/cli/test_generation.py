@@ -52,7 +52,9 @@ def test_augment_makes_proximity_images_where_asked(prepared: Path, tmp_path: Pa
 
 
 def test_a_folder_that_is_no_diffusion_model_is_one_line(prepared: Path, tmp_path: Path) -> None:
-    finished = personsearch(tmp_path, "data", "tune-diffusion", prepared, "--model", tmp_path, "--out", "tuned")
+    finished = personsearch(
+        tmp_path, "data", "tune-diffusion", "--dataset", prepared, "--model", tmp_path, "--out", "tuned"
+    )
     assert finished.returncode == 2
     assert "no Stable Diffusion model in diffusers' format" in finished.stderr
     assert "Traceback" not in finished.stderr

@@ -2,27 +2,29 @@
 
 import re
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
-import typer
+import pytest
 
-from personsearch.cli.app import GROUPS
-
-
-def commands(command: Any) -> Iterator[Any]:
-    yield command
-    for one in getattr(command, "commands", {}).values():
-        yield from commands(one)
+from personsearch.cli.app import command_line
 
 
-def test_no_help_has_what_looks_like_a_tag() -> None:
-    """Help is Markdown: <number> would not be shown."""
-    app = typer.Typer()
-    for group in GROUPS:
-        import_module(f"personsearch.cli.{group}").register(app)
-    every = list(commands(typer.main.get_command(app)))
+def commands(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """A command and all below it, each with the words that call it."""
+    yield path, command
+    for name, one in getattr(command, "commands", {}).items():
+        yield from commands(one, *path, name)
+
+
+def test_no_help_is_cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    root = command_line()
+    every = list(commands(root))
     assert len(every) > 25
-    for command in every:
-        texts = [command.help or "", *(getattr(parameter, "help", None) or "" for parameter in command.params)]
-        assert [text for text in texts if re.search(r"<\w", text)] == [], command.name
+    for path, command in every:
+        root(args=[*path, "--help"], prog_name="personsearch", standalone_mode=False)
+        printed = capsys.readouterr().out
+        assert re.findall(r"\S*[\w\]]…|\w\.\.\.$", printed, re.MULTILINE) == [], path
+        for parameter in command.params:
+            assert all(option in printed for option in parameter.opts if option.startswith("-")), path
+            assert "".join((getattr(parameter, "help", None) or "").split()) in "".join(printed.split()), path

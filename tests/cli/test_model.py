@@ -26,7 +26,7 @@ def metrics(tmp_path: Path) -> Path:
 def test_evaluate_prints_the_metrics_and_writes_the_report(
     tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path
 ) -> None:
-    result = run("evaluate", tiny_bundle, tiny_dataset, "--out", tmp_path, "--split", "val", "--json")
+    result = run("evaluate", tiny_bundle, "--dataset", tiny_dataset, "--out", tmp_path, "--split", "val", "--json")
     assert result.returncode == 0, result.stderr
     printed = json.loads(result.stdout)
     written = json.loads((tmp_path / "metrics.json").read_text())
@@ -62,8 +62,8 @@ def test_gate_holds_a_compressed_model_against_the_whole_one(metrics: Path, tmp_
     [
         (["gate", "absent.json"], "absent.json: metrics cannot be read"),
         (["gate", "{metrics}", "--params", "{metrics}"], "section 'gate' is missing"),
-        (["evaluate", "absent", "absent", "--out", "{out}"], "absent: not a model bundle"),
-        (["compress", "absent", "absent", "--out", "{out}"], "absent"),
+        (["evaluate", "absent", "--dataset", "absent", "--out", "{out}"], "absent: not a model bundle"),
+        (["compress", "absent", "--dataset", "absent", "--out", "{out}"], "absent"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

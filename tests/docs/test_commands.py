@@ -3,13 +3,11 @@
 import re
 import shlex
 from collections.abc import Iterable
-from importlib import import_module
 from typing import Any
 
 import pytest
-import typer
 
-from personsearch.cli.app import GROUPS
+from personsearch.cli import app
 from tests.docs.pages import PAGES, ROOT, inline_code, shell_lines
 
 COMMAND = re.compile(r"\s*(?:\w+=\S+ )*(?:\.venv/bin/)?(personsearch|make|python)\s+(.*)")
@@ -18,10 +16,7 @@ OPTIONAL = re.compile(r"(?<=\s)\[(.*?)\]")
 
 @pytest.fixture(scope="module")
 def command_line() -> Any:
-    app = typer.Typer()
-    for group in GROUPS:
-        import_module(f"personsearch.cli.{group}").register(app)
-    return typer.main.get_command(app)
+    return app.command_line()
 
 
 def arguments(program: str, lines: Iterable[str]) -> list[list[str]]:

@@ -59,7 +59,7 @@ def test_the_whole_line(installation: Settings, tmp_path: Path) -> None:
     assert run("promote", "2")["collection"] == "persons_v2_2"
 
     grid = tmp_path / "grid.png"
-    found = run("search", "a person in a red coat", "-k", "3", "--after", "2026-03-01T09:00:05", "--save", str(grid))
+    found = run("search", "a person in a red coat", "-k", "3", "--after", "2026-03-01T09:00:05Z", "--save", str(grid))
     assert (found["collection"], found["model_version"], found["reliable"]) == ("persons_v2_2", "2", None)
     assert [candidate["rank"] for candidate in found["candidates"]] == [1, 2, 3]
     assert all(candidate["captured_at"] >= "2026-03-01T09:00:05" for candidate in found["candidates"])
@@ -115,7 +115,7 @@ def test_the_users_mistakes_are_one_line(installation: Settings, tmp_path: Path)
         (("register", str(tmp_path)), "not a model bundle"),
         (("promote", "7"), "no version '7'"),
         (("rollback",), "no previous collection"),
-        (("search", "x", "--after", "yesterday"), "'yesterday': a time"),
+        (("search", "x", "--after", "yesterday"), "'yesterday': not a time"),
     ):
         with pytest.raises(UserError, match=message):
             run(*arguments)

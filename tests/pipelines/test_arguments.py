@@ -35,9 +35,9 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 def test_later_sources_go_before_earlier_ones(spec: Path, tmp_path: Path) -> None:
-    stages = write(tmp_path, "params.yaml", "prepare: {strict: true}\ningest: {every: 1}\n")
-    params_file = write(tmp_path, "nightly.yaml", "revision: main\nrate: 0.5\n")
-    arguments = pipeline_arguments(spec, stages=stages, params_file=params_file, overrides=["rate=2"])
+    params = write(tmp_path, "params.yaml", "prepare: {strict: true}\ningest: {every: 1}\n")
+    nightly = write(tmp_path, "nightly.yaml", "revision: main\nrate: 0.5\n")
+    arguments = pipeline_arguments(spec, params=params, arguments=nightly, settings=["rate=2"])
     assert arguments == {
         "prepare_config": {"strict": True},
         "revision": "main",
@@ -48,39 +48,37 @@ def test_later_sources_go_before_earlier_ones(spec: Path, tmp_path: Path) -> Non
 
 def test_a_string_stays_as_it_is_written_and_a_file_is_read(spec: Path, tmp_path: Path) -> None:
     recipe = write(tmp_path, "recipe.yaml", "epochs: 2\n")
-    overrides = ["revision=0012", f"prepare_config=@{recipe}", "code_version=a=b"]
-    arguments = pipeline_arguments(spec, stages=None, params_file=None, overrides=overrides)
+    settings = ["revision=0012", f"prepare_config=@{recipe}", "code_version=a=b"]
+    arguments = pipeline_arguments(spec, params=None, arguments=None, settings=settings)
     assert arguments == {"revision": "0012", "prepare_config": {"epochs": 2}, "code_version": "a=b"}
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("setting", "message"),
     [
-        ("revision", r"--param 'revision': key=value expected"),
-        ("=main", r"--param '=main': key=value expected"),
-        ("rate={a: [}", r"--param rate: not valid YAML"),
+        ("revision", r"--set 'revision': NAME=VALUE expected"),
+        ("=main", r"--set '=main': NAME=VALUE expected"),
+        ("rate={a: [}", r"--set rate: not valid YAML"),
         ("prepare_config=@nowhere.yaml", r"nowhere\.yaml: cannot be read"),
     ],
 )
-def test_a_wrong_override_is_one_readable_line(spec: Path, override: str, message: str) -> None:
+def test_a_wrong_setting_is_one_readable_line(spec: Path, setting: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        pipeline_arguments(spec, stages=None, params_file=None, overrides=[override])
+        pipeline_arguments(spec, params=None, arguments=None, settings=[setting])
 
 
-def test_a_parameter_file_must_be_a_mapping(spec: Path, tmp_path: Path) -> None:
+def test_a_file_of_arguments_must_be_a_mapping(spec: Path, tmp_path: Path) -> None:
     path = write(tmp_path, "list.yaml", "- 1\n")
     with pytest.raises(UserError, match=r"list\.yaml: a YAML mapping expected, found list"):
-        pipeline_arguments(spec, stages=None, params_file=path, overrides=[])
+        pipeline_arguments(spec, params=None, arguments=path, settings=[])
 
 
 def test_data_set_hash_is_looked_up(tmp_path: Path) -> None:
     training = compile_pipeline("training", tmp_path)
     version = ["dataset_repository=/nowhere", "dataset_revision=main", "dataset_path=data"]
     with pytest.raises(UserError, match="/nowhere"):
-        pipeline_arguments(training, stages=None, params_file=None, overrides=version)
-    given = pipeline_arguments(
-        training, stages=None, params_file=None, overrides=[*version, "dataset_hash=0123abcd.dir"]
-    )
+        pipeline_arguments(training, params=None, arguments=None, settings=version)
+    given = pipeline_arguments(training, params=None, arguments=None, settings=[*version, "dataset_hash=0123abcd.dir"])
     assert given["dataset_hash"] == "0123abcd.dir"
 
 

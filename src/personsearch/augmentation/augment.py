@@ -106,13 +106,13 @@ def _write(
     _link_files(dataset, out_dir, records)
     counts: Counter[str] = Counter()
     translated = list(_translated(records, translations, counts))
-    metrics = {name: float(counts[name]) for name in ("captions", "translated", "kept", "untranslated")}
+    metrics: dict[str, float] = {name: counts[name] for name in ("captions", "translated", "kept", "untranslated")}
     if config.proximity is not None:
         made, proximity_metrics = generate_proximity(config.proximity, translated, dataset, out_dir, judge)
         translated += made
         metrics |= proximity_metrics
     write_manifest(out_dir, translated)
-    metrics["images"] = float(len(translated))
+    metrics["images"] = len(translated)
     return metrics
 
 

@@ -117,11 +117,11 @@ def _write(out_file: Path, distinct: dict[str, str], translations: dict[str, str
             file.write(json.dumps({"caption": caption, "translation": translation}, ensure_ascii=False) + "\n")
     unchanged = sum(same_wording(caption) == same_wording(translation) for caption, translation in pairs)
     return {
-        "captions": float(count),
-        "distinct": float(len(distinct)),
-        "translated": float(len(pairs)),
-        "empty": float(len(distinct) - len(pairs)),
-        "unchanged": float(unchanged),
+        "captions": count,
+        "distinct": len(distinct),
+        "translated": len(pairs),
+        "empty": len(distinct) - len(pairs),
+        "unchanged": unchanged,
     }
 
 

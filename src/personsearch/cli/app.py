@@ -1,7 +1,9 @@
 """The root command and the handling of a user's mistakes."""
 
+import inspect
 import sys
 from importlib import import_module
+from typing import Any
 
 import typer
 
@@ -9,21 +11,54 @@ from personsearch.errors import UserError
 
 GROUPS = ("data", "generation", "model", "probe", "study", "gallery", "registry", "search", "platform", "pipeline")
 
-app = typer.Typer(
-    name="personsearch",
-    help="Find a person in surveillance imagery by describing them.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
-
 
 def main() -> None:
     """Run the command line; a user's mistake is one readable line and exit code 2."""
-    for group in GROUPS:
-        import_module(f"personsearch.cli.{group}").register(app)
     try:
-        app()
+        sys.exit(command_line()(standalone_mode=False))
     except UserError as error:
         print(f"personsearch: {error}", file=sys.stderr)
         sys.exit(2)
+    except typer.Abort:
+        print("personsearch: aborted", file=sys.stderr)
+        sys.exit(1)
+    except typer.TyperException as error:
+        sys.exit(_explain(error))
+
+
+def command_line() -> Any:
+    """The root command with all groups below it.
+
+    Help and errors are plain text: typer's panels would cut the names of options and break paths into pieces.
+    """
+    app = typer.Typer(
+        name="personsearch",
+        help="Find a person in surveillance imagery by describing them.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for group in GROUPS:
+        import_module(f"personsearch.cli.{group}").register(app)
+    command = typer.main.get_command(app)
+    _summarise(command)
+    return command
+
+
+def _summarise(command: Any) -> None:
+    """Let a list of commands show the whole first paragraph of each help; typer would cut it."""
+    for one in getattr(command, "commands", {}).values():
+        one.short_help = " ".join(inspect.cleandoc(one.help or "").partition("\n\n")[0].split())
+        _summarise(one)
+
+
+def _explain(error: Any) -> int:
+    """Say in one line what was wrong with the command as typed, or print the help of a group without a command."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "personsearch"
+    message = error.format_message()
+    if context and message == context.get_help():
+        print(message, file=sys.stderr)
+    else:
+        print(f"{command}: {message.rstrip('.')}; see `{command} --help`", file=sys.stderr)
+    return int(error.exit_code)

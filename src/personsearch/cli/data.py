@@ -1,24 +1,17 @@
 """`personsearch` commands of the group "data"."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import typer
 
 from personsearch.cli import output
-from personsearch.config import Config
+from personsearch.cli.options import Params, configured
 from personsearch.data.readers import FormatName
-
-Stage = TypeVar("Stage", bound=Config)
 
 data = typer.Typer(
     name="data", help="Data sets: synthesise, prepare, translate, augment, fetch, describe.", no_args_is_help=True
 )
-
-Params = Annotated[
-    Path, typer.Option(help="Settings of the stages, where the file exists; a flag here goes before it.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +29,7 @@ def prepare(
     source: Annotated[Path, typer.Argument(help="Folder of the raw data set.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; empty, or an earlier output of this command.")],
     *,
-    params: Params = Path("params.yaml"),
+    params: Params = None,
     format_name: Annotated[
         FormatName | None, typer.Option("--format", help="Layout of SOURCE; auto looks for its files.")
     ] = None,
@@ -74,7 +67,7 @@ def prepare(
         "name": name,
         "licence": licence,
     }
-    config = _configured(PrepareConfig, params, "prepare", flags)
+    config = configured(PrepareConfig, "prepare", params).overridden(flags)
     output.show(run(config, source, out), as_json=as_json)
 
 
@@ -139,7 +132,7 @@ def augment(
     dataset: Annotated[Path, typer.Argument(help="A prepared data set.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; images are hard links where possible.")],
     *,
-    params: Params = Path("params.yaml"),
+    params: Params = None,
     translations: Annotated[
         Path | None, typer.Option(help="JSON lines {caption, translation}, or a file of TBPS-CLIP with captions_bt.")
     ] = None,
@@ -155,7 +148,7 @@ def augment(
     from personsearch.augmentation.augment import AugmentConfig, switch_proximity
     from personsearch.augmentation.augment import augment as run
 
-    config = _configured(AugmentConfig, params, "augment", {"translations": translations})
+    config = configured(AugmentConfig, "augment", params).overridden({"translations": translations})
     config = switch_proximity(config, on=proximity)
     output.show(run(config, dataset, out), as_json=as_json)
 
@@ -226,9 +219,3 @@ def fetch(
 
     dataset_hash = run(repository, revision, path, out, remote=remote)
     output.show({"dataset_hash": dataset_hash, "folder": str(out)}, as_json=as_json)
-
-
-def _configured(kind: type[Stage], params: Path, section: str, flags: Mapping[str, object]) -> Stage:
-    """The section of `params` where there is such a file, with the flags that were given in place of its values."""
-    config = kind.from_yaml(params, section) if params.is_file() else kind()
-    return config.overridden(flags)

@@ -1,33 +1,31 @@
 """`personsearch` commands of the group "gallery": ingest, gallery add-dataset, show, erase."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from personsearch.cli.options import (
+    TIME,
+    Dataset,
+    GalleryFolder,
+    Params,
+    configured,
+    gallery_folder,
+    moment,
+    optional_moment,
+)
 from personsearch.cli.output import JsonFlag, show
 from personsearch.errors import UserError
 
 if TYPE_CHECKING:
-    from personsearch.gallery.ingest.tracks import IngestConfig
     from personsearch.search.filters import CropFilter
 
-GalleryFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--gallery", help="The gallery's folder. [default: $PERSONSEARCH_GALLERY or var/gallery]", show_default=False
-    ),
-]
-Params = Annotated[Path, typer.Option(help="YAML file with a section `ingest`; used where it exists.")]
-Start = Annotated[
-    str, typer.Option(help="When the first frame was taken: ISO 8601 with zone, as 2026-03-01T09:00:00Z.")
-]
 Cameras = Annotated[list[str] | None, typer.Option("--camera", help="Camera; may be repeated.")]
 Tracks = Annotated[list[str] | None, typer.Option("--track", help="Track id; may be repeated.")]
 Crops = Annotated[list[str] | None, typer.Option("--crop", help="Crop id; may be repeated.")]
-After = Annotated[str | None, typer.Option(help="Captured at or after this time (ISO 8601 with zone).")]
-Before = Annotated[str | None, typer.Option(help="Captured before this time (ISO 8601 with zone).")]
+After = Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured then or later: {TIME}.")]
+Before = Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured earlier than this: {TIME}.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,28 +42,33 @@ def ingest(
     video: Annotated[Path, typer.Argument(help="Video file of a fixed camera.")],
     *,
     camera: Annotated[str, typer.Option(help="The camera's name: letters, digits, '-', '_', '.'.")],
-    start: Start,
+    start: Annotated[str, typer.Option(metavar="TIME", help=f"When the first frame was taken: {TIME}.")],
     detector: Annotated[
         Path | None, typer.Option(help="ONNX person detector; without one motion and HOG are used.")
     ] = None,
     every: Annotated[int | None, typer.Option(help="Look at every n-th frame only.", min=1)] = None,
     gallery: GalleryFolder = None,
-    params: Params = Path("params.yaml"),
+    params: Params = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find the people in a video, follow them, and keep the best crops of each in the gallery."""
     from personsearch.gallery.ingest.stage import ingest as run
+    from personsearch.gallery.ingest.tracks import IngestConfig
     from personsearch.gallery.store import Gallery
 
-    config = _ingest_config(params, detector=detector, every=every)
-    result = run(config, video, Gallery(_folder(gallery)), camera_id=camera, start=_time("--start", start))
+    config = configured(IngestConfig, "ingest", params).overridden({"detector": detector, "every": every})
+    first_frame = moment("--start", start)
+    result = run(config, video, Gallery(gallery_folder(gallery)), camera_id=camera, start=first_frame)
     show(result, as_json=as_json)
 
 
 def add_dataset(
-    dataset: Annotated[Path, typer.Argument(help="A prepared data set (`personsearch data prepare`).")],
+    *,
+    dataset: Dataset,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    start: Start = "2026-01-01T00:00:00Z",
+    start: Annotated[
+        str, typer.Option(metavar="TIME", help=f"When the first image was taken: {TIME}.")
+    ] = "2026-01-01T00:00:00Z",
     gallery: GalleryFolder = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -73,7 +76,8 @@ def add_dataset(
     from personsearch.gallery.add_dataset import add_dataset as run
     from personsearch.gallery.store import Gallery
 
-    result = run(dataset, Gallery(_folder(gallery)), split=split, start=_time("--start", start))
+    first_image = moment("--start", start)
+    result = run(dataset, Gallery(gallery_folder(gallery)), split=split, start=first_image)
     show(result, as_json=as_json)
 
 
@@ -81,7 +85,7 @@ def show_gallery(gallery: GalleryFolder = None, as_json: JsonFlag = False) -> No
     """Say what the gallery holds, by camera."""
     from personsearch.gallery.store import Gallery
 
-    show(Gallery(_folder(gallery)).summary(), as_json=as_json)
+    show(Gallery(gallery_folder(gallery)).summary(), as_json=as_json)
 
 
 def erase(
@@ -102,7 +106,7 @@ def erase(
     """
     from personsearch.gallery.store import Gallery
 
-    opened = Gallery(_folder(gallery))
+    opened = Gallery(gallery_folder(gallery))
     crop_filter = _crop_filter(cameras=camera, tracks=track, crops=crop, after=after, before=before)
     count = opened.count(crop_filter)
     if dry_run:
@@ -110,29 +114,6 @@ def erase(
     if not yes:
         typer.confirm(f"Erase {count} crops for good?", abort=True, err=True)
     return show({"erased": opened.erase(crop_filter)}, as_json=as_json)
-
-
-def _folder(given: Path | None) -> Path:
-    from personsearch.installation.settings import Settings
-
-    return given or Settings().gallery_folder
-
-
-def _time(name: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UserError(f"{name} {text!r}: a time such as 2026-03-01T09:00:00Z is wanted") from error
-    if moment.tzinfo is None:
-        raise UserError(f"{name} {text!r}: the time zone is missing; write {text}Z for UTC")
-    return moment
-
-
-def _ingest_config(params: Path, *, detector: Path | None, every: int | None) -> "IngestConfig":
-    from personsearch.gallery.ingest.tracks import IngestConfig
-
-    config = IngestConfig.from_yaml(params, "ingest") if params.exists() else IngestConfig()
-    return config.overridden({"detector": detector, "every": every})
 
 
 def _crop_filter(
@@ -149,8 +130,8 @@ def _crop_filter(
         cameras=tuple(cameras) if cameras else None,
         tracks=tuple(tracks) if tracks else None,
         crop_ids=tuple(crops) if crops else None,
-        after=_time("--after", after) if after else None,
-        before=_time("--before", before) if before else None,
+        after=optional_moment("--after", after),
+        before=optional_moment("--before", before),
     )
     if crop_filter == CropFilter():
         raise UserError("erase: no condition given; use --camera, --track, --crop, --after or --before")

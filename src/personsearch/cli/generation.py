@@ -7,6 +7,7 @@ import typer
 
 from personsearch.cli import output
 from personsearch.cli.data import data
+from personsearch.cli.options import Dataset
 
 
 def register(app: typer.Typer) -> None:
@@ -15,8 +16,8 @@ def register(app: typer.Typer) -> None:
 
 
 def tune_diffusion(
-    dataset: Annotated[Path, typer.Argument(help="A prepared data set; its train split is learned.")],
     *,
+    dataset: Dataset,
     model: Annotated[Path, typer.Option(help="Folder of a Stable Diffusion model: diffusers' format, safetensors.")],
     out: Annotated[Path, typer.Option(help="Folder to write a whole model to; holding an unfinished run, it goes on.")],
     steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 10_000,
@@ -29,7 +30,7 @@ def tune_diffusion(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or, for one of several, cuda:0.")] = "auto",
     as_json: output.JsonFlag = False,
 ) -> None:
-    """Fine-tune your Stable Diffusion on people, for proximity images (docs/pdg.md)."""
+    """Fine-tune your Stable Diffusion on the people of the train split, for proximity images (docs/pdg.md)."""
     from personsearch.augmentation.pdg.diffusion.fine_tuning import FineTuneConfig, fine_tune
 
     config = FineTuneConfig(

@@ -1,21 +1,15 @@
 """`personsearch` commands of the group "model"."""
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from personsearch.cli import output
-from personsearch.config import Config
+from personsearch.cli.options import Dataset, Params, configured
 from personsearch.data.records import Split
 
 SETTING_HELP = "One setting of the recipe, dotted: optimiser.lr=1e-4. Repeatable."
-
-ParametersOption = Annotated[
-    Path | None, typer.Option("--params", help="YAML file with a section of this command's name, such as params.yaml.")
-]
-
-C = TypeVar("C", bound=Config)
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def train(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file such as recipes/tiny/pretrain.yaml.")],
     *,
-    dataset: Annotated[Path, typer.Option(help="Prepared data set.")],
+    dataset: Dataset,
     out: Annotated[Path, typer.Option(help="Folder to write; holding an unfinished run, it goes on.")],
     settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help=SETTING_HELP)] = [],  # noqa: B006
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or, for one of several, cuda:0.")] = "auto",
@@ -48,27 +42,27 @@ def train(
 
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="Model bundle, of any variant.")],
-    dataset: Annotated[Path, typer.Argument(help="Prepared data set.")],
     *,
+    dataset: Dataset,
     out: Annotated[Path, typer.Option(help="Folder to write; holding an unfinished run, it goes on.")],
-    split: Annotated[Split | None, typer.Option(help="Split to search in; default: the parameters' own.")] = None,
-    parameters: ParametersOption = None,
+    split: Annotated[Split | None, typer.Option(help="Split to search in; default: as in --params.")] = None,
+    params: Params = None,
     as_json: output.JsonFlag = False,
 ) -> None:
     """Measure a model: R@k, mAP and mINP of both directions, calibration, and OUT/report.html to look at."""
     from personsearch.evaluation.evaluate import evaluate as run
     from personsearch.evaluation.measured import EvaluateConfig
 
-    config = _configuration(EvaluateConfig, parameters, "evaluate").overridden({"split": split})
+    config = configured(EvaluateConfig, "evaluate", params).overridden({"split": split})
     output.show(run(config, bundle, dataset, out), as_json=as_json)
 
 
 def compress(
     bundle: Annotated[Path, typer.Argument(help="Torch bundle, as `personsearch train` writes it.")],
-    dataset: Annotated[Path, typer.Argument(help="Prepared data set to measure on.")],
     *,
+    dataset: Dataset,
     out: Annotated[Path, typer.Option(help="Folder to write; holding an unfinished run, it goes on.")],
-    parameters: ParametersOption = None,
+    params: Params = None,
     as_json: output.JsonFlag = False,
 ) -> None:
     """Make smaller and faster forms of a model, measure each, and choose the one to serve: OUT/chosen.
@@ -80,7 +74,7 @@ def compress(
     from personsearch.compression.compress import compress as run
     from personsearch.integrations.mlflow.report import Report, log_report
 
-    config = _configuration(CompressConfig, parameters, "compress")
+    config = configured(CompressConfig, "compress", params)
     results = run(config, bundle, dataset, out)
     log_report("compress", Report(results, files=[out / REPORT, out / PICTURE]))
     output.show(results, as_json=as_json)
@@ -93,17 +87,13 @@ def gate(
     uncompressed: Annotated[
         Path | None, typer.Option(help="metrics.json of the model that this one was compressed from.")
     ] = None,
-    parameters: ParametersOption = None,
+    params: Params = None,
     as_json: output.JsonFlag = False,
 ) -> None:
     """Decide whether a model may be registered: exit code 0 if so, 1 if not, with the reasons."""
     from personsearch.evaluation.gate import GateConfig, decide, read_metrics
 
     champion, whole = (None if path is None else read_metrics(path) for path in (baseline, uncompressed))
-    decision = decide(_configuration(GateConfig, parameters, "gate"), read_metrics(metrics), champion, whole)
+    decision = decide(configured(GateConfig, "gate", params), read_metrics(metrics), champion, whole)
     output.show({"passed": decision.passed, "reasons": decision.reasons}, as_json=as_json)
     raise typer.Exit(0 if decision.passed else 1)
-
-
-def _configuration(kind: type[C], parameters: Path | None, section: str) -> C:
-    return kind() if parameters is None else kind.from_yaml(parameters, section)

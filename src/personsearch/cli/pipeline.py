@@ -6,20 +6,31 @@ from typing import Annotated, Any
 import typer
 
 from personsearch.cli import output
+from personsearch.cli.options import Params, params_file
 
 commands = typer.Typer(no_args_is_help=True, help="Compile the Kubeflow pipelines, run them here, submit them.")
 
 Name = Annotated[str, typer.Argument(help="training or indexing")]
-Parameter = Annotated[
-    list[str] | None, typer.Option("--param", help="key=value, the value read as YAML; key=@file.yaml reads a file.")
+Setting = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="One argument of the pipeline, the value read as YAML; NAME=@FILE reads a YAML file. Repeatable.",
+    ),
 ]
-ParametersFile = Annotated[
-    Path | None, typer.Option("--params-file", help="YAML of pipeline parameters; --param goes before it.")
+ArgumentsFile = Annotated[
+    Path | None,
+    typer.Option("--arguments", metavar="FILE", help="YAML file of the pipeline's arguments; --set goes before it."),
 ]
-StagesFile = Annotated[
-    Path | None, typer.Option("--stages", help="params.yaml: section `prepare` becomes the parameter prepare_config, …")
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where local runs, their cache and checkpoints are kept. "
+        "[default: pipelines in $PERSONSEARCH_HOME, else var/pipelines]",
+        show_default=False,
+    ),
 ]
-Root = Annotated[Path, typer.Option(help="Where local runs, their cache and checkpoints are kept.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,21 +55,25 @@ def compile_(
 def run(
     name: Name,
     *,
-    param: Parameter = None,
-    params_file: ParametersFile = None,
-    stages: StagesFile = None,
-    root: Root = Path("var/pipelines"),
+    params: Params = None,
+    arguments: ArgumentsFile = None,
+    settings: Setting = None,
+    root: Root = None,
     as_json: output.JsonFlag = False,
 ) -> None:
-    """Run a pipeline on this machine; started again after a kill, it goes on where it was."""
+    """Run a pipeline on this machine; started again after a kill, it goes on where it was.
+
+    Section `prepare` of --params becomes the pipeline's argument `prepare_config`, and so on.
+    """
     from personsearch.installation.settings import Settings
     from personsearch.integrations.kubeflow.runs import run_locally
     from pipelines.arguments import pipeline_arguments
     from pipelines.compile import compile_pipeline
 
+    root = root or _default_root()
     spec = compile_pipeline(name, root)
-    arguments = pipeline_arguments(spec, params_file=params_file, stages=stages, overrides=param or [])
-    finished = run_locally(spec, arguments, root=root, mlflow_address=Settings().mlflow_address)
+    given = pipeline_arguments(spec, params=params_file(params), arguments=arguments, settings=settings or [])
+    finished = run_locally(spec, given, root=root, mlflow_address=Settings().mlflow_address)
     steps = {step.name: step.state for step in finished.steps}
     output.show({**finished.outputs, **_named(finished.returned), "steps": steps}, as_json=as_json)
 
@@ -67,31 +82,41 @@ def run(
 def submit(
     name: Name,
     *,
-    param: Parameter = None,
-    params_file: ParametersFile = None,
-    stages: StagesFile = None,
+    params: Params = None,
+    arguments: ArgumentsFile = None,
+    settings: Setting = None,
     endpoint: Annotated[str | None, typer.Option(help="Kubeflow's API; default: KF_PIPELINES_ENDPOINT.")] = None,
     registry: Annotated[str | None, typer.Option(help="Registry that holds the images.")] = None,
     experiment: Annotated[str, typer.Option(help="Kubeflow experiment to run in.")] = "personsearch",
     namespace: Annotated[str | None, typer.Option(help="Yours, on a cluster for several users.")] = None,
     wait: Annotated[bool, typer.Option(help="Return when the run has ended.")] = False,
-    root: Root = Path("var/pipelines"),
+    root: Root = None,
     as_json: output.JsonFlag = False,
 ) -> None:
-    """Start a run on a Kubeflow cluster."""
+    """Start a run on a Kubeflow cluster.
+
+    Section `prepare` of --params becomes the pipeline's argument `prepare_config`, and so on.
+    """
     from personsearch.integrations.kubeflow import cluster
     from pipelines.arguments import pipeline_arguments
     from pipelines.compile import compile_pipeline
 
+    root = root or _default_root()
     spec = compile_pipeline(name, root)
-    arguments = pipeline_arguments(spec, params_file=params_file, stages=stages, overrides=param or [])
+    given = pipeline_arguments(spec, params=params_file(params), arguments=arguments, settings=settings or [])
     if registry:
         spec = cluster.with_registry(spec, registry, spec.with_name(f"{name}-submitted.yaml"))
     client = cluster.connect(endpoint)
-    run_id = cluster.submit(client, spec, arguments, experiment=experiment, namespace=namespace)
+    run_id = cluster.submit(client, spec, given, experiment=experiment, namespace=namespace)
     if wait:
         cluster.wait(client, run_id, announce=lambda step, state: typer.echo(f"{step}: {state}", err=True))
     output.show({"run_id": run_id}, as_json=as_json)
+
+
+def _default_root() -> Path:
+    from personsearch.installation.settings import Settings
+
+    return Settings().home / "pipelines"
 
 
 def _named(returned: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from personsearch.cli.output import JsonFlag, show
+from personsearch.cli.output import JsonFlag, show, show_table
 
 if TYPE_CHECKING:
     from personsearch.installation.services import ServiceState
@@ -79,7 +79,12 @@ def promoter() -> None:
 
 
 def verify(
-    file: Annotated[Path | None, typer.Argument(help="The log. [default: var/audit.jsonl]", show_default=False)] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The log. [default: audit.jsonl in $PERSONSEARCH_HOME, else var/audit.jsonl]", show_default=False
+        ),
+    ] = None,
     *,
     head: Annotated[
         str | None, typer.Option(help="A hash that the chain must contain, from an earlier check.", show_default=False)
@@ -124,16 +129,11 @@ def cache(
 
 
 def _show_states(states: list["ServiceState"]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     if not states:
         show({"services": "none was started; run `personsearch up`"}, as_json=False)
         return
-    table = Table("service", "state", "address", "pid", "log", box=None)
-    for state in states:
-        table.add_row(state.name, state.state, state.address, str(state.pid), state.log)
-    Console(soft_wrap=True).print(table)
+    rows = [[state.name, state.state, state.address, state.pid, state.log] for state in states]
+    show_table(["service", "state", "address", "pid", "log"], rows)
 
 
 def _say(line: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from personsearch.cli import output
-from personsearch.cli.model import ParametersOption
+from personsearch.cli.options import Dataset, Params, configured
 from personsearch.data.records import Split
 
 
@@ -22,7 +22,7 @@ def probe(
     before: Annotated[
         Path, typer.Option(help="What it was trained from: a bundle or a file of weights of the same architecture.")
     ],
-    dataset: Annotated[Path, typer.Option(help="Prepared data set.")],
+    dataset: Dataset,
     out: Annotated[Path, typer.Option(help="Folder to write; holding an unfinished probe, it goes on.")],
     split: Annotated[
         Split | None, typer.Option(help="Split to measure on; default: val, test where there is none.")
@@ -31,12 +31,12 @@ def probe(
         float | None, typer.Option(help="Points of R@1 that a critical module's own training is worth; default: 3.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or, for one of several, cuda:0.")] = None,
-    parameters: ParametersOption = None,
+    params: Params = None,
     as_json: output.JsonFlag = False,
 ) -> None:
     """Measure what each layer of a trained model contributes, and which to freeze or drop in a new training.
 
-    *Contribution* is the R@1 that is lost without a module; *criticality* how much of its training it must keep.
+    Contribution is the R@1 that is lost without a module; criticality how much of its training it must keep.
     OUT/probe.md tells both for every attention, feed-forward and layer of both towers, OUT/probe.png shows them, and
     the table here names the layers with the smallest sums, as lines for the section `model` of a recipe:
 
@@ -49,8 +49,8 @@ def probe(
     from personsearch.compression.probing import probe as run
     from personsearch.integrations.mlflow.report import Report, log_report
 
-    config = ProbeConfig() if parameters is None else ProbeConfig.from_yaml(parameters, "probe")
-    config = config.overridden({"split": split, "max_loss": max_loss, "device": device})
+    flags = {"split": split, "max_loss": max_loss, "device": device}
+    config = configured(ProbeConfig, "probe", params).overridden(flags)
     results = run(config, bundle, before, dataset, out)
     log_report("probe", Report(results, files=[out / TABLE, out / PICTURE]))
     figures = json.loads((out / FIGURES).read_text(encoding="utf-8"))
@@ -64,4 +64,4 @@ def probe(
             [f"{side}_layers: {layers}", f"{sum(sums[layer - 1] for layer in layers):.2f}"]
             for layers in tower["selections"]
         ]
-        output.show_table(f"{side} tower", ["freeze_… or drop_…", "sum"], rows)
+        output.show_table(["freeze_… or drop_…", "sum"], rows, title=f"{side} tower", numeric=True)

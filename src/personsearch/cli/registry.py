@@ -6,21 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from personsearch.cli.output import JsonFlag, show
+from personsearch.cli.options import GalleryFolder, Params, configured, gallery_folder
+from personsearch.cli.output import JsonFlag, show, show_table
 
 if TYPE_CHECKING:
-    from personsearch.gallery.indexing import IndexConfig
     from personsearch.gallery.store import Gallery
     from personsearch.integrations.milvus.store import MilvusStore
     from personsearch.integrations.mlflow.registry import ModelRegistry
-
-GalleryFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--gallery", help="The gallery's folder. [default: $PERSONSEARCH_GALLERY or var/gallery]", show_default=False
-    ),
-]
-Params = Annotated[Path, typer.Option(help="YAML file with a section `index`; used where it exists.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -55,7 +47,7 @@ def promote(
         bool, typer.Option("--index/--no-index", help="Index the gallery with it at once and make that live.")
     ] = True,
     gallery: GalleryFolder = None,
-    params: Params = Path("params.yaml"),
+    params: Params = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Move the alias `champion` to a version, as a person does in MLflow's page, and make it live."""
@@ -76,14 +68,16 @@ def models(*, as_json: JsonFlag = False) -> None:
             "index": version.tags.get("index_status", ""),
             "variant": version.tags.get("variant", ""),
             "fingerprint": version.fingerprint,
-            "dataset_hash": version.tags.get("dataset_hash", "")[:12],
+            "dataset_hash": version.tags.get("dataset_hash", ""),
         }
         for version in _registry().versions()
     ]
     if as_json:
         show({"versions": rows}, as_json=True)
+    elif rows:
+        show_table(list(rows[0]), [list(row.values()) for row in rows])
     else:
-        _show_table(rows)
+        typer.echo("no versions yet; run `personsearch register BUNDLE`")
 
 
 def index(
@@ -93,7 +87,7 @@ def index(
     ] = None,
     gallery: GalleryFolder = None,
     rebuild: Annotated[bool, typer.Option(help="Encode every crop anew, even where this model did so before.")] = False,
-    params: Params = Path("params.yaml"),
+    params: Params = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Bring a model's collection to what the gallery holds, verify it, and make it live.
@@ -101,9 +95,10 @@ def index(
     A killed run goes on where it was. A collection that fails verification never goes live: the reason is printed
     and tagged to the model's version.
     """
+    from personsearch.gallery.indexing import IndexConfig
     from personsearch.installation.promotion import index_version
 
-    config = _index_config(params, rebuild=rebuild)
+    config = configured(IndexConfig, "index", params).overridden({"rebuild": rebuild or None})
     report = index_version(config, _registry(), _store(), _gallery(gallery), model_version)
     values = report.model_dump()
     show(values | values.pop("findings"), as_json=as_json)
@@ -133,23 +128,5 @@ def _store() -> "MilvusStore":
 
 def _gallery(folder: Path | None) -> "Gallery":
     from personsearch.gallery.store import Gallery
-    from personsearch.installation.settings import Settings
 
-    return Gallery(folder or Settings().gallery_folder)
-
-
-def _index_config(params: Path, *, rebuild: bool) -> "IndexConfig":
-    from personsearch.gallery.indexing import IndexConfig
-
-    config = IndexConfig.from_yaml(params, "index") if params.is_file() else IndexConfig()
-    return config.model_copy(update={"rebuild": rebuild or config.rebuild})
-
-
-def _show_table(rows: list[dict[str, str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*(rows[0] if rows else ["no versions yet; run `personsearch register BUNDLE`"]), box=None)
-    for row in rows:
-        table.add_row(*row.values())
-    Console().print(table)
+    return Gallery(gallery_folder(folder))

@@ -1,21 +1,18 @@
 """`personsearch search`: describe a person, get candidates."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from personsearch.cli.output import JsonFlag, show
-from personsearch.errors import UserError
+from personsearch.cli.options import TIME, GalleryFolder, gallery_folder, optional_moment
+from personsearch.cli.output import JsonFlag, show, show_table
 
 if TYPE_CHECKING:
     from personsearch.search.filters import CropFilter
     from personsearch.search.live import LiveIndex
     from personsearch.search.searcher import Answer
-
-Time = "ISO 8601 as 2026-03-01T09:00; UTC where it has no zone."
 
 
 def register(app: typer.Typer) -> None:
@@ -27,14 +24,12 @@ def search(
     text: Annotated[str, typer.Argument(help="The description: “a man in a dark jacket”.")],
     *,
     camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be repeated.")] = None,
-    after: Annotated[str | None, typer.Option(help=f"Captured then or later: {Time}")] = None,
-    before: Annotated[str | None, typer.Option(help=f"Captured earlier than this: {Time}")] = None,
+    after: Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured then or later: {TIME}.")] = None,
+    before: Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured earlier than this: {TIME}.")] = None,
     k: Annotated[int, typer.Option("-k", help="How many candidates.", min=1, max=1000)] = 10,
     group: Annotated[bool, typer.Option("--group/--no-group", help="Show the best crop of each track only.")] = True,
     save: Annotated[Path | None, typer.Option(help="Draw the candidates into this picture (.png, .jpg).")] = None,
-    gallery: Annotated[
-        Path | None, typer.Option(help="Where the pictures lie. [default: $PERSONSEARCH_GALLERY or var/gallery]")
-    ] = None,
+    gallery: GalleryFolder = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find people in the live index by describing them.
@@ -43,12 +38,11 @@ def search(
     best candidate is not to be trusted, the answer says "no reliable match".
     """
     from personsearch.gallery.store import Gallery
-    from personsearch.installation.settings import Settings
 
     crop_filter = _crop_filter(camera, after, before)
     live = _open_live()
     answer = live.searcher.answer(text, k=k, crop_filter=crop_filter, group_by_track=group)
-    pictures = Gallery(gallery or Settings().gallery_folder)
+    pictures = Gallery(gallery_folder(gallery))
     if save is not None:
         from personsearch.search.grid import save_grid
 
@@ -75,18 +69,10 @@ def _crop_filter(cameras: list[str] | None, after: str | None, before: str | Non
     from personsearch.search.filters import CropFilter
 
     return CropFilter(
-        cameras=tuple(cameras) if cameras else None, after=_time("after", after), before=_time("before", before)
+        cameras=tuple(cameras) if cameras else None,
+        after=optional_moment("--after", after),
+        before=optional_moment("--before", before),
     )
-
-
-def _time(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UserError(f"--{option} {text!r}: a time as 2026-03-01T09:00 expected") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _row(candidate: Any, pictures: Any) -> dict[str, Any]:
@@ -104,17 +90,11 @@ def _row(candidate: Any, pictures: Any) -> dict[str, Any]:
 
 
 def _print_table(rows: Sequence[Mapping[str, Any]], answer: "Answer", live: "LiveIndex") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
     if not rows:
-        console.print("Nothing in the gallery passes the filters.")
+        typer.echo("Nothing in the gallery passes the filters.")
         return
-    columns = ("rank", "score", "confidence", "camera", "captured_at", "track")
-    table = Table(*columns, box=None, caption=f"{live.collection}, model version {live.properties.model_version}")
-    for row in rows:
-        table.add_row(*("–" if row[column] is None else str(row[column]) for column in columns))
-    console.print(table)
+    columns = ("rank", "score", "confidence", "camera", "captured_at", "track", "crop_id")
+    show_table(columns, [["–" if row[column] is None else str(row[column]) for column in columns] for row in rows])
+    typer.echo(f"{live.collection}, model version {live.properties.model_version}")
     if answer.reliable is False:
-        console.print("No reliable match: these are the nearest, who need not be the person described.", style="yellow")
+        typer.secho("No reliable match: these are the nearest, who need not be the person described.", fg="yellow")

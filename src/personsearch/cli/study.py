@@ -9,6 +9,7 @@ import typer
 
 from personsearch.cli import output
 from personsearch.cli.model import SETTING_HELP
+from personsearch.cli.options import Dataset
 from personsearch.errors import UserError
 
 SHOWN_COLUMNS = {"arm", "R@1", "Δ", "mAP", "val R@1", "trained"}
@@ -28,7 +29,7 @@ def study(
         Path, typer.Argument(metavar="STUDY", help="YAML file such as recipes/studies/few-shot-tiny.yaml.")
     ],
     *,
-    dataset: Annotated[Path, typer.Option(help="Prepared data set.")],
+    dataset: Dataset,
     out: Out,
     jobs: Jobs = 1,
     as_json: output.JsonFlag = False,
@@ -51,7 +52,7 @@ def study(
         for stage in result.stages:
             lines = [head(result), *(cells(result, row) for row in stage.rows)]
             first, *others = [[line[index] for index in shown] for line in lines]
-            output.show_table(stage.name, first, others)
+            output.show_table(first, others, title=stage.name, numeric=True)
         output.show({"table": out / TABLE}, as_json=False)
     raise typer.Exit(1 if result.failed else 0)
 
@@ -77,7 +78,7 @@ def transfer(
     else:
         rows = zip(result.runs, result.matrix("r1"), strict=True)
         lines = [[row, *("–" if value is None else f"{value:.2f}" for value in values)] for row, values in rows]
-        output.show_table("R@1: trained on ↓ tested on →", ["", *result.datasets], lines)
+        output.show_table(["", *result.datasets], lines, title="R@1: trained on ↓ tested on →", numeric=True)
         output.show({"table": out / TABLE}, as_json=False)
     raise typer.Exit(1 if result.failed else 0)
 
@@ -101,7 +102,7 @@ def describe(
         return
     output.show(description.summary(), as_json=False)
     counts = [[part, f"{count.total:,}", f"{count.trained:,}"] for part, count in description.parameters.items()]
-    output.show_table("parameters", ["part", "total", "trained"], counts)
+    output.show_table(["part", "total", "trained"], counts, title="parameters", numeric=True)
 
 
 def _end_runs_when_terminated() -> None:

@@ -181,7 +181,7 @@ def _publish(source: Path, out_dir: Path) -> None:
 
 
 def _results(choice: Choice) -> dict[str, float]:
-    results = {f"{row.name.replace('-', '_')}_{figure}": float(getattr(row, figure))
+    results = {f"{row.name.replace('-', '_')}_{figure}": getattr(row, figure)
                for row in choice.rows for figure in ("r1", "bytes", "text_ms")}  # fmt: skip
     chosen = {name: value for name, value in asdict(choice.chosen).items() if name not in {"name", "chosen"}}
-    return results | {f"chosen_{name}": float(value) for name, value in chosen.items()}
+    return results | {f"chosen_{name}": value for name, value in chosen.items()}

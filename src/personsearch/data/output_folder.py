@@ -32,7 +32,7 @@ def finished_metrics(out_dir: Path, key: str) -> dict[str, float] | None:
         record: Mapping[str, Any] = json.loads((out_dir / RUN_RECORD).read_text(encoding="utf-8"))
         recorded = record["lineage"]
         if recorded["input"] == key and recorded["manifest"] == hash_file(out_dir / MANIFEST):
-            return {name: float(value) for name, value in record["metrics"].items()}
+            return dict(record["metrics"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return None

@@ -83,14 +83,14 @@ class Statistics:
         """The figures of the stage."""
         identities = set().union(*(split.identities for split in self.splits.values()))
         return {
-            "rows": float(self.rows),
-            "images": float(self.images),
-            "identities": float(len(identities)),
-            "captions": float(sum(split.captions for split in self.splits.values())),
-            **{f"images_{name}": float(split.images) for name, split in self.splits.items()},
-            "rows_refused": float(self.rows - self.images),
-            "refusals": float(self.refused.total()),
-            "warnings": float(self.remarks.total()),
+            "rows": self.rows,
+            "images": self.images,
+            "identities": len(identities),
+            "captions": sum(split.captions for split in self.splits.values()),
+            **{f"images_{name}": split.images for name, split in self.splits.items()},
+            "rows_refused": self.rows - self.images,
+            "refusals": self.refused.total(),
+            "warnings": self.remarks.total(),
         }
 
     def summary(

@@ -51,7 +51,7 @@ def add_dataset(dataset: Path, gallery: Gallery, *, split: str, start: datetime)
         readable = list(_readable(dataset, batch, source=source, start=start))
         rejected += len(batch) - len(readable)
         added += gallery.add(readable)
-    return {"images": float(len(records)), "images_rejected": float(rejected), "crops_added": float(added)}
+    return {"images": len(records), "images_rejected": rejected, "crops_added": added}
 
 
 def _readable(

@@ -1,11 +1,24 @@
 """Which crops a search may return, as a typed value; each engine translates it into its own language."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 
 from personsearch.config import Config
 from personsearch.search.crop import Crop
+
+
+def _within_years(moment: datetime) -> datetime:
+    try:
+        moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("outside the years 1 to 9999 in UTC") from error
+    return moment
+
+
+# A time with a zone, which every index can turn to UTC.
+Moment = Annotated[AwareDatetime, AfterValidator(_within_years)]
 
 
 class CropFilter(Config):
@@ -14,10 +27,10 @@ class CropFilter(Config):
     cameras: tuple[str, ...] | None = None
     """One of these cameras."""
 
-    after: AwareDatetime | None = None
+    after: Moment | None = None
     """Taken at this time or later."""
 
-    before: AwareDatetime | None = None
+    before: Moment | None = None
     """Taken earlier than this time."""
 
     tracks: tuple[str, ...] | None = None

@@ -125,8 +125,8 @@ def _train(task: Task, run: Runner, place: Place, lock: int) -> None:
 def _test(task: Task, dataset: Path, run: Runner, place: Place, lock: int) -> None:
     out = _test_folder(task.folder, dataset)
     if not (out / RUN_RECORD).is_file():
-        arguments: list[str | Path] = ["evaluate", task.folder / BUNDLE, dataset, "--out", out, "--split", "test"]
-        _command(arguments, task.folder, run, place, lock)
+        arguments: list[str | Path] = ["evaluate", task.folder / BUNDLE, "--dataset", dataset, "--out", out]
+        _command([*arguments, "--split", "test"], task.folder, run, place, lock)
 
 
 def _command(arguments: Sequence[str | Path], folder: Path, run: Runner, place: Place, lock: int) -> Ended:

@@ -63,7 +63,8 @@ def _watch(futures: Mapping[Future[Outcome], Task]) -> None:
     """Wait until all are done, with a line for each task that ends and the last output of the others in between."""
     waiting = dict(futures)
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[words]}"),
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[words]}", markup=False),
         console=Console(stderr=True, soft_wrap=True), disable=not sys.stderr.isatty(), transient=True,
     ) as bar:  # fmt: skip
         runs, spoken = bar.add_task("runs", total=len(futures), words=""), time.monotonic()
@@ -71,13 +72,15 @@ def _watch(futures: Mapping[Future[Outcome], Task]) -> None:
         while waiting:
             done, _ = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in done:
-                bar.console.print(_line(waiting.pop(future), future.result()), highlight=False, markup=False)
+                bar.console.print(
+                    _line(waiting.pop(future), future.result()), highlight=False, markup=False, soft_wrap=True
+                )
             words = "; ".join(_words(task) for future, task in waiting.items() if future.running())
             bar.update(runs, completed=len(futures) - len(waiting), words=words)
             if bar.disable and words not in {"", said} and time.monotonic() - spoken >= PLAIN_INTERVAL_SECONDS:
                 said, spoken = words, time.monotonic()
                 counted = f"{len(futures) - len(waiting)}/{len(futures)} runs"
-                bar.console.print(f"{counted}; {words}", highlight=False, markup=False)
+                bar.console.print(f"{counted}; {words}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _line(task: Task, outcome: Outcome) -> str:

@@ -200,7 +200,7 @@ def _validator(config: TrainConfig, dataset: Dataset, built: BuiltModel, device:
 def _finish(run: Run, out_dir: Path, progress: RunProgress, data: str) -> dict[str, float]:
     """Load the best epoch's weights, measure them and write the bundle."""
     load_trained_weights(run.checkpoints / BEST, run.model)
-    metrics = run.validator() | {"best_epoch": float(progress.best_epoch + 1), "steps": float(progress.step)}
+    metrics = run.validator() | {"best_epoch": progress.best_epoch + 1, "steps": progress.step}
     if rank() == 0:
         facts = TrainingFacts(run.config, run.source.records, data, metrics)
         write_bundle(out_dir, run.built, run.checkpoints / TOKENIZER, facts)
@@ -216,7 +216,7 @@ def _finished(out_dir: Path, identity: str) -> dict[str, float] | None:
     record = json.loads(path.read_text(encoding="utf-8"))
     if record.get("lineage", {}).get("identity") != identity:
         raise UserError(f"{out_dir}: holds a finished run with another configuration or data set; choose another --out")
-    return {name: float(value) for name, value in record["metrics"].items()}
+    return dict(record["metrics"])
 
 
 def _cache_folder(config: TrainConfig) -> Path:

@@ -67,10 +67,10 @@ class Watch:
             return
         self._last_line = time.monotonic()
         (self._bar.console if self._bar is not None else Console(stderr=True, soft_wrap=True)).print(
-            text, highlight=False
+            text, highlight=False, markup=False, soft_wrap=True
         )
 
 
 def _terminal_bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[figures]}", markup=False), console=Console(stderr=True))

@@ -176,14 +176,13 @@ def _metrics(decisions: list[Decision], made: list[ImageRecord], records: Sequen
     reasons = Counter(decision.reason for decision in decisions if not decision.image)
     identities = {record.person_id for record in records if record.split == "train"}
     served = {decision.attempt.record.person_id for decision in decisions if decision.image}
-    counts = {
+    return {
         "proximity_accepted": len(made),
         "proximity_refused": sum(reasons.values()),
         "proximity_identities": len(served),
         "proximity_identities_without": len(identities - served),
         **{f"proximity_refused_{reason}": count for reason, count in sorted(reasons.items())},
     }
-    return {name: float(count) for name, count in counts.items()}
 
 
 def make_generator(config: ProximityConfig) -> Generator:

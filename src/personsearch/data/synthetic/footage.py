@@ -107,7 +107,7 @@ def footage(config: FootageConfig, path: Path) -> dict[str, float]:
         video.replace(temporary)
     write_json(path.with_suffix(".json"), _ground_truth(config, walks, record))
     boxes = sum(map(len, record.frames))
-    return {"frames": float(len(record.frames)), "people": float(len(record.seen)), "boxes": float(boxes)}
+    return {"frames": len(record.frames), "people": len(record.seen), "boxes": boxes}
 
 
 def _find_place(rng: np.random.Generator) -> _Place:

@@ -108,10 +108,10 @@ def _write(config: SynthesizeConfig, out_dir: Path) -> dict[str, float]:
             for made in track(pool.map(_draw_identity, jobs, chunksize=8), "synthesize", total=len(identities)):
                 entries += made
     write_json(out_dir / ANNOTATIONS, entries)
-    metrics = {
-        "identities": float(len(identities)),
-        "images": float(len(entries)),
-        "captions": float(sum(len(entry["captions"]) for entry in entries)),
+    metrics: dict[str, float] = {
+        "identities": len(identities),
+        "images": len(entries),
+        "captions": sum(len(entry["captions"]) for entry in entries),
     }
     write_label(out_dir, DatasetLabel(name="synthetic", licence="Apache-2.0 (generated, shows nobody)"))
     write_run_record(out_dir, "synthesize", config, metrics, {})

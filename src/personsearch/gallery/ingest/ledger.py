@@ -59,4 +59,4 @@ def _earlier(entry: VideoEntry, row: sqlite3.Row | tuple[str, str, str | None]) 
         raise UserError(f"{place}: the gallery already holds another video of this camera and time; is --start right?")
     if result is None and settings != entry.settings:
         raise UserError(f"{place}: an ingest under other settings was interrupted; finish it with {settings}")
-    return {str(name): float(value) for name, value in json.loads(result).items()} if result is not None else None
+    return dict(json.loads(result)) if result is not None else None

@@ -42,7 +42,7 @@ def ingest(config: IngestConfig, video: Path, gallery: Gallery, *, camera_id: st
     earlier = ledger.begin(gallery.database, entry)
     if earlier is not None:
         logger.warning("%s: already in the gallery; nothing added", video.name)
-        return {**earlier, "crops_added": 0.0}
+        return {**earlier, "crops_added": 0}
     gallery.sweep()
     metrics = _take_in(config, video, info, gallery, entry)
     name = f"{camera_id}-{_stamp(entry.start)}"
@@ -65,7 +65,7 @@ def _take_in(
         logger.warning("%s: ends early, %d of %d frames are missing", video.name, missing, info.frame_count)
     if not tracks:
         logger.warning("%s: no people found", video.name)
-    counts = {
+    return {
         "frames": finder.frames,
         "frames_missing": missing,
         "detections": finder.detections,
@@ -73,7 +73,6 @@ def _take_in(
         "tracks_rejected": finder.rejected_tracks,
         "crops_added": crops,
     }
-    return {name: float(count) for name, count in counts.items()}
 
 
 def _crops(

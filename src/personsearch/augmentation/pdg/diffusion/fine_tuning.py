@@ -100,7 +100,7 @@ def fine_tune(config: FineTuneConfig, dataset: Path, out_dir: Path) -> dict[str,
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
             save_checkpoint(out_dir / CHECKPOINT, key, step + 1, model, optimiser)
     _write_model(config.model, out_dir, model)
-    metrics = {"steps": float(config.steps), "images": float(len(records))}
+    metrics: dict[str, float] = {"steps": config.steps, "images": len(records)}
     if losses:
         metrics["loss"] = float(np.mean(losses[-100:]))
         write_run_record(out_dir, "fine-tune-diffusion", config, metrics, {"input": key})

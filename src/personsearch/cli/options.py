@@ -1,0 +1,95 @@
+"""Options that mean the same in every command, and how a command reads what they give."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from personsearch.config import Config
+from personsearch.errors import UserError
+
+PARAMS = Path("params.yaml")
+TIME = "ISO 8601 with a time zone (Z or +01:00), such as 2026-03-01T09:00:00Z"
+
+C = TypeVar("C", bound=Config)
+
+Params = Annotated[
+    Path | None,
+    typer.Option(
+        "--params",
+        metavar="FILE",
+        help="YAML file with a section for each stage. "
+        "[default: params.yaml in the current folder; without one, the built-in settings]",
+        show_default=False,
+    ),
+]
+Dataset = Annotated[
+    Path,
+    typer.Option("--dataset", metavar="FOLDER", help="Prepared data set, as `personsearch data prepare` writes it."),
+]
+GalleryFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--gallery",
+        metavar="FOLDER",
+        help="Folder of the gallery. "
+        "[default: $PERSONSEARCH_GALLERY, else gallery in $PERSONSEARCH_HOME, else var/gallery]",
+        show_default=False,
+    ),
+]
+
+
+def params_file(given: Path | None) -> Path | None:
+    """The file that --params names, else params.yaml in the current folder, else None."""
+    return given or (PARAMS if PARAMS.is_file() else None)
+
+
+def configured(kind: type[C], section: str, params: Path | None) -> C:
+    """A stage's settings: its `section` of the file that --params names, else of params.yaml, else the defaults.
+
+    Raises:
+        UserError: the file given does not exist or lacks the section; a setting is unknown or fails validation.
+    """
+    path = params_file(params)
+    return kind() if path is None else kind.from_yaml(path, section, optional=params is None)
+
+
+def gallery_folder(given: Path | None) -> Path:
+    """The folder that --gallery names, else the installation's own."""
+    from personsearch.installation.settings import Settings
+
+    return given or Settings().gallery_folder
+
+
+def moment(option: str, text: str) -> datetime:
+    """The time that `option` gives.
+
+    Raises:
+        UserError: it is no time, has no time zone, or cannot be written in UTC.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(f"{option} {text!r}: not a time; {TIME} expected") from error
+    if time.tzinfo is None:
+        raise UserError(f"{option} {text!r}: the time zone is missing; write {_with_zones(time)}")
+    try:
+        time.astimezone(UTC)
+    except OverflowError as error:
+        raise UserError(f"{option} {text!r}: outside the years 1 to 9999 in UTC") from error
+    return time
+
+
+def optional_moment(option: str, text: str | None) -> datetime | None:
+    """The time that `option` gives, or None where it was not given."""
+    return None if text is None else moment(option, text)
+
+
+def _with_zones(time: datetime) -> str:
+    """A time without a zone as it would be written in UTC, and in the zone of this machine."""
+    in_utc = f"{time.isoformat()}Z for UTC"
+    try:
+        return f"{in_utc} or {time.astimezone().isoformat()} for local time"
+    except (OverflowError, ValueError):  # within a day of the first or last year
+        return in_utc

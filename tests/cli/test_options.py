@@ -1,0 +1,195 @@
+"""What options mean in every command, and how its output can be copied."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from personsearch.cli import output
+from personsearch.cli.app import command_line
+from personsearch.cli.options import configured, moment
+from personsearch.compression.compress import CompressConfig
+from personsearch.compression.probing import ProbeConfig
+from personsearch.data.prepare import PrepareConfig
+from personsearch.errors import UserError
+from personsearch.gallery.ingest.tracks import IngestConfig
+from personsearch.integrations.mlflow.registry import ModelRegistry
+from tests.cli.test_help import commands
+
+ROOT = Path(__file__).parents[2]
+LONG = "a folder [v1] with a name that is longer than eighty columns, so that any table would have to break it [/b]"
+
+
+def run(folder: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A real command in a pipe of 40 columns."""
+    environment = os.environ | {"COLUMNS": "40", "PERSONSEARCH_HOME": "home", "TZ": "Asia/Kolkata"} | variables
+    command = [sys.executable, "-m", "personsearch", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+
+
+def test_params_are_the_given_file_else_params_yaml_else_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert configured(PrepareConfig, "prepare", None) == PrepareConfig()
+    Path("params.yaml").write_text("")
+    assert configured(PrepareConfig, "prepare", None) == PrepareConfig()
+    Path("params.yaml").write_text("prepare: {max_caption_words: 3}")
+    Path("other.yaml").write_text("prepare: {max_caption_words: 4}")
+    assert configured(PrepareConfig, "prepare", None).max_caption_words == 3
+    assert configured(PrepareConfig, "prepare", Path("other.yaml")).max_caption_words == 4
+    assert configured(ProbeConfig, "probe", None) == ProbeConfig()
+    with pytest.raises(UserError, match=r"other\.yaml: section 'probe' is missing"):
+        configured(ProbeConfig, "probe", Path("other.yaml"))
+    with pytest.raises(UserError, match=r"absent\.yaml: cannot be read"):
+        configured(PrepareConfig, "prepare", Path("absent.yaml"))
+
+
+def test_compress_makes_the_seven_forms_of_params_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    assert len(configured(CompressConfig, "compress", None).forms) == 7
+    assert configured(IngestConfig, "ingest", None) == IngestConfig()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "bundle", "--dataset", "data", "--out", "out"),
+        ("compress", "bundle", "--dataset", "data", "--out", "out"),
+        ("gate", "metrics.json"),
+        ("probe", "bundle", "--before", "bundle", "--dataset", "data", "--out", "out"),
+        ("data", "prepare", "raw", "prepared"),
+        ("ingest", "video.avi", "--camera", "gate", "--start", "2026-03-01T09:00:00Z"),
+        ("index",),
+        ("pipeline", "run", "indexing"),
+    ],
+)
+def test_a_params_file_that_is_absent_is_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "metrics.json").write_text("{}")
+    result = run(tmp_path, *command, "--params", "absent.yaml")
+    assert result.returncode == 2
+    assert result.stderr == "personsearch: absent.yaml: cannot be read: No such file or directory\n"
+
+
+def test_one_name_and_one_meaning_for_an_option() -> None:
+    helps: dict[str, set[str]] = {}
+    for _, command in commands(command_line()):
+        for parameter in command.params:
+            if parameter.name in {"params", "gallery"}:
+                helps.setdefault(parameter.name, set()).add(parameter.help)
+    assert {name: len(texts) for name, texts in helps.items()} == {"params": 1, "gallery": 1}
+
+
+TIMED = (
+    ("search", "x", "--after"),
+    ("search", "x", "--before"),
+    ("gallery", "erase", "--yes", "--after"),
+    ("gallery", "erase", "--yes", "--before"),
+    ("gallery", "add-dataset", "--dataset", "data", "--start"),
+    ("ingest", "video.avi", "--camera", "gate", "--start"),
+)
+
+
+@pytest.mark.parametrize("command", TIMED)
+def test_a_time_without_a_zone_is_refused_with_what_to_write(tmp_path: Path, command: tuple[str, ...]) -> None:
+    result = run(tmp_path, *command, "2026-03-01T09:10")
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"personsearch: {command[-1]} '2026-03-01T09:10': the time zone is missing; "
+        "write 2026-03-01T09:10:00Z for UTC or 2026-03-01T09:10:00+05:30 for local time\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_beyond_the_calendar_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="outside the years 1 to 9999 in UTC"):
+        moment("--after", text)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31T23:59:59"])
+def test_the_ends_of_the_calendar_have_a_zone_to_suggest(text: str) -> None:
+    with pytest.raises(UserError, match=r"the time zone is missing; write .*Z for UTC"):
+        moment("--after", text)
+
+
+def test_every_time_option_states_the_rule() -> None:
+    texts = [
+        parameter.help
+        for _, command in commands(command_line())
+        for parameter in command.params
+        if parameter.metavar == "TIME"
+    ]
+    assert len(texts) == len(TIMED)
+    assert all("ISO 8601 with a time zone" in text for text in texts)
+
+
+def test_a_table_neither_cuts_nor_wraps_nor_reads_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show_table(["name", "人", "n"], [[LONG, "[red]x[/red]", 1], ["b\nc\x1b[31m", "–", 23]], numeric=True)
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.startswith("name ")
+    assert first.startswith(f"{LONG}  [red]x[/red]  ")
+    assert second.startswith(r"b\nc\x1b[31m ")
+    assert (first[-2:], second[-2:]) == (" 1", "23")
+
+
+def test_a_result_shows_whole_paths(tmp_path: Path) -> None:
+    folder = tmp_path / LONG.replace("/", "-")
+    result = run(tmp_path, "gallery", "show", "--gallery", folder)
+    assert result.returncode == 0, result.stderr
+    assert f"{folder}\n" in result.stdout
+
+
+def test_a_wrong_command_line_shows_whole_paths(tmp_path: Path) -> None:
+    name = LONG.replace("/", "-")
+    result = run(tmp_path, "evaluate", "bundle", "--dataset", "data", "--out", "out", "--split", name)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert name in line
+    missing = run(tmp_path, "train", name, "--out", name)
+    assert (missing.returncode, len(missing.stderr.splitlines())) == (2, 1)
+    assert "Missing option '--dataset'" in missing.stderr
+    unread = run(tmp_path, "describe", name)
+    assert unread.stderr.startswith(f"personsearch: {name}: cannot be read")
+    assert len(unread.stderr.splitlines()) == 1
+
+
+def test_a_group_without_a_command_prints_its_help(tmp_path: Path) -> None:
+    result = run(tmp_path, "gallery")
+    assert result.returncode == 2
+    assert "add-dataset" in result.stderr
+    assert "Usage: python -m personsearch gallery" in result.stderr.splitlines()[0]
+
+
+def test_models_shows_whole_hashes_and_tags(tmp_path: Path, tiny_bundle: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}"
+    (tmp_path / "home").mkdir()
+    registry = ModelRegistry(uri, "personsearch", cache=tmp_path / "cache")
+    registry.register(tiny_bundle, metrics={}, tags={"validation_status": "[v1] refused", "dataset_hash": "0" * 64})
+    result = run(tmp_path, "models")
+    assert result.returncode == 0, result.stderr
+    row = result.stdout.splitlines()[1]
+    assert "[v1] refused" in row
+    assert "…" not in row
+
+
+def test_counts_are_integers(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    Image.fromarray(np.zeros((16, 8, 3), np.uint8)).save(tmp_path / "raw" / "[1].png")
+    (tmp_path / "raw" / "captions.csv").write_text("image,person_id,caption\n[1].png,1,a coat\n")
+    for _ in range(2):  # made, then found finished
+        result = run(tmp_path, "data", "prepare", "raw", "prepared", "--json")
+        assert result.returncode == 0, result.stderr
+        assert {type(value) for value in json.loads(result.stdout).values()} == {int}
+
+
+def test_home_holds_for_local_runs(tmp_path: Path) -> None:
+    run(tmp_path, "pipeline", "run", "training", "--set", "model_name=x")
+    assert (tmp_path / "home" / "pipelines").is_dir()
+    assert not (tmp_path / "var").exists()
