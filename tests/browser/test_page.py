@@ -33,7 +33,7 @@ def test_a_description_shows_the_person_first(page: Page, service: RunningServic
     expect(first).to_contain_text("2026-03-01 09:00:0")
     expect(first).to_contain_text("confidence")
     expect(first.locator("img")).to_have_js_property("complete", True)
-    page.wait_for_function("document.querySelector('#grid img').naturalWidth === 64")
+    expect(page.locator("#grid img").first).to_have_js_property("naturalWidth", 64)
     expect(page.locator("#summary")).to_contain_text("to be confirmed by a person")
     expect(page.locator(".message")).to_have_count(0)
 
@@ -110,7 +110,7 @@ def test_a_candidate_opens_large_with_its_track(page: Page, service: RunningServ
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Candidate 1")
     expect(dialog.locator("#detail-track img")).to_have_count(3)
-    page.wait_for_function("document.querySelector('#detail-image').naturalWidth === 64")
+    expect(page.locator("#detail-image")).to_have_js_property("naturalWidth", 64)
     page.keyboard.press("ArrowRight")
     expect(dialog).to_contain_text("Candidate 2")
     dialog.get_by_role("button", name="Confirm candidate 2").click()

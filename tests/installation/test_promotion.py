@@ -99,7 +99,7 @@ def test_a_version_that_serving_would_refuse_is_tagged_and_never_live(installati
     run("register", str(good))
     run("promote", "1")
     run("register", str(bare))
-    with pytest.raises(UserError, match="holds torch weights alone"):
+    with pytest.raises(UserError, match="holds torch weights only"):
         run("promote", "2")
     registry = open_registry(installation)
     assert registry.alias_version("champion") == "1"
