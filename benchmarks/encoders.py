@@ -31,6 +31,7 @@ from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, WEIGHTS, Bundl
 from personsearch.bundle import Preprocessing as Pixels
 from personsearch.compression.sample import Sample, draw_sample
 from personsearch.compression.variants import build_form
+from personsearch.data.dataset import Dataset
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.encoders.golden import write_golden
 from personsearch.encoders.load_graph import load_graph_encoder
@@ -99,7 +100,10 @@ def main() -> None:
         make_bundle(model, options.size, folder / "torch")
         spec = read_spec(folder / "torch")
         people, asked = make_people(folder), query(folder / "torch")
-        sample, judged = draw_sample(people, spec, count=32), draw_sample(people, spec, count=PARITY_ITEMS, seed=1)
+        sample, judged = (
+            draw_sample(Dataset.open(people), spec, count=32),
+            draw_sample(Dataset.open(people), spec, count=PARITY_ITEMS, seed=1),
+        )
         for name, (variant, runtime) in FORMS.items():
             full = folder / "ONNX Runtime fp32"
             build_form(folder / "torch", variant, runtime, folder / name, sample, full=full if full.is_dir() else None)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import pytest
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Runtime, read_spec
 from personsearch.compression.sample import Sample, draw_sample
 from personsearch.compression.variants import OnnxVariant, build_form
+from personsearch.data.dataset import Dataset
 from personsearch.data.prepare import PrepareConfig, prepare
 from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
 from personsearch.encoders.encoder import Encoder
@@ -42,7 +43,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def judged(people: Path) -> tuple[Sample, np.ndarray, np.ndarray]:
     """A sample with torch's vectors of its captions and pictures."""
-    sample = draw_sample(people, read_spec(BUNDLE), count=ITEMS)
+    sample = draw_sample(Dataset.open(people), read_spec(BUNDLE), count=ITEMS)
     torch = TorchEncoder.from_bundle(BUNDLE, "cpu")
     return sample, torch.encode_texts(sample.captions), torch.encode_images(sample.pixels_NHW3)
 
@@ -62,7 +63,7 @@ def test_a_form_keeps_its_word(  # noqa: PLR0917
     difference: float,
     cosine: float,
 ) -> None:
-    fitted_to = draw_sample(people, read_spec(BUNDLE), count=ITEMS, seed=1)
+    fitted_to = draw_sample(Dataset.open(people), read_spec(BUNDLE), count=ITEMS, seed=1)
     build_form(BUNDLE, variant, runtime, tmp_path / "form", fitted_to, full=full)
     check(load_graph_encoder(tmp_path / "form", 1, verify=True), judged, difference, cosine)
 

@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 from personsearch.bundle import read_spec
 from personsearch.compression.pairs import PairSample
 from personsearch.compression.projection import principal_directions, project, reduce_embedding
+from personsearch.data.dataset import Dataset
 from personsearch.data.records import read_manifest
 from personsearch.errors import UserError
 from personsearch.models.build import load_bundle_model
@@ -96,7 +97,9 @@ def test_without_data_the_first_numbers_remain(tiny_bundle: Path, tmp_path: Path
 @torch.no_grad()
 def test_products_of_the_training_pairs_survive(tiny_bundle: Path, training_split: Path, tmp_path: Path) -> None:
     """24 images and 24 texts of a random model lie near few directions: 24 of 32 keep their cosines."""
-    reduce_embedding(tiny_bundle, 24, tmp_path / "pca", dataset=training_split, sample=PairSample(batch_size=8))
+    reduce_embedding(
+        tiny_bundle, 24, tmp_path / "pca", dataset=Dataset.open(training_split), sample=PairSample(batch_size=8)
+    )
     texts = [record.captions[0] for record in read_manifest(training_split)]
     cosines = []
     for bundle in (tiny_bundle, tmp_path / "pca"):
@@ -130,4 +133,4 @@ def test_towers_without_a_last_matrix_are_refused(
 
 def test_no_training_pairs_is_told(tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="0 training images with captions"):
-        reduce_embedding(tiny_bundle, 12, tmp_path / "no", dataset=tiny_dataset)
+        reduce_embedding(tiny_bundle, 12, tmp_path / "no", dataset=Dataset.open(tiny_dataset))

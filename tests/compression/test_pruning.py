@@ -17,6 +17,7 @@ from personsearch.compression.export import export_onnx
 from personsearch.compression.importance import Module, loss_importance, magnitude_importance
 from personsearch.compression.pairs import PairBatch, PairSample, sample_pairs
 from personsearch.compression.pruning import PruningConfig, Shares, apportion, plan_pruning, prune, read_probe
+from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.losses.n_itc import n_itc
 from personsearch.losses.soft_labels import identity_targets
@@ -114,7 +115,7 @@ def gated_loss(model: DualEncoder, batch: PairBatch, kind: str, gates_NU: torch.
 def test_importance_is_the_gradient_at_a_gate(tiny_bundle: Path, training_split: Path, kind: Any, units: int) -> None:
     built = load_bundle_model(tiny_bundle)
     assert isinstance(built.model, DualEncoder)
-    batches = list(sample_pairs(PairSample(pairs=16, batch_size=8), built, training_split))
+    batches = list(sample_pairs(PairSample(pairs=16, batch_size=8), built, Dataset.open(training_split)))
     assert [len(batch.person_ids) for batch in batches] == [8, 8]
     wanted = torch.zeros(units)
     for batch in batches:
@@ -157,8 +158,8 @@ def test_what_matters_to_the_loss_stays(tiny_bundle: Path, training_split: Path,
     built = load_bundle_model(tiny_bundle)
     assert isinstance(built.model, DualEncoder)
     sample = PairSample(pairs=24, batch_size=12)
-    importance = loss_importance(built.model, sample_pairs(sample, built, training_split))
-    prune(tiny_bundle, PLAN, tmp_path / "pruned", dataset=training_split, sample=sample)
+    importance = loss_importance(built.model, sample_pairs(sample, built, Dataset.open(training_split)))
+    prune(tiny_bundle, PLAN, tmp_path / "pruned", dataset=Dataset.open(training_split), sample=sample)
     kept = importance[Module("text", 1, "feed_forward")].topk(40).indices.sort().values
     whole, smaller = block_of(built.model.clip, "text", 1), block_of(plain(tmp_path / "pruned").clip, "text", 1)
     assert torch.equal(smaller.mlp.c_fc.weight, whole.mlp.c_fc.weight[kept])

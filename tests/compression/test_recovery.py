@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from personsearch.bundle import WEIGHTS, fingerprint, read_spec
 from personsearch.compression.recovery import RecoverConfig, recover, recovery_recipe
 from personsearch.compression.torch_bundle import write_torch_bundle
+from personsearch.data.dataset import Dataset
 from personsearch.data.records import ImageRecord, read_manifest, write_manifest
 from personsearch.encoders.golden import verify_golden
 from personsearch.encoders.torch import TorchEncoder
@@ -87,7 +88,7 @@ def likeness(bundle: Path, teacher: Path, dataset: Path) -> float:
 def test_it_comes_back_toward_the_full_model(
     dropped: Path, full: Path, dataset: Path, tmp_path: Path, config: RecoverConfig
 ) -> None:
-    recovered = recover(dropped, full, dataset, tmp_path / "out", config)
+    recovered = recover(dropped, full, Dataset.open(dataset), tmp_path / "out", config)
     before, after = likeness(dropped, full, dataset), likeness(recovered, full, dataset)
     assert after > before + 0.5 * (1 - before)
     assert read_spec(recovered).architecture == read_spec(dropped).architecture
@@ -103,14 +104,14 @@ def test_a_finished_recovery_is_found_again_and_another_model_starts_anew(
     student = tmp_path / "student"
     shutil.copytree(dropped, student)
     short = config.model_copy(update={"epochs": 1})
-    first = recover(student, full, dataset, tmp_path / "out", short)
+    first = recover(student, full, Dataset.open(dataset), tmp_path / "out", short)
     written = (first / WEIGHTS).stat().st_mtime_ns
-    assert recover(student, full, dataset, tmp_path / "out", short) == first
+    assert recover(student, full, Dataset.open(dataset), tmp_path / "out", short) == first
     assert (first / WEIGHTS).stat().st_mtime_ns == written
     changed = load_bundle_model(student).model
     changed.set_logit_scale(5.0)
     write_torch_bundle(dropped, changed, student)
-    assert recover(student, full, dataset, tmp_path / "out", short) != first
+    assert recover(student, full, Dataset.open(dataset), tmp_path / "out", short) != first
 
 
 def test_other_dimensions_leave_the_relations(full: Path, dropped: Path, tiny_bundle: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from personsearch.bundle import read_spec
 from personsearch.compression.structure import Structure, build_structure
+from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 
 
@@ -24,7 +25,7 @@ def test_a_probe_of_the_whole_model_says_where_to_prune_one_without_layers(
             "probe": tmp_path / "probe.json",
         }
     )
-    cut = build_structure(structure, tiny_bundle, training_split, tmp_path / "work")
+    cut = build_structure(structure, tiny_bundle, Dataset.open(training_split), tmp_path / "work")
     architecture = read_spec(cut).architecture
     assert architecture["text_cfg"]["layers"] == 2 - len(dropped)
     found = {layer: parts["feed_forward"] for layer, parts in architecture["pruned"]["text"].items()}
@@ -33,5 +34,5 @@ def test_a_probe_of_the_whole_model_says_where_to_prune_one_without_layers(
 
 def test_a_vocabulary_is_not_trimmed_to_nothing(tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no training captions"):  # it has only val and test
-        build_structure(Structure(trim_vocabulary=True), tiny_bundle, tiny_dataset, tmp_path)
+        build_structure(Structure(trim_vocabulary=True), tiny_bundle, Dataset.open(tiny_dataset), tmp_path)
     assert not list(tmp_path.iterdir())

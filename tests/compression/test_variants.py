@@ -9,6 +9,7 @@ import pytest
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Runtime, fingerprint, read_spec
 from personsearch.compression.sample import Sample, draw_sample
 from personsearch.compression.variants import OnnxVariant, build_form
+from personsearch.data.dataset import Dataset
 from personsearch.data.records import read_manifest, write_manifest
 from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.encoders.torch import TorchEncoder
@@ -85,7 +86,7 @@ def test_what_cannot_be_built_is_refused(tiny_bundle: Path, full: Path, tmp_path
 
 def test_a_sample_is_drawn_from_training_images(tiny_dataset: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no training images"):  # it has only val and test
-        draw_sample(tiny_dataset, read_spec(tiny_bundle))
+        draw_sample(Dataset.open(tiny_dataset), read_spec(tiny_bundle))
 
 
 def test_a_training_image_that_cannot_be_decoded_is_named(
@@ -94,14 +95,18 @@ def test_a_training_image_that_cannot_be_decoded_is_named(
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     write_manifest(tmp_path, [replace(read_manifest(tiny_dataset)[0], split="train", path="broken.jpg")])
     with pytest.raises(UserError, match=r"broken\.jpg: .*; run `personsearch data prepare` again"):
-        draw_sample(tmp_path, read_spec(tiny_bundle))
+        draw_sample(Dataset.open(tmp_path), read_spec(tiny_bundle))
 
 
 def test_a_sample_is_the_same_each_time(tiny_dataset: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     records = [replace(record, split="train") for record in read_manifest(tiny_dataset)]
     (tmp_path / "images").symlink_to(tiny_dataset / "images")
     write_manifest(tmp_path, records)
-    first, second = (draw_sample(tmp_path, read_spec(tiny_bundle), count=7) for _ in range(2))
+    first, second = (draw_sample(Dataset.open(tmp_path), read_spec(tiny_bundle), count=7) for _ in range(2))
     assert first.pixels_NHW3.shape == (7, 32, 16, 3)
     assert set(first.captions) <= {record.captions[0] for record in records}
-    assert first.digest() == second.digest() != draw_sample(tmp_path, read_spec(tiny_bundle), count=7, seed=1).digest()
+    assert (
+        first.digest()
+        == second.digest()
+        != draw_sample(Dataset.open(tmp_path), read_spec(tiny_bundle), count=7, seed=1).digest()
+    )

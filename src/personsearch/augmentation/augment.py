@@ -7,7 +7,7 @@ Back-translation itself happens elsewhere, once: its stored result is looked up 
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from personsearch.augmentation.pdg.stage import generate_proximity
 from personsearch.augmentation.translations import read_translations, same_wording
 from personsearch.bundle import fingerprint
 from personsearch.config import Config
+from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage, sole_writer
-from personsearch.data.records import MANIFEST, ImageRecord, dataset_hash, read_manifest, write_manifest
+from personsearch.data.records import MANIFEST, ImageRecord, write_manifest
 from personsearch.encoders.load import load_encoder
 from personsearch.errors import UserError
 from personsearch.files import hash_file, replacing
@@ -61,20 +62,20 @@ def augment(config: AugmentConfig, dataset: Path, out_dir: Path) -> dict[str, fl
     Raises:
         UserError: no prepared data set, an unreadable file of translations, an `out_dir` with other files in it.
     """
-    records = read_manifest(dataset)
+    data = Dataset.open(dataset)
     if out_dir.resolve() == dataset.resolve():
         raise UserError(f"{out_dir}: is the input; another folder is wanted")
     judge = judge_of(config)
     translations_hash = hash_file(config.translations) if config.translations and config.translations.is_file() else ""
-    key = input_key(ALGORITHM, dataset_hash(dataset), translations_hash, *_proximity_key(config.proximity, judge))
+    key = input_key(ALGORITHM, data.hash, translations_hash, *_proximity_key(config.proximity, judge))
     metrics = finished_metrics(out_dir, key)
     if metrics is None:
         translations = read_translations(config.translations) if config.translations else {}
-        source = {"dataset": dataset_hash(dataset), "translations": translations_hash}
+        source = {"dataset": data.hash, "translations": translations_hash}
         with sole_writer(out_dir):  # the process that held the lock may have written this data set already
             metrics = finished_metrics(out_dir, key)
             if metrics is None:
-                metrics = _write(config, records, translations, dataset, out_dir, judge=judge)
+                metrics = _write(config, translations, data, out_dir, judge=judge)
                 write_run_record(out_dir, "augment", config, metrics, lineage(key, out_dir, **source))
                 (out_dir / UNFINISHED).unlink()
     return metrics
@@ -94,21 +95,20 @@ def judge_of(config: AugmentConfig) -> Judge | None:
 
 def _write(
     config: AugmentConfig,
-    records: list[ImageRecord],
     translations: Mapping[str, str],
-    dataset: Path,
+    dataset: Dataset,
     out_dir: Path,
     *,
     judge: Judge | None,
 ) -> dict[str, float]:
     claim(out_dir, ("images", PROXIMITY, MANIFEST, *CARRIED, RUN_RECORD), marker=UNFINISHED)
     (out_dir / UNFINISHED).touch()
-    _link_files(dataset, out_dir, records)
+    _link_files(dataset, out_dir)
     counts: Counter[str] = Counter()
-    translated = list(_translated(records, translations, counts))
+    translated = list(_translated(dataset.records(), translations, counts))
     metrics: dict[str, float] = {name: counts[name] for name in ("captions", "translated", "kept", "untranslated")}
     if config.proximity is not None:
-        made, proximity_metrics = generate_proximity(config.proximity, translated, dataset, out_dir, judge)
+        made, proximity_metrics = generate_proximity(config.proximity, translated, dataset.folder, out_dir, judge)
         translated += made
         metrics |= proximity_metrics
     write_manifest(out_dir, translated)
@@ -125,7 +125,7 @@ def _proximity_key(config: ProximityConfig | None, judge: Judge | None) -> list[
 
 
 def _translated(
-    records: list[ImageRecord], translations: Mapping[str, str], counts: Counter[str]
+    records: Sequence[ImageRecord], translations: Mapping[str, str], counts: Counter[str]
 ) -> Iterator[ImageRecord]:
     for record in records:
         existing = record.captions_bt or record.captions
@@ -143,12 +143,12 @@ def _second_wording(caption: str, existing: str, translations: Mapping[str, str]
     return stored or existing
 
 
-def _link_files(dataset: Path, out_dir: Path, records: list[ImageRecord]) -> None:
-    for record in track(records, "augment: images"):
-        _link(dataset / record.path, out_dir / record.path)
+def _link_files(dataset: Dataset, out_dir: Path) -> None:
+    for record in track(dataset.records(), "augment: images"):
+        _link(dataset.image_path(record), out_dir / record.path)
     for name in CARRIED:
-        if (dataset / name).is_file():
-            _link(dataset / name, out_dir / name)
+        if (dataset.folder / name).is_file():
+            _link(dataset.folder / name, out_dir / name)
 
 
 def _link(source: Path, target: Path) -> None:

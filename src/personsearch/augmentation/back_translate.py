@@ -12,8 +12,8 @@ from pydantic import Field
 
 from personsearch.augmentation.translations import same_wording
 from personsearch.config import Config
+from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import input_key
-from personsearch.data.records import read_manifest
 from personsearch.errors import UserError
 from personsearch.files import hash_folder, replacing
 from personsearch.progress import track
@@ -51,7 +51,7 @@ def back_translate(config: BackTranslateConfig, dataset: Path, out_file: Path) -
     Raises:
         UserError: no training captions, no models in the folders, or models that give back nothing but empty texts.
     """
-    captions = [caption for record in read_manifest(dataset, "train") for caption in record.captions]
+    captions = [caption for record in Dataset.open(dataset).records("train") for caption in record.captions]
     distinct = {same_wording(caption): caption for caption in reversed(captions)}
     if not distinct:
         raise UserError(f"{dataset}: no caption of split train")

@@ -26,10 +26,10 @@ from personsearch.compression.speed import Speed, measure_speed
 from personsearch.compression.structure import Structure, build_structure
 from personsearch.compression.variants import OnnxVariant, build_form
 from personsearch.config import Config
+from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import sole_writer
-from personsearch.data.records import dataset_hash, split_or_test
 from personsearch.errors import UserError
-from personsearch.evaluation.evaluate import EMBEDDINGS, evaluate
+from personsearch.evaluation.evaluate import EMBEDDINGS, evaluate_on
 from personsearch.evaluation.measured import EvaluateConfig
 from personsearch.evaluation.paired import FirstRanks, r1_margin
 from personsearch.files import partial_folder, replace_folder, replacing, write_json
@@ -105,24 +105,25 @@ def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path)
     """
     if read_spec(bundle).variant != UNCOMPRESSED:
         raise UserError(f"{bundle}: variant {read_spec(bundle).variant!r}; only a torch bundle can be compressed")
-    split = split_or_test(dataset, config.evaluation.split)
+    data = Dataset.open(dataset)
+    split = data.split_or_test(config.evaluation.split)
     config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"split": split})})
     with sole_writer(out_dir):
-        choice = _compress(config, bundle, dataset, out_dir)
+        choice = _compress(config, bundle, data, out_dir)
         results = _results(choice)
-        lineage = {"dataset_hash": dataset_hash(dataset), "parent": fingerprint(bundle), "chosen": choice.chosen.name}
+        lineage = {"dataset_hash": data.hash, "parent": fingerprint(bundle), "chosen": choice.chosen.name}
         write_run_record(out_dir, "compress", config, results, lineage)
         for folder in (out_dir / EVALUATION).glob(f"*/{EMBEDDINGS}"):
             shutil.rmtree(folder)
     return results
 
 
-def _compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path) -> Choice:
+def _compress(config: CompressConfig, bundle: Path, dataset: Dataset, out_dir: Path) -> Choice:
     """Build, measure, choose, report, publish."""
     evaluation = config.evaluation
     folders = {UNCOMPRESSED: bundle, **_build(config.forms, bundle, dataset, out_dir)}
     evaluations = {name: out_dir / EVALUATION / name for name in folders}
-    metrics = {name: evaluate(evaluation, folder, dataset, evaluations[name]) for name, folder in folders.items()}
+    metrics = {name: evaluate_on(evaluation, folder, dataset, evaluations[name]) for name, folder in folders.items()}
     ranks = {name: FirstRanks.read(folder) for name, folder in evaluations.items()}
     speeds = measure_speed(folders, config.timing_rounds, threads=evaluation.threads)
     measured = {name: _Measured(folders[name], metrics[name], ranks[name], speeds[name]) for name in folders}
@@ -136,7 +137,7 @@ def _compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path
     return choice
 
 
-def _build(forms: Mapping[str, Form], bundle: Path, dataset: Path, out_dir: Path) -> dict[str, Path]:
+def _build(forms: Mapping[str, Form], bundle: Path, dataset: Dataset, out_dir: Path) -> dict[str, Path]:
     """The folder of every form; 8-bit ones come from the float32 graphs of another form that has the same cuts."""
     folders: dict[str, Path] = {}
     full: dict[Path, Path] = {}

@@ -5,7 +5,6 @@ Shapes: N pairs of a batch, H height, W width, L tokens.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from personsearch.config import Config
-from personsearch.data.records import read_manifest
+from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.evaluation.embeddings import decode_records
 from personsearch.images import normalise
@@ -47,7 +46,7 @@ class PairBatch:
     person_ids: Tensor
 
 
-def sample_pairs(sample: PairSample, built: BuiltModel, dataset: Path) -> Iterator[PairBatch]:
+def sample_pairs(sample: PairSample, built: BuiltModel, dataset: Dataset) -> Iterator[PairBatch]:
     """Batches of a prepared data set's training split in a random order, whole ones where there are enough pairs.
 
     The model and what is yielded are on the sample's device.
@@ -55,7 +54,7 @@ def sample_pairs(sample: PairSample, built: BuiltModel, dataset: Path) -> Iterat
     Raises:
         UserError: no prepared data set, or it has no training captions.
     """
-    records = [record for record in read_manifest(dataset, "train") if record.captions]
+    records = [record for record in dataset.records("train") if record.captions]
     if len(records) < 2:
         raise UserError(f"{dataset}: {len(records)} training images with captions; at least two wanted")
     numbers, wanted = np.random.default_rng(sample.seed), built.preprocessing
@@ -65,7 +64,7 @@ def sample_pairs(sample: PairSample, built: BuiltModel, dataset: Path) -> Iterat
     for start in range(0, len(order) - size + 1, size):
         part = [records[index] for index in order[start : start + size]]
         captions = [record.captions[numbers.integers(len(record.captions))] for record in part]
-        pixels_NHW3 = decode_records(dataset, part, wanted.height, wanted.width)
+        pixels_NHW3 = decode_records(dataset.folder, part, wanted.height, wanted.width)
         yield PairBatch(
             torch.from_numpy(normalise(pixels_NHW3, wanted.mean, wanted.std)).to(device),
             torch.from_numpy(trim(built.tokenizer.encode(captions))).to(device),

@@ -24,8 +24,9 @@ from personsearch.compression.probes.report import report
 from personsearch.compression.probes.start import hash_weights, weights_before
 from personsearch.compression.probes.towers import take_apart
 from personsearch.config import Config
+from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import sole_writer
-from personsearch.data.records import Split, dataset_hash, read_manifest, split_or_test
+from personsearch.data.records import Split
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
 from personsearch.evaluation.metrics import retrieval_metrics
@@ -80,15 +81,16 @@ def probe(config: ProbeConfig, bundle: Path, before: Path, dataset: Path, out_di
     Raises:
         UserError: the model is no plain CLIP, `before` is of another architecture, or the data set cannot be read.
     """
-    config = config.model_copy(update={"split": split_or_test(dataset, config.split)})
+    data = Dataset.open(dataset)
+    config = config.model_copy(update={"split": data.split_or_test(config.split)})
     lineage = {
         "fingerprint": fingerprint(bundle),
         "before": hash_weights(before),
-        "dataset_hash": dataset_hash(dataset),
+        "dataset_hash": data.hash,
     }
     key = hashlib.sha256(repr((lineage, config.split)).encode()).hexdigest()
     with sole_writer(out_dir), kept_memory():
-        figures = _measure(config, bundle, before, dataset, _Workplace(out_dir, key))
+        figures = _measure(config, bundle, before, data, _Workplace(out_dir, key))
         _report(figures, out_dir)
         write_run_record(out_dir, "probe", config, figures.metrics(), lineage)
         shutil.rmtree(out_dir / EMBEDDINGS)
@@ -104,12 +106,12 @@ class _Workplace:
     key: str
 
 
-def _measure(config: ProbeConfig, bundle: Path, before: Path, dataset: Path, workplace: _Workplace) -> ProbeFigures:
-    built, records = load_bundle_model(bundle), read_manifest(dataset, config.split)
+def _measure(config: ProbeConfig, bundle: Path, before: Path, dataset: Dataset, workplace: _Workplace) -> ProbeFigures:
+    built, records = load_bundle_model(bundle), dataset.records(config.split)
     encoder = TorchEncoder(built, choose_device(config.device))
     towers = [take_apart(built.model, side) for side in dict.fromkeys(config.towers)]
     starts = weights_before(before, built.model, towers)
-    data = embed_records(encoder, dataset, records, workplace.folder / EMBEDDINGS / workplace.key[:16])
+    data = embed_records(encoder, dataset.folder, records, workplace.folder / EMBEDDINGS / workplace.key[:16])
     r1 = retrieval_metrics(data.text_QD, data.image_GD, data.caption_ids, data.image_ids).r1
     journal = ProbeJournal(workplace.folder / JOURNAL, workplace.key)
     prober = Prober(data, r1, config.max_loss, config.steps, journal, workplace.folder / WALK)
@@ -133,8 +135,8 @@ def _report(figures: ProbeFigures, out_dir: Path) -> None:
         temporary.write_text(report(figures), encoding="utf-8")
 
 
-def _batches(side: Side, config: ProbeConfig, built: BuiltModel, dataset: Path, data: SplitEmbeddings) -> Batches:
+def _batches(side: Side, config: ProbeConfig, built: BuiltModel, dataset: Dataset, data: SplitEmbeddings) -> Batches:
     device = choose_device(config.device)
     if side == "text":
         return TextBatches(built.tokenizer.encode(data.captions), config.batch_size, device)
-    return ImageBatches(dataset, data.records, built.preprocessing, size=config.batch_size, device=device)
+    return ImageBatches(dataset.folder, data.records, built.preprocessing, size=config.batch_size, device=device)

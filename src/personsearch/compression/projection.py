@@ -17,6 +17,7 @@ from torch import Tensor
 
 from personsearch.compression.pairs import PairSample, sample_pairs
 from personsearch.compression.torch_bundle import write_torch_bundle
+from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.models.build import BuiltModel, create_model, is_foreign_clip, load_bundle_model
 from personsearch.models.dual_transformer import KIND as DUAL_TRANSFORMER
@@ -33,7 +34,7 @@ WIDTHS = {"vision_cfg": "width", "text_cfg": "hidden_size"}
 
 
 def reduce_embedding(
-    bundle: Path, dim: int, out_dir: Path, *, dataset: Path | None = None, sample: PairSample = SAMPLE
+    bundle: Path, dim: int, out_dir: Path, *, dataset: Dataset | None = None, sample: PairSample = SAMPLE
 ) -> None:
     """Write a bundle whose embeddings have `dim` numbers.
 
@@ -115,7 +116,7 @@ def _dual_projections(architecture: dict[str, Any], state: dict[str, Tensor], ba
 
 
 @torch.inference_mode()  # as a decorator it ends at each yield, as a context it would reach into the caller
-def _embeddings(built: BuiltModel, dataset: Path, sample: PairSample) -> Iterator[Tensor]:
+def _embeddings(built: BuiltModel, dataset: Dataset, sample: PairSample) -> Iterator[Tensor]:
     for batch in track(sample_pairs(sample, built, dataset), "embed pairs"):
         yield built.model.encode_image(batch.pixels)
         yield built.model.encode_text(batch.ids)

@@ -18,6 +18,7 @@ from personsearch.compression.importance import Importance, Kind, Module, loss_i
 from personsearch.compression.pairs import PairSample, sample_pairs
 from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.config import Config
+from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.models.adaptation import Adaptation
 from personsearch.models.build import load_bundle_model
@@ -128,7 +129,7 @@ def apportion(total: int, present: Sequence[int], weights: Sequence[float]) -> l
 
 
 def prune(
-    bundle: Path, plan: Pruned, out_dir: Path, *, dataset: Path | None = None, sample: PairSample = SAMPLE
+    bundle: Path, plan: Pruned, out_dir: Path, *, dataset: Dataset | None = None, sample: PairSample = SAMPLE
 ) -> None:
     """Write a bundle of which `plan` remains; the least important go.
 

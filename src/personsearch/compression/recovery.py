@@ -18,7 +18,7 @@ from personsearch.training.config import TrainConfig
 from personsearch.training.distillation import DistillationConfig, DistillationLoss
 from personsearch.training.objective import ObjectiveConfig
 from personsearch.training.optimiser import OptimiserConfig, ScheduleConfig
-from personsearch.training.train import run_identity, train
+from personsearch.training.train import run_identity, train_on
 
 KEY_LENGTH = 12
 
@@ -85,7 +85,7 @@ class RecoverConfig(Config):
 SHARED_WITH_A_RECIPE = RecoverConfig.model_fields.keys() & TrainConfig.model_fields.keys()
 
 
-def recover(bundle: Path, teacher: Path, dataset: Path, out_dir: Path, config: RecoverConfig) -> Path:
+def recover(bundle: Path, teacher: Path, dataset: Dataset, out_dir: Path, config: RecoverConfig) -> Path:
     """Fine-tune a compressed torch bundle beside the full one; returns the folder of the recovered bundle.
 
     Each run has a folder of its own below `out_dir`, named by what it starts from and how it is trained: a finished
@@ -95,9 +95,9 @@ def recover(bundle: Path, teacher: Path, dataset: Path, out_dir: Path, config: R
         UserError: no torch bundles, images of different size, or a data set that cannot be trained on.
     """
     recipe = recovery_recipe(bundle, teacher, config)
-    key = hashlib.sha256(f"{run_identity(recipe, Dataset.open(dataset))} {fingerprint(bundle)}".encode()).hexdigest()
+    key = hashlib.sha256(f"{run_identity(recipe, dataset)} {fingerprint(bundle)}".encode()).hexdigest()
     run = out_dir / key[:KEY_LENGTH]
-    train(recipe, dataset, run)
+    train_on(recipe, dataset, run)
     return run / "bundle"
 
 

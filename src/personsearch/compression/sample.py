@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.bundle import TOKENIZER, BundleSpec
-from personsearch.data.records import read_manifest
+from personsearch.data.dataset import Dataset
 from personsearch.encoders.graph import BATCH_SIZE, length_batches
 from personsearch.errors import UserError
 from personsearch.evaluation.embeddings import decode_records
@@ -48,16 +48,16 @@ class Sample:
             yield tokens_NL[rows_B, : lengths_N[rows_B[-1]]]
 
 
-def draw_sample(dataset: Path, spec: BundleSpec, count: int = 256, seed: int = 0) -> Sample:
+def draw_sample(dataset: Dataset, spec: BundleSpec, count: int = 256, seed: int = 0) -> Sample:
     """Random training images of a prepared data set at a model's size, the first caption of each.
 
     Raises:
         UserError: the data set has no training images with captions, or one cannot be decoded.
     """
-    records = [record for record in read_manifest(dataset, "train") if record.captions]
+    records = [record for record in dataset.records("train") if record.captions]
     if not records:
         raise UserError(f"{dataset}: no training images with captions; static quantisation is fitted to some")
     order = np.random.default_rng(seed).permutation(len(records))[:count]
     height, width = spec.preprocessing.height, spec.preprocessing.width
     drawn = [records[index] for index in order]
-    return Sample(decode_records(dataset, drawn, height, width), tuple(record.captions[0] for record in drawn))
+    return Sample(decode_records(dataset.folder, drawn, height, width), tuple(record.captions[0] for record in drawn))

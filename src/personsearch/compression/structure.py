@@ -14,7 +14,7 @@ from personsearch.compression.recovery import RecoverConfig, recover
 from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.compression.vocabulary import trim_vocabulary
 from personsearch.config import Config
-from personsearch.data.records import dataset_hash, read_manifest
+from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.models.build import create_model, load_bundle_model
 from personsearch.models.layers import Side, weights_without_layers, without_layers
@@ -48,7 +48,7 @@ class Structure(Config):
     """Train the cut model beside the whole one afterwards; `{}` for the defaults, null for no training."""
 
 
-def build_structure(structure: Structure, bundle: Path, dataset: Path, work: Path) -> Path:
+def build_structure(structure: Structure, bundle: Path, dataset: Dataset, work: Path) -> Path:
     """The folder of the cut torch bundle, below `work`; of a whole one, `bundle` itself.
 
     A folder's name follows from all that made it: forms share what they have in common, and a run that was killed
@@ -57,7 +57,7 @@ def build_structure(structure: Structure, bundle: Path, dataset: Path, work: Pat
     Raises:
         UserError: a cut does not fit this model, or the data set cannot be read.
     """
-    current, key = bundle, f"{fingerprint(bundle)} {dataset_hash(dataset)}"
+    current, key = bundle, f"{fingerprint(bundle)} {dataset.hash}"
     for name, setting, cut in _cuts(structure, dataset):
         key = hashlib.sha256(json.dumps([key, name, setting], sort_keys=True).encode()).hexdigest()
         target = work / f"{name}-{key[:KEY_LENGTH]}"
@@ -69,7 +69,7 @@ def build_structure(structure: Structure, bundle: Path, dataset: Path, work: Pat
     return current
 
 
-def _cuts(structure: Structure, dataset: Path) -> Iterator[tuple[str, object, Cut]]:
+def _cuts(structure: Structure, dataset: Dataset) -> Iterator[tuple[str, object, Cut]]:
     """Name, settings and function (source, target) of each cut that is asked for."""
     text, image, dim = structure.drop_text_layers, structure.drop_image_layers, structure.embedding_dim
     if text or image:
@@ -103,13 +103,13 @@ def _without(sums: ProbeSums, dropped: Mapping[Side, Collection[int]]) -> ProbeS
     }
 
 
-def _captions(dataset: Path) -> Iterator[str]:
+def _captions(dataset: Dataset) -> Iterator[str]:
     """What the training split says, back-translations included.
 
     Raises:
         UserError: it says nothing.
     """
-    records = [record for record in read_manifest(dataset, "train") if record.captions]
+    records = [record for record in dataset.records("train") if record.captions]
     if not records:
         raise UserError(f"{dataset}: no training captions; a vocabulary is trimmed to theirs")
     for record in records:

@@ -3,7 +3,6 @@
 Every stage after `prepare` reads this and nothing else.
 """
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -15,8 +14,6 @@ import pyarrow.parquet as pq
 
 from personsearch.errors import UserError
 from personsearch.files import hash_file, replacing
-
-logger = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -96,18 +93,6 @@ def check_manifest(folder: Path) -> list[str]:
     if missing:
         raise UserError(f"{path}: columns missing: {', '.join(missing)}")
     return [name for name in SCHEMA.names if name in schema.names]
-
-
-def split_or_test(folder: Path, split: Split) -> Split:
-    """`split`, or test, with a warning, if the prepared data set has no image of that split.
-
-    Raises:
-        UserError: it is no prepared data set.
-    """
-    if read_manifest(folder, split):
-        return split
-    logger.warning("%s has no %s images: test is taken instead", folder, split)
-    return "test"
 
 
 def dataset_hash(folder: Path) -> str:

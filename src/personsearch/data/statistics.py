@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from personsearch.data.dataset import Dataset
 from personsearch.data.journal import Outcome
 from personsearch.data.readers import DatasetFormat
-from personsearch.data.records import SPLITS, ImageRecord, dataset_hash, read_manifest
+from personsearch.data.records import SPLITS, ImageRecord
 from personsearch.files import replacing
 
 
@@ -161,10 +162,10 @@ def _published(summary: Mapping[str, Any]) -> list[str]:
 
 def describe_dataset(dataset: Path) -> dict[str, Any]:
     """Counts of a prepared data set, taken from its manifest, in a flat table."""
-    described: dict[str, Any] = {}
+    data, described = Dataset.open(dataset), dict[str, Any]()
     for split in SPLITS:
         counted = SplitStatistics()
-        records = read_manifest(dataset, split)
+        records = data.records(split)
         for record in records:
             counted.add(record, (0, 0))
         described[f"{split}_images"] = counted.images
@@ -175,4 +176,4 @@ def describe_dataset(dataset: Path) -> dict[str, Any]:
         )
         described[f"{split}_cameras"] = len(counted.cameras - Counter(unknown=counted.images))
         described[f"{split}_back_translated"] = sum(record.captions_bt is not None for record in records)
-    return {**described, "dataset_hash": dataset_hash(dataset)}
+    return {**described, "dataset_hash": data.hash}

@@ -29,7 +29,7 @@ T = TypeVar("T")
 class SplitEmbeddings:
     """Images in the manifest's order, captions in the order of their images."""
 
-    records: list[ImageRecord]
+    records: Sequence[ImageRecord]
     captions: list[str]
     image_of_caption: NDArray[np.int64]
     image_GD: NDArray[np.float32]
@@ -46,7 +46,7 @@ class SplitEmbeddings:
         return self.image_ids[self.image_of_caption]
 
 
-def embed_records(encoder: Encoder, dataset: Path, records: list[ImageRecord], folder: Path) -> SplitEmbeddings:
+def embed_records(encoder: Encoder, dataset: Path, records: Sequence[ImageRecord], folder: Path) -> SplitEmbeddings:
     """Encode the images and captions of a split, going on with the parts that `folder` holds already.
 
     `folder` must be named by model, data set and split: nothing in it is checked.

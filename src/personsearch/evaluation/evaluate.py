@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from personsearch.bundle import CALIBRATION, METRICS, fingerprint
-from personsearch.data.records import Split, dataset_hash, read_manifest
+from personsearch.data.dataset import Dataset
+from personsearch.data.records import Split
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load import load_encoder
 from personsearch.evaluation.breakdown import by_attribute, by_camera
@@ -36,18 +37,23 @@ def evaluate(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path)
     Raises:
         UserError: the bundle or the data set cannot be read, or the split has nobody to find.
     """
+    return evaluate_on(config, bundle, Dataset.open(dataset), out_dir)
+
+
+def evaluate_on(config: EvaluateConfig, bundle: Path, dataset: Dataset, out_dir: Path) -> dict[str, float]:
+    """`evaluate` on a data set that is open."""
     evaluation = measure(config, bundle, dataset, out_dir)
     metrics = evaluation.metrics()
     write_json(out_dir / CALIBRATION, evaluation.calibration.model_dump(mode="json"))
     write_report(out_dir / REPORT, evaluation, config, bundle, dataset)
     FirstRanks(evaluation.ranks.first_rank, evaluation.embeddings.caption_ids).write(out_dir)
     write_json(out_dir / METRICS, {**metrics, "split": config.split, **_slices(evaluation)})
-    lineage = {"dataset_hash": dataset_hash(dataset), "fingerprint": fingerprint(bundle)}
+    lineage = {"dataset_hash": dataset.hash, "fingerprint": fingerprint(bundle)}
     write_run_record(out_dir, "evaluate", config, metrics, lineage)
     return metrics
 
 
-def measure(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path) -> Evaluation:
+def measure(config: EvaluateConfig, bundle: Path, dataset: Dataset, out_dir: Path) -> Evaluation:
     """Encode and measure, writing nothing but embeddings."""
     source = _Source(bundle, load_encoder(bundle, threads=config.threads), dataset, out_dir / EMBEDDINGS)
     embeddings = source.embed(config.split)
@@ -71,19 +77,18 @@ class _Source:
 
     bundle: Path
     encoder: Encoder
-    dataset: Path
+    dataset: Dataset
     folder: Path
 
     def embed(self, split: Split) -> SplitEmbeddings:
-        records = read_manifest(self.dataset, split)
-        name = f"{fingerprint(self.bundle)}-{dataset_hash(self.dataset)[:16]}-{split}"
-        return embed_records(self.encoder, self.dataset, records, self.folder / name)
+        name = f"{fingerprint(self.bundle)}-{self.dataset.hash[:16]}-{split}"
+        return embed_records(self.encoder, self.dataset.folder, self.dataset.records(split), self.folder / name)
 
 
 def _calibrate(config: EvaluateConfig, source: _Source, measured: SplitEmbeddings) -> Calibration:
     if config.calibrate_on == config.split:
         return fit_calibration(measured, config.split, config.reliable_confidence)
-    if not read_manifest(source.dataset, config.calibrate_on):
+    if not source.dataset.records(config.calibrate_on):
         logger.warning("%s has no %s images: calibrated on %s", source.dataset, config.calibrate_on, config.split)
         return fit_calibration(measured, config.split, config.reliable_confidence)
     return fit_calibration(source.embed(config.calibrate_on), config.calibrate_on, config.reliable_confidence)

@@ -9,7 +9,7 @@ from string import Template
 import numpy as np
 
 from personsearch.bundle import fingerprint, read_spec
-from personsearch.data.records import dataset_hash
+from personsearch.data.dataset import Dataset
 from personsearch.evaluation.breakdown import Slice
 from personsearch.evaluation.examples import Example, Picture, pick_examples
 from personsearch.evaluation.measured import EvaluateConfig, Evaluation
@@ -22,10 +22,10 @@ CHART_WIDTH, CHART_HEIGHT, MARGIN = 640, 260, 36
 SHOWN_RANKS = 20
 
 
-def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bundle: Path, dataset: Path) -> None:
+def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bundle: Path, dataset: Dataset) -> None:
     """Write the page, whole or not at all."""
     examples = {
-        right: pick_examples(dataset, evaluation.embeddings, evaluation.ranks, right=right, most=config.examples)
+        right: pick_examples(dataset.folder, evaluation.embeddings, evaluation.ranks, right=right, most=config.examples)
         for right in (True, False)
     }
     template = Template(files("personsearch.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8"))
@@ -153,7 +153,7 @@ def _calibration(calibration: Calibration) -> str:
     return _table(["Confidence", ""], rows)
 
 
-def _lineage(bundle: Path, dataset: Path, config: EvaluateConfig) -> str:
+def _lineage(bundle: Path, dataset: Dataset, config: EvaluateConfig) -> str:
     spec = read_spec(bundle)
     size = f"{spec.preprocessing.height}×{spec.preprocessing.width} pixels, {spec.context_length} tokens"
     rows = [
@@ -161,7 +161,7 @@ def _lineage(bundle: Path, dataset: Path, config: EvaluateConfig) -> str:
         ["Fingerprint", fingerprint(bundle)],
         ["Input", f"{size}, {spec.embedding_dim} dimensions"],
         ["Trained on", spec.lineage.dataset_hash],
-        ["Measured on", f"{dataset_hash(dataset)}, split {config.split}"],
+        ["Measured on", f"{dataset.hash}, split {config.split}"],
         ["Code", spec.lineage.git_commit],
         ["Run", spec.lineage.run_id],
         ["Parent", spec.lineage.parent],

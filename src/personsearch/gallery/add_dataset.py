@@ -10,11 +10,12 @@ import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from PIL import Image
 
-from personsearch.data.records import ImageRecord, Split, dataset_hash, read_manifest
+from personsearch.data.dataset import Dataset
+from personsearch.data.records import ImageRecord, Split
 from personsearch.errors import UserError
 from personsearch.gallery.store import SAFE_NAME, Gallery
 from personsearch.images import ImageRejected, open_image
@@ -40,32 +41,33 @@ def add_dataset(dataset: Path, gallery: Gallery, *, split: str, start: datetime)
         raise UserError(f"split {split!r}: one of {', '.join(get_args(Split))} expected")
     if start.tzinfo is None:
         raise UserError(f"start {start.isoformat()}: a time zone expected, such as {start.isoformat()}Z")
-    records = [record for record in read_manifest(dataset) if record.split == split]
+    data = Dataset.open(dataset)
+    records = data.records(cast(Split, split))
     if not records:
         raise UserError(f"{dataset}: no images in split {split!r}")
     gallery.sweep()
-    source = f"dataset:{dataset_hash(dataset)[:12]}"
+    source = f"dataset:{data.hash[:12]}"
     added = rejected = 0
     numbered = enumerate(track(records, "add images to the gallery"))
     while batch := list(itertools.islice(numbered, IMAGES_PER_TRANSACTION)):
-        readable = list(_readable(dataset, batch, source=source, start=start))
+        readable = list(_readable(data, batch, source=source, start=start))
         rejected += len(batch) - len(readable)
         added += gallery.add(readable)
     return {"images": len(records), "images_rejected": rejected, "crops_added": added}
 
 
 def _readable(
-    dataset: Path, batch: list[tuple[int, ImageRecord]], *, source: str, start: datetime
+    dataset: Dataset, batch: list[tuple[int, ImageRecord]], *, source: str, start: datetime
 ) -> Iterator[tuple[Crop, bytes]]:
     for number, record in batch:
         try:
-            image = open_image(dataset / record.path)
+            image = open_image(dataset.image_path(record))
         except ImageRejected as error:
             logger.warning("%s: %s; left out", record.path, error)
             continue
         yield (
             _crop(record, image, source=source, captured_at=start + timedelta(seconds=number)),
-            _jpeg(dataset / record.path, image),
+            _jpeg(dataset.image_path(record), image),
         )
 
 

@@ -21,7 +21,6 @@ from pathlib import Path
 import yaml
 
 from personsearch.data.dataset import Dataset
-from personsearch.data.records import dataset_hash
 from personsearch.errors import UserError
 from personsearch.files import replacing, write_json
 from personsearch.run_record import RUN_RECORD
@@ -42,8 +41,8 @@ class Task:
 
     name: str
     config: TrainConfig
-    dataset: Path
-    tests: Mapping[str, Path]
+    dataset: Dataset
+    tests: Mapping[str, Dataset]
     folder: Path
 
 
@@ -61,12 +60,12 @@ class Outcome:
     error: str | None = None
 
 
-def run_key(config: TrainConfig, dataset: Path, start: str | None = None) -> str:
+def run_key(config: TrainConfig, dataset: Dataset, start: str | None = None) -> str:
     """The hash of everything that decides a run's weights. `start` is the key of the run that it starts from."""
     if start is not None:
         model = config.model.model_copy(update={"weights": f"run {start}"})
         config = config.model_copy(update={"model": model})
-    return run_identity(config, Dataset.open(dataset))[:KEY_LENGTH]
+    return run_identity(config, dataset)[:KEY_LENGTH]
 
 
 def run_folder(runs: Path, name: str, key: str) -> Path:
@@ -111,7 +110,14 @@ def _train(task: Task, run: Runner, place: Place, lock: int) -> None:
     resumed = (task.folder / CHECKPOINTS).exists()
     with replacing(task.folder / RECIPE) as temporary:
         temporary.write_text(yaml.safe_dump(task.config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-    arguments: list[str | Path] = ["train", task.folder / RECIPE, "--dataset", task.dataset, "--out", task.folder]
+    arguments: list[str | Path] = [
+        "train",
+        task.folder / RECIPE,
+        "--dataset",
+        task.dataset.folder,
+        "--out",
+        task.folder,
+    ]
     arguments += ["--device", task.config.device, "--set", f"threads={task.config.threads or place.threads}"]
     ended = _command(arguments, task.folder, run, place, lock)
     if not resumed:
@@ -122,10 +128,10 @@ def _train(task: Task, run: Runner, place: Place, lock: int) -> None:
     shutil.rmtree(task.folder / CHECKPOINTS, ignore_errors=True)
 
 
-def _test(task: Task, dataset: Path, run: Runner, place: Place, lock: int) -> None:
+def _test(task: Task, dataset: Dataset, run: Runner, place: Place, lock: int) -> None:
     out = _test_folder(task.folder, dataset)
     if not (out / RUN_RECORD).is_file():
-        arguments: list[str | Path] = ["evaluate", task.folder / BUNDLE, "--dataset", dataset, "--out", out]
+        arguments: list[str | Path] = ["evaluate", task.folder / BUNDLE, "--dataset", dataset.folder, "--out", out]
         _command([*arguments, "--split", "test"], task.folder, run, place, lock)
 
 
@@ -155,8 +161,8 @@ def _outcome(task: Task) -> Outcome:
     )
 
 
-def _test_folder(folder: Path, dataset: Path) -> Path:
-    return folder / f"test-{dataset_hash(dataset)[:KEY_LENGTH]}"
+def _test_folder(folder: Path, dataset: Dataset) -> Path:
+    return folder / f"test-{dataset.hash[:KEY_LENGTH]}"
 
 
 def _metrics(folder: Path) -> dict[str, float]:

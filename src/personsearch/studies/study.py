@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from personsearch.data.records import dataset_hash
+from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.files import write_json
 from personsearch.studies.config import BEST, Arm, Stage, StudyConfig
@@ -41,8 +41,9 @@ def study(
         with in_subprocesses() as do:
             return study(config, dataset, out_dir, jobs=jobs, execute=do)
     check_plans(config)
-    result = StudyResult(config.name, str(dataset), dataset_hash(dataset), config.seeds, config.base_label, stages=())
-    worker = _Worker(config, dataset, out_dir.resolve() / RUNS, jobs, execute)
+    data = Dataset.open(dataset)
+    result = StudyResult(config.name, str(dataset), data.hash, config.seeds, config.base_label, stages=())
+    worker = _Worker(config, data, out_dir.resolve() / RUNS, jobs, execute)
     for stage in config.stages:
         done = worker(stage, result.stages[-1] if result.stages else None)
         result = replace(result, stages=(*result.stages, done))
@@ -59,7 +60,7 @@ def _write(result: StudyResult, out_dir: Path) -> None:
 class _Worker:
     """Runs one stage after another and keeps the plans and outcomes of all of them."""
 
-    def __init__(self, config: StudyConfig, dataset: Path, runs: Path, jobs: int, execute: Execute) -> None:
+    def __init__(self, config: StudyConfig, dataset: Dataset, runs: Path, jobs: int, execute: Execute) -> None:
         self.config, self.dataset, self.runs, self.jobs, self.execute = config, dataset, runs, jobs, execute
         self.plans: dict[str, Plan] = {}
         self.outcomes: dict[tuple[str, int], Outcome] = {}

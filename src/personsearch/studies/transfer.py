@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from personsearch.config import Config
-from personsearch.data.records import dataset_hash
+from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.files import write_json
 from personsearch.studies.config import Settings
@@ -112,17 +112,18 @@ def transfer(
             return transfer(config, datasets, out_dir, jobs=jobs, execute=do)
     if UNTRAINED in datasets or len(datasets) < 2:
         raise UserError(f"transfer: {len(datasets)} data sets; expected two or more, none of them called {UNTRAINED!r}")
-    tasks = _tasks(config, datasets, out_dir.resolve() / RUNS)
+    opened = {name: Dataset.open(path) for name, path in datasets.items()}
+    tasks = _tasks(config, opened, out_dir.resolve() / RUNS)
     outcomes = dict(zip(tasks, run_tasks(list(tasks.values()), jobs, execute), strict=True))
     runs = {row: {seed: outcomes[row, seed] for seed in config.seeds} for row in (UNTRAINED, *datasets)}
-    result = TransferResult(config.name, {name: dataset_hash(path) for name, path in datasets.items()}, runs)
+    result = TransferResult(config.name, {name: dataset.hash for name, dataset in opened.items()}, runs)
     write_json(out_dir / RECORD, result.to_json())
     write_text(out_dir / TABLE, transfer_table(result, PICTURE))
     draw_matrix(config.name, result.matrix("r1"), list(runs), list(datasets), out_dir / PICTURE)
     return result
 
 
-def _tasks(config: TransferConfig, datasets: Mapping[str, Path], runs: Path) -> dict[tuple[str, int], Task]:
+def _tasks(config: TransferConfig, datasets: Mapping[str, Dataset], runs: Path) -> dict[tuple[str, int], Task]:
     plan = Plan("transfer", config.recipe, settings(config.set))
     untrained = replace(plan, settings=(*plan.settings, "epochs=0"))
     rows = {UNTRAINED: (untrained, next(iter(datasets.values())))}

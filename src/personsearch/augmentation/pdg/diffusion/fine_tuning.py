@@ -19,8 +19,9 @@ from personsearch.augmentation.pdg.diffusion.checkpoint import load_checkpoint, 
 from personsearch.augmentation.pdg.diffusion.model import COMPONENTS, DiffusionModel
 from personsearch.augmentation.pdg.generator import Pixels
 from personsearch.config import Config
+from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import input_key
-from personsearch.data.records import ImageRecord, dataset_hash, read_manifest
+from personsearch.data.records import ImageRecord
 from personsearch.errors import UserError
 from personsearch.files import hash_folder
 from personsearch.images import open_image
@@ -79,8 +80,9 @@ def fine_tune(config: FineTuneConfig, dataset: Path, out_dir: Path) -> dict[str,
         UserError: no train images, no model in `config.model`, or an `out_dir` with another run in it.
     """
     settings = config.model_dump(mode="json", exclude={"device", "checkpoint_every", "model"})
-    key = input_key(settings, dataset_hash(dataset), hash_folder(config.model))
-    records = read_manifest(dataset, "train")
+    data = Dataset.open(dataset)
+    key = input_key(settings, data.hash, hash_folder(config.model))
+    records = data.records("train")
     if not records:
         raise UserError(f"{dataset}: holds no train images")
     model = DiffusionModel.from_folder(config.model, choose_device(config.device))
