@@ -20,7 +20,7 @@ class Arm(Config):
     """Name in the table; elsewhere `stage/name` where it is not unique."""
 
     set: Settings = Field(default={})
-    """Dotted settings as `personsearch train --set` takes them; `epochs: 0` measures the start itself (zero-shot)."""
+    """Dotted settings, as `--set` takes them; `epochs: 0` measures the start itself (zero-shot)."""
 
     recipe: Path | None = None
     """A recipe in place of the study's."""
