@@ -40,7 +40,7 @@ def probe(
     OUT/probe.md tells both for every attention, feed-forward and layer of both towers, OUT/probe.png shows them, and
     the table here names the layers with the smallest sums, as lines for the section `model` of a recipe:
 
-        personsearch train RECIPE --dataset DATA --set 'model.drop_text_layers=[7, 8]' …
+        personsearch train RECIPE --dataset DATA --out RUN --set 'model.drop_text_layers=[7, 8]'
 
     Killed at any moment, the same command goes on; with another --max-loss it measures only what is missing. Weights
     that have a name instead of a file become a bundle by `personsearch train RECIPE --dataset DATA --set epochs=0`.
