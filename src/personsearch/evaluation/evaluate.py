@@ -4,7 +4,7 @@ import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from personsearch.bundle import CALIBRATION, METRICS, fingerprint
+from personsearch.bundle import CALIBRATION, METRICS, fingerprint, read_spec
 from personsearch.data.dataset import Dataset
 from personsearch.data.records import Split
 from personsearch.encoders.encoder import Encoder
@@ -37,6 +37,7 @@ def evaluate(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path)
     Raises:
         UserError: the bundle or the data set cannot be read, or the split has nobody to find.
     """
+    read_spec(bundle)  # of two absent folders the model is named first, before a long manifest is read
     return evaluate_on(config, bundle, Dataset.open(dataset), out_dir)
 
 
