@@ -21,7 +21,7 @@ from footage_search import DESCRIPTIONS, FOOTAGE, START, place_of, searcher_over
 from numpy.typing import NDArray
 from support.people import prepare_people
 
-from personsearch.bundle import Preprocessing, fingerprint
+from personsearch.bundle import Bundle, Preprocessing
 from personsearch.data.records import Split, read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.encoders.encoder import Encoder
@@ -136,8 +136,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("var/benchmark-confidence"))
     arguments = parser.parse_args()
 
-    encoder = load_encoder(arguments.bundle)
-    keep = arguments.data / fingerprint(arguments.bundle)
+    encoder = load_encoder(Bundle.open(arguments.bundle))
+    keep = arguments.data / Bundle.open(arguments.bundle).fingerprint
     day, night = prepare_people(DAY, arguments.data / "day"), prepare_people(NIGHT, arguments.data / "night")
     val = embed(encoder, day, "val", keep / "val")
     calibration = fit_calibration(val, "val", THRESHOLD)

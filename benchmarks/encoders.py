@@ -27,7 +27,7 @@ from rich.table import Table
 from safetensors.torch import save_file
 from support.people import prepare_people
 
-from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, WEIGHTS, BundleSpec, Lineage, read_spec, write_spec
+from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage, write_spec
 from personsearch.bundle import Preprocessing as Pixels
 from personsearch.compression.sample import Sample, draw_sample
 from personsearch.compression.variants import build_form
@@ -98,7 +98,7 @@ def main() -> None:
         folder = Path(scratch)
         model = open_clip.create_model(NAME, force_image_size=tuple(options.size)).eval()
         make_bundle(model, options.size, folder / "torch")
-        spec = read_spec(folder / "torch")
+        spec = Bundle.open(folder / "torch").spec
         people, asked = make_people(folder), query(folder / "torch")
         sample, judged = (
             draw_sample(Dataset.open(people), spec, count=32),
@@ -134,7 +134,7 @@ def make_bundle(model: Any, size: tuple[int, int], folder: Path) -> None:
         lineage=Lineage(dataset_hash="", git_commit=""),
     )
     write_spec(folder, spec)
-    write_golden(folder, TorchEncoder.from_bundle(folder, "cpu"))
+    write_golden(Bundle.open(folder), TorchEncoder.from_bundle(Bundle.open(folder), "cpu"))
 
 
 def make_people(folder: Path) -> Path:
@@ -149,20 +149,20 @@ def load_all(model: Any, folder: Path, threads: int) -> dict[str, Any]:
     """Every encoder of the table, the baseline first."""
     encoders: dict[str, Any] = {
         BASELINE: OpenClip(model),
-        "torch, cut to length": TorchEncoder.from_bundle(folder / "torch", "cpu"),
+        "torch, cut to length": TorchEncoder.from_bundle(Bundle.open(folder / "torch"), "cpu"),
     }
     compiled = load_compiled(folder / "torch") if threads == 1 else None  # it takes most of a minute
     if compiled is not None:
         encoders["torch.compile, cut to length"] = compiled
     for name in FORMS:
-        encoders[name] = load_graph_encoder(folder / name, threads)
-    encoders["OpenVINO bf16"] = OpenVinoEncoder(folder / "OpenVINO fp32", threads, precision="bf16")
+        encoders[name] = load_graph_encoder(Bundle.open(folder / name), threads)
+    encoders["OpenVINO bf16"] = OpenVinoEncoder(Bundle.open(folder / "OpenVINO fp32"), threads, precision="bf16")
     return encoders
 
 
 def load_compiled(bundle: Path) -> TorchEncoder | None:
     """Compiled for the lengths it meets; None where that takes longer than a minute or fails."""
-    built = load_bundle_model(bundle)
+    built = load_bundle_model(Bundle.open(bundle))
     for name in ("encode_image", "encode_text"):
         setattr(built.model, name, torch.compile(getattr(built.model, name), dynamic=False))
     encoder = TorchEncoder(built, torch.device("cpu"))

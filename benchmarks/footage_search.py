@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from personsearch.bundle import CALIBRATION, Bundle
 from personsearch.encoders.load import load_encoder
 from personsearch.gallery.indexing import IndexConfig, build_index
 from personsearch.gallery.ingest.stage import IngestConfig, ingest
@@ -60,7 +61,7 @@ def main() -> None:
 
 def searcher_over(gallery: Gallery, bundle: Path) -> Searcher:
     """An exact index of the whole gallery in memory, with the bundle's own calibration."""
-    store, encoder = ExactStore(), load_encoder(bundle)
+    store, encoder = ExactStore(), load_encoder(Bundle.open(bundle))
     build_index(
         IndexConfig(),
         gallery,
@@ -71,7 +72,7 @@ def searcher_over(gallery: Gallery, bundle: Path) -> Searcher:
         fingerprint="",
         dataset_hash="",
     )
-    return Searcher(encoder, store.open(LIVE_ALIAS), read_calibration(bundle))
+    return Searcher(encoder, store.open(LIVE_ALIAS), read_calibration(bundle / CALIBRATION))
 
 
 def place_of(seen: Sequence[Sequence[int]], candidates: Sequence[Candidate], gallery: Gallery) -> int | None:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from support.people import prepare_people
 
+from personsearch.bundle import Bundle
 from personsearch.compression.probes.batches import Batches, ImageBatches, TextBatches
 from personsearch.compression.probes.towers import Tower, take_apart
 from personsearch.compression.probing import JOURNAL, ProbeConfig, probe
@@ -90,7 +91,7 @@ def make_bundle(architecture: str, seed: int, dataset: Path, folder: Path) -> Pa
 def measure(side: Side, bundle: Path, before: Path, dataset: Path, folder: Path) -> Cost:
     """Probe one tower; the pass that it is compared with is timed before and after."""
     config = ProbeConfig(split="test", towers=(side,), max_loss=LEAST_LOSS)
-    built, records = load_bundle_model(bundle), read_manifest(dataset, "test")
+    built, records = load_bundle_model(Bundle.open(bundle)), read_manifest(dataset, "test")
     tower, captions = take_apart(built.model, side), [caption for record in records for caption in record.captions]
     batches: Batches
     if side == "text":

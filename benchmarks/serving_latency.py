@@ -18,6 +18,7 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
+from personsearch.bundle import Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.search.crop import BoundingBox, Crop
@@ -61,7 +62,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        encoder = load_graph_encoder(options.bundle or _shipped(Path(home) / "bundle"))
+        encoder = load_graph_encoder(Bundle.open(options.bundle or _shipped(Path(home) / "bundle")))
         settings = ServingSettings(home=Path(home), allow_anonymous=True, searches_per_minute=10**9)
         app = create_app(settings, source=OneCollection(encoder, _fill(settings, options.crops)))
         _report(_measure(app, encoder, options.queries), options.crops)

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from support.people import prepare_people
 
-from personsearch.bundle import TOKENIZER, WEIGHTS, read_spec
+from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle
 from personsearch.compression.pairs import PairSample
 from personsearch.compression.projection import reduce_embedding
 from personsearch.compression.pruning import PruningConfig, Shares, plan_pruning, prune
@@ -54,7 +54,7 @@ class Split:
 
     def quality(self, bundle: Path) -> RetrievalMetrics:
         """Of a bundle, text→image."""
-        encoder = TorchEncoder.from_bundle(bundle)
+        encoder = TorchEncoder.from_bundle(Bundle.open(bundle))
         image_ids = np.array([record.person_id for record in self.records])
         caption_ids = np.repeat(image_ids, [len(record.captions) for record in self.records])
         images, texts = encoder.encode_images(self.pixels_GHW3), encoder.encode_texts(self.captions)
@@ -98,7 +98,7 @@ def _captions(dataset: Path) -> list[str]:
 
 def _forms(bundle: Path, dataset: Path) -> Iterator[Form]:
     yield "vocabulary of the training captions", partial(trim_vocabulary, bundle, _captions(dataset))
-    for length in (length for length in LENGTHS if length < read_spec(bundle).embedding_dim):
+    for length in (length for length in LENGTHS if length < Bundle.open(bundle).spec.embedding_dim):
         sample = PairSample(pairs=1024)
         yield f"embedding of {length}, PCA", partial(reduce_embedding, bundle, length, dataset=dataset, sample=sample)
         yield f"embedding of {length}, cut", partial(reduce_embedding, bundle, length)
@@ -114,14 +114,14 @@ def _pruned(name: str, bundle: Path, dataset: Path, shares: Shares) -> Iterator[
 
 
 def _row(name: str, bundle: Path, split: Split) -> tuple[str, ...]:
-    parameters = sum(parameter.numel() for parameter in load_bundle_model(bundle).model.parameters())
+    parameters = sum(parameter.numel() for parameter in load_bundle_model(Bundle.open(bundle)).model.parameters())
     size, quality = sum((bundle / file).stat().st_size for file in (WEIGHTS, TOKENIZER)), split.quality(bundle)
     return name, f"{parameters:,}", f"{size / 1e6:.2f}", f"{quality.r1:.1f}", f"{quality.map:.1f}"
 
 
 def _split(bundle: Path, dataset: Path, images: int) -> Split:
     records = read_manifest(dataset, "val")[:images]
-    wanted = read_spec(bundle).preprocessing
+    wanted = Bundle.open(bundle).spec.preprocessing
     return Split(records, decode_records(dataset, records, wanted.height, wanted.width))
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from support.people import prepare_people
 
-from personsearch.bundle import fingerprint
+from personsearch.bundle import Bundle
 from personsearch.data.records import dataset_hash, read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.encoders.load import load_encoder
@@ -181,11 +181,11 @@ def score_error(found: Sequence[Sequence[Hit]], people: People) -> float:
 
 def embed(bundle: Path, dataset: Path, distractors: int) -> People:
     """The first picture of each test person asks; the centres are measured as an index build measures them."""
-    encoder = load_encoder(bundle)
+    encoder = load_encoder(Bundle.open(bundle))
     records = read_manifest(dataset)
     test = [record for record in records if record.split == "test"]
     others = [replace(record, captions=[]) for record in records if record.split != "test"][:distractors]
-    folder = CACHE / f"{fingerprint(bundle)[:12]}-{dataset_hash(dataset)[:12]}-{distractors}"
+    folder = CACHE / f"{Bundle.open(bundle).fingerprint[:12]}-{dataset_hash(dataset)[:12]}-{distractors}"
     embedded = embed_records(encoder, dataset, [*test, *others], folder)
     ids_G = embedded.image_ids
     asking_G = np.zeros(len(ids_G), dtype=bool)

@@ -143,7 +143,7 @@ def _version(raw: Path, folder: Path) -> Any:
 
 
 def _train(config: DemoConfig, dataset: Any, root: Path) -> Any:
-    from personsearch.bundle import fingerprint
+    from personsearch.bundle import Bundle
     from personsearch.installation.settings import Settings
     from personsearch.integrations.kubeflow.runs import code_version, run_locally
     from pipelines.arguments import pipeline_arguments
@@ -153,7 +153,7 @@ def _train(config: DemoConfig, dataset: Any, root: Path) -> Any:
     arguments = pipeline_arguments(spec, params=PARAMS, arguments=None, settings=[])
     # Kubeflow's cache does not look into the weights that the recipe starts from.
     arguments |= {
-        "code_version": f"{code_version()}-{fingerprint(Path(recipe['model']['weights']))}",
+        "code_version": f"{code_version()}-{Bundle.open(Path(recipe['model']['weights'])).fingerprint}",
         "dataset_repository": dataset.repository,
         "dataset_revision": dataset.revision,
         "dataset_path": dataset.path,

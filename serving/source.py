@@ -1,7 +1,6 @@
 """Loads live collections from Milvus and their models from MLflow; both are imported on first use."""
 
-from pathlib import Path
-
+from personsearch.bundle import Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.search.index import LIVE_ALIAS, CollectionStore
 from personsearch.search.live import open_live
@@ -35,7 +34,7 @@ class PlatformSource:
         live = open_live(self._opened_store(), open_registry(self._settings), self._encoder)
         return IndexSearch(live.collection, live.properties, live.searcher, mirror=self._settings.mirror)
 
-    def _encoder(self, bundle: Path) -> Encoder:
+    def _encoder(self, bundle: Bundle) -> Encoder:
         from personsearch.encoders.load_graph import load_graph_encoder
 
         encoder = load_graph_encoder(bundle, threads=self._settings.encoder_threads)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-from personsearch.bundle import TOKENIZER, WEIGHTS, BundleSpec, Lineage, Preprocessing, write_spec
+from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage, Preprocessing, write_spec
 from personsearch.data.records import ImageRecord, write_manifest
 
 # A shared machine may be slow for a moment: no test judges how long an example took.
@@ -53,7 +53,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lineage=Lineage(dataset_hash="none", git_commit=""),
         ),
     )
-    write_golden(folder, TorchEncoder.from_bundle(folder, "cpu"))
+    write_golden(Bundle.open(folder), TorchEncoder.from_bundle(Bundle.open(folder), "cpu"))
     return folder
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, BundleSpec, Lineage, Preprocessing, write_spec
+from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, Bundle, BundleSpec, Lineage, Preprocessing, write_spec
 from personsearch.encoders.golden import write_golden
 from personsearch.encoders.onnx import OnnxEncoder
 from personsearch.models.vocabulary import learn_tokenizer
@@ -45,7 +45,7 @@ def make_onnx_bundle(folder: Path, seed: int = 0) -> Path:
             lineage=Lineage(dataset_hash="none", git_commit=""),
         ),
     )
-    write_golden(folder, OnnxEncoder(folder, threads=1))
+    write_golden(Bundle.open(folder), OnnxEncoder(Bundle.open(folder), threads=1))
     return folder
 
 

@@ -21,7 +21,7 @@ def compress(
     """Write a bundle per form and the table of all; return the fingerprint of the chosen one."""
     from pathlib import Path
 
-    from personsearch.bundle import fingerprint as fingerprint_of
+    from personsearch.bundle import Bundle
     from personsearch.compression.compress import CompressConfig
     from personsearch.compression.compress import compress as run
     from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, resumable_folder
@@ -33,4 +33,4 @@ def compress(
     report_metrics(results, metrics)
     log_report("compress", Report(results, files=[out_dir / "compression.md", out_dir / "compression.png"]))
     Path(table.path).write_bytes((out_dir / "compression.md").read_bytes())
-    return fingerprint_of(out_dir / "chosen")
+    return Bundle.open(out_dir / "chosen").fingerprint

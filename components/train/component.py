@@ -18,7 +18,7 @@ def train(
     """Train one model, or go on from its checkpoints, and return the fingerprint of its bundle."""
     from pathlib import Path
 
-    from personsearch.bundle import fingerprint
+    from personsearch.bundle import Bundle
     from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, resumable_folder
     from personsearch.integrations.mlflow.runs import mlflow_callbacks
     from personsearch.training.train import TrainConfig
@@ -27,4 +27,4 @@ def train(
     with resumable_folder(Path(model.path), dataset_hash, config, code_version) as out_dir:
         results = run(parse_config(TrainConfig, config), Path(dataset.path), out_dir, callbacks=mlflow_callbacks())
     report_metrics(results, metrics)
-    return fingerprint(Path(model.path) / "bundle")
+    return Bundle.open(Path(model.path) / "bundle").fingerprint

@@ -10,14 +10,21 @@ It contains no pickles.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 
 from personsearch.config import Config
 from personsearch.errors import UserError
-from personsearch.files import hash_file, replacing
+from personsearch.files import hash_file, partial_folder, replace_folder, replacing
+
+if TYPE_CHECKING:
+    from personsearch.tokenizer import Tokenizer
 
 SPEC = "bundle.yaml"
 TOKENIZER = "tokenizer.json"
@@ -100,31 +107,61 @@ class BundleSpec(Config):
     """Where the model came from."""
 
 
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk. Each of its files is parsed or hashed at most once, so open it again after a change."""
+
+    folder: Path
+    spec: BundleSpec
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read bundle.yaml; the other files are read when they are needed.
+
+        Raises:
+            UserError: `folder` is not a bundle, or has a format that this version does not read.
+        """
+        if not (folder / SPEC).is_file():
+            raise UserError(f"{folder}: not a model bundle ({SPEC} is missing)")
+        return cls(folder, BundleSpec.from_yaml(folder / SPEC))
+
+    @classmethod
+    @contextmanager
+    def writing(cls, target: Path, spec: BundleSpec) -> Iterator[Self]:
+        """Yield a bundle to write files into, whole or not at all: at the end its folder becomes `target`."""
+        bundle = cls(partial_folder(target), spec)
+        write_spec(bundle.folder, spec)
+        yield bundle
+        replace_folder(bundle.folder, target)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identity of what it computes: SHA-256 of weights, graphs, tokenizer and preprocessing, 16 hex digits."""
+        digest = hashlib.sha256(self.spec.preprocessing.model_dump_json().encode())
+        digest.update(str(self.spec.context_length).encode())
+        if self.spec.runtime != DEFAULT_RUNTIME:  # fingerprints from before there was a choice stay
+            digest.update(self.spec.runtime.encode())
+        for name in (TOKENIZER, WEIGHTS, IMAGE_ONNX, TEXT_ONNX):
+            if self.path(name).is_file():
+                digest.update(f"{name}\0{hash_file(self.path(name))}".encode())
+        return digest.hexdigest()[:16]
+
+    @cached_property
+    def tokenizer(self) -> "Tokenizer":
+        """Raises UserError if tokenizer.json is missing."""
+        from personsearch.tokenizer import Tokenizer
+
+        return Tokenizer(self.path(TOKENIZER), self.spec.context_length)
+
+    def path(self, name: str) -> Path:
+        """Where a file of the bundle is, whether or not it exists."""
+        return self.folder / name
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+
 def write_spec(folder: Path, spec: BundleSpec) -> None:
     """Write bundle.yaml completely or not at all."""
     with replacing(folder / SPEC) as temporary:
         temporary.write_text(yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-
-
-def read_spec(folder: Path) -> BundleSpec:
-    """Read bundle.yaml.
-
-    Raises:
-        UserError: `folder` is not a bundle, or has a format that this version does not read.
-    """
-    if not (folder / SPEC).is_file():
-        raise UserError(f"{folder}: not a model bundle ({SPEC} is missing)")
-    return BundleSpec.from_yaml(folder / SPEC)
-
-
-def fingerprint(folder: Path) -> str:
-    """Identity of what the bundle computes: SHA-256 of weights, graphs, tokenizer and preprocessing, 16 hex digits."""
-    spec = read_spec(folder)
-    digest = hashlib.sha256(spec.preprocessing.model_dump_json().encode())
-    digest.update(str(spec.context_length).encode())
-    if spec.runtime != DEFAULT_RUNTIME:  # fingerprints from before there was a choice stay
-        digest.update(spec.runtime.encode())
-    for name in (TOKENIZER, WEIGHTS, IMAGE_ONNX, TEXT_ONNX):
-        if (folder / name).is_file():
-            digest.update(f"{name}\0{hash_file(folder / name)}".encode())
-    return digest.hexdigest()[:16]

@@ -6,7 +6,7 @@ import numpy as np
 
 from personsearch.augmentation.augment import AugmentConfig, judge_of
 from personsearch.augmentation.pdg.config import ProximityConfig
-from personsearch.bundle import fingerprint
+from personsearch.bundle import Bundle
 from personsearch.images import resize
 
 
@@ -15,7 +15,7 @@ def test_a_bundle_judges_by_its_own_scores(tiny_bundle: Path) -> None:
 
     judge = judge_of(AugmentConfig(proximity=ProximityConfig(judge=tiny_bundle)))
     assert judge is not None
-    assert judge.fingerprint == fingerprint(tiny_bundle)
+    assert judge.fingerprint == Bundle.open(tiny_bundle).fingerprint
     images = [np.random.default_rng(seed).integers(0, 255, (40, 20, 3)).astype(np.uint8) for seed in range(8)]
     old, new = ["a person in a red coat"] * 8, ["a person in a blue coat"] * 8
     verdicts = judge.agrees(images, old, new)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from personsearch.bundle import Bundle
 from personsearch.gallery.indexing import PREVIOUS_ALIAS, IndexConfig
 from personsearch.installation.promoter import Promoter
 from personsearch.installation.promotion import index_version
@@ -33,7 +34,7 @@ def registry(address: str, tmp_path: Path) -> ModelRegistry:
     registry = ModelRegistry(address, MODEL, cache=tmp_path / "cache")
     for seed in (1, 2):
         bundle = make_onnx_bundle(tmp_path / f"bundle-{seed}", seed)
-        registry.register(bundle, metrics={"t2i_r1": 50.0 + seed}, tags={"validation_status": "passed"})
+        registry.register(Bundle.open(bundle), metrics={"t2i_r1": 50.0 + seed}, tags={"validation_status": "passed"})
     registry.promote("1")
     return registry
 

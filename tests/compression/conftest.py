@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
-from personsearch.bundle import TOKENIZER, WEIGHTS, BundleSpec, Lineage, Preprocessing, write_spec
+from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage, Preprocessing, write_spec
 from personsearch.data.records import read_manifest, write_manifest
 from personsearch.encoders.golden import write_golden
 from personsearch.encoders.torch import TorchEncoder
@@ -41,7 +41,7 @@ def bundle_of() -> BundleOf:
         tokenizer.save(str(folder / TOKENIZER))
         state = {name: value.detach().contiguous() for name, value in model.named_weights().items()}
         save_file(state, folder / WEIGHTS)
-        write_golden(folder, TorchEncoder.from_bundle(folder, "cpu"))
+        write_golden(Bundle.open(folder), TorchEncoder.from_bundle(Bundle.open(folder), "cpu"))
         return folder
 
     return write

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from personsearch.bundle import CALIBRATION, METRICS, MODEL_CARD, SPEC, fingerprint, read_spec
+from personsearch.bundle import CALIBRATION, METRICS, MODEL_CARD, SPEC, Bundle
 from personsearch.compression.compress import CompressConfig, _complete, compress
 from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import read_manifest, write_manifest
@@ -76,11 +76,11 @@ def test_table_has_the_uncompressed_first_and_one_chosen(compressed: Path) -> No
 @pytest.mark.parametrize("name", [*FORMS, "chosen"])
 def test_each_form_is_a_whole_bundle_that_proves_itself(compressed: Path, name: str) -> None:
     folder = compressed / name
-    load_graph_encoder(folder, threads=1, verify=True)
+    load_graph_encoder(Bundle.open(folder), threads=1, verify=True)
     measured = "small" if name == "chosen" else name
     form = CONFIG.forms[measured]
-    assert (read_spec(folder).variant, read_spec(folder).runtime) == (form.numbers, form.runtime)
-    assert read_calibration(folder) is not None
+    assert (Bundle.open(folder).spec.variant, Bundle.open(folder).spec.runtime) == (form.numbers, form.runtime)
+    assert read_calibration(folder / CALIBRATION) is not None
     assert json.loads((folder / "metrics.json").read_text()) == json.loads(
         (compressed / "evaluation" / measured / "metrics.json").read_text()
     )
@@ -90,8 +90,8 @@ def test_each_form_is_a_whole_bundle_that_proves_itself(compressed: Path, name: 
 
 
 def test_a_whole_form_names_its_parent_and_a_cut_one_what_was_cut(tiny_bundle: Path, compressed: Path) -> None:
-    assert read_spec(compressed / "onnx-int8").lineage.parent == fingerprint(tiny_bundle)
-    small = read_spec(compressed / "small")
+    assert Bundle.open(compressed / "onnx-int8").spec.lineage.parent == Bundle.open(tiny_bundle).fingerprint
+    small = Bundle.open(compressed / "small").spec
     assert small.embedding_dim == 16
     assert "pruned" in small.architecture
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from personsearch.bundle import MODEL_CARD, TOKENIZER, fingerprint, read_spec
+from personsearch.bundle import MODEL_CARD, TOKENIZER, Bundle
 from personsearch.compression.structure import drop_layers
 from personsearch.encoders.golden import verify_golden
 from personsearch.encoders.torch import TorchEncoder
@@ -19,13 +19,16 @@ from personsearch.models.encoder import PersonEncoder
 
 def test_a_bundle_without_layers_is_what_skipping_them_gives(tiny_bundle: Path, tmp_path: Path) -> None:
     drop_layers(tiny_bundle, text=[2], image=[1], out_dir=tmp_path / "out")
-    spec = read_spec(tmp_path / "out")
+    spec = Bundle.open(tmp_path / "out").spec
     assert (spec.architecture["text_cfg"]["layers"], spec.architecture["vision_cfg"]["layers"]) == (1, 1)
-    assert spec.lineage.parent == fingerprint(tiny_bundle)
+    assert spec.lineage.parent == Bundle.open(tiny_bundle).fingerprint
     assert "Without its text layers 2 and image layers 1." in (tmp_path / "out" / MODEL_CARD).read_text()
-    verify_golden(tmp_path / "out", TorchEncoder.from_bundle(tmp_path / "out", "cpu"))
+    verify_golden(Bundle.open(tmp_path / "out"), TorchEncoder.from_bundle(Bundle.open(tmp_path / "out"), "cpu"))
 
-    whole, smaller = load_bundle_model(tiny_bundle).model, load_bundle_model(tmp_path / "out").model
+    whole, smaller = (
+        load_bundle_model(Bundle.open(tiny_bundle)).model,
+        load_bundle_model(Bundle.open(tmp_path / "out")).model,
+    )
     clip: Any = whole.clip
     del clip.transformer.resblocks[1]
     del clip.visual.transformer.resblocks[0]
@@ -45,7 +48,7 @@ def test_what_cannot_be_dropped_is_told_and_nothing_is_written(
         drop_layers(tiny_bundle, text=[3], image=[], out_dir=tmp_path / "out")
     with pytest.raises(ValueError, match="no layers to drop"):
         drop_layers(tiny_bundle, text=[], image=[], out_dir=tmp_path / "out")
-    architecture = read_spec(tiny_bundle).architecture | {"adaptation": {"kind": "lora"}}
+    architecture = Bundle.open(tiny_bundle).spec.architecture | {"adaptation": {"kind": "lora"}}
     tokenizer = Tokenizer.from_file(str(tiny_bundle / TOKENIZER))
     adapted = bundle_of(tmp_path / "adapted", make_model(architecture), tokenizer)
     with pytest.raises(UserError, match="its adaptation belongs to all of its layers"):

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, read_spec
+from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Bundle
 from personsearch.compression.export import export_onnx
 from personsearch.models.build import load_bundle_model
 from personsearch.models.clip import DualEncoder
@@ -17,13 +17,13 @@ PARITY = 1e-4
 @pytest.fixture(scope="module")
 def exported(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("onnx")
-    export_onnx(load_bundle_model(tiny_bundle).model, read_spec(tiny_bundle), folder)
+    export_onnx(load_bundle_model(Bundle.open(tiny_bundle)).model, Bundle.open(tiny_bundle).spec, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def model(tiny_bundle: Path) -> DualEncoder:
-    return load_bundle_model(tiny_bundle).model
+    return load_bundle_model(Bundle.open(tiny_bundle)).model
 
 
 def run(graph: Path, values: np.ndarray) -> np.ndarray:
@@ -61,7 +61,7 @@ def test_text_graph_equals_torch_at_any_length(exported: Path, model: DualEncode
 def test_attentional_pooling_is_exported_as_it_is(tiny_bundle: Path, tmp_path: Path) -> None:
     import torch
 
-    spec = read_spec(tiny_bundle)
+    spec = Bundle.open(tiny_bundle).spec
     vision = spec.architecture["vision_cfg"] | {"attentional_pool": True, "attn_pooler_heads": 2, "layers": 1}
     torch.manual_seed(0)
     model = DualEncoder(spec.architecture | {"vision_cfg": vision}).eval()
@@ -72,9 +72,9 @@ def test_attentional_pooling_is_exported_as_it_is(tiny_bundle: Path, tmp_path: P
 
 
 def test_export_leaves_the_model_as_it_was(tiny_bundle: Path, exported: Path, tmp_path: Path) -> None:
-    model = load_bundle_model(tiny_bundle).model
+    model = load_bundle_model(Bundle.open(tiny_bundle)).model
     names = [name for name, _ in model.named_modules()]
-    export_onnx(model, read_spec(tiny_bundle), tmp_path)
+    export_onnx(model, Bundle.open(tiny_bundle).spec, tmp_path)
     assert [name for name, _ in model.named_modules()] == names
     assert {path.name for path in tmp_path.iterdir()} == {IMAGE_ONNX, TEXT_ONNX}
 
@@ -82,7 +82,7 @@ def test_export_leaves_the_model_as_it_was(tiny_bundle: Path, exported: Path, tm
 def test_graphs_are_the_same_bytes_each_time_and_name_no_source_file(
     tiny_bundle: Path, exported: Path, tmp_path: Path
 ) -> None:
-    export_onnx(load_bundle_model(tiny_bundle).model, read_spec(tiny_bundle), tmp_path)
+    export_onnx(load_bundle_model(Bundle.open(tiny_bundle)).model, Bundle.open(tiny_bundle).spec, tmp_path)
     for name in (IMAGE_ONNX, TEXT_ONNX):
         content = (tmp_path / name).read_bytes()
         assert content == (exported / name).read_bytes()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Runtime, read_spec
+from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Bundle, Runtime
 from personsearch.compression.sample import Sample, draw_sample
 from personsearch.compression.variants import OnnxVariant, build_form
 from personsearch.data.dataset import Dataset
@@ -43,8 +43,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def judged(people: Path) -> tuple[Sample, np.ndarray, np.ndarray]:
     """A sample with torch's vectors of its captions and pictures."""
-    sample = draw_sample(Dataset.open(people), read_spec(BUNDLE), count=ITEMS)
-    torch = TorchEncoder.from_bundle(BUNDLE, "cpu")
+    sample = draw_sample(Dataset.open(people), Bundle.open(BUNDLE).spec, count=ITEMS)
+    torch = TorchEncoder.from_bundle(Bundle.open(BUNDLE), "cpu")
     return sample, torch.encode_texts(sample.captions), torch.encode_images(sample.pixels_NHW3)
 
 
@@ -63,9 +63,9 @@ def test_a_form_keeps_its_word(  # noqa: PLR0917
     difference: float,
     cosine: float,
 ) -> None:
-    fitted_to = draw_sample(Dataset.open(people), read_spec(BUNDLE), count=ITEMS, seed=1)
+    fitted_to = draw_sample(Dataset.open(people), Bundle.open(BUNDLE).spec, count=ITEMS, seed=1)
     build_form(BUNDLE, variant, runtime, tmp_path / "form", fitted_to, full=full)
-    check(load_graph_encoder(tmp_path / "form", 1, verify=True), judged, difference, cosine)
+    check(load_graph_encoder(Bundle.open(tmp_path / "form"), 1, verify=True), judged, difference, cosine)
 
 
 def test_half_precision_keeps_its_word_on_both_engines(
@@ -73,8 +73,8 @@ def test_half_precision_keeps_its_word_on_both_engines(
 ) -> None:
     half = tmp_path / "form"
     build_form(BUNDLE, "onnx-fp16", "onnxruntime", half)
-    check(load_graph_encoder(half, 1, verify=True), judged, 1e-3, 0.9999)
-    check(OpenVinoEncoder(half, 1, verify=True), judged, 2e-3, 0.9999)  # computes in f16 where the CPU can
+    check(load_graph_encoder(Bundle.open(half), 1, verify=True), judged, 1e-3, 0.9999)
+    check(OpenVinoEncoder(Bundle.open(half), 1, verify=True), judged, 2e-3, 0.9999)  # computes in f16 where the CPU can
     for name in (IMAGE_ONNX, TEXT_ONNX):
         assert (half / name).stat().st_size < 0.52 * (full / name).stat().st_size
 

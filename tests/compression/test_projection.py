@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from personsearch.bundle import read_spec
+from personsearch.bundle import Bundle
 from personsearch.compression.pairs import PairSample
 from personsearch.compression.projection import principal_directions, project, reduce_embedding
 from personsearch.data.dataset import Dataset
@@ -88,8 +88,8 @@ def test_directions_of_fewer_numbers_are_the_first_of_more() -> None:
 @torch.no_grad()
 def test_without_data_the_first_numbers_remain(tiny_bundle: Path, tmp_path: Path) -> None:
     reduce_embedding(tiny_bundle, 12, tmp_path / "cut")
-    whole, cut = (load_bundle_model(bundle).model for bundle in (tiny_bundle, tmp_path / "cut"))
-    assert read_spec(tmp_path / "cut").embedding_dim == 12
+    whole, cut = (load_bundle_model(Bundle.open(bundle)).model for bundle in (tiny_bundle, tmp_path / "cut"))
+    assert Bundle.open(tmp_path / "cut").spec.embedding_dim == 12
     wanted = normalize(whole.encode_image(PIXELS)[:, :12], dim=-1)
     torch.testing.assert_close(cut.encode_image(PIXELS), wanted, atol=1e-6, rtol=0)
 
@@ -103,7 +103,7 @@ def test_products_of_the_training_pairs_survive(tiny_bundle: Path, training_spli
     texts = [record.captions[0] for record in read_manifest(training_split)]
     cosines = []
     for bundle in (tiny_bundle, tmp_path / "pca"):
-        built = load_bundle_model(bundle)
+        built = load_bundle_model(Bundle.open(bundle))
         vectors = built.model.encode_text(torch.from_numpy(built.tokenizer.encode(texts)))
         cosines.append((vectors @ vectors.T).numpy())
     np.testing.assert_allclose(cosines[1], cosines[0], atol=5e-3)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, fingerprint, read_spec
+from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, Bundle
 from personsearch.compression.export import export_onnx
 from personsearch.compression.importance import Module, loss_importance, magnitude_importance
 from personsearch.compression.pairs import PairBatch, PairSample, sample_pairs
@@ -41,7 +41,7 @@ def pruned_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def plain(bundle: Path) -> DualEncoder:
-    model = load_bundle_model(bundle).model
+    model = load_bundle_model(Bundle.open(bundle)).model
     assert isinstance(model, DualEncoder)
     return model
 
@@ -113,7 +113,7 @@ def gated_loss(model: DualEncoder, batch: PairBatch, kind: str, gates_NU: torch.
 
 @pytest.mark.parametrize(("kind", "units"), [("attention", 2), ("feed_forward", 128)])
 def test_importance_is_the_gradient_at_a_gate(tiny_bundle: Path, training_split: Path, kind: Any, units: int) -> None:
-    built = load_bundle_model(tiny_bundle)
+    built = load_bundle_model(Bundle.open(tiny_bundle))
     assert isinstance(built.model, DualEncoder)
     batches = list(sample_pairs(PairSample(pairs=16, batch_size=8), built, Dataset.open(training_split)))
     assert [len(batch.person_ids) for batch in batches] == [8, 8]
@@ -139,12 +139,12 @@ def test_units_without_weight_are_the_least_important(tiny_bundle: Path) -> None
 
 
 def test_a_pruned_bundle_is_whole_and_prunes_further(tiny_bundle: Path, pruned_bundle: Path, tmp_path: Path) -> None:
-    spec = read_spec(pruned_bundle)
-    assert spec.lineage.parent == fingerprint(tiny_bundle)
+    spec = Bundle.open(pruned_bundle).spec
+    assert spec.lineage.parent == Bundle.open(tiny_bundle).fingerprint
     assert spec.architecture["pruned"] == PLAN.section()
     again = Pruned(text={1: Remaining(feed_forward=16)}, image={1: Remaining(heads=1)})
     prune(pruned_bundle, again, tmp_path / "again")
-    assert read_spec(tmp_path / "again").architecture["pruned"] == {
+    assert Bundle.open(tmp_path / "again").spec.architecture["pruned"] == {
         "text": {"1": {"heads": 1, "feed_forward": 16}, "2": {"feed_forward": 0}},
         "image": {"1": {"heads": 1}, "2": {"heads": 0, "feed_forward": 64}},
     }
@@ -155,7 +155,7 @@ def test_a_pruned_bundle_is_whole_and_prunes_further(tiny_bundle: Path, pruned_b
 
 
 def test_what_matters_to_the_loss_stays(tiny_bundle: Path, training_split: Path, tmp_path: Path) -> None:
-    built = load_bundle_model(tiny_bundle)
+    built = load_bundle_model(Bundle.open(tiny_bundle))
     assert isinstance(built.model, DualEncoder)
     sample = PairSample(pairs=24, batch_size=12)
     importance = loss_importance(built.model, sample_pairs(sample, built, Dataset.open(training_split)))
@@ -169,11 +169,11 @@ def test_what_matters_to_the_loss_stays(tiny_bundle: Path, training_split: Path,
 @torch.no_grad()
 def test_its_graphs_equal_torch(pruned_bundle: Path, tmp_path: Path) -> None:
     model, numbers = plain(pruned_bundle), np.random.default_rng(0)
-    export_onnx(model, read_spec(pruned_bundle), tmp_path)
+    export_onnx(model, Bundle.open(pruned_bundle).spec, tmp_path)
     text, image = (onnxruntime.InferenceSession(tmp_path / name) for name in (TEXT_ONNX, IMAGE_ONNX))
     for batch, length in ((1, 3), (4, 20)):
         ids = numbers.integers(1, 280, (batch, length))
-        ids[:, -1] = read_spec(pruned_bundle).architecture["text_cfg"]["vocab_size"] - 1
+        ids[:, -1] = Bundle.open(pruned_bundle).spec.architecture["text_cfg"]["vocab_size"] - 1
         pixels = numbers.normal(size=(batch, 3, 32, 16)).astype(np.float32)
         wanted = model.encode_text(torch.from_numpy(ids)).numpy()
         np.testing.assert_allclose(text.run(None, {"tokens": ids})[0], wanted, atol=1e-5)
@@ -195,14 +195,14 @@ def test_it_is_where_training_goes_on(pruned_bundle: Path, tmp_path: Path) -> No
 def test_merged_updates_are_pruned_with_the_weights(
     tmp_path: Path, tiny_bundle: Path, make_model: Callable[..., Any], bundle_of: Callable[..., Path]
 ) -> None:
-    architecture = read_spec(tiny_bundle).architecture
+    architecture = Bundle.open(tiny_bundle).spec.architecture
     tokenizer = learn_tokenizer(["a red coat"], architecture["text_cfg"]["vocab_size"])
     text = architecture["text_cfg"] | {"vocab_size": tokenizer.get_vocab_size()}
     adapted = make_model(architecture | {"text_cfg": text, "adaptation": {"kind": "lora", "rank": 2}})
     torch.nn.init.normal_(adapted.adaptation.text[1].out.up)
     bundle = bundle_of(tmp_path / "lora", adapted, tokenizer)
     prune(bundle, Pruned(text={1: Remaining(feed_forward=127)}), tmp_path / "pruned")
-    spec = read_spec(tmp_path / "pruned")
+    spec = Bundle.open(tmp_path / "pruned").spec
     assert "adaptation" not in spec.architecture
     wanted = plain(bundle)
     wanted.adaptation.merge(wanted.clip)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from personsearch.bundle import WEIGHTS, fingerprint, read_spec
+from personsearch.bundle import WEIGHTS, Bundle
 from personsearch.compression.recovery import RecoverConfig, recover, recovery_recipe
 from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.data.dataset import Dataset
@@ -81,7 +81,9 @@ def config(tmp_path: Path) -> RecoverConfig:
 def likeness(bundle: Path, teacher: Path, dataset: Path) -> float:
     """Mean cosine of both models' vectors of the validation captions."""
     captions = [caption for record in read_manifest(dataset, "val") for caption in record.captions]
-    ours, theirs = (TorchEncoder.from_bundle(each, "cpu").encode_texts(captions) for each in (bundle, teacher))
+    ours, theirs = (
+        TorchEncoder.from_bundle(Bundle.open(each), "cpu").encode_texts(captions) for each in (bundle, teacher)
+    )
     return float((ours * theirs).sum(axis=1).mean())
 
 
@@ -91,10 +93,10 @@ def test_it_comes_back_toward_the_full_model(
     recovered = recover(dropped, full, Dataset.open(dataset), tmp_path / "out", config)
     before, after = likeness(dropped, full, dataset), likeness(recovered, full, dataset)
     assert after > before + 0.5 * (1 - before)
-    assert read_spec(recovered).architecture == read_spec(dropped).architecture
-    assert read_spec(recovered).lineage.parent == fingerprint(dropped)
+    assert Bundle.open(recovered).spec.architecture == Bundle.open(dropped).spec.architecture
+    assert Bundle.open(recovered).spec.lineage.parent == Bundle.open(dropped).fingerprint
     assert load_file(recovered / WEIGHTS)["visual.proj"].dtype == load_file(full / WEIGHTS)["visual.proj"].dtype
-    assert verify_golden(recovered, TorchEncoder.from_bundle(recovered, "cpu")) < 1e-4
+    assert verify_golden(Bundle.open(recovered), TorchEncoder.from_bundle(Bundle.open(recovered), "cpu")) < 1e-4
     assert json.loads((recovered.parent / "run.json").read_text())["metrics"]["val_map"] > 60
 
 
@@ -108,14 +110,14 @@ def test_a_finished_recovery_is_found_again_and_another_model_starts_anew(
     written = (first / WEIGHTS).stat().st_mtime_ns
     assert recover(student, full, Dataset.open(dataset), tmp_path / "out", short) == first
     assert (first / WEIGHTS).stat().st_mtime_ns == written
-    changed = load_bundle_model(student).model
+    changed = load_bundle_model(Bundle.open(student)).model
     changed.set_logit_scale(5.0)
     write_torch_bundle(dropped, changed, student)
     assert recover(student, full, Dataset.open(dataset), tmp_path / "out", short) != first
 
 
 def test_other_dimensions_leave_the_relations(full: Path, dropped: Path, tiny_bundle: Path) -> None:
-    assert read_spec(tiny_bundle).embedding_dim != read_spec(full).embedding_dim
+    assert Bundle.open(tiny_bundle).spec.embedding_dim != Bundle.open(full).spec.embedding_dim
     wide, same = (recovery_recipe(dropped, teacher, RecoverConfig()) for teacher in (tiny_bundle, full))
     assert wide.distillation is not None
     assert wide.distillation.losses == ("relations",)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from personsearch.bundle import read_spec
+from personsearch.bundle import Bundle
 from personsearch.compression.structure import Structure, build_structure
 from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
@@ -26,7 +26,7 @@ def test_a_probe_of_the_whole_model_says_where_to_prune_one_without_layers(
         }
     )
     cut = build_structure(structure, tiny_bundle, Dataset.open(training_split), tmp_path / "work")
-    architecture = read_spec(cut).architecture
+    architecture = Bundle.open(cut).spec.architecture
     assert architecture["text_cfg"]["layers"] == 2 - len(dropped)
     found = {layer: parts["feed_forward"] for layer, parts in architecture["pruned"]["text"].items()}
     assert {str(layer): count for layer, count in found.items()} == remaining

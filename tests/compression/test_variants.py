@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Runtime, fingerprint, read_spec
+from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Bundle, Runtime
 from personsearch.compression.sample import Sample, draw_sample
 from personsearch.compression.variants import OnnxVariant, build_form
 from personsearch.data.dataset import Dataset
@@ -39,12 +39,12 @@ def full(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_form_is_a_bundle_close_to_torch(  # noqa: PLR0917
     tiny_bundle: Path, full: Path, tmp_path: Path, variant: OnnxVariant, runtime: Runtime, tolerance: float
 ) -> None:
-    form, torch = tmp_path / "form", TorchEncoder.from_bundle(tiny_bundle, "cpu")
+    form, torch = tmp_path / "form", TorchEncoder.from_bundle(Bundle.open(tiny_bundle), "cpu")
     build_form(tiny_bundle, variant, runtime, form, SAMPLE, full=full)
-    spec = read_spec(form)
-    assert (spec.variant, spec.runtime, spec.lineage.parent) == (variant, runtime, fingerprint(tiny_bundle))
+    spec = Bundle.open(form).spec
+    assert (spec.variant, spec.runtime, spec.lineage.parent) == (variant, runtime, Bundle.open(tiny_bundle).fingerprint)
     assert spec.lineage.sample == (SAMPLE.digest() if variant == "onnx-int8-static" else "")
-    encoder = load_graph_encoder(form, 1, verify=True)
+    encoder = load_graph_encoder(Bundle.open(form), 1, verify=True)
     assert encoder.encode_texts(TEXTS) == pytest.approx(torch.encode_texts(TEXTS), abs=tolerance)
     assert encoder.encode_images(PIXELS) == pytest.approx(torch.encode_images(PIXELS), abs=tolerance)
     assert not list(tmp_path.glob(".*"))
@@ -86,7 +86,7 @@ def test_what_cannot_be_built_is_refused(tiny_bundle: Path, full: Path, tmp_path
 
 def test_a_sample_is_drawn_from_training_images(tiny_dataset: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no training images"):  # it has only val and test
-        draw_sample(Dataset.open(tiny_dataset), read_spec(tiny_bundle))
+        draw_sample(Dataset.open(tiny_dataset), Bundle.open(tiny_bundle).spec)
 
 
 def test_a_training_image_that_cannot_be_decoded_is_named(
@@ -95,18 +95,18 @@ def test_a_training_image_that_cannot_be_decoded_is_named(
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     write_manifest(tmp_path, [replace(read_manifest(tiny_dataset)[0], split="train", path="broken.jpg")])
     with pytest.raises(UserError, match=r"broken\.jpg: .*; run `personsearch data prepare` again"):
-        draw_sample(Dataset.open(tmp_path), read_spec(tiny_bundle))
+        draw_sample(Dataset.open(tmp_path), Bundle.open(tiny_bundle).spec)
 
 
 def test_a_sample_is_the_same_each_time(tiny_dataset: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     records = [replace(record, split="train") for record in read_manifest(tiny_dataset)]
     (tmp_path / "images").symlink_to(tiny_dataset / "images")
     write_manifest(tmp_path, records)
-    first, second = (draw_sample(Dataset.open(tmp_path), read_spec(tiny_bundle), count=7) for _ in range(2))
+    first, second = (draw_sample(Dataset.open(tmp_path), Bundle.open(tiny_bundle).spec, count=7) for _ in range(2))
     assert first.pixels_NHW3.shape == (7, 32, 16, 3)
     assert set(first.captions) <= {record.captions[0] for record in records}
     assert (
         first.digest()
         == second.digest()
-        != draw_sample(Dataset.open(tmp_path), read_spec(tiny_bundle), count=7, seed=1).digest()
+        != draw_sample(Dataset.open(tmp_path), Bundle.open(tiny_bundle).spec, count=7, seed=1).digest()
     )

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE, Unigram, WordPiece
 from tokenizers.processors import BertProcessing
 
-from personsearch.bundle import TOKENIZER, read_spec
+from personsearch.bundle import TOKENIZER, Bundle
 from personsearch.compression.vocabulary import trim_tokenizer, trim_vocabulary
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
@@ -63,7 +63,7 @@ class Opened:
 
 
 def opened(bundle: Path) -> Opened:
-    return Opened(Tokenizer.from_file(str(bundle / TOKENIZER)), TorchEncoder.from_bundle(bundle, "cpu"))
+    return Opened(Tokenizer.from_file(str(bundle / TOKENIZER)), TorchEncoder.from_bundle(Bundle.open(bundle), "cpu"))
 
 
 @pytest.fixture(scope="module", params=list(KINDS))
@@ -77,7 +77,7 @@ def pair(
     bundle = bundle_of(folder / "bundle", make_model(architecture | {"text_cfg": text}), tokenizer)
     trimmed = trim_vocabulary(bundle, USED, folder / "trimmed")
     assert trimmed.tokens_before == tokenizer.get_vocab_size()
-    assert trimmed.tokens == read_spec(folder / "trimmed").architecture["text_cfg"]["vocab_size"]
+    assert trimmed.tokens == Bundle.open(folder / "trimmed").spec.architecture["text_cfg"]["vocab_size"]
     saved_rows = (trimmed.tokens_before - trimmed.tokens) * 32 * 4
     assert trimmed.bytes_saved > saved_rows > 0
     return opened(bundle), opened(folder / "trimmed")

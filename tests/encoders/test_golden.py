@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from personsearch.bundle import GOLDEN, Preprocessing
+from personsearch.bundle import GOLDEN, Bundle, BundleSpec, Lineage, Preprocessing
 from personsearch.encoders.golden import TEXTS, verify_golden, write_golden
 from personsearch.errors import UserError
 
@@ -41,35 +41,52 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def test_the_same_model_passes_and_writes_the_same_bytes(tmp_path: Path) -> None:
-    write_golden(tmp_path, LinearEncoder())
-    first = (tmp_path / GOLDEN).read_bytes()
-    write_golden(tmp_path, LinearEncoder())
-    assert (tmp_path / GOLDEN).read_bytes() == first
-    assert verify_golden(tmp_path, LinearEncoder()) < 1e-6
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    lineage = Lineage(dataset_hash="none", git_commit="")
+    preprocessing = LinearEncoder.preprocessing
+    return Bundle(
+        tmp_path,
+        BundleSpec(
+            method="linear",
+            architecture={},
+            preprocessing=preprocessing,
+            context_length=20,
+            embedding_dim=6,
+            lineage=lineage,
+        ),
+    )
+
+
+def test_the_same_model_passes_and_writes_the_same_bytes(bundle: Bundle) -> None:
+    write_golden(bundle, LinearEncoder())
+    first = bundle.path(GOLDEN).read_bytes()
+    write_golden(bundle, LinearEncoder())
+    assert bundle.path(GOLDEN).read_bytes() == first
+    assert verify_golden(bundle, LinearEncoder()) < 1e-6
     assert json.loads(first)["texts"] == list(TEXTS)
 
 
-def test_another_model_is_refused_beyond_the_tolerance(tmp_path: Path) -> None:
-    write_golden(tmp_path, LinearEncoder())
+def test_another_model_is_refused_beyond_the_tolerance(bundle: Bundle) -> None:
+    write_golden(bundle, LinearEncoder())
     with pytest.raises(UserError, match="does not reproduce its golden embeddings"):
-        verify_golden(tmp_path, LinearEncoder(noise=0.3))
-    assert verify_golden(tmp_path, LinearEncoder(noise=0.3), tolerance=2.0) > 1e-3
+        verify_golden(bundle, LinearEncoder(noise=0.3))
+    assert verify_golden(bundle, LinearEncoder(noise=0.3), tolerance=2.0) > 1e-3
 
 
-def test_a_collapsed_model_is_refused_when_written_and_when_verified(tmp_path: Path) -> None:
+def test_a_collapsed_model_is_refused_when_written_and_when_verified(bundle: Bundle) -> None:
     with pytest.raises(UserError, match="the same embedding"):
-        write_golden(tmp_path, CollapsedEncoder())
-    assert not (tmp_path / GOLDEN).exists()
-    write_golden(tmp_path, LinearEncoder())
+        write_golden(bundle, CollapsedEncoder())
+    assert not bundle.path(GOLDEN).exists()
+    write_golden(bundle, LinearEncoder())
     with pytest.raises(UserError, match="the same embedding"):
-        verify_golden(tmp_path, CollapsedEncoder(), tolerance=2.0)
+        verify_golden(bundle, CollapsedEncoder(), tolerance=2.0)
 
 
-def test_a_model_that_gives_nan_is_refused(tmp_path: Path) -> None:
-    write_golden(tmp_path, LinearEncoder())
+def test_a_model_that_gives_nan_is_refused(bundle: Bundle) -> None:
+    write_golden(bundle, LinearEncoder())
     with pytest.raises(UserError, match="cosine distance nan"):
-        verify_golden(tmp_path, LinearEncoder(noise=np.nan))
+        verify_golden(bundle, LinearEncoder(noise=np.nan))
 
 
 @pytest.mark.parametrize(
@@ -83,14 +100,14 @@ def test_a_model_that_gives_nan_is_refused(tmp_path: Path) -> None:
         ({"texts": 3}, "texts"),
     ],
 )
-def test_a_damaged_file_is_named(tmp_path: Path, change: dict, message: str) -> None:
-    write_golden(tmp_path, LinearEncoder())
-    golden = json.loads((tmp_path / GOLDEN).read_text())
-    (tmp_path / GOLDEN).write_text(json.dumps(golden | change))
+def test_a_damaged_file_is_named(bundle: Bundle, change: dict, message: str) -> None:
+    write_golden(bundle, LinearEncoder())
+    golden = json.loads(bundle.path(GOLDEN).read_text())
+    bundle.path(GOLDEN).write_text(json.dumps(golden | change))
     with pytest.raises(UserError, match=message):
-        verify_golden(tmp_path, LinearEncoder())
+        verify_golden(bundle, LinearEncoder())
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(bundle: Bundle) -> None:
     with pytest.raises(UserError, match="must carry golden"):
-        verify_golden(tmp_path, LinearEncoder())
+        verify_golden(bundle, LinearEncoder())

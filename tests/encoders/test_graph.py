@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, read_spec, write_spec
+from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, Bundle, write_spec
 from personsearch.encoders.golden import write_golden
 from personsearch.encoders.graph import GraphEncoder, length_batches
 from personsearch.encoders.onnx import OnnxEncoder
@@ -27,8 +27,8 @@ def onnx_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
     folder = tmp_path_factory.mktemp("onnx") / "bundle"
     shutil.copytree(tiny_bundle, folder)
-    export_onnx(load_bundle_model(tiny_bundle).model, read_spec(tiny_bundle), folder)
-    write_golden(folder, OnnxEncoder(folder, threads=1))
+    export_onnx(load_bundle_model(Bundle.open(tiny_bundle)).model, Bundle.open(tiny_bundle).spec, folder)
+    write_golden(Bundle.open(folder), OnnxEncoder(Bundle.open(folder), threads=1))
     return folder
 
 
@@ -41,7 +41,7 @@ def broken(onnx_bundle: Path, tmp_path: Path) -> Path:
 def test_gives_the_vectors_of_torch(tiny_bundle: Path, onnx_bundle: Path, engine: type[GraphEncoder]) -> None:
     from personsearch.encoders.torch import TorchEncoder
 
-    ours, theirs = engine(onnx_bundle, 1), TorchEncoder.from_bundle(tiny_bundle, "cpu")
+    ours, theirs = engine(Bundle.open(onnx_bundle), 1), TorchEncoder.from_bundle(Bundle.open(tiny_bundle), "cpu")
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 16, 3), dtype=np.uint8)
     assert ours.encode_images(pixels) == pytest.approx(theirs.encode_images(pixels), abs=1e-4)
     assert ours.encode_texts(TEXTS) == pytest.approx(theirs.encode_texts(TEXTS), abs=1e-4)
@@ -50,7 +50,7 @@ def test_gives_the_vectors_of_torch(tiny_bundle: Path, onnx_bundle: Path, engine
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_batch_equals_its_texts_one_by_one(onnx_bundle: Path, engine: type[GraphEncoder]) -> None:
     """More texts than one batch, of mixed length, come back in their order."""
-    encoder = engine(onnx_bundle, 1)
+    encoder = engine(Bundle.open(onnx_bundle), 1)
     texts = TEXTS * 7
     singly = np.concatenate([encoder.encode_texts([text]) for text in texts])
     assert encoder.encode_texts(texts) == pytest.approx(singly, abs=1e-5)
@@ -58,7 +58,7 @@ def test_a_batch_equals_its_texts_one_by_one(onnx_bundle: Path, engine: type[Gra
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_threads_may_share_an_encoder(onnx_bundle: Path, engine: type[GraphEncoder]) -> None:
-    encoder = engine(onnx_bundle, 1)
+    encoder = engine(Bundle.open(onnx_bundle), 1)
     texts = [f"{colour} coat" for colour in ("red", "green", "blue", "white")]
     expected = [encoder.encode_texts([text]) for text in texts]
     with ThreadPoolExecutor(4) as threads:
@@ -80,7 +80,7 @@ def test_batches_hold_every_text_once_and_little_padding(lengths: list[int]) -> 
 
 
 def test_nothing_in_gives_nothing_out(onnx_bundle: Path) -> None:
-    encoder = OnnxEncoder(onnx_bundle, threads=1)
+    encoder = OnnxEncoder(Bundle.open(onnx_bundle), threads=1)
     assert encoder.encode_texts([]).shape == (0, 32)
     assert encoder.encode_images(np.empty((0, 32, 16, 3), np.uint8)).shape == (0, 32)
 
@@ -88,7 +88,7 @@ def test_nothing_in_gives_nothing_out(onnx_bundle: Path) -> None:
 @pytest.mark.parametrize("pixels", [np.zeros((1, 16, 32, 3), np.uint8), np.zeros((1, 32, 16, 3), np.float32)])
 def test_pixels_of_another_size_or_type_are_refused(onnx_bundle: Path, pixels: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected"):
-        OnnxEncoder(onnx_bundle, threads=1).encode_images(pixels)
+        OnnxEncoder(Bundle.open(onnx_bundle), threads=1).encode_images(pixels)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -96,7 +96,7 @@ def test_pixels_of_another_size_or_type_are_refused(onnx_bundle: Path, pixels: n
 def test_a_missing_file_is_named(broken: Path, name: str, engine: type[GraphEncoder]) -> None:
     (broken / name).unlink()
     with pytest.raises(UserError, match=name):
-        engine(broken, 1)
+        engine(Bundle.open(broken), 1)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -106,13 +106,13 @@ def test_a_damaged_graph_is_named(broken: Path, name: str, content: bytes | None
     path = broken / name
     path.write_bytes(path.read_bytes()[:5000] if content is None else content)
     with pytest.raises(UserError, match=name):
-        engine(broken, 1)
+        engine(Bundle.open(broken), 1)
 
 
 def test_verify_refuses_a_bundle_whose_preprocessing_was_changed(broken: Path) -> None:
-    OnnxEncoder(broken, threads=1, verify=True)
-    spec = read_spec(broken)
+    OnnxEncoder(Bundle.open(broken), threads=1, verify=True)
+    spec = Bundle.open(broken).spec
     changed = spec.preprocessing.model_copy(update={"mean": (0.1, 0.5, 0.9)})
     write_spec(broken, spec.model_copy(update={"preprocessing": changed}))
     with pytest.raises(UserError, match="does not reproduce"):
-        OnnxEncoder(broken, threads=1, verify=True)
+        OnnxEncoder(Bundle.open(broken), threads=1, verify=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from personsearch.bundle import Runtime, fingerprint, read_spec, write_spec
+from personsearch.bundle import Bundle, Runtime, write_spec
 from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.encoders.onnx import OnnxEncoder
 from personsearch.encoders.openvino import OpenVinoEncoder
@@ -17,13 +17,13 @@ from tests.onnx_bundle import make_onnx_bundle
 
 def bundle_for(runtime: Runtime, folder: Path) -> Path:
     make_onnx_bundle(folder)
-    write_spec(folder, read_spec(folder).model_copy(update={"runtime": runtime}))
+    write_spec(folder, Bundle.open(folder).spec.model_copy(update={"runtime": runtime}))
     return folder
 
 
 @pytest.mark.parametrize(("runtime", "kind"), [("onnxruntime", OnnxEncoder), ("openvino", OpenVinoEncoder)])
 def test_the_bundle_names_its_engine(tmp_path: Path, runtime: Runtime, kind: type) -> None:
-    assert type(load_graph_encoder(bundle_for(runtime, tmp_path / "bundle"), 1, verify=True)) is kind
+    assert type(load_graph_encoder(Bundle.open(bundle_for(runtime, tmp_path / "bundle")), 1, verify=True)) is kind
 
 
 @pytest.mark.parametrize("has_cuda", [True, False])
@@ -41,14 +41,14 @@ def test_graphs_run_on_a_gpu_where_onnx_runtime_can(
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*cuda, "CPUExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", start)
-    OnnxEncoder(bundle, 1, verify=True)
+    OnnxEncoder(Bundle.open(bundle), 1, verify=True)
     assert asked == 2 * [[*cuda[1:], "CPUExecutionProvider"]]
 
 
 def test_the_engine_is_part_of_the_fingerprint_unless_it_is_the_default(tmp_path: Path) -> None:
-    plain = fingerprint(make_onnx_bundle(tmp_path / "plain"))
-    assert fingerprint(bundle_for("onnxruntime", tmp_path / "onnxruntime")) == plain
-    assert fingerprint(bundle_for("openvino", tmp_path / "openvino")) != plain
+    plain = Bundle.open(make_onnx_bundle(tmp_path / "plain")).fingerprint
+    assert Bundle.open(bundle_for("onnxruntime", tmp_path / "onnxruntime")).fingerprint == plain
+    assert Bundle.open(bundle_for("openvino", tmp_path / "openvino")).fingerprint != plain
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
@@ -56,8 +56,9 @@ def test_runs_without_torch_and_writes_nothing_at_home(tmp_path: Path, runtime: 
     bundle, home = bundle_for(runtime, tmp_path / "bundle"), tmp_path / "home"
     home.mkdir()
     script = (
-        "import sys; from pathlib import Path; from personsearch.encoders.load_graph import load_graph_encoder; "
-        f"load_graph_encoder(Path({str(bundle)!r}), 1, verify=True); "
+        "import sys; from pathlib import Path; from personsearch.bundle import Bundle; "
+        "from personsearch.encoders.load_graph import load_graph_encoder; "
+        f"load_graph_encoder(Bundle.open(Path({str(bundle)!r})), 1, verify=True); "
         "sys.exit('torch' in sys.modules or sys.modules.get('openvino_telemetry') is not None)"
     )
     environment = os.environ | {"HOME": str(home)}
@@ -69,9 +70,9 @@ def test_an_engine_that_is_not_installed_is_named(tmp_path: Path) -> None:
     bundle = bundle_for("openvino", tmp_path / "bundle")
     script = (
         "import sys; sys.modules['openvino'] = None\n"
-        "from pathlib import Path; from personsearch.errors import UserError\n"
+        "from pathlib import Path; from personsearch.bundle import Bundle; from personsearch.errors import UserError\n"
         "from personsearch.encoders.load_graph import load_graph_encoder\n"
-        f"try: load_graph_encoder(Path({str(bundle)!r}))\n"
+        f"try: load_graph_encoder(Bundle.open(Path({str(bundle)!r})))\n"
         "except UserError as error: sys.exit('personsearch[openvino]' not in str(error))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

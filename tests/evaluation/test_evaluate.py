@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from personsearch.bundle import Bundle
 from personsearch.data.dataset import Dataset
 from personsearch.data.records import read_manifest, write_manifest
 from personsearch.encoders.torch import TorchEncoder
@@ -33,7 +34,7 @@ def test_metrics_are_those_of_every_caption_against_every_image(
     from personsearch.images import open_image, resize
 
     records = read_manifest(tiny_dataset, "test")
-    encoder = TorchEncoder.from_bundle(tiny_bundle, "cpu")
+    encoder = TorchEncoder.from_bundle(Bundle.open(tiny_bundle), "cpu")
     pixels = np.stack([resize(open_image(tiny_dataset / record.path), 32, 16) for record in records])
     captions = [(record.person_id, caption) for record in records for caption in record.captions]
     query, gallery = encoder.encode_texts([caption for _, caption in captions]), encoder.encode_images(pixels)

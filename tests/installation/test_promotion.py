@@ -10,7 +10,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from personsearch.bundle import GOLDEN, IMAGE_ONNX, METRICS, fingerprint, read_spec, write_spec
+from personsearch.bundle import GOLDEN, IMAGE_ONNX, METRICS, Bundle, write_spec
 from personsearch.cli import registry, search
 from personsearch.errors import UserError
 from personsearch.gallery.add_dataset import add_dataset
@@ -69,7 +69,7 @@ def test_the_whole_line(installation: Settings, tmp_path: Path) -> None:
 
     erased = found["candidates"][0]["crop_id"]
     Gallery(installation.gallery_folder).erase(CropFilter(crop_ids=(erased,)))
-    assert run("rollback") == {"champion": "1", "fingerprint": fingerprint(first)}
+    assert run("rollback") == {"champion": "1", "fingerprint": Bundle.open(first).fingerprint}
     again = run("search", "a person in a red coat", "-k", "50")
     assert (again["collection"], len(again["candidates"])) == ("persons_v1_1", 23)
     assert erased not in {candidate["crop_id"] for candidate in again["candidates"]}
@@ -95,7 +95,7 @@ def test_a_version_that_cannot_prove_itself_is_tagged_and_never_live(installatio
 def test_a_version_that_serving_would_refuse_is_tagged_and_never_live(installation: Settings, tmp_path: Path) -> None:
     good, bare = make_onnx_bundle(tmp_path / "good", seed=1), make_onnx_bundle(tmp_path / "bare", seed=2)
     (bare / IMAGE_ONNX).unlink()
-    write_spec(bare, read_spec(bare).model_copy(update={"variant": "torch"}))
+    write_spec(bare, Bundle.open(bare).spec.model_copy(update={"variant": "torch"}))
     run("register", str(good))
     run("promote", "1")
     run("register", str(bare))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from personsearch.bundle import TOKENIZER, WEIGHTS, BundleSpec, Lineage, write_spec
+from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage, write_spec
 from personsearch.errors import UserError
 from personsearch.models.build import BuiltModel, build_model, load_bundle_model
 from personsearch.models.config import ModelConfig
@@ -85,7 +85,7 @@ def test_a_bundle_gives_it_back_and_starts_another_size(tmp_path: Path) -> None:
     made = built(tmp_path)
     bundle = bundle_of(made, tmp_path)
     made.model.eval()
-    again = load_bundle_model(bundle)
+    again = load_bundle_model(Bundle.open(bundle))
     pixels, ids = torch.randn(2, 3, 64, 32), torch.from_numpy(made.tokenizer.encode(CAPTIONS))
     assert torch.equal(again.model.encode_image(pixels), made.model.encode_image(pixels))
     assert torch.equal(again.model.encode_text(ids), made.model.encode_text(ids))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from personsearch.bundle import Bundle
 from personsearch.errors import UserError
 from personsearch.models.build import build_model, load_bundle_model
 from personsearch.models.config import ModelConfig
@@ -91,7 +92,7 @@ def test_a_bundle_starts_a_training_without_some_of_its_layers(tiny_bundle: Path
         weights=str(tiny_bundle), image_size=(32, 16), drop_text_layers=(1,), freeze_text_layers=(2,), frozen=()
     )
     built = build_model(recipe, lambda: [], tmp_path / "tokenizer.json").model
-    whole = load_bundle_model(tiny_bundle).model.named_weights()
+    whole = load_bundle_model(Bundle.open(tiny_bundle)).model.named_weights()
     found = built.named_weights()
     assert built.architecture["text_cfg"]["layers"] == 1
     for name, value in whole.items():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from personsearch.bundle import Bundle
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
 from personsearch.models.build import build_model, load_bundle_model
@@ -177,7 +178,7 @@ def test_features_equal_open_clip_whatever_the_padding(model: DualEncoder) -> No
 
 
 def test_the_encoder_of_a_bundle_gives_unit_vectors_in_any_batch(tiny_bundle: Path) -> None:
-    encoder = TorchEncoder.from_bundle(tiny_bundle, "cpu")
+    encoder = TorchEncoder.from_bundle(Bundle.open(tiny_bundle), "cpu")
     texts = [f"a person in a {colour} coat" * (1 + index % 3) for index, colour in enumerate(["red", "blue"] * 40)]
     pixels = np.random.default_rng(0).integers(0, 256, (70, 32, 16, 3), dtype=np.uint8)
     text, image = encoder.encode_texts(texts), encoder.encode_images(pixels)
@@ -189,6 +190,6 @@ def test_the_encoder_of_a_bundle_gives_unit_vectors_in_any_batch(tiny_bundle: Pa
 
 
 def test_a_loaded_bundle_is_in_evaluation_mode(tiny_bundle: Path) -> None:
-    result = load_bundle_model(tiny_bundle)
+    result = load_bundle_model(Bundle.open(tiny_bundle))
     assert not result.model.training
     assert isinstance(result.tokenizer, Tokenizer)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from personsearch.bundle import CALIBRATION, METRICS, fingerprint
+from personsearch.bundle import CALIBRATION, METRICS
 from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
 from personsearch.gallery.add_dataset import add_dataset
 from personsearch.gallery.store import Gallery
@@ -109,10 +109,10 @@ def test_registered_bundle_is_whole_and_knows_where_it_came_from(
     assert tags["dataset_hash"] == trained.returned["augment"]
     assert tags["validation_status"] == "passed"
     bundle = registry.download(version)
-    assert fingerprint(bundle) == trained.returned["compress"]
-    assert (bundle / CALIBRATION).is_file()
+    assert bundle.fingerprint == trained.returned["compress"]
+    assert bundle.path(CALIBRATION).is_file()
     measured = json.loads(Path(trained.outputs["metrics"]).read_text())
-    assert json.loads((bundle / METRICS).read_text())["t2i_r1"] == measured["t2i_r1"]
+    assert json.loads(bundle.path(METRICS).read_text())["t2i_r1"] == measured["t2i_r1"]
     assert float(tags["metric.t2i_r1"]) == pytest.approx(measured["t2i_r1"], rel=1e-4)
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from personsearch.bundle import CALIBRATION
 from personsearch.errors import UserError
 from personsearch.search.calibration import DEPTH, Calibration, Curve, read_calibration
 
@@ -53,16 +54,16 @@ def test_confidence_is_a_probability_that_falls_as_the_gallery_grows(
 
 
 def test_a_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    assert read_calibration(tmp_path) is None
+    assert read_calibration(tmp_path / CALIBRATION) is None
     (tmp_path / "calibration.json").write_text(calibration().model_dump_json())
-    assert read_calibration(tmp_path) == calibration()
+    assert read_calibration(tmp_path / CALIBRATION) == calibration()
 
 
 @pytest.mark.parametrize("content", ['{"threshold": 2', '{"format": 2, "threshold": 2}', "[]", "\xff"])
 def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "calibration.json").write_text(content, encoding="latin-1")
     with pytest.raises(UserError, match=r"calibration\.json"):
-        read_calibration(tmp_path)
+        read_calibration(tmp_path / CALIBRATION)
 
 
 @pytest.mark.parametrize(("content", "found"), [({"by_score": {}, "by_query": {}}, 1), ({"format": 3}, 3)])
@@ -71,6 +72,6 @@ def test_another_format_is_as_good_as_none_and_says_so(
 ) -> None:
     (tmp_path / "calibration.json").write_text(json.dumps(content))
     with caplog.at_level(logging.WARNING):
-        assert read_calibration(tmp_path) is None
+        assert read_calibration(tmp_path / CALIBRATION) is None
     assert f"format {found}" in caplog.text
     assert "evaluated again" in caplog.text

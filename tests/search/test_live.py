@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from personsearch.bundle import WEIGHTS, BundleSpec, Lineage, Preprocessing, fingerprint, write_spec
+from personsearch.bundle import WEIGHTS, Bundle, BundleSpec, Lineage, Preprocessing, write_spec
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.golden import write_golden
 from personsearch.errors import UserError
@@ -46,12 +46,12 @@ class Folder:
 
     bundle: Path
 
-    def fetch(self, version: str, fingerprint: str) -> Path:
-        return self.bundle
+    def fetch(self, version: str, fingerprint: str) -> Bundle:
+        return Bundle.open(self.bundle)
 
 
-def load(bundle: Path) -> Encoder:
-    return HashEncoder((bundle / WEIGHTS).read_bytes())
+def load(bundle: Bundle) -> Encoder:
+    return HashEncoder(bundle.path(WEIGHTS).read_bytes())
 
 
 @pytest.fixture
@@ -66,16 +66,16 @@ def bundle(tmp_path: Path) -> Path:
     )
     write_spec(tmp_path, spec)
     (tmp_path / WEIGHTS).write_bytes(b"weights")
-    write_golden(tmp_path, load(tmp_path))
+    write_golden(Bundle.open(tmp_path), load(Bundle.open(tmp_path)))
     return tmp_path
 
 
 @pytest.fixture
 def properties(bundle: Path) -> CollectionProperties:
-    return CollectionProperties("personsearch", "3", fingerprint(bundle), "data", 8)
+    return CollectionProperties("personsearch", "3", Bundle.open(bundle).fingerprint, "data", 8)
 
 
-def live(properties: CollectionProperties, bundle: Path, factory: Callable[[Path], Encoder] = load):  # type: ignore[no-untyped-def]
+def live(properties: CollectionProperties, bundle: Path, factory: Callable[[Bundle], Encoder] = load):  # type: ignore[no-untyped-def]
     store = ExactStore()
     store.create("persons_v3_1", properties)
     store.switch_alias(LIVE_ALIAS, "persons_v3_1")
@@ -84,7 +84,7 @@ def live(properties: CollectionProperties, bundle: Path, factory: Callable[[Path
 
 def test_the_alias_leads_to_the_collection_and_its_model(properties: CollectionProperties, bundle: Path) -> None:
     opened = live(properties, bundle)
-    assert (opened.collection, opened.properties, opened.bundle) == ("persons_v3_1", properties, bundle)
+    assert (opened.collection, opened.properties, opened.bundle.folder) == ("persons_v3_1", properties, bundle)
     assert opened.searcher.search("anyone") == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from personsearch.bundle import fingerprint, read_spec
+from personsearch.bundle import Bundle
 from personsearch.encoders.golden import write_golden
 from personsearch.encoders.onnx import OnnxEncoder
 from personsearch.errors import UserError
@@ -28,17 +28,17 @@ def bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("onnx") / "bundle"
     shutil.copytree(tiny_bundle, folder)
-    export_onnx(load_bundle_model(tiny_bundle).model, read_spec(tiny_bundle), folder)
-    write_golden(folder, OnnxEncoder(folder, threads=1))
+    export_onnx(load_bundle_model(Bundle.open(tiny_bundle)).model, Bundle.open(tiny_bundle).spec, folder)
+    write_golden(Bundle.open(folder), OnnxEncoder(Bundle.open(folder), threads=1))
     return folder
 
 
 @pytest.fixture
 def installation(home: Path, bundle: Path) -> ServingSettings:
     settings = ServingSettings(home=home, milvus_uri=str(home / "milvus.db"), encoder_threads=1)
-    identity = fingerprint(bundle)
+    identity = Bundle.open(bundle).fingerprint
     shutil.copytree(bundle, home / "models" / "personsearch" / f"v1-{identity}")
-    encoder = OnnxEncoder(bundle, threads=1)
+    encoder = OnnxEncoder(Bundle.open(bundle), threads=1)
     store = MilvusStore(settings.milvus_address)
     properties = CollectionProperties("personsearch", "1", identity, "data", encoder.embedding_dim)
     index = store.create("persons_v1_1", properties)

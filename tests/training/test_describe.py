@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from personsearch.bundle import read_spec
+from personsearch.bundle import Bundle
 from personsearch.errors import UserError
 from personsearch.training.config import TrainConfig
 from personsearch.training.describe import Count, Passes, describe, passes
@@ -101,7 +101,10 @@ def test_heads_and_a_bundles_architecture_are_counted(tiny_bundle: Path, recipe:
     config = read_recipe(recipe(model=model, objective={"losses": {"n_itc": 1.0, "ss_i": 0.4}}))
     found = describe(config)
     assert found.parameters["heads"] == Count(*[32 * 128 + 128 + 128 * 32 + 32] * 2)
-    assert found.architecture["text_cfg"]["vocab_size"] == read_spec(tiny_bundle).architecture["text_cfg"]["vocab_size"]
+    assert (
+        found.architecture["text_cfg"]["vocab_size"]
+        == Bundle.open(tiny_bundle).spec.architecture["text_cfg"]["vocab_size"]
+    )
     assert found.image_tokens == 4 * 2 + 1
     assert sum(count.total for part, count in found.parameters.items() if part != "total") == (
         found.parameters["total"].total

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from personsearch.bundle import TOKENIZER, Preprocessing
+from personsearch.bundle import TOKENIZER, Bundle, Preprocessing
 from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.losses.distillation import feature_distance, relation_divergence
@@ -212,7 +212,7 @@ def test_what_the_teacher_computes_is_part_of_a_runs_identity(
 
 
 def test_teachers_that_cannot_teach_are_refused(tmp_path: Path, tiny_bundle: Path) -> None:
-    student, cpu = load_bundle_model(tiny_bundle), torch.device("cpu")
+    student, cpu = load_bundle_model(Bundle.open(tiny_bundle)), torch.device("cpu")
     config = DistillationConfig(teacher=tiny_bundle)
     with pytest.raises(UserError, match="not a model bundle"):
         load_teacher(DistillationConfig(teacher=tmp_path / "nothing"), student, tmp_path / "run", cpu)

@@ -11,7 +11,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from personsearch.bundle import WEIGHTS, read_spec
+from personsearch.bundle import WEIGHTS, Bundle
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
 from personsearch.training.recipe import read_recipe
@@ -30,7 +30,7 @@ def model_of(recipe: Recipe, **changes: Any) -> dict[str, Any]:
 
 def encode(bundle: Path) -> np.ndarray:
     """Vectors of two texts and two images."""
-    encoder, noise = TorchEncoder.from_bundle(bundle, "cpu"), np.random.default_rng(0)
+    encoder, noise = TorchEncoder.from_bundle(Bundle.open(bundle), "cpu"), np.random.default_rng(0)
     images = encoder.encode_images(noise.integers(0, 255, (2, 32, 16, 3), dtype=np.uint8))
     return np.concatenate([encoder.encode_texts(TEXTS), images])
 
@@ -65,7 +65,7 @@ def test_an_adaptation_leaves_the_backbone_alone_and_its_checkpoint_holds_the_tr
     best = load_file(tmp_path / "run" / "checkpoints" / "best.safetensors")
     assert added
     assert best.keys() == added
-    assert read_spec(tmp_path / "run" / "bundle").architecture["adaptation"]["kind"] == kind
+    assert Bundle.open(tmp_path / "run" / "bundle").spec.architecture["adaptation"]["kind"] == kind
     assert not np.allclose(encode(tmp_path / "run" / "bundle"), encode(tmp_path / "start" / "bundle"), atol=1e-5)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from personsearch.bundle import Bundle
 from personsearch.encoders.golden import verify_golden
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.training.recipe import read_recipe
@@ -17,4 +18,7 @@ def test_the_start_of_a_tiny_recipe_is_shipped(recipe: Path) -> None:
     if weights == "random":
         assert recipe.stem.endswith("pretrain")
     else:
-        assert verify_golden(ROOT / weights, TorchEncoder.from_bundle(ROOT / weights, "cpu")) < 1e-4
+        assert (
+            verify_golden(Bundle.open(ROOT / weights), TorchEncoder.from_bundle(Bundle.open(ROOT / weights), "cpu"))
+            < 1e-4
+        )

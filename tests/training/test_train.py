@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from personsearch.bundle import read_spec
+from personsearch.bundle import Bundle
 from personsearch.data.dataset import Dataset
 from personsearch.data.records import MANIFEST, ImageRecord, dataset_hash, read_manifest, write_manifest
 from personsearch.encoders.golden import verify_golden
@@ -63,8 +63,8 @@ def test_it_learns_and_writes_a_whole_bundle(trainable: Path, recipe: Recipe, tm
     assert [step for step, _ in watch.steps] == list(range(1, 37))
     assert watch.epochs == [(epoch, 3 * epoch) for epoch in range(1, 13)]
     assert watch.final == metrics
-    assert read_spec(bundle).lineage.dataset_hash == dataset_hash(trainable)
-    assert verify_golden(bundle, TorchEncoder.from_bundle(bundle, "cpu")) < 1e-6
+    assert Bundle.open(bundle).spec.lineage.dataset_hash == dataset_hash(trainable)
+    assert verify_golden(Bundle.open(bundle), TorchEncoder.from_bundle(Bundle.open(bundle), "cpu")) < 1e-6
     assert json.loads((bundle / "metrics.json").read_text()) == metrics
     assert "48 captions" not in (bundle / "MODEL_CARD.md").read_text()
     assert "| training images, captions, persons | 24, 48, 12 |" in (bundle / "MODEL_CARD.md").read_text()

@@ -16,7 +16,7 @@ from personsearch.augmentation.pdg.consistency import Judge
 from personsearch.augmentation.pdg.stage import FOLDER as PROXIMITY
 from personsearch.augmentation.pdg.stage import generate_proximity
 from personsearch.augmentation.translations import read_translations, same_wording
-from personsearch.bundle import fingerprint
+from personsearch.bundle import Bundle
 from personsearch.config import Config
 from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage, sole_writer
@@ -90,7 +90,7 @@ def judge_of(config: AugmentConfig) -> Judge | None:
     if config.proximity is None or config.proximity.judge is None:
         return None
     bundle = config.proximity.judge
-    return Judge(load_encoder(bundle), fingerprint(bundle))
+    return Judge(load_encoder(Bundle.open(bundle)), Bundle.open(bundle).fingerprint)
 
 
 def _write(

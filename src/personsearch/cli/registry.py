@@ -31,12 +31,14 @@ def register_bundle(
 
     Its metrics.json and lineage go with it. The same bundle of the same run is the same version.
     """
-    from personsearch.bundle import METRICS
+    from personsearch.bundle import METRICS, Bundle
 
-    metrics = json.loads((bundle / METRICS).read_text()) if (bundle / METRICS).is_file() else {}
+    opened = Bundle.open(bundle)
+    written = opened.path(METRICS)
+    metrics = json.loads(written.read_text()) if written.is_file() else {}
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     tags = dict(item.partition("=")[::2] for item in tag or [])
-    version = _registry().register(bundle, metrics=numbers, tags=tags)
+    version = _registry().register(opened, metrics=numbers, tags=tags)
     show({"version": version, "alias": "challenger"}, as_json=as_json)
 
 

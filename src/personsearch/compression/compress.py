@@ -8,17 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from personsearch.bundle import (
-    CALIBRATION,
-    IMAGE_ONNX,
-    METRICS,
-    MODEL_CARD,
-    TEXT_ONNX,
-    WEIGHTS,
-    Runtime,
-    fingerprint,
-    read_spec,
-)
+from personsearch.bundle import CALIBRATION, IMAGE_ONNX, METRICS, MODEL_CARD, TEXT_ONNX, WEIGHTS, Bundle, Runtime
 from personsearch.compression.choice import Choice, ChoiceConfig, Row, choose
 from personsearch.compression.pareto import draw, table
 from personsearch.compression.sample import draw_sample
@@ -89,7 +79,7 @@ class _Measured:
     def row(self, name: str, uncompressed: FirstRanks) -> Row:
         files = [self.folder / file for file in (WEIGHTS, IMAGE_ONNX, TEXT_ONNX)]
         size = sum(file.stat().st_size for file in files if file.is_file())
-        dim = read_spec(self.folder).embedding_dim
+        dim = Bundle.open(self.folder).spec.embedding_dim
         quality = self.metrics["t2i_r1"], self.metrics["t2i_map"], r1_margin(uncompressed, self.ranks)
         return Row(name, *quality, bytes=size, dim=dim, **asdict(self.speed))
 
@@ -103,15 +93,17 @@ def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path)
         UserError: the bundle is no torch one, a form does not fit it, the export is not faithful, or the data set
             cannot be read.
     """
-    if read_spec(bundle).variant != UNCOMPRESSED:
-        raise UserError(f"{bundle}: variant {read_spec(bundle).variant!r}; only a torch bundle can be compressed")
+    if Bundle.open(bundle).spec.variant != UNCOMPRESSED:
+        raise UserError(
+            f"{bundle}: variant {Bundle.open(bundle).spec.variant!r}; only a torch bundle can be compressed"
+        )
     data = Dataset.open(dataset)
     split = data.split_or_test(config.evaluation.split)
     config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"split": split})})
     with sole_writer(out_dir):
         choice = _compress(config, bundle, data, out_dir)
         results = _results(choice)
-        lineage = {"dataset_hash": data.hash, "parent": fingerprint(bundle), "chosen": choice.chosen.name}
+        lineage = {"dataset_hash": data.hash, "parent": Bundle.open(bundle).fingerprint, "chosen": choice.chosen.name}
         write_run_record(out_dir, "compress", config, results, lineage)
         for folder in (out_dir / EVALUATION).glob(f"*/{EMBEDDINGS}"):
             shutil.rmtree(folder)
@@ -144,7 +136,7 @@ def _build(forms: Mapping[str, Form], bundle: Path, dataset: Dataset, out_dir: P
     for place, (name, form) in enumerate(forms.items(), start=1):
         logger.info("form %d of %d: %s", place, len(forms), name)
         cut = build_structure(form, bundle, dataset, out_dir / STRUCTURES)
-        sample = draw_sample(dataset, read_spec(cut)) if form.numbers == "onnx-int8-static" else None
+        sample = draw_sample(dataset, Bundle.open(cut).spec) if form.numbers == "onnx-int8-static" else None
         folders[name] = out_dir / name
         build_form(cut, form.numbers, form.runtime, folders[name], sample, full=full.get(cut))
         if form.numbers == "onnx-fp32":

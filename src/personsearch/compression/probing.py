@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from personsearch.bundle import fingerprint
+from personsearch.bundle import Bundle
 from personsearch.compression.probes.batches import Batches, ImageBatches, TextBatches
 from personsearch.compression.probes.figures import ProbeFigures
 from personsearch.compression.probes.heatmap import draw_heatmaps
@@ -84,7 +84,7 @@ def probe(config: ProbeConfig, bundle: Path, before: Path, dataset: Path, out_di
     data = Dataset.open(dataset)
     config = config.model_copy(update={"split": data.split_or_test(config.split)})
     lineage = {
-        "fingerprint": fingerprint(bundle),
+        "fingerprint": Bundle.open(bundle).fingerprint,
         "before": hash_weights(before),
         "dataset_hash": data.hash,
     }
@@ -107,7 +107,7 @@ class _Workplace:
 
 
 def _measure(config: ProbeConfig, bundle: Path, before: Path, dataset: Dataset, workplace: _Workplace) -> ProbeFigures:
-    built, records = load_bundle_model(bundle), dataset.records(config.split)
+    built, records = load_bundle_model(Bundle.open(bundle)), dataset.records(config.split)
     encoder = TorchEncoder(built, choose_device(config.device))
     towers = [take_apart(built.model, side) for side in dict.fromkeys(config.towers)]
     starts = weights_before(before, built.model, towers)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from personsearch.bundle import Bundle
 from personsearch.compression.pairs import PairSample, sample_pairs
 from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.data.dataset import Dataset
@@ -43,7 +44,7 @@ def reduce_embedding(
     Raises:
         UserError: no torch bundle, embeddings that are no longer than `dim`, or towers that end in no matrix.
     """
-    built = load_bundle_model(bundle)
+    built = load_bundle_model(Bundle.open(bundle))
     before = built.model.embedding_dim
     if not 1 <= dim < before:
         raise UserError(f"{bundle}: embeddings of {before} numbers cannot be reduced to {dim}")

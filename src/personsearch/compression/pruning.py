@@ -14,6 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from personsearch.bundle import Bundle
 from personsearch.compression.importance import Importance, Kind, Module, loss_importance, magnitude_importance, modules
 from personsearch.compression.pairs import PairSample, sample_pairs
 from personsearch.compression.torch_bundle import write_torch_bundle
@@ -79,7 +80,7 @@ def plan_pruning(config: PruningConfig, bundle: Path, probe: ProbeSums | None = 
     Raises:
         UserError: the bundle is no plain CLIP, or the probe is of another depth.
     """
-    model = _plain(load_bundle_model(bundle).model)
+    model = _plain(load_bundle_model(Bundle.open(bundle)).model)
     plan: dict[Side, dict[int, Remaining]] = {}
     for side in SIDES:
         shares = config.text if side == "text" else config.image
@@ -138,7 +139,7 @@ def prune(
     Raises:
         UserError: the bundle is no plain CLIP, has not what the plan leaves, or the data set cannot be read.
     """
-    built = load_bundle_model(bundle)
+    built = load_bundle_model(Bundle.open(bundle))
     model = _plain(built.model)
     pairs = None if dataset is None else sample_pairs(sample, replace(built, model=model), dataset)
     importance = magnitude_importance(model) if pairs is None else loss_importance(model, pairs)

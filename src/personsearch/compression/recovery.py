@@ -9,7 +9,7 @@ from pydantic import Field
 
 from personsearch.augmentation.images import ImageAugmentationConfig
 from personsearch.augmentation.text import TextAugmentationConfig
-from personsearch.bundle import fingerprint, read_spec
+from personsearch.bundle import Bundle
 from personsearch.compression.torch_bundle import weights_dtype
 from personsearch.config import Config
 from personsearch.data.dataset import Dataset
@@ -95,7 +95,7 @@ def recover(bundle: Path, teacher: Path, dataset: Dataset, out_dir: Path, config
         UserError: no torch bundles, images of different size, or a data set that cannot be trained on.
     """
     recipe = recovery_recipe(bundle, teacher, config)
-    key = hashlib.sha256(f"{run_identity(recipe, dataset)} {fingerprint(bundle)}".encode()).hexdigest()
+    key = hashlib.sha256(f"{run_identity(recipe, dataset)} {Bundle.open(bundle).fingerprint}".encode()).hexdigest()
     run = out_dir / key[:KEY_LENGTH]
     train_on(recipe, dataset, run)
     return run / "bundle"
@@ -103,9 +103,9 @@ def recover(bundle: Path, teacher: Path, dataset: Dataset, out_dir: Path, config
 
 def recovery_recipe(bundle: Path, teacher: Path, config: RecoverConfig) -> TrainConfig:
     """The training that a recovery is."""
-    spec = read_spec(bundle)
+    spec = Bundle.open(bundle).spec
     size = (spec.preprocessing.height, spec.preprocessing.width)
-    same_dim = spec.embedding_dim == read_spec(teacher).embedding_dim
+    same_dim = spec.embedding_dim == Bundle.open(teacher).spec.embedding_dim
     losses: tuple[DistillationLoss, ...] = ("features", "relations") if same_dim else ("relations",)
     return TrainConfig(
         method=spec.method,

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from personsearch.bundle import Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.golden import TEXTS
 from personsearch.encoders.load import load_encoder
@@ -40,7 +41,7 @@ def measure_speed(bundles: Mapping[str, Path], rounds: int, threads: int = 0) ->
     Raises:
         UserError: a bundle cannot be loaded.
     """
-    turns = {name: _Turns(load_encoder(bundle, threads=threads)) for name, bundle in bundles.items()}
+    turns = {name: _Turns(load_encoder(Bundle.open(bundle), threads=threads)) for name, bundle in bundles.items()}
     for turn in range(-WARM_UP_ROUNDS, rounds):
         for each in turns.values():
             each.take(turn)
@@ -64,7 +65,7 @@ def peak_memory(bundle: Path, threads: int = 0) -> float:
 
 def print_peak_memory(bundle: str, threads: int) -> None:
     """What `peak_memory` runs."""
-    encoder = load_encoder(Path(bundle), threads=threads)
+    encoder = load_encoder(Bundle.open(Path(bundle)), threads=threads)
     encoder.encode_texts(TEXTS[:1])
     encoder.encode_images(_pixels(encoder, BATCH))
     status = Path("/proc/self/status").read_text(encoding="ascii")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from personsearch.bundle import SPEC, fingerprint
+from personsearch.bundle import SPEC, Bundle
 from personsearch.compression.projection import reduce_embedding
 from personsearch.compression.pruning import ProbeSums, PruningConfig, plan_pruning, prune, read_probe
 from personsearch.compression.recovery import RecoverConfig, recover
@@ -57,7 +57,7 @@ def build_structure(structure: Structure, bundle: Path, dataset: Dataset, work: 
     Raises:
         UserError: a cut does not fit this model, or the data set cannot be read.
     """
-    current, key = bundle, f"{fingerprint(bundle)} {dataset.hash}"
+    current, key = bundle, f"{Bundle.open(bundle).fingerprint} {dataset.hash}"
     for name, setting, cut in _cuts(structure, dataset):
         key = hashlib.sha256(json.dumps([key, name, setting], sort_keys=True).encode()).hexdigest()
         target = work / f"{name}-{key[:KEY_LENGTH]}"
@@ -126,7 +126,7 @@ def drop_layers(bundle: Path, *, text: Collection[int], image: Collection[int], 
     """
     if not text and not image:
         raise ValueError(f"{bundle}: no layers to drop; at least one wanted")
-    model = load_bundle_model(bundle).model
+    model = load_bundle_model(Bundle.open(bundle)).model
     if "adaptation" in model.architecture:
         raise UserError(f"{bundle}: its adaptation belongs to all of its layers; none can be dropped")
     smaller = create_model(without_layers(model.architecture, text=text, image=image)).eval()

@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from personsearch.bundle import MODEL_CARD, TOKENIZER, WEIGHTS, fingerprint, read_spec, write_spec
+from personsearch.bundle import MODEL_CARD, TOKENIZER, WEIGHTS, Bundle, write_spec
 from personsearch.encoders.golden import write_golden
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
@@ -32,8 +32,8 @@ def write_torch_bundle(
     """
     if out_dir.is_dir() and source.samefile(out_dir):
         raise UserError(f"{out_dir}: is the source itself; another folder wanted")
-    dtype, folder, spec = weights_dtype(source), partial_folder(out_dir), read_spec(source)
-    lineage = spec.lineage.model_copy(update={"parent": fingerprint(source)})
+    dtype, folder, spec = weights_dtype(source), partial_folder(out_dir), Bundle.open(source).spec
+    lineage = spec.lineage.model_copy(update={"parent": Bundle.open(source).fingerprint})
     write_spec(
         folder,
         spec.model_copy(
@@ -49,7 +49,7 @@ def write_torch_bundle(
     (folder / TOKENIZER).write_text(text, encoding="utf-8")
     save_weights(folder / WEIGHTS, model, dtype)
     (folder / MODEL_CARD).write_text(_card(source, model, change), encoding="utf-8")
-    write_golden(folder, TorchEncoder.from_bundle(folder, "cpu"))
+    write_golden(Bundle.open(folder), TorchEncoder.from_bundle(Bundle.open(folder), "cpu"))
     replace_folder(folder, out_dir)
 
 
@@ -61,7 +61,9 @@ def weights_dtype(bundle: Path) -> torch.dtype:
     """
     path = bundle / WEIGHTS
     if not path.is_file():
-        raise UserError(f"{bundle}: variant {read_spec(bundle).variant!r} has no {WEIGHTS}; a torch bundle is wanted")
+        raise UserError(
+            f"{bundle}: variant {Bundle.open(bundle).spec.variant!r} has no {WEIGHTS}; a torch bundle is wanted"
+        )
     with safe_open(path, framework="pt") as file:
         tensors: Iterator[Tensor] = (file.get_tensor(name) for name in file.keys())  # noqa: SIM118
         return next(tensor.dtype for tensor in tensors if tensor.is_floating_point())
@@ -69,7 +71,7 @@ def weights_dtype(bundle: Path) -> torch.dtype:
 
 def _card(source: Path, model: PersonEncoder, change: str) -> str:
     path = source / MODEL_CARD
-    before = path.read_text(encoding="utf-8") if path.is_file() else f"# {read_spec(source).method}\n"
+    before = path.read_text(encoding="utf-8") if path.is_file() else f"# {Bundle.open(source).spec.method}\n"
     parameters = sum(parameter.numel() for parameter in model.parameters())
     heading = "" if CHANGES in before else CHANGES
     return (

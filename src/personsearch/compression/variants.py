@@ -16,10 +16,9 @@ from personsearch.bundle import (
     SPEC,
     TEXT_ONNX,
     TOKENIZER,
+    Bundle,
     BundleSpec,
     Runtime,
-    fingerprint,
-    read_spec,
     write_spec,
 )
 from personsearch.compression.quantise import measure_ranges, quantise_dynamic, quantise_static, quantise_weights
@@ -63,38 +62,38 @@ def build_form(
         if (bundle / name).is_file():
             shutil.copyfile(bundle / name, folder / name)
     _write_graphs(bundle, spec, folder, sample, full)
-    encoder = load_graph_encoder(folder)
+    encoder = load_graph_encoder(Bundle.open(folder))
     tolerance = PARITY if variant in EXACT else math.inf  # of the rest evaluation is the judge
-    distance = verify_golden(bundle, encoder, tolerance)
+    distance = verify_golden(Bundle.open(bundle), encoder, tolerance)
     logger.info("%s on %s is within a cosine distance of %.1e of torch", variant, runtime, distance)
     if variant in EXACT:
         shutil.copyfile(bundle / GOLDEN, folder / GOLDEN)
     else:
-        write_golden(folder, encoder)
+        write_golden(Bundle.open(folder), encoder)
     replace_folder(folder, out_dir)
 
 
 def _spec(bundle: Path, variant: OnnxVariant, runtime: Runtime, sample: Sample | None) -> BundleSpec:
-    spec = read_spec(bundle)
+    spec = Bundle.open(bundle).spec
     if spec.variant != "torch":
         raise UserError(f"{bundle}: variant {spec.variant!r}; only a torch bundle can be compressed")
     static = variant == "onnx-int8-static"
     if static and sample is None:
         raise UserError(f"{variant}: needs a sample of training images and captions to be fitted to")
     digest = sample.digest() if static and sample is not None else ""
-    lineage = spec.lineage.model_copy(update={"parent": fingerprint(bundle), "sample": digest})
+    lineage = spec.lineage.model_copy(update={"parent": Bundle.open(bundle).fingerprint, "sample": digest})
     return spec.model_copy(update={"variant": variant, "runtime": runtime, "lineage": lineage})
 
 
 def _is_built(folder: Path, spec: BundleSpec) -> bool:
-    return (folder / SPEC).is_file() and read_spec(folder) == spec
+    return (folder / SPEC).is_file() and Bundle.open(folder).spec == spec
 
 
 def _check_full(bundle: Path, full: Path | None) -> None:
     if full is None:
         return
-    spec = read_spec(full)
-    if spec.variant != "onnx-fp32" or spec.lineage.parent != fingerprint(bundle):
+    spec = Bundle.open(full).spec
+    if spec.variant != "onnx-fp32" or spec.lineage.parent != Bundle.open(bundle).fingerprint:
         raise UserError(f"{full}: variant {spec.variant!r}; the onnx-fp32 form of {bundle} wanted")
 
 
@@ -116,7 +115,7 @@ def _export(bundle: Path, spec: BundleSpec, folder: Path) -> None:
     from personsearch.models.build import load_bundle_model
 
     dtype = torch.float16 if spec.variant == "onnx-fp16" else torch.float32
-    export_onnx(load_bundle_model(bundle).model, spec, folder, dtype=dtype)
+    export_onnx(load_bundle_model(Bundle.open(bundle)).model, spec, folder, dtype=dtype)
 
 
 @contextmanager
@@ -126,7 +125,7 @@ def _full_graphs(bundle: Path, full: Path | None) -> Iterator[Path]:
         yield full
         return
     with tempfile.TemporaryDirectory() as folder:
-        _export(bundle, read_spec(bundle), Path(folder))
+        _export(bundle, Bundle.open(bundle).spec, Path(folder))
         yield Path(folder)
 
 

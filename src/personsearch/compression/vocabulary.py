@@ -20,7 +20,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from personsearch.bundle import TOKENIZER, WEIGHTS
+from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle
 from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.errors import UserError
 from personsearch.models.build import create_model, is_foreign_clip, load_bundle_model
@@ -51,7 +51,7 @@ def trim_vocabulary(bundle: Path, texts: Iterable[str], out_dir: Path) -> Trimme
     Raises:
         UserError: no torch bundle, or one whose text tower or tokenizer is of another kind.
     """
-    model = load_bundle_model(bundle).model
+    model = load_bundle_model(Bundle.open(bundle)).model
     if is_foreign_clip(model.architecture):
         raise UserError(f"{bundle}: its vocabulary cannot be trimmed; CLIP's own text tower or a BERT is wanted")
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, Preprocessing, read_spec
+from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Bundle, Preprocessing
 from personsearch.encoders.golden import verify_golden
 from personsearch.errors import UserError
 from personsearch.images import normalise
-from personsearch.tokenizer import Tokenizer, text_lengths
+from personsearch.tokenizer import text_lengths
 
 BATCH_SIZE = 32
 MAX_STRETCH = 1.25  # longest text of a batch over its shortest, so that at most a fifth of its tokens are padding
@@ -24,18 +24,17 @@ Graph = Callable[[NDArray[np.generic]], NDArray[np.float32]]
 class GraphEncoder:
     """Implements Encoder with the two graphs of an ONNX bundle. Safe to call from several threads at once."""
 
-    def __init__(self, bundle: Path, load: Callable[[Path], Graph], *, verify: bool) -> None:
+    def __init__(self, bundle: Bundle, load: Callable[[Path], Graph], *, verify: bool) -> None:
         """`load` makes a graph callable; `verify` runs the golden inputs.
 
         Raises:
             UserError: the bundle has no usable ONNX graphs, or fails its golden inputs.
         """
-        spec = read_spec(bundle)
-        self._preprocessing = spec.preprocessing
-        self._embedding_dim = spec.embedding_dim
-        self._tokenizer = Tokenizer(bundle / TOKENIZER, spec.context_length)
-        self._image_graph = load(_present(bundle / IMAGE_ONNX))
-        self._text_graph = load(_present(bundle / TEXT_ONNX))
+        self._preprocessing = bundle.spec.preprocessing
+        self._embedding_dim = bundle.spec.embedding_dim
+        self._tokenizer = bundle.tokenizer
+        self._image_graph = load(_present(bundle.path(IMAGE_ONNX)))
+        self._text_graph = load(_present(bundle.path(TEXT_ONNX)))
         if verify:
             verify_golden(bundle, self)
 

@@ -1,18 +1,16 @@
 """From a bundle to its encoder, whichever engine its variant needs."""
 
-from pathlib import Path
-
-from personsearch.bundle import read_spec
+from personsearch.bundle import Bundle
 from personsearch.encoders.encoder import Encoder
 
 
-def load_encoder(bundle: Path, *, threads: int = 0) -> Encoder:
+def load_encoder(bundle: Bundle, *, threads: int = 0) -> Encoder:
     """The encoder of a bundle; only the torch variant imports torch. `threads` is for ONNX graphs, 0 is every core.
 
     Raises:
-        UserError: the folder is no bundle, or its files are missing or damaged.
+        UserError: its files are missing or damaged.
     """
-    if read_spec(bundle).variant == "torch":
+    if bundle.spec.variant == "torch":
         from personsearch.encoders.torch import TorchEncoder
 
         return TorchEncoder.from_bundle(bundle)

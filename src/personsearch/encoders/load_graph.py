@@ -1,18 +1,16 @@
 """The encoder of an ONNX bundle on the engine that the bundle names."""
 
-from pathlib import Path
-
-from personsearch.bundle import read_spec
+from personsearch.bundle import Bundle
 from personsearch.encoders.graph import GraphEncoder
 
 
-def load_graph_encoder(bundle: Path, threads: int = 0, *, verify: bool = False) -> GraphEncoder:
+def load_graph_encoder(bundle: Bundle, threads: int = 0, *, verify: bool = False) -> GraphEncoder:
     """`threads` 0 is every core; `verify` runs the golden inputs.
 
     Raises:
         UserError: it is not an ONNX bundle, its engine is not installed, or it fails its golden inputs.
     """
-    if read_spec(bundle).runtime == "openvino":
+    if bundle.spec.runtime == "openvino":
         from personsearch.encoders.openvino import OpenVinoEncoder
 
         return OpenVinoEncoder(bundle, threads, verify=verify)

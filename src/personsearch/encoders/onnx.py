@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from personsearch.bundle import Bundle
 from personsearch.encoders.graph import Graph, GraphEncoder
 from personsearch.errors import UserError
 
@@ -16,7 +17,7 @@ ENGINES = ("CUDAExecutionProvider", "CPUExecutionProvider")
 class OnnxEncoder(GraphEncoder):
     """GraphEncoder on ONNX Runtime: on an NVIDIA GPU if the installed build supports it, else on the CPU."""
 
-    def __init__(self, bundle: Path, threads: int = 0, *, verify: bool = False) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 0, *, verify: bool = False) -> None:
         """`threads` 0 is every core; `verify` runs the golden inputs.
 
         Raises:

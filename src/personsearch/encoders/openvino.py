@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from personsearch.bundle import read_spec
+from personsearch.bundle import Bundle
 from personsearch.encoders.graph import Graph, GraphEncoder
 from personsearch.errors import UserError
 
@@ -20,7 +20,7 @@ class OpenVinoEncoder(GraphEncoder):
     """GraphEncoder on OpenVINO."""
 
     def __init__(
-        self, bundle: Path, threads: int = 0, *, verify: bool = False, precision: Precision | None = None
+        self, bundle: Bundle, threads: int = 0, *, verify: bool = False, precision: Precision | None = None
     ) -> None:
         """`threads` 0 is every core; `verify` runs the golden inputs. By default a float16 form computes in f16 (half
         the time on a CPU with f16 arithmetic), any other in f32 (OpenVINO's own default would be bf16).
@@ -28,7 +28,7 @@ class OpenVinoEncoder(GraphEncoder):
         Raises:
             UserError: OpenVINO is not installed, or as GraphEncoder does.
         """
-        chosen = precision or ("f16" if read_spec(bundle).variant == "onnx-fp16" else "f32")
+        chosen = precision or ("f16" if bundle.spec.variant == "onnx-fp16" else "f32")
         super().__init__(bundle, partial(load_graph, threads=threads, precision=chosen), verify=verify)
 
 

@@ -4,7 +4,6 @@ Shapes: N items, H height, W width, L tokens, D embedding dimension.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from personsearch.bundle import Preprocessing
+from personsearch.bundle import Bundle, Preprocessing
 from personsearch.images import normalise
 from personsearch.models.build import BuiltModel, load_bundle_model
 from personsearch.models.device import choose_device
@@ -31,11 +30,11 @@ class TorchEncoder:
         self._device = device
 
     @classmethod
-    def from_bundle(cls, bundle: Path, device: str = "auto") -> Self:
+    def from_bundle(cls, bundle: Bundle, device: str = "auto") -> Self:
         """Load a bundle; `device` is auto, cpu, cuda, or cuda:0 …
 
         Raises:
-            UserError: no bundle, weights that do not fit it, or no such device.
+            UserError: it has no weights that fit it, or there is no such device.
         """
         return cls(load_bundle_model(bundle), choose_device(device))
 

@@ -4,7 +4,7 @@ import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from personsearch.bundle import CALIBRATION, METRICS, fingerprint, read_spec
+from personsearch.bundle import CALIBRATION, METRICS, Bundle
 from personsearch.data.dataset import Dataset
 from personsearch.data.records import Split
 from personsearch.encoders.encoder import Encoder
@@ -37,7 +37,6 @@ def evaluate(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path)
     Raises:
         UserError: the bundle or the data set cannot be read, or the split has nobody to find.
     """
-    read_spec(bundle)  # of two absent folders the model is named first, before a long manifest is read
     return evaluate_on(config, bundle, Dataset.open(dataset), out_dir)
 
 
@@ -49,14 +48,14 @@ def evaluate_on(config: EvaluateConfig, bundle: Path, dataset: Dataset, out_dir:
     write_report(out_dir / REPORT, evaluation, config, bundle, dataset)
     FirstRanks(evaluation.ranks.first_rank, evaluation.embeddings.caption_ids).write(out_dir)
     write_json(out_dir / METRICS, {**metrics, "split": config.split, **_slices(evaluation)})
-    lineage = {"dataset_hash": dataset.hash, "fingerprint": fingerprint(bundle)}
+    lineage = {"dataset_hash": dataset.hash, "fingerprint": Bundle.open(bundle).fingerprint}
     write_run_record(out_dir, "evaluate", config, metrics, lineage)
     return metrics
 
 
 def measure(config: EvaluateConfig, bundle: Path, dataset: Dataset, out_dir: Path) -> Evaluation:
     """Encode and measure, writing nothing but embeddings."""
-    source = _Source(bundle, load_encoder(bundle, threads=config.threads), dataset, out_dir / EMBEDDINGS)
+    source = _Source(bundle, load_encoder(Bundle.open(bundle), threads=config.threads), dataset, out_dir / EMBEDDINGS)
     embeddings = source.embed(config.split)
     ranks = rank_queries(embeddings.text_QD, embeddings.image_GD, embeddings.caption_ids, embeddings.image_ids)
     reverse = rank_queries(embeddings.image_GD, embeddings.text_QD, embeddings.image_ids, embeddings.caption_ids)
@@ -82,7 +81,7 @@ class _Source:
     folder: Path
 
     def embed(self, split: Split) -> SplitEmbeddings:
-        name = f"{fingerprint(self.bundle)}-{self.dataset.hash[:16]}-{split}"
+        name = f"{Bundle.open(self.bundle).fingerprint}-{self.dataset.hash[:16]}-{split}"
         return embed_records(self.encoder, self.dataset.folder, self.dataset.records(split), self.folder / name)
 
 

@@ -8,7 +8,7 @@ from string import Template
 
 import numpy as np
 
-from personsearch.bundle import fingerprint, read_spec
+from personsearch.bundle import Bundle
 from personsearch.data.dataset import Dataset
 from personsearch.evaluation.breakdown import Slice
 from personsearch.evaluation.examples import Example, Picture, pick_examples
@@ -30,7 +30,7 @@ def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bun
     }
     template = Template(files("personsearch.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8"))
     page = template.substitute(
-        title=escape(f"{read_spec(bundle).method}, {read_spec(bundle).variant}, on {config.split}"),
+        title=escape(f"{Bundle.open(bundle).spec.method}, {Bundle.open(bundle).spec.variant}, on {config.split}"),
         headline=_headline(evaluation),
         directions=_directions(evaluation),
         cmc=_curve({"text → image": evaluation.text_to_image.cmc, "image → text": evaluation.image_to_text.cmc}),
@@ -154,11 +154,11 @@ def _calibration(calibration: Calibration) -> str:
 
 
 def _lineage(bundle: Path, dataset: Dataset, config: EvaluateConfig) -> str:
-    spec = read_spec(bundle)
+    spec = Bundle.open(bundle).spec
     size = f"{spec.preprocessing.height}×{spec.preprocessing.width} pixels, {spec.context_length} tokens"
     rows = [
         ["Method", f"{spec.method} ({spec.variant})"],
-        ["Fingerprint", fingerprint(bundle)],
+        ["Fingerprint", Bundle.open(bundle).fingerprint],
         ["Input", f"{size}, {spec.embedding_dim} dimensions"],
         ["Trained on", spec.lineage.dataset_hash],
         ["Measured on", f"{dataset.hash}, split {config.split}"],

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from personsearch.bundle import CALIBRATION, METRICS, read_spec
+from personsearch.bundle import CALIBRATION, METRICS, Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.errors import UserError
@@ -68,11 +68,11 @@ def _build(
         model_name=registry.model_name,
         model_version=version,
         fingerprint=registered.fingerprint,
-        dataset_hash=registered.tags.get("dataset_hash", "") or read_spec(bundle).lineage.dataset_hash,
+        dataset_hash=registered.tags.get("dataset_hash", "") or bundle.spec.lineage.dataset_hash,
     )
 
 
-def _proven_encoder(bundle: Path) -> Encoder:
+def _proven_encoder(bundle: Bundle) -> Encoder:
     """The encoder that serving will use, so that a bundle serving would refuse is not indexed either."""
     try:
         return load_graph_encoder(bundle, verify=True)
@@ -93,7 +93,9 @@ def register_model(
         complete = shutil.copytree(bundle, Path(folder) / "bundle")
         for name in (CALIBRATION, METRICS):
             shutil.copyfile(evaluation / name, complete / name)
-        return registry.register(complete, metrics=metrics, tags={"validation_status": "passed", **tags, **values})
+        return registry.register(
+            Bundle.open(complete), metrics=metrics, tags={"validation_status": "passed", **tags, **values}
+        )
 
 
 def champion_metrics(model_name: str, dataset_hash: str) -> dict[str, float] | None:

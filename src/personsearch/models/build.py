@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from personsearch.bundle import TOKENIZER, Preprocessing, read_spec
+from personsearch.bundle import TOKENIZER, Bundle, Preprocessing
 from personsearch.errors import UserError
 from personsearch.files import replacing
 from personsearch.models.clip import ADAPTATION, DualEncoder
@@ -18,7 +18,7 @@ from personsearch.models.encoder import PersonEncoder
 from personsearch.models.foreign_text import is_foreign
 from personsearch.models.layers import frozen_prefixes, weights_without_layers, without_layers
 from personsearch.models.vocabulary import clip_tokenizer, learn_tokenizer, padding_token, read_tokenizer
-from personsearch.models.weights import Weights, fit, load_weights
+from personsearch.models.weights import Weights, bundle_weights, fit, load_weights
 from personsearch.models.wordpiece import wordpiece_tokenizer
 from personsearch.tokenizer import Tokenizer
 
@@ -72,12 +72,11 @@ def create_model(architecture: dict[str, Any]) -> PersonEncoder:
     raise UserError(f"model.architecture.kind: {kind!r} is none; known: clip, {DUAL_TRANSFORMER}")
 
 
-def load_bundle_model(bundle: Path) -> BuiltModel:
+def load_bundle_model(bundle: Bundle) -> BuiltModel:
     """The model of a bundle's torch variant, in evaluation mode, computing in float32."""
-    spec, weights = read_spec(bundle), load_weights(str(bundle), None)
-    model = create_model(copy.deepcopy(spec.architecture))
-    _load(model, weights)
-    return BuiltModel(model.eval(), Tokenizer(bundle / TOKENIZER, spec.context_length), spec.preprocessing)
+    model = create_model(copy.deepcopy(bundle.spec.architecture))
+    _load(model, bundle_weights(bundle))
+    return BuiltModel(model.eval(), bundle.tokenizer, bundle.spec.preprocessing)
 
 
 def _load(model: PersonEncoder, weights: Weights) -> None:
@@ -134,7 +133,7 @@ def _named(name: str) -> dict[str, Any]:
 def _preprocessing(config: ModelConfig, weights: Weights | None) -> Preprocessing:
     height, width = config.image_size
     if weights is not None and weights.bundle is not None:
-        return read_spec(weights.bundle).preprocessing.model_copy(update={"height": height, "width": width})
+        return weights.bundle.spec.preprocessing.model_copy(update={"height": height, "width": width})
     mean, std = MEAN_STD[config.normalisation]
     return Preprocessing(height=height, width=width, mean=mean, std=std)
 
@@ -154,7 +153,7 @@ def _provide_tokenizer(
     if target.is_file():
         return
     if weights is not None and weights.bundle is not None:
-        content = (weights.bundle / TOKENIZER).read_text(encoding="utf-8")
+        content = weights.bundle.path(TOKENIZER).read_text(encoding="utf-8")
     elif isinstance(config.architecture, dict) and config.architecture.get("kind") == DUAL_TRANSFORMER:
         content = wordpiece_tokenizer(config.vocabulary, captions, config.text_weights).to_str()
     elif isinstance(config.vocabulary, int):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from personsearch.bundle import SPEC, WEIGHTS, read_spec
+from personsearch.bundle import SPEC, WEIGHTS, Bundle
 from personsearch.errors import UserError
 from personsearch.models.position import Grid, resize_position_embedding
 
@@ -30,7 +30,7 @@ class Weights:
     state: State
     origin: str
     architecture: dict[str, Any] | None = None
-    bundle: Path | None = None
+    bundle: Bundle | None = None
     quick_gelu: bool = False
 
 
@@ -42,7 +42,7 @@ def load_weights(source: str, architecture_name: str | None) -> Weights:
     """
     path = Path(source)
     if (path / SPEC).is_file():
-        return _from_bundle(path)
+        return bundle_weights(Bundle.open(path))
     if path.is_file():
         return _from_file(path)
     if path.is_dir() or path.suffix or source.startswith((".", "/", "~")) or ("/" in source and ":" not in source):
@@ -94,11 +94,16 @@ def _grid(architecture: dict[str, Any]) -> Grid | None:
     return (height - patch_height) // stride_height + 1, (width - patch_width) // stride_width + 1
 
 
-def _from_bundle(folder: Path) -> Weights:
-    if not (folder / WEIGHTS).is_file():
-        raise UserError(f"weights {folder}: the bundle has no {WEIGHTS}; only its torch variant can be trained")
-    loaded = _from_file(folder / WEIGHTS)
-    return Weights(loaded.state, str(folder), read_spec(folder).architecture, bundle=folder)
+def bundle_weights(bundle: Bundle) -> Weights:
+    """The weights of a bundle's torch variant.
+
+    Raises:
+        UserError: it has none, or they cannot be read.
+    """
+    if not bundle.path(WEIGHTS).is_file():
+        raise UserError(f"weights {bundle}: the bundle has no {WEIGHTS}; only its torch variant can be trained")
+    loaded = _from_file(bundle.path(WEIGHTS))
+    return Weights(loaded.state, str(bundle), bundle.spec.architecture, bundle=bundle)
 
 
 def _from_file(path: Path, *, quick_gelu: bool = False) -> Weights:

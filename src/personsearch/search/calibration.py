@@ -9,7 +9,6 @@ from typing import Final, Literal
 
 from pydantic import ValidationError
 
-from personsearch.bundle import CALIBRATION
 from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
 
@@ -91,13 +90,12 @@ class Calibration(Config):
         return self.curve.probability(score, lead, tracks)
 
 
-def read_calibration(bundle: Path) -> Calibration | None:
-    """A bundle's calibration, None if the model was never calibrated or its calibration has another format.
+def read_calibration(path: Path) -> Calibration | None:
+    """Read calibration.json, None if the model was never calibrated or its calibration has another format.
 
     Raises:
         UserError: the file is damaged.
     """
-    path = bundle / CALIBRATION
     if not path.is_file():
         return None
     try:

@@ -5,10 +5,9 @@ A collection names its model, so a query is never compared with another model's 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from personsearch.bundle import fingerprint
+from personsearch.bundle import CALIBRATION, Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.golden import verify_golden
 from personsearch.errors import UserError
@@ -20,7 +19,7 @@ from personsearch.search.searcher import Searcher
 class ModelSource(Protocol):
     """Where bundles come from; the MLflow registry is one."""
 
-    def fetch(self, version: str, fingerprint: str) -> Path:
+    def fetch(self, version: str, fingerprint: str) -> Bundle:
         """The bundle of a version, which must have this fingerprint."""
         ...
 
@@ -32,13 +31,13 @@ class LiveIndex:
     searcher: Searcher
     collection: str
     properties: CollectionProperties
-    bundle: Path
+    bundle: Bundle
 
 
 def open_live(
     store: CollectionStore,
     models: ModelSource,
-    encoder_factory: Callable[[Path], Encoder],
+    encoder_factory: Callable[[Bundle], Encoder],
     *,
     alias: str = LIVE_ALIAS,
 ) -> LiveIndex:
@@ -53,13 +52,15 @@ def open_live(
         raise UserError(f"no collection is live (alias {alias!r}); run `personsearch index`")
     properties = store.properties(collection)
     bundle = models.fetch(properties.model_version, properties.fingerprint)
-    if (found := fingerprint(bundle)) != properties.fingerprint:
-        raise UserError(f"{collection} was made by model {properties.fingerprint}, not by {bundle} ({found})")
+    if bundle.fingerprint != properties.fingerprint:
+        raise UserError(
+            f"{collection} was made by model {properties.fingerprint}, not by {bundle} ({bundle.fingerprint})"
+        )
     encoder = encoder_factory(bundle)
     if encoder.embedding_dim != properties.embedding_dim:
         raise UserError(
             f"{collection} holds {properties.embedding_dim} dimensions, the model gives {encoder.embedding_dim}"
         )
     verify_golden(bundle, encoder)
-    searcher = Searcher(encoder, store.open(collection), read_calibration(bundle))
+    searcher = Searcher(encoder, store.open(collection), read_calibration(bundle.path(CALIBRATION)))
     return LiveIndex(searcher, collection, properties, bundle)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from personsearch.bundle import SPEC, read_spec
+from personsearch.bundle import SPEC, Bundle
 from personsearch.models.adaptation.cskt import Cskt
 from personsearch.models.build import create_model, resolve_architecture
 from personsearch.models.clip import DualEncoder
@@ -153,11 +153,11 @@ def outline(config: ModelConfig) -> PersonEncoder:
         UserError: the architecture is unknown or cannot be built, or `frozen` matches nothing.
     """
     folder = Path(config.weights)
-    is_bundle = (folder / SPEC).is_file()
-    bundle = Weights({}, config.weights, read_spec(folder).architecture, bundle=folder) if is_bundle else None
+    start = Bundle.open(folder) if (folder / SPEC).is_file() else None
+    weights = Weights({}, config.weights, start.spec.architecture, bundle=start) if start else None
     if config.text_weights is not None and config.text_weights.startswith(HUB):
         config = config.model_copy(update={"text_weights": None})
-    architecture = resolve_architecture(config, bundle)
+    architecture = resolve_architecture(config, weights)
     if config.weights == RANDOM and isinstance(config.vocabulary, int):
         architecture["text_cfg"] = architecture.get("text_cfg", {}) | {"vocab_size": config.vocabulary}
     with torch.device("meta"):

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from personsearch.bundle import Preprocessing, fingerprint
+from personsearch.bundle import Bundle, Preprocessing
 from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.losses.distillation import feature_distance, relation_divergence
@@ -45,7 +45,7 @@ class DistillationConfig(Config):
         Raises:
             UserError: the teacher is not a bundle.
         """
-        return self.model_dump(mode="json") | {"teacher": fingerprint(self.teacher)}
+        return self.model_dump(mode="json") | {"teacher": Bundle.open(self.teacher).fingerprint}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def load_teacher(config: DistillationConfig, student: BuiltModel, out_dir: Path,
     """
     if config.teacher.resolve().is_relative_to(out_dir.resolve()):
         raise UserError(f"distillation.teacher: {config.teacher} is inside the student's own output {out_dir}")
-    built = load_bundle_model(config.teacher)
+    built = load_bundle_model(Bundle.open(config.teacher))
     own, given = built.preprocessing, student.preprocessing
     if (own.height, own.width) != (given.height, given.width):
         raise UserError(

@@ -8,17 +8,7 @@ from pathlib import Path
 
 import torch
 
-from personsearch.bundle import (
-    METRICS,
-    MODEL_CARD,
-    SPEC,
-    TOKENIZER,
-    WEIGHTS,
-    BundleSpec,
-    Lineage,
-    fingerprint,
-    write_spec,
-)
+from personsearch.bundle import METRICS, MODEL_CARD, SPEC, TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage, write_spec
 from personsearch.data.records import ImageRecord
 from personsearch.encoders.golden import write_golden
 from personsearch.encoders.torch import TorchEncoder
@@ -72,7 +62,7 @@ def write_bundle(out_dir: Path, built: BuiltModel, tokenizer_file: Path, facts: 
     save_weights(folder / WEIGHTS, built.model, getattr(torch, facts.config.weights_dtype))
     write_json(folder / METRICS, dict(facts.metrics))
     (folder / MODEL_CARD).write_text(_card(spec, built, facts), encoding="utf-8")
-    write_golden(folder, TorchEncoder.from_bundle(folder, "cpu"))
+    write_golden(Bundle.open(folder), TorchEncoder.from_bundle(Bundle.open(folder), "cpu"))
     return _publish(folder, out_dir / "bundle")
 
 
@@ -94,7 +84,7 @@ def _spec(built: BuiltModel, facts: TrainingFacts) -> BundleSpec:
 
 def _parent(weights: str) -> str:
     """The fingerprint of the bundle that training started from, or the name of its weights."""
-    return fingerprint(Path(weights)) if (Path(weights) / SPEC).is_file() else weights
+    return Bundle.open(Path(weights)).fingerprint if (Path(weights) / SPEC).is_file() else weights
 
 
 def _publish(folder: Path, target: Path) -> Path:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from personsearch.bundle import TOKENIZER, WEIGHTS
+from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle
 from personsearch.compression.probes.start import hash_weights, weights_before
 from personsearch.compression.probes.towers import take_apart
 from personsearch.errors import UserError
@@ -19,7 +19,7 @@ from personsearch.models.layers import SIDES
 
 
 def test_a_bundle_and_its_file_of_weights_are_the_same_start(tiny_bundle: Path) -> None:
-    model = load_bundle_model(tiny_bundle).model
+    model = load_bundle_model(Bundle.open(tiny_bundle)).model
     towers = [take_apart(model, side) for side in SIDES]
     for source in (tiny_bundle, tiny_bundle / WEIGHTS):
         for tower, blocks in zip(towers, weights_before(source, model, towers), strict=True):
@@ -35,7 +35,7 @@ def test_another_image_size_context_or_vocabulary_is_no_other_architecture(
     bundle_of: Callable[[Path, PersonEncoder, Tokenizer], Path],
     make_model: Callable[[dict[str, Any]], PersonEncoder],
 ) -> None:
-    model = load_bundle_model(tiny_bundle).model
+    model = load_bundle_model(Bundle.open(tiny_bundle)).model
     other = copy.deepcopy(model.architecture)
     other["vision_cfg"]["image_size"] = [48, 16]
     other["text_cfg"] |= {"context_length": 24, "vocab_size": 400}
@@ -51,7 +51,7 @@ def test_another_image_size_context_or_vocabulary_is_no_other_architecture(
 def test_what_is_no_start_is_told(tiny_bundle: Path, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    model = load_bundle_model(tiny_bundle).model
+    model = load_bundle_model(Bundle.open(tiny_bundle)).model
     towers = [take_apart(model, "text")]
     save_file({"transformer.resblocks.0.ln_1.weight": torch.ones(16)}, tmp_path / "other.safetensors")
     with pytest.raises(UserError, match="tensors do not fit the architecture"):

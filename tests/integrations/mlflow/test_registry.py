@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from personsearch.bundle import BundleSpec, Lineage, Preprocessing, fingerprint, read_spec, write_spec
+from personsearch.bundle import WEIGHTS, Bundle, BundleSpec, Lineage, Preprocessing, write_spec
 from personsearch.errors import UserError
 from personsearch.integrations.mlflow.registry import ModelRegistry
 from tests.servers.mlflow_server import mlflow_server
@@ -14,7 +14,7 @@ from tests.servers.mlflow_server import mlflow_server
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
-def make_bundle(folder: Path, weights: bytes = b"weights") -> Path:
+def make_bundle(folder: Path, weights: bytes = b"weights") -> Bundle:
     folder.mkdir()
     preprocessing = Preprocessing(height=128, width=64, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     lineage = Lineage(dataset_hash="data", git_commit="abc", run_id="run-1")
@@ -30,7 +30,7 @@ def make_bundle(folder: Path, weights: bytes = b"weights") -> Path:
     write_spec(folder, spec)
     (folder / "weights.safetensors").write_bytes(weights)
     (folder / "tokenizer.json").write_text("{}")
-    return folder
+    return Bundle(folder, spec)
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +57,18 @@ def test_a_registered_bundle_comes_back_whole(
     bundle = make_bundle(tmp_path / "bundle")
     version = registry.register(bundle, metrics={"t2i_r1": 57.5}, tags={"validation_status": "passed", "team": "é"})
     assert (version, registry.alias_version("challenger"), registry.alias_version("champion")) == ("1", "1", None)
-    folder = registry.download("1")
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
-        path.name: path.read_bytes() for path in bundle.iterdir()
+    downloaded = registry.download("1")
+    assert {path.name: path.read_bytes() for path in downloaded.folder.iterdir()} == {
+        path.name: path.read_bytes() for path in bundle.folder.iterdir()
     }
     tags = registry.version("1").tags
     assert tags["validation_status"] == "passed"
     assert tags["team"] == "é"
-    assert (tags["fingerprint"], tags["dataset_hash"], tags["git_commit"]) == (fingerprint(bundle), "data", "abc")
+    assert (tags["fingerprint"], tags["dataset_hash"], tags["git_commit"]) == (
+        bundle.fingerprint,
+        "data",
+        "abc",
+    )
     assert capsys.readouterr().out == ""  # it belongs to the command's own result
 
 
@@ -99,8 +103,8 @@ def test_promotion_moves_the_alias(registry: ModelRegistry, tmp_path: Path) -> N
 
 def test_torch_weights_are_kept_but_never_champion(registry: ModelRegistry, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "bundle")
-    write_spec(bundle, read_spec(bundle).model_copy(update={"variant": "torch"}))
-    assert registry.register(bundle, metrics={}, tags={}) == "1"
+    write_spec(bundle.folder, bundle.spec.model_copy(update={"variant": "torch"}))
+    assert registry.register(Bundle.open(bundle.folder), metrics={}, tags={}) == "1"
     with pytest.raises(UserError, match="holds torch weights only, serving needs ONNX"):
         registry.promote("1")
     assert registry.alias_version("champion") is None
@@ -116,19 +120,19 @@ def test_what_does_not_exist(registry: ModelRegistry, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"no version '{version}'"):
             registry.promote(version)
     with pytest.raises(UserError, match="not a model bundle"):
-        registry.register(tmp_path, metrics={}, tags={})
+        registry.register(Bundle.open(tmp_path), metrics={}, tags={})
 
 
 def test_the_cache_is_verified_and_mended(registry: ModelRegistry, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "bundle")
     registry.register(bundle, metrics={}, tags={})
-    folder = registry.download("1")
-    (folder / "weights.safetensors").write_bytes(b"damaged")
-    assert (registry.download("1") / "weights.safetensors").read_bytes() == b"weights"
+    folder = registry.download("1").folder
+    (folder / WEIGHTS).write_bytes(b"damaged")
+    assert registry.download("1").path(WEIGHTS).read_bytes() == b"weights"
     with pytest.raises(UserError, match="has not fingerprint 'ffff'"):
         registry.fetch("1", "ffff")
     unreachable = ModelRegistry("http://127.0.0.1:9", registry.model_name, cache=registry.cache)
-    assert unreachable.fetch("1", fingerprint(bundle)) == folder
+    assert unreachable.fetch("1", bundle.fingerprint).folder == folder
 
 
 def test_an_unreachable_server_is_a_readable_error(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from personsearch.bundle import TOKENIZER, WEIGHTS, BundleSpec, read_spec, write_spec
+from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle, BundleSpec, write_spec
 from personsearch.models.build import create_model, load_bundle_model
 from personsearch.models.encoder import PersonEncoder
 from personsearch.tokenizer import Tokenizer
@@ -31,7 +31,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def model(kind: str, tiny_bundle: Path, stir: Callable[[nn.Module], None]) -> PersonEncoder:
     torch.manual_seed(1)
-    model = create_model(read_spec(tiny_bundle).architecture | {"adaptation": SECTIONS[kind]}).eval()
+    model = create_model(Bundle.open(tiny_bundle).spec.architecture | {"adaptation": SECTIONS[kind]}).eval()
     stir(model.get_submodule("adaptation"))
     return model
 
@@ -65,12 +65,12 @@ def test_groups_of_similar_length_give_the_same_vectors(model: PersonEncoder, id
 
 @torch.no_grad()
 def test_a_bundle_gives_the_same_vectors(model: PersonEncoder, ids: Tensor, tiny_bundle: Path, tmp_path: Path) -> None:
-    spec = read_spec(tiny_bundle).model_dump()
+    spec = Bundle.open(tiny_bundle).spec.model_dump()
     changes = {"architecture": model.architecture, "context_length": model.context_length}
     write_spec(tmp_path, BundleSpec.model_validate(spec | changes))
     (tmp_path / TOKENIZER).write_bytes((tiny_bundle / TOKENIZER).read_bytes())
     save_file({name: value.contiguous() for name, value in model.named_weights().items()}, tmp_path / WEIGHTS)
-    loaded = load_bundle_model(tmp_path).model
+    loaded = load_bundle_model(Bundle.open(tmp_path)).model
     pixels = torch.randn(3, 3, 32, 16, generator=torch.Generator().manual_seed(0))
     assert torch.equal(loaded.encode_image(pixels), model.encode_image(pixels))
     assert torch.equal(loaded.encode_text(ids), model.encode_text(ids))

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personsearch.bundle import fingerprint, read_spec
+from personsearch.bundle import Bundle
 from personsearch.errors import UserError
 from personsearch.integrations.mlflow.connection import connect, experiment_id, first_line, log_metrics, tracking_run
 from personsearch.run_record import git_commit
@@ -46,7 +46,7 @@ class ModelRegistry:
         self.model_name = model_name
         self.cache = cache
 
-    def register(self, bundle: Path, *, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+    def register(self, bundle: Bundle, *, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
         """Store a bundle as a new version with the alias `challenger`; returns its number.
 
         Registering the same bundle from the same pipeline run again returns the same version, so a killed stage can
@@ -107,24 +107,24 @@ class ModelRegistry:
         with self._readable_errors(f"tag version {version}"):
             self._client.set_model_version_tag(self.model_name, version, key, value)
 
-    def download(self, version: str) -> Path:
+    def download(self, version: str) -> Bundle:
         """The bundle of a version, from the cache if it is complete there."""
         return self.fetch(version, self.version(version).fingerprint)
 
-    def fetch(self, version: str, fingerprint: str) -> Path:
+    def fetch(self, version: str, fingerprint: str) -> Bundle:
         """The bundle with this fingerprint; if it is cached, no server is needed.
 
         Raises:
             UserError: the registry's bundle has another fingerprint, or there is no such version.
         """
         folder = self.cache / self.model_name / f"v{version}-{fingerprint}"
-        if not _holds(folder, fingerprint):
+        bundle = _opened(folder, fingerprint)
+        if bundle is None:
             self._download(self.version(version).source, folder)
-            if not _holds(folder, fingerprint):
-                raise UserError(
-                    f"{self.uri}: version {version} of {self.model_name!r} has not fingerprint {fingerprint!r}"
-                )
-        return folder
+            bundle = _opened(folder, fingerprint)
+        if bundle is None:
+            raise UserError(f"{self.uri}: version {version} of {self.model_name!r} has not fingerprint {fingerprint!r}")
+        return bundle
 
     @cached_property
     def _client(self) -> "MlflowClient":
@@ -141,13 +141,13 @@ class ModelRegistry:
         same_run = (version for version in found if version.tags.get("pipeline_run", "") == pipeline_run)
         return next((str(version.version) for version in same_run), None)
 
-    def _create(self, bundle: Path, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+    def _create(self, bundle: Bundle, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
         client, experiment = self._client, experiment_id(self._client, self.uri)
         with tracking_run(client, experiment, f"register {tags['method']}", tags) as run_id:
             model = client.create_logged_model(
                 experiment, self.model_name, run_id, dict(tags), _parameters(bundle), "personsearch-bundle"
             )
-            client.log_model_artifacts(model.model_id, str(bundle))
+            client.log_model_artifacts(model.model_id, str(bundle.folder))
             client.finalize_logged_model(model.model_id, "READY")
             log_metrics(client, run_id, metrics, model_id=model.model_id)
         self._ensure_model()
@@ -193,11 +193,11 @@ class ModelRegistry:
             logger.debug("%s: %s: nothing there (%s)", client.tracking_uri, action, error.error_code)
 
 
-def _lineage(bundle: Path) -> dict[str, str]:
-    spec = read_spec(bundle)
+def _lineage(bundle: Bundle) -> dict[str, str]:
+    spec = bundle.spec
     return {
         "validation_status": "pending",
-        "fingerprint": fingerprint(bundle),
+        "fingerprint": bundle.fingerprint,
         "method": spec.method,
         "variant": spec.variant,
         "dataset_hash": spec.lineage.dataset_hash,
@@ -206,8 +206,8 @@ def _lineage(bundle: Path) -> dict[str, str]:
     }
 
 
-def _parameters(bundle: Path) -> dict[str, str]:
-    spec = read_spec(bundle)
+def _parameters(bundle: Bundle) -> dict[str, str]:
+    spec = bundle.spec
     size = f"{spec.preprocessing.height}x{spec.preprocessing.width}"
     parameters = {"method": spec.method, "variant": spec.variant, "image_size": size}
     return parameters | {"embedding_dim": str(spec.embedding_dim), "context_length": str(spec.context_length)}
@@ -218,8 +218,10 @@ def _registered(version: Any, aliases: list[str] | None = None) -> RegisteredVer
     return RegisteredVersion(str(version.version), tuple(sorted(named)), dict(version.tags), version.source)
 
 
-def _holds(folder: Path, expected: str) -> bool:
+def _opened(folder: Path, fingerprint: str) -> Bundle | None:
+    """The bundle in a folder if it has this fingerprint."""
     try:
-        return fingerprint(folder) == expected
+        bundle = Bundle.open(folder)
     except UserError:
-        return False
+        return None
+    return bundle if bundle.fingerprint == fingerprint else None

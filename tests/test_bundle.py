@@ -1,0 +1,75 @@
+"""A bundle is read once, and written whole or not at all."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from personsearch import bundle as bundles
+from personsearch.bundle import SPEC, WEIGHTS, Bundle, BundleSpec
+from personsearch.encoders.load_graph import load_graph_encoder
+from personsearch.errors import UserError
+from personsearch.integrations.mlflow.registry import ModelRegistry
+from personsearch.search.exact import ExactStore
+from personsearch.search.index import LIVE_ALIAS, CollectionProperties
+from personsearch.search.live import open_live
+from tests.onnx_bundle import make_onnx_bundle
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_fingerprint_of_the_shipped_weights_stays() -> None:
+    assert Bundle.open(ROOT / "weights/tiny-clip").fingerprint == "0d9ec3753bff84c4"
+
+
+def test_opening_a_live_index_reads_the_spec_and_hashes_each_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_onnx_bundle(tmp_path / "made")
+    fingerprint, dim = Bundle.open(made).fingerprint, Bundle.open(made).spec.embedding_dim
+    (tmp_path / "model").mkdir()
+    made.rename(tmp_path / "model" / f"v1-{fingerprint}")
+    store = ExactStore()
+    store.create("persons_v1_1", CollectionProperties("model", "1", fingerprint, "data", dim))
+    store.switch_alias(LIVE_ALIAS, "persons_v1_1")
+    reads: Counter[str] = Counter()
+    hash_file, from_yaml = bundles.hash_file, BundleSpec.from_yaml
+
+    def counted_hash(path: Path) -> str:
+        reads[path.name] += 1
+        return hash_file(path)
+
+    def counted_spec(path: Path) -> BundleSpec:
+        reads[path.name] += 1
+        return from_yaml(path)
+
+    monkeypatch.setattr(bundles, "hash_file", counted_hash)
+    monkeypatch.setattr(BundleSpec, "from_yaml", counted_spec)
+    registry = ModelRegistry("http://127.0.0.1:9", "model", cache=tmp_path)
+    assert open_live(store, registry, load_graph_encoder).bundle.fingerprint == fingerprint
+    assert reads == {"bundle.yaml": 1, "tokenizer.json": 1, "image_encoder.onnx": 1, "text_encoder.onnx": 1}
+
+
+def test_a_folder_without_a_spec_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"{tmp_path}: not a model bundle"):
+        Bundle.open(tmp_path)
+
+
+def test_a_bundle_replaces_an_older_one_when_it_is_complete(tiny_bundle: Path, tmp_path: Path) -> None:
+    spec, target = Bundle.open(tiny_bundle).spec, tmp_path / "bundle"
+    for weights in (b"first", b"second"):
+        with Bundle.writing(target, spec) as draft:
+            draft.path(WEIGHTS).write_bytes(weights)
+            assert draft.folder != target
+    assert Bundle.open(target).spec == spec
+    assert Bundle.open(target).path(WEIGHTS).read_bytes() == b"second"
+    assert {path.name for path in target.iterdir()} == {SPEC, WEIGHTS}
+
+
+def test_a_bundle_that_fails_halfway_leaves_the_older_one(tiny_bundle: Path, tmp_path: Path) -> None:
+    spec, target = Bundle.open(tiny_bundle).spec, tmp_path / "bundle"
+    with Bundle.writing(target, spec) as draft:
+        draft.path(WEIGHTS).write_bytes(b"first")
+    with pytest.raises(OSError, match="disk is full"), Bundle.writing(target, spec) as draft:
+        raise OSError("disk is full")
+    assert Bundle.open(target).path(WEIGHTS).read_bytes() == b"first"
