@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from personsearch.bundle import TOKENIZER
+from personsearch.bundle import TOKENIZER, Bundle
 from personsearch.compression.probes.batches import Batch, ImageBatches, TextBatches
 from personsearch.compression.probing import FIGURES, JOURNAL, PICTURE, TABLE, ProbeConfig, probe
 from personsearch.data.dataset import Dataset
@@ -98,7 +98,7 @@ def test_what_a_probe_leaves(probed: Path, models: tuple[Path, Path], tiny_datas
     assert left == {FIGURES, TABLE, PICTURE, JOURNAL, "run.json"}
     assert (probed / PICTURE).read_bytes().startswith(b"\x89PNG")
     figures = json.loads((probed / FIGURES).read_text())
-    evaluated = measure(EvaluateConfig(split="val"), models[0], Dataset.open(tiny_dataset), tmp_path)
+    evaluated = measure(EvaluateConfig(split="val"), Bundle.open(models[0]), Dataset.open(tiny_dataset), tmp_path)
     assert figures["r1"] == evaluated.text_to_image.r1
     assert (figures["captions"], figures["images"]) == (ITEMS["text"], ITEMS["image"])
     for side, tower in figures["towers"].items():

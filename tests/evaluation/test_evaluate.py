@@ -120,7 +120,7 @@ def test_a_data_set_without_val_is_calibrated_on_the_split_and_says_so(
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "images").symlink_to(tiny_dataset / "images")
     write_manifest(tmp_path / "data", read_manifest(tiny_dataset, "test"))
-    result = measure(EvaluateConfig(), tiny_bundle, Dataset.open(tmp_path / "data"), tmp_path / "out")
+    result = measure(EvaluateConfig(), Bundle.open(tiny_bundle), Dataset.open(tmp_path / "data"), tmp_path / "out")
     assert result.calibration.split == "test"
 
 

@@ -93,17 +93,16 @@ def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path)
         UserError: the bundle is no torch one, a form does not fit it, the export is not faithful, or the data set
             cannot be read.
     """
-    if Bundle.open(bundle).spec.variant != UNCOMPRESSED:
-        raise UserError(
-            f"{bundle}: variant {Bundle.open(bundle).spec.variant!r}; only a torch bundle can be compressed"
-        )
+    source = Bundle.open(bundle)
+    if source.spec.variant != UNCOMPRESSED:
+        raise UserError(f"{bundle}: variant {source.spec.variant!r}; only a torch bundle can be compressed")
     data = Dataset.open(dataset)
     split = data.split_or_test(config.evaluation.split)
     config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"split": split})})
     with sole_writer(out_dir):
         choice = _compress(config, bundle, data, out_dir)
         results = _results(choice)
-        lineage = {"dataset_hash": data.hash, "parent": Bundle.open(bundle).fingerprint, "chosen": choice.chosen.name}
+        lineage = {"dataset_hash": data.hash, "parent": source.fingerprint, "chosen": choice.chosen.name}
         write_run_record(out_dir, "compress", config, results, lineage)
         for folder in (out_dir / EVALUATION).glob(f"*/{EMBEDDINGS}"):
             shutil.rmtree(folder)
@@ -115,7 +114,10 @@ def _compress(config: CompressConfig, bundle: Path, dataset: Dataset, out_dir: P
     evaluation = config.evaluation
     folders = {UNCOMPRESSED: bundle, **_build(config.forms, bundle, dataset, out_dir)}
     evaluations = {name: out_dir / EVALUATION / name for name in folders}
-    metrics = {name: evaluate_on(evaluation, folder, dataset, evaluations[name]) for name, folder in folders.items()}
+    metrics = {
+        name: evaluate_on(evaluation, Bundle.open(folder), dataset, evaluations[name])
+        for name, folder in folders.items()
+    }
     ranks = {name: FirstRanks.read(folder) for name, folder in evaluations.items()}
     speeds = measure_speed(folders, config.timing_rounds, threads=evaluation.threads)
     measured = {name: _Measured(folders[name], metrics[name], ranks[name], speeds[name]) for name in folders}

@@ -103,7 +103,8 @@ def recover(bundle: Path, teacher: Path, dataset: Dataset, out_dir: Path, config
 
 def recovery_recipe(bundle: Path, teacher: Path, config: RecoverConfig) -> TrainConfig:
     """The training that a recovery is."""
-    spec = Bundle.open(bundle).spec
+    opened = Bundle.open(bundle)
+    spec = opened.spec
     size = (spec.preprocessing.height, spec.preprocessing.width)
     same_dim = spec.embedding_dim == Bundle.open(teacher).spec.embedding_dim
     losses: tuple[DistillationLoss, ...] = ("features", "relations") if same_dim else ("relations",)
@@ -116,6 +117,6 @@ def recovery_recipe(bundle: Path, teacher: Path, config: RecoverConfig) -> Train
             losses=config.distillation_losses or losses,
             temperature=config.temperature,
         ),
-        weights_dtype="float16" if weights_dtype(bundle) == torch.float16 else "float32",
+        weights_dtype="float16" if weights_dtype(opened) == torch.float16 else "float32",
         **{name: getattr(config, name) for name in SHARED_WITH_A_RECIPE},
     )

@@ -7,11 +7,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from personsearch.bundle import MODEL_CARD, TOKENIZER, WEIGHTS, Bundle, write_spec
+from personsearch.bundle import MODEL_CARD, TOKENIZER, WEIGHTS, Bundle
 from personsearch.encoders.golden import write_golden
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
-from personsearch.files import partial_folder, replace_folder
 from personsearch.models.encoder import PersonEncoder
 from personsearch.training.checkpoint import save_weights
 
@@ -32,46 +31,39 @@ def write_torch_bundle(
     """
     if out_dir.is_dir() and source.samefile(out_dir):
         raise UserError(f"{out_dir}: is the source itself; another folder wanted")
-    dtype, folder, spec = weights_dtype(source), partial_folder(out_dir), Bundle.open(source).spec
-    lineage = spec.lineage.model_copy(update={"parent": Bundle.open(source).fingerprint})
-    write_spec(
-        folder,
-        spec.model_copy(
-            update={
-                "architecture": model.architecture,
-                "context_length": model.context_length,
-                "embedding_dim": model.embedding_dim,
-                "lineage": lineage,
-            }
-        ),
-    )
-    text = (source / TOKENIZER).read_text(encoding="utf-8") if tokenizer is None else tokenizer
-    (folder / TOKENIZER).write_text(text, encoding="utf-8")
-    save_weights(folder / WEIGHTS, model, dtype)
-    (folder / MODEL_CARD).write_text(_card(source, model, change), encoding="utf-8")
-    write_golden(Bundle.open(folder), TorchEncoder.from_bundle(Bundle.open(folder), "cpu"))
-    replace_folder(folder, out_dir)
+    parent = Bundle.open(source)
+    dtype = weights_dtype(parent)
+    changes = {
+        "architecture": model.architecture,
+        "context_length": model.context_length,
+        "embedding_dim": model.embedding_dim,
+        "lineage": parent.spec.lineage.model_copy(update={"parent": parent.fingerprint}),
+    }
+    text = parent.path(TOKENIZER).read_text(encoding="utf-8") if tokenizer is None else tokenizer
+    with Bundle.writing(out_dir, parent.spec.model_copy(update=changes)) as bundle:
+        bundle.path(TOKENIZER).write_text(text, encoding="utf-8")
+        save_weights(bundle.path(WEIGHTS), model, dtype)
+        bundle.path(MODEL_CARD).write_text(_card(parent, model, change), encoding="utf-8")
+        write_golden(bundle, TorchEncoder.from_bundle(bundle, "cpu"))
 
 
-def weights_dtype(bundle: Path) -> torch.dtype:
+def weights_dtype(bundle: Bundle) -> torch.dtype:
     """The precision in which a torch bundle stores its weights.
 
     Raises:
         UserError: it has none.
     """
-    path = bundle / WEIGHTS
+    path = bundle.path(WEIGHTS)
     if not path.is_file():
-        raise UserError(
-            f"{bundle}: variant {Bundle.open(bundle).spec.variant!r} has no {WEIGHTS}; a torch bundle is wanted"
-        )
+        raise UserError(f"{bundle}: variant {bundle.spec.variant!r} has no {WEIGHTS}; a torch bundle is wanted")
     with safe_open(path, framework="pt") as file:
         tensors: Iterator[Tensor] = (file.get_tensor(name) for name in file.keys())  # noqa: SIM118
         return next(tensor.dtype for tensor in tensors if tensor.is_floating_point())
 
 
-def _card(source: Path, model: PersonEncoder, change: str) -> str:
-    path = source / MODEL_CARD
-    before = path.read_text(encoding="utf-8") if path.is_file() else f"# {Bundle.open(source).spec.method}\n"
+def _card(parent: Bundle, model: PersonEncoder, change: str) -> str:
+    path = parent.path(MODEL_CARD)
+    before = path.read_text(encoding="utf-8") if path.is_file() else f"# {parent.spec.method}\n"
     parameters = sum(parameter.numel() for parameter in model.parameters())
     heading = "" if CHANGES in before else CHANGES
     return (

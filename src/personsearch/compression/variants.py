@@ -19,14 +19,12 @@ from personsearch.bundle import (
     Bundle,
     BundleSpec,
     Runtime,
-    write_spec,
 )
 from personsearch.compression.quantise import measure_ranges, quantise_dynamic, quantise_static, quantise_weights
 from personsearch.compression.sample import Sample
 from personsearch.encoders.golden import verify_golden, write_golden
 from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.errors import UserError
-from personsearch.files import partial_folder, replace_folder
 
 logger = logging.getLogger(__name__)
 
@@ -52,36 +50,35 @@ def build_form(
         UserError: `bundle` is no torch bundle, a static form has no sample, the engine is not installed, or the
             exported model does not reproduce the golden embeddings.
     """
-    spec = _spec(bundle, variant, runtime, sample)
-    _check_full(bundle, full)
+    source, whole = Bundle.open(bundle), Bundle.open(full) if full else None
+    spec = _spec(source, variant, runtime, sample)
+    _check_full(source, whole)
     if _is_built(out_dir, spec):
         return
-    folder = partial_folder(out_dir)
-    write_spec(folder, spec)
-    for name in (TOKENIZER, MODEL_CARD):
-        if (bundle / name).is_file():
-            shutil.copyfile(bundle / name, folder / name)
-    _write_graphs(bundle, spec, folder, sample, full)
-    encoder = load_graph_encoder(Bundle.open(folder))
-    tolerance = PARITY if variant in EXACT else math.inf  # of the rest evaluation is the judge
-    distance = verify_golden(Bundle.open(bundle), encoder, tolerance)
-    logger.info("%s on %s is within a cosine distance of %.1e of torch", variant, runtime, distance)
-    if variant in EXACT:
-        shutil.copyfile(bundle / GOLDEN, folder / GOLDEN)
-    else:
-        write_golden(Bundle.open(folder), encoder)
-    replace_folder(folder, out_dir)
+    with Bundle.writing(out_dir, spec) as form:
+        for name in (TOKENIZER, MODEL_CARD):
+            if source.path(name).is_file():
+                shutil.copyfile(source.path(name), form.path(name))
+        _write_graphs(source, form, sample, full)
+        encoder = load_graph_encoder(form)
+        tolerance = PARITY if variant in EXACT else math.inf  # of the rest evaluation is the judge
+        distance = verify_golden(source, encoder, tolerance)
+        logger.info("%s on %s is within a cosine distance of %.1e of torch", variant, runtime, distance)
+        if variant in EXACT:
+            shutil.copyfile(source.path(GOLDEN), form.path(GOLDEN))
+        else:
+            write_golden(form, encoder)
 
 
-def _spec(bundle: Path, variant: OnnxVariant, runtime: Runtime, sample: Sample | None) -> BundleSpec:
-    spec = Bundle.open(bundle).spec
+def _spec(bundle: Bundle, variant: OnnxVariant, runtime: Runtime, sample: Sample | None) -> BundleSpec:
+    spec = bundle.spec
     if spec.variant != "torch":
         raise UserError(f"{bundle}: variant {spec.variant!r}; only a torch bundle can be compressed")
     static = variant == "onnx-int8-static"
     if static and sample is None:
         raise UserError(f"{variant}: needs a sample of training images and captions to be fitted to")
     digest = sample.digest() if static and sample is not None else ""
-    lineage = spec.lineage.model_copy(update={"parent": Bundle.open(bundle).fingerprint, "sample": digest})
+    lineage = spec.lineage.model_copy(update={"parent": bundle.fingerprint, "sample": digest})
     return spec.model_copy(update={"variant": variant, "runtime": runtime, "lineage": lineage})
 
 
@@ -89,15 +86,16 @@ def _is_built(folder: Path, spec: BundleSpec) -> bool:
     return (folder / SPEC).is_file() and Bundle.open(folder).spec == spec
 
 
-def _check_full(bundle: Path, full: Path | None) -> None:
+def _check_full(bundle: Bundle, full: Bundle | None) -> None:
     if full is None:
         return
-    spec = Bundle.open(full).spec
-    if spec.variant != "onnx-fp32" or spec.lineage.parent != Bundle.open(bundle).fingerprint:
+    spec = full.spec
+    if spec.variant != "onnx-fp32" or spec.lineage.parent != bundle.fingerprint:
         raise UserError(f"{full}: variant {spec.variant!r}; the onnx-fp32 form of {bundle} wanted")
 
 
-def _write_graphs(bundle: Path, spec: BundleSpec, folder: Path, sample: Sample | None, full: Path | None) -> None:
+def _write_graphs(bundle: Bundle, form: Bundle, sample: Sample | None, full: Path | None) -> None:
+    spec, folder = form.spec, form.folder
     if spec.variant == "onnx-fp32" and full is not None:
         for name in (IMAGE_ONNX, TEXT_ONNX):
             shutil.copyfile(full / name, folder / name)
@@ -108,24 +106,24 @@ def _write_graphs(bundle: Path, spec: BundleSpec, folder: Path, sample: Sample |
             _quantise(source, folder, spec, sample)
 
 
-def _export(bundle: Path, spec: BundleSpec, folder: Path) -> None:
+def _export(bundle: Bundle, spec: BundleSpec, folder: Path) -> None:
     import torch
 
     from personsearch.compression.export import export_onnx
     from personsearch.models.build import load_bundle_model
 
     dtype = torch.float16 if spec.variant == "onnx-fp16" else torch.float32
-    export_onnx(load_bundle_model(Bundle.open(bundle)).model, spec, folder, dtype=dtype)
+    export_onnx(load_bundle_model(bundle).model, spec, folder, dtype=dtype)
 
 
 @contextmanager
-def _full_graphs(bundle: Path, full: Path | None) -> Iterator[Path]:
+def _full_graphs(bundle: Bundle, full: Path | None) -> Iterator[Path]:
     """A folder with the float32 graphs of a torch bundle."""
     if full is not None:
         yield full
         return
     with tempfile.TemporaryDirectory() as folder:
-        _export(bundle, Bundle.open(bundle).spec, Path(folder))
+        _export(bundle, bundle.spec, Path(folder))
         yield Path(folder)
 
 

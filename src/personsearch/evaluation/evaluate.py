@@ -37,25 +37,25 @@ def evaluate(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path)
     Raises:
         UserError: the bundle or the data set cannot be read, or the split has nobody to find.
     """
-    return evaluate_on(config, bundle, Dataset.open(dataset), out_dir)
+    return evaluate_on(config, Bundle.open(bundle), Dataset.open(dataset), out_dir)
 
 
-def evaluate_on(config: EvaluateConfig, bundle: Path, dataset: Dataset, out_dir: Path) -> dict[str, float]:
-    """`evaluate` on a data set that is open."""
+def evaluate_on(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_dir: Path) -> dict[str, float]:
+    """`evaluate` with a bundle and a data set that are open."""
     evaluation = measure(config, bundle, dataset, out_dir)
     metrics = evaluation.metrics()
     write_json(out_dir / CALIBRATION, evaluation.calibration.model_dump(mode="json"))
     write_report(out_dir / REPORT, evaluation, config, bundle, dataset)
     FirstRanks(evaluation.ranks.first_rank, evaluation.embeddings.caption_ids).write(out_dir)
     write_json(out_dir / METRICS, {**metrics, "split": config.split, **_slices(evaluation)})
-    lineage = {"dataset_hash": dataset.hash, "fingerprint": Bundle.open(bundle).fingerprint}
+    lineage = {"dataset_hash": dataset.hash, "fingerprint": bundle.fingerprint}
     write_run_record(out_dir, "evaluate", config, metrics, lineage)
     return metrics
 
 
-def measure(config: EvaluateConfig, bundle: Path, dataset: Dataset, out_dir: Path) -> Evaluation:
+def measure(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_dir: Path) -> Evaluation:
     """Encode and measure, writing nothing but embeddings."""
-    source = _Source(bundle, load_encoder(Bundle.open(bundle), threads=config.threads), dataset, out_dir / EMBEDDINGS)
+    source = _Source(bundle, load_encoder(bundle, threads=config.threads), dataset, out_dir / EMBEDDINGS)
     embeddings = source.embed(config.split)
     ranks = rank_queries(embeddings.text_QD, embeddings.image_GD, embeddings.caption_ids, embeddings.image_ids)
     reverse = rank_queries(embeddings.image_GD, embeddings.text_QD, embeddings.image_ids, embeddings.caption_ids)
@@ -75,13 +75,13 @@ def measure(config: EvaluateConfig, bundle: Path, dataset: Dataset, out_dir: Pat
 class _Source:
     """A model and a data set, and the folder that keeps the embeddings of one by the other."""
 
-    bundle: Path
+    bundle: Bundle
     encoder: Encoder
     dataset: Dataset
     folder: Path
 
     def embed(self, split: Split) -> SplitEmbeddings:
-        name = f"{Bundle.open(self.bundle).fingerprint}-{self.dataset.hash[:16]}-{split}"
+        name = f"{self.bundle.fingerprint}-{self.dataset.hash[:16]}-{split}"
         return embed_records(self.encoder, self.dataset.folder, self.dataset.records(split), self.folder / name)
 
 

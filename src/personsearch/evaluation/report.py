@@ -22,7 +22,7 @@ CHART_WIDTH, CHART_HEIGHT, MARGIN = 640, 260, 36
 SHOWN_RANKS = 20
 
 
-def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bundle: Path, dataset: Dataset) -> None:
+def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bundle: Bundle, dataset: Dataset) -> None:
     """Write the page, whole or not at all."""
     examples = {
         right: pick_examples(dataset.folder, evaluation.embeddings, evaluation.ranks, right=right, most=config.examples)
@@ -30,7 +30,7 @@ def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bun
     }
     template = Template(files("personsearch.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8"))
     page = template.substitute(
-        title=escape(f"{Bundle.open(bundle).spec.method}, {Bundle.open(bundle).spec.variant}, on {config.split}"),
+        title=escape(f"{bundle.spec.method}, {bundle.spec.variant}, on {config.split}"),
         headline=_headline(evaluation),
         directions=_directions(evaluation),
         cmc=_curve({"text → image": evaluation.text_to_image.cmc, "image → text": evaluation.image_to_text.cmc}),
@@ -153,12 +153,12 @@ def _calibration(calibration: Calibration) -> str:
     return _table(["Confidence", ""], rows)
 
 
-def _lineage(bundle: Path, dataset: Dataset, config: EvaluateConfig) -> str:
-    spec = Bundle.open(bundle).spec
+def _lineage(bundle: Bundle, dataset: Dataset, config: EvaluateConfig) -> str:
+    spec = bundle.spec
     size = f"{spec.preprocessing.height}×{spec.preprocessing.width} pixels, {spec.context_length} tokens"
     rows = [
         ["Method", f"{spec.method} ({spec.variant})"],
-        ["Fingerprint", Bundle.open(bundle).fingerprint],
+        ["Fingerprint", bundle.fingerprint],
         ["Input", f"{size}, {spec.embedding_dim} dimensions"],
         ["Trained on", spec.lineage.dataset_hash],
         ["Measured on", f"{dataset.hash}, split {config.split}"],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from personsearch.bundle import METRICS, MODEL_CARD, SPEC, TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage, write_spec
+from personsearch.bundle import METRICS, MODEL_CARD, SPEC, TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage
 from personsearch.data.records import ImageRecord
 from personsearch.encoders.golden import write_golden
 from personsearch.encoders.torch import TorchEncoder
@@ -53,17 +53,14 @@ class TrainingFacts:
 
 def write_bundle(out_dir: Path, built: BuiltModel, tokenizer_file: Path, facts: TrainingFacts) -> Path:
     """Write `out_dir/bundle` from a model; returns its folder."""
-    folder = out_dir / f".bundle.{os.getpid()}.partial"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    spec = _spec(built, facts)
-    write_spec(folder, spec)
-    shutil.copyfile(tokenizer_file, folder / TOKENIZER)
-    save_weights(folder / WEIGHTS, built.model, getattr(torch, facts.config.weights_dtype))
-    write_json(folder / METRICS, dict(facts.metrics))
-    (folder / MODEL_CARD).write_text(_card(spec, built, facts), encoding="utf-8")
-    write_golden(Bundle.open(folder), TorchEncoder.from_bundle(Bundle.open(folder), "cpu"))
-    return _publish(folder, out_dir / "bundle")
+    target, spec = out_dir / "bundle", _spec(built, facts)
+    with Bundle.writing(target, spec) as bundle:
+        shutil.copyfile(tokenizer_file, bundle.path(TOKENIZER))
+        save_weights(bundle.path(WEIGHTS), built.model, getattr(torch, facts.config.weights_dtype))
+        write_json(bundle.path(METRICS), dict(facts.metrics))
+        bundle.path(MODEL_CARD).write_text(_card(spec, built, facts), encoding="utf-8")
+        write_golden(bundle, TorchEncoder.from_bundle(bundle, "cpu"))
+    return target
 
 
 def _spec(built: BuiltModel, facts: TrainingFacts) -> BundleSpec:
@@ -85,11 +82,6 @@ def _spec(built: BuiltModel, facts: TrainingFacts) -> BundleSpec:
 def _parent(weights: str) -> str:
     """The fingerprint of the bundle that training started from, or the name of its weights."""
     return Bundle.open(Path(weights)).fingerprint if (Path(weights) / SPEC).is_file() else weights
-
-
-def _publish(folder: Path, target: Path) -> Path:
-    shutil.rmtree(target, ignore_errors=True)
-    return folder.rename(target)
 
 
 def _card(spec: BundleSpec, built: BuiltModel, facts: TrainingFacts) -> str:
