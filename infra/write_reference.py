@@ -2,17 +2,15 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path, PurePath
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-import typer
 from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from personsearch.augmentation.augment import AugmentConfig
-from personsearch.cli.app import GROUPS
+from personsearch.cli.app import command_line
 from personsearch.compression.compress import CompressConfig
 from personsearch.compression.probing import ProbeConfig
 from personsearch.data.prepare import PrepareConfig
@@ -91,11 +89,8 @@ def settings_page() -> str:
 
 def commands_page() -> str:
     """Every command with its arguments and options."""
-    app = typer.Typer()
-    for group in GROUPS:
-        import_module(f"personsearch.cli.{group}").register(app)
     parts = ["# Commands", NOTE.format(source="commands' docstrings and help texts in src/personsearch/cli")]
-    for path, command in _leaves("personsearch", typer.main.get_command(app)):
+    for path, command in _leaves("personsearch", command_line()):
         parts += [f"## {path}", command.help or "", *_parameters(command)]
     return "\n\n".join(parts) + "\n"
 

@@ -1,6 +1,7 @@
-"""Tiny real objects that many tests need: a model bundle and a prepared data set."""
+"""Tiny real objects that many tests need: model bundles and a prepared data set."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,21 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     )
     write_golden(Bundle.open(folder), TorchEncoder.from_bundle(Bundle.open(folder), "cpu"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def onnx_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_bundle`, exported; copy it before you change a file of it."""
+    from personsearch.compression.export import export_onnx
+    from personsearch.encoders.golden import write_golden
+    from personsearch.encoders.onnx import OnnxEncoder
+    from personsearch.models.build import load_bundle_model
+
+    source, folder = Bundle.open(tiny_bundle), tmp_path_factory.mktemp("onnx") / "bundle"
+    shutil.copytree(tiny_bundle, folder)
+    export_onnx(load_bundle_model(source).model, source.spec, folder)
+    write_golden(Bundle.open(folder), OnnxEncoder(Bundle.open(folder), threads=1))
     return folder
 
 

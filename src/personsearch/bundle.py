@@ -139,7 +139,7 @@ class Bundle:
         """Identity of what it computes: SHA-256 of weights, graphs, tokenizer and preprocessing, 16 hex digits."""
         digest = hashlib.sha256(self.spec.preprocessing.model_dump_json().encode())
         digest.update(str(self.spec.context_length).encode())
-        if self.spec.runtime != DEFAULT_RUNTIME:  # fingerprints from before there was a choice stay
+        if self.spec.runtime != DEFAULT_RUNTIME:  # the default leaves no trace: a bundle keeps its fingerprint
             digest.update(self.spec.runtime.encode())
         for name in (TOKENIZER, WEIGHTS, IMAGE_ONNX, TEXT_ONNX):
             if self.path(name).is_file():

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, Bundle, write_spec
-from personsearch.encoders.golden import write_golden
 from personsearch.encoders.graph import GraphEncoder, length_batches
 from personsearch.encoders.onnx import OnnxEncoder
 from personsearch.encoders.openvino import OpenVinoEncoder
@@ -18,18 +17,6 @@ from personsearch.errors import UserError
 
 TEXTS = ["red", "a person in a red coat", "", "a person in a white coat " * 30, "Ünïcode 🙂 green", "blue coat"]
 ENGINES = [OnnxEncoder, OpenVinoEncoder]
-
-
-@pytest.fixture(scope="module")
-def onnx_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from personsearch.compression.export import export_onnx
-    from personsearch.models.build import load_bundle_model
-
-    folder = tmp_path_factory.mktemp("onnx") / "bundle"
-    shutil.copytree(tiny_bundle, folder)
-    export_onnx(load_bundle_model(Bundle.open(tiny_bundle)).model, Bundle.open(tiny_bundle).spec, folder)
-    write_golden(Bundle.open(folder), OnnxEncoder(Bundle.open(folder), threads=1))
-    return folder
 
 
 @pytest.fixture

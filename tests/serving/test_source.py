@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from personsearch.bundle import Bundle
-from personsearch.encoders.golden import write_golden
 from personsearch.encoders.onnx import OnnxEncoder
 from personsearch.errors import UserError
 from personsearch.gallery.store import Gallery
@@ -21,24 +20,12 @@ from serving.source import PlatformSource
 from tests.serving.colours import COLOURS, add_figures
 
 
-@pytest.fixture(scope="module")
-def bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from personsearch.compression.export import export_onnx
-    from personsearch.models.build import load_bundle_model
-
-    folder = tmp_path_factory.mktemp("onnx") / "bundle"
-    shutil.copytree(tiny_bundle, folder)
-    export_onnx(load_bundle_model(Bundle.open(tiny_bundle)).model, Bundle.open(tiny_bundle).spec, folder)
-    write_golden(Bundle.open(folder), OnnxEncoder(Bundle.open(folder), threads=1))
-    return folder
-
-
 @pytest.fixture
-def installation(home: Path, bundle: Path) -> ServingSettings:
+def installation(home: Path, onnx_bundle: Path) -> ServingSettings:
     settings = ServingSettings(home=home, milvus_uri=str(home / "milvus.db"), encoder_threads=1)
-    identity = Bundle.open(bundle).fingerprint
-    shutil.copytree(bundle, home / "models" / "personsearch" / f"v1-{identity}")
-    encoder = OnnxEncoder(Bundle.open(bundle), threads=1)
+    identity = Bundle.open(onnx_bundle).fingerprint
+    shutil.copytree(onnx_bundle, home / "models" / "personsearch" / f"v1-{identity}")
+    encoder = OnnxEncoder(Bundle.open(onnx_bundle), threads=1)
     store = MilvusStore(settings.milvus_address)
     properties = CollectionProperties("personsearch", "1", identity, "data", encoder.embedding_dim)
     index = store.create("persons_v1_1", properties)
