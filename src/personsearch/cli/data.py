@@ -53,7 +53,7 @@ def prepare(
 
     Reads CUHK-PEDES, ICFG-PEDES, RSTPReid, UFine6926, TBPS-CLIP's pre-split files, and a folder of images with a CSV
     file (columns image, person_id, caption; optional split, camera_id, caption_bt, attributes). What is refused stands
-    in OUT/rejected.jsonl with the reason; the rest goes on. Run it again after an interruption: it continues.
+    in OUT/rejected.jsonl with the reason; the rest is kept. Run it again after an interruption: it continues.
     """
     from personsearch.data.prepare import PrepareConfig
     from personsearch.data.prepare import prepare as run

@@ -19,7 +19,7 @@ def tune_diffusion(
     *,
     dataset: Dataset,
     model: Annotated[Path, typer.Option(help="Folder of a Stable Diffusion model: diffusers' format, safetensors.")],
-    out: Annotated[Path, typer.Option(help="Folder to write a whole model to; holding an unfinished run, it goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder to write a whole model to; an unfinished run in it is resumed.")],
     steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 10_000,
     batch_size: Annotated[int, typer.Option(min=1, help="Pairs of a step.")] = 8,
     learning_rate: Annotated[float, typer.Option(help="Of AdamW.")] = 1e-5,

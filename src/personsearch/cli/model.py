@@ -22,14 +22,14 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file such as recipes/tiny/pretrain.yaml.")],
     *,
     dataset: Dataset,
-    out: Annotated[Path, typer.Option(help="Folder to write; holding an unfinished run, it goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; an unfinished run in it is resumed.")],
     settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help=SETTING_HELP)] = [],  # noqa: B006
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or, for one of several, cuda:0.")] = "auto",
     as_json: output.JsonFlag = False,
 ) -> None:
     """Train a model by a recipe and write its bundle to OUT/bundle.
 
-    Killed at any moment, the same command goes on and reaches the same weights. With several GPUs:
+    Killed at any moment, the same command resumes and reaches the same weights. With several GPUs:
     `torchrun --nproc-per-node 4 -m personsearch train …`.
     """
     from personsearch.integrations.mlflow.runs import mlflow_callbacks
@@ -44,7 +44,7 @@ def evaluate(
     bundle: Annotated[Path, typer.Argument(help="Model bundle, of any variant.")],
     *,
     dataset: Dataset,
-    out: Annotated[Path, typer.Option(help="Folder to write; holding an unfinished run, it goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; an unfinished run in it is resumed.")],
     split: Annotated[Split | None, typer.Option(help="Split to search in; default: as in --params.")] = None,
     params: Params = None,
     as_json: output.JsonFlag = False,
@@ -61,7 +61,7 @@ def compress(
     bundle: Annotated[Path, typer.Argument(help="Torch bundle, as `personsearch train` writes it.")],
     *,
     dataset: Dataset,
-    out: Annotated[Path, typer.Option(help="Folder to write; holding an unfinished run, it goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; an unfinished run in it is resumed.")],
     params: Params = None,
     as_json: output.JsonFlag = False,
 ) -> None:

@@ -61,7 +61,7 @@ def run(
     root: Root = None,
     as_json: output.JsonFlag = False,
 ) -> None:
-    """Run a pipeline on this machine; started again after a kill, it goes on where it was.
+    """Run a pipeline on this machine; started again after a kill, it resumes where it stopped.
 
     Section `prepare` of --params becomes the pipeline's argument `prepare_config`, and so on.
     """

@@ -117,7 +117,7 @@ def cache(
     gib: Annotated[float, typer.Option(min=0, help="Then those unused for longest, until the rest fits.")] = 50.0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Say how much disk the decoded images of trainings take; they are made anew where they are missing."""
+    """Say how much disk the decoded images of trainings take; missing ones are made again."""
     from personsearch.data.cache import cached_pixels, default_cache_folder
     from personsearch.data.cache import prune as remove
 

@@ -23,7 +23,7 @@ def probe(
         Path, typer.Option(help="What it was trained from: a bundle or a file of weights of the same architecture.")
     ],
     dataset: Dataset,
-    out: Annotated[Path, typer.Option(help="Folder to write; holding an unfinished probe, it goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; an unfinished probe in it is resumed.")],
     split: Annotated[
         Split | None, typer.Option(help="Split to measure on; default: val, test where there is none.")
     ] = None,
@@ -42,7 +42,7 @@ def probe(
 
         personsearch train RECIPE --dataset DATA --out RUN --set 'model.drop_text_layers=[7, 8]'
 
-    Killed at any moment, the same command goes on; with another --max-loss it measures only what is missing. Weights
+    Killed at any moment, the same command resumes; with another --max-loss it measures only what is missing. Weights
     that have a name instead of a file become a bundle by `personsearch train RECIPE --dataset DATA --set epochs=0`.
     """
     from personsearch.compression.probing import FIGURES, PICTURE, TABLE, ProbeConfig

@@ -88,13 +88,13 @@ def index(
         str | None, typer.Option(help="The version to index with. [default: the champion]", show_default=False)
     ] = None,
     gallery: GalleryFolder = None,
-    rebuild: Annotated[bool, typer.Option(help="Encode every crop anew, even where this model did so before.")] = False,
+    rebuild: Annotated[bool, typer.Option(help="Encode every crop again, also those already encoded.")] = False,
     params: Params = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Bring a model's collection to what the gallery holds, verify it, and make it live.
 
-    A killed run goes on where it was. A collection that fails verification never goes live: the reason is printed
+    A killed run resumes where it stopped. A collection that fails verification never goes live: the reason is printed
     and tagged to the model's version.
     """
     from personsearch.gallery.indexing import IndexConfig

@@ -15,7 +15,7 @@ from personsearch.errors import UserError
 SHOWN_COLUMNS = {"arm", "R@1", "Δ", "mAP", "val R@1", "trained"}
 
 Jobs = Annotated[int, typer.Option(min=1, help="Runs under way at a time; cores and GPUs are divided among them.")]
-Out = Annotated[Path, typer.Option(help="Folder to write; holding an unfinished study, it goes on.")]
+Out = Annotated[Path, typer.Option(help="Folder to write; an unfinished study in it is resumed.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def study(
 ) -> None:
     """Train and test every arm of a study and write OUT/study.md: a table with the difference of each to the base.
 
-    Killed at any moment, the same command goes on; finished runs are not repeated. An arm that fails stands in the
+    Killed at any moment, the same command resumes; finished runs are not repeated. An arm that fails stands in the
     table with its error, and the exit code is 1.
     """
     from personsearch.studies.study import TABLE, StudyConfig

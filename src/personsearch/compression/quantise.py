@@ -59,6 +59,22 @@ def quantise_static(source: Path, target: Path, ranges: Ranges) -> None:
     _quantise(source, target, _StaticLinear(ranges))
 
 
+def measure_ranges(graph: Path, batches: Iterable[NDArray[np.generic]]) -> Ranges:
+    """Least and largest value, and 0, of each linear map's input by name; not of the last map's, which stays float."""
+    model = onnx.load(graph)
+    constants = read_constants(model.graph)
+    inputs = [node.input[0] for node in model.graph.node if linear_weight(node, constants) is not None]
+    ranges = dict.fromkeys(inputs[:-1], (0.0, 0.0))
+    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ranges)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (graph_input,) = session.get_inputs()
+    for batch in batches:
+        for name, values in zip(ranges, session.run(list(ranges), {graph_input.name: batch}), strict=True):
+            low, high = ranges[name]
+            ranges[name] = min(low, float(values.min())), max(high, float(values.max()))
+    return ranges
+
+
 def _quantise(source: Path, target: Path, linear: Linear) -> None:
     model = onnx.load(source)
     writer = GraphWriter(model)
@@ -168,19 +184,3 @@ def _is_matrix(values: Array) -> bool:
 def _fits_half(values: Array) -> bool:
     finite = values[np.isfinite(values)]
     return bool((np.abs(finite) < LARGEST).all())
-
-
-def measure_ranges(graph: Path, batches: Iterable[NDArray[np.generic]]) -> Ranges:
-    """Least and largest value, and 0, of each linear map's input by name; not of the last map's, which stays float."""
-    model = onnx.load(graph)
-    constants = read_constants(model.graph)
-    inputs = [node.input[0] for node in model.graph.node if linear_weight(node, constants) is not None]
-    ranges = dict.fromkeys(inputs[:-1], (0.0, 0.0))
-    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ranges)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    (graph_input,) = session.get_inputs()
-    for batch in batches:
-        for name, values in zip(ranges, session.run(list(ranges), {graph_input.name: batch}), strict=True):
-            low, high = ranges[name]
-            ranges[name] = min(low, float(values.min())), max(high, float(values.max()))
-    return ranges

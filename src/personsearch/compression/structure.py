@@ -69,6 +69,28 @@ def build_structure(structure: Structure, bundle: Path, dataset: Dataset, work: 
     return current
 
 
+def drop_layers(bundle: Path, *, text: Collection[int], image: Collection[int], out_dir: Path) -> None:
+    """Write the torch bundle `out_dir`: the model of `bundle` without these layers, counted from 1.
+
+    Raises:
+        UserError: there is no such layer, none would remain, or the model is adapted or no CLIP of open_clip's.
+        ValueError: no layer is given.
+    """
+    if not text and not image:
+        raise ValueError(f"{bundle}: no layers to drop; at least one wanted")
+    model = load_bundle_model(Bundle.open(bundle)).model
+    if "adaptation" in model.architecture:
+        raise UserError(f"{bundle}: its adaptation belongs to all of its layers; none can be dropped")
+    smaller = create_model(without_layers(model.architecture, text=text, image=image)).eval()
+    smaller.load_named_weights(weights_without_layers(model.named_weights(), text=text, image=image))
+    told = " and ".join(
+        f"{side} layers {', '.join(map(str, sorted(set(layers))))}"
+        for side, layers in (("text", text), ("image", image))
+        if layers
+    )
+    write_torch_bundle(bundle, smaller, out_dir, change=f"Without its {told}.")
+
+
 def _cuts(structure: Structure, dataset: Dataset) -> Iterator[tuple[str, object, Cut]]:
     """Name, settings and function (source, target) of each cut that is asked for."""
     text, image, dim = structure.drop_text_layers, structure.drop_image_layers, structure.embedding_dim
@@ -115,25 +137,3 @@ def _captions(dataset: Dataset) -> Iterator[str]:
     for record in records:
         yield from record.captions
         yield from record.captions_bt or ()
-
-
-def drop_layers(bundle: Path, *, text: Collection[int], image: Collection[int], out_dir: Path) -> None:
-    """Write the torch bundle `out_dir`: the model of `bundle` without these layers, counted from 1.
-
-    Raises:
-        UserError: there is no such layer, none would remain, or the model is adapted or no CLIP of open_clip's.
-        ValueError: no layer is given.
-    """
-    if not text and not image:
-        raise ValueError(f"{bundle}: no layers to drop; at least one wanted")
-    model = load_bundle_model(Bundle.open(bundle)).model
-    if "adaptation" in model.architecture:
-        raise UserError(f"{bundle}: its adaptation belongs to all of its layers; none can be dropped")
-    smaller = create_model(without_layers(model.architecture, text=text, image=image)).eval()
-    smaller.load_named_weights(weights_without_layers(model.named_weights(), text=text, image=image))
-    told = " and ".join(
-        f"{side} layers {', '.join(map(str, sorted(set(layers))))}"
-        for side, layers in (("text", text), ("image", image))
-        if layers
-    )
-    write_torch_bundle(bundle, smaller, out_dir, change=f"Without its {told}.")

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 BUILD_LOCK = ".index.lock"
 PREVIOUS_ALIAS = f"{LIVE_ALIAS}_previous"
 COLLECTION_NAME = re.compile(rf"{LIVE_ALIAS}_v(?P<version>.+)_(?P<number>\d+)")
+CENTRE_SAMPLE = 64  # crops
 
 
 class IndexConfig(Config):
@@ -141,6 +142,17 @@ def rollback(store: CollectionStore, gallery: Gallery) -> CollectionProperties:
     return store.properties(name)
 
 
+def measure_centres(gallery: Gallery, encoder: Encoder, texts: Sequence[str]) -> Centres:
+    """The mean vectors of crops spread evenly over the gallery, and of texts; zero if no crop can be read."""
+    pixels = []
+    for crop in spread_evenly(gallery.crops(), gallery.count(), CENTRE_SAMPLE):
+        with suppress(ImageRejected):
+            pixels.append(read_pixels(gallery, crop, encoder))
+    if not pixels:
+        return Centres.zero(encoder.embedding_dim)
+    return Centres.of(encoder.encode_images(np.array(pixels)), encoder.encode_texts(texts))
+
+
 def _begun(config: IndexConfig, store: CollectionStore, properties: CollectionProperties) -> str | None:
     """The newest collection with these properties, if its build may be resumed."""
     if config.rebuild:
@@ -240,17 +252,3 @@ def _numbered(store: CollectionStore) -> Iterator[tuple[int, str]]:
     """Our collections, oldest first."""
     matches = (COLLECTION_NAME.fullmatch(name) for name in store.names())
     return iter(sorted((int(match["number"]), match.string) for match in matches if match))
-
-
-SAMPLE = 64  # crops
-
-
-def measure_centres(gallery: Gallery, encoder: Encoder, texts: Sequence[str]) -> Centres:
-    """The mean vectors of crops spread evenly over the gallery, and of texts; zero if no crop can be read."""
-    pixels = []
-    for crop in spread_evenly(gallery.crops(), gallery.count(), SAMPLE):
-        with suppress(ImageRejected):
-            pixels.append(read_pixels(gallery, crop, encoder))
-    if not pixels:
-        return Centres.zero(encoder.embedding_dim)
-    return Centres.of(encoder.encode_images(np.array(pixels)), encoder.encode_texts(texts))

@@ -28,6 +28,8 @@ from personsearch.search.searcher import JUDGED
 
 Batch = tuple[list[Crop], NDArray[np.float32]]
 
+T = TypeVar("T")
+
 PROBE_TEXTS = (
     "a man in a dark jacket and blue jeans",
     "a woman in a red coat with a black backpack",
@@ -122,6 +124,12 @@ def verify(
             f"at least {config.min_recall:g} expected"
         )
     return Findings(crops=stored, recall=recall, spread=exact.spread, score_error=score_error)
+
+
+def spread_evenly(items: Iterable[T], total: int, count: int) -> Iterator[T]:
+    """`count` of `total` items, evenly spaced and in order; all of them if there are fewer."""
+    wanted = {number * total // count for number in range(count)}
+    return (item for place, item in enumerate(items) if place in wanted)
 
 
 @dataclass
@@ -226,12 +234,3 @@ def _samples(index: VectorIndex, gallery: Gallery, count: int) -> Iterator[Crop]
     """Crops spread evenly over the collection, without those erased just now."""
     crops = map(gallery.crop, spread_evenly(index.crop_ids(), index.count(), count))
     return (crop for crop in crops if crop is not None)
-
-
-T = TypeVar("T")
-
-
-def spread_evenly(items: Iterable[T], total: int, count: int) -> Iterator[T]:
-    """`count` of `total` items, evenly spaced and in order; all of them if there are fewer."""
-    wanted = {number * total // count for number in range(count)}
-    return (item for place, item in enumerate(items) if place in wanted)

@@ -9,6 +9,7 @@ from personsearch.evaluation.metrics import points_lost
 from personsearch.models.layers import Side
 
 Row = tuple[float, ...]
+SAME_SUM = 9  # decimals: sums that differ only by rounding are equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,6 @@ def next_step(bearable: Mapping[int, bool], steps: int) -> int | None:
     if high == low + 1:
         return None
     return 0 if low < 0 else (low + high) // 2
-
-
-SAME_SUM = 9  # decimals: sums that differ only by rounding are equal
 
 
 def select_layers(contribution: Sequence[float], criticality: Sequence[float], count: int) -> tuple[int, ...]:
