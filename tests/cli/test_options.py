@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from personsearch.bundle import Bundle
 from personsearch.cli import output
 from personsearch.cli.app import command_line
 from personsearch.cli.options import configured, moment
@@ -171,7 +172,8 @@ def test_models_shows_whole_hashes_and_tags(tmp_path: Path, tiny_bundle: Path) -
     uri = f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}"
     (tmp_path / "home").mkdir()
     registry = ModelRegistry(uri, "personsearch", cache=tmp_path / "cache")
-    registry.register(tiny_bundle, metrics={}, tags={"validation_status": "[v1] refused", "dataset_hash": "0" * 64})
+    tags = {"validation_status": "[v1] refused", "dataset_hash": "0" * 64}
+    registry.register(Bundle.open(tiny_bundle), metrics={}, tags=tags)
     result = run(tmp_path, "models")
     assert result.returncode == 0, result.stderr
     row = result.stdout.splitlines()[1]
