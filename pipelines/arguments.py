@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from personsearch.config import parse_yaml, read_yaml
 from personsearch.errors import UserError
 from personsearch.integrations.kubeflow.runs import code_version, parameters
 
@@ -56,21 +55,11 @@ def _setting(text: str, known: Mapping[str, Any]) -> tuple[str, Any]:
         raise UserError(f"--set {text!r}: NAME=VALUE expected")
     if known.get(key, {}).get("parameterType") == "STRING":  # "0012" is a revision, not the number 10
         return key, value
-    return key, _mapping(Path(value[1:])) if value.startswith("@") else _parsed(value, f"--set {key}")
+    return key, _mapping(Path(value[1:])) if value.startswith("@") else parse_yaml(value, f"--set {key}")
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        values = _parsed(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise UserError(f"{path}: a YAML mapping expected, found {type(values).__name__}")
     return values
-
-
-def _parsed(text: str, origin: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{origin}: not valid YAML: {error}") from error

@@ -1,6 +1,6 @@
 """The base of every stage's configuration: frozen, unknown keys refused, read from YAML."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -24,18 +24,14 @@ class Config(BaseModel):
         Raises:
             UserError: the file is missing, is not YAML, lacks the section or fails validation.
         """
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-        except yaml.YAMLError as error:
-            raise UserError(f"{path}: not valid YAML: {error}") from error
+        values = read_yaml(path)
         if section is not None:
             values = {} if values is None else values
             if not isinstance(values, dict) or (section not in values and not optional):
                 raise UserError(f"{path}: section {section!r} is missing")
             values = values.get(section)
-        return cls._validated(values if values is not None else {}, str(path))
+        source = str(path) if section is None else f"{path}: section {section!r}"
+        return cls._validated(values if values is not None else {}, source)
 
     def overridden(self, options: Mapping[str, object]) -> Self:
         """A copy with every option that is not None put in (command-line options by field name).
@@ -54,6 +50,38 @@ class Config(BaseModel):
             raise UserError(f"{source}: {describe_validation_error(error, cls)}") from error
 
 
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        UserError: it cannot be read, is not UTF-8 or is not YAML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not text in UTF-8") from error
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, origin: str) -> Any:
+    """YAML text as a value; raises UserError, which begins with `origin`, where it is not YAML."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise UserError(f"{origin}: not valid YAML: {getattr(error, 'problem', None) or error}{place}") from error
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Advice for an unknown name: the known one that it resembles, else all of them."""
+    known = list(known)
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+
+
 def describe_validation_error(error: ValidationError, kind: Any) -> str:
     """One line that names each wrong key of a `kind`, what it held and what was expected; of an unknown key, the
     nearest known one.
@@ -68,9 +96,7 @@ def describe_validation_error(error: ValidationError, kind: Any) -> str:
 
 def _describe_unknown_key(path: tuple[int | str, ...], kind: Any) -> str:
     known = _fields_at(path[:-1], kind)
-    near = get_close_matches(str(path[-1]), known, n=1)
-    advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-    return f"{_dotted(path)}: unknown; {advice}"
+    return f"{_dotted(path)}: unknown; {nearest(str(path[-1]), known)}"
 
 
 def _fields_at(path: tuple[int | str, ...], kind: Any) -> list[str]:

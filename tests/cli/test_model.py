@@ -61,7 +61,7 @@ def test_gate_holds_a_compressed_model_against_the_whole_one(metrics: Path, tmp_
     ("arguments", "message"),
     [
         (["gate", "absent.json"], "absent.json: metrics cannot be read"),
-        (["gate", "{metrics}", "--params", "{metrics}"], "section 'gate' is missing"),
+        (["gate", "{metrics}", "--params", "{metrics}"], "section 't2i_r1': unknown; known: synthesize"),
         (["evaluate", "absent", "--dataset", "absent", "--out", "{out}"], "absent: not a model bundle"),
         (["compress", "absent", "--dataset", "absent", "--out", "{out}"], "absent"),
     ],

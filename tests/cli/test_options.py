@@ -14,7 +14,7 @@ from PIL import Image
 from personsearch.bundle import Bundle
 from personsearch.cli import output
 from personsearch.cli.app import command_line
-from personsearch.cli.options import configured, moment
+from personsearch.cli.options import configured, moment, start_moment
 from personsearch.compression.compress import CompressConfig
 from personsearch.compression.probing import ProbeConfig
 from personsearch.data.prepare import PrepareConfig
@@ -195,3 +195,52 @@ def test_home_holds_for_local_runs(tmp_path: Path) -> None:
     run(tmp_path, "pipeline", "run", "training", "--set", "model_name=x")
     assert (tmp_path / "home" / "pipelines").is_dir()
     assert not (tmp_path / "var").exists()
+
+
+def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    script = [sys.executable, "-c", "from personsearch.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(script, capture_output=True, text=True, check=False, env=os.environ | environment)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"gaate: {min_r1: 90}", "section 'gaate': unknown; did you mean gate?"),
+        (b"gate: {min_r: 90}", "section 'gate': min_r: unknown; did you mean min_r1?"),
+        (b"\xff\xfe", "not text in UTF-8"),
+        (b"gate: [1, 2", "not valid YAML: expected ',' or ']'"),
+        (b"[1, 2]", "a YAML mapping of sections expected, found list"),
+    ],
+)
+def test_a_wrong_params_file_is_one_readable_line(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"t2i_r1": 40}')
+    (tmp_path / "given.yaml").write_bytes(content)
+    result = command("gate", tmp_path / "metrics.json", "--params", tmp_path / "given.yaml")
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+    result = command("models", PERSONSEARCH_HOME=str(tmp_path), PERSONSEARCH_MILVUS_INDEX="FOO")
+    assert result.returncode == 2
+    assert result.stderr.startswith("personsearch: PERSONSEARCH_MILVUS_INDEX: Input should be 'FLAT' or 'HNSW'")
+
+
+def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    result = command("models", PERSONSEARCH_HOME=str(tmp_path / "home"))
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"personsearch: {tmp_path / 'home'}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_start_that_leaves_no_time_for_frames_is_refused() -> None:
+    with pytest.raises(UserError, match="a year before the last one"):
+        start_moment("--start", "9999-12-31T23:59:59Z")
+    assert start_moment("--start", "9998-01-01T00:00:00Z").year == 9998
+
+
+def test_a_tag_without_a_value_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    result = command("register", tiny_bundle, "--tag", "foo", PERSONSEARCH_HOME=str(tmp_path))
+    assert (result.returncode, result.stderr) == (2, "personsearch: --tag 'foo': KEY=VALUE expected\n")

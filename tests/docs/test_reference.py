@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
+from personsearch.cli.options import SECTIONS
 from personsearch.config import Config
 from tests.docs.pages import ROOT
 
@@ -74,3 +75,7 @@ def test_a_setting_without_a_docstring_is_seen() -> None:
         bare: int = 2
 
     assert undocumented(Example) == ["Example.bare"]
+
+
+def test_the_sections_of_params_are_those_of_the_reference(reference: ModuleType) -> None:
+    assert set(SECTIONS) == set(reference.PARAMS)

@@ -227,7 +227,7 @@ def test_settings_change_a_recipe(recipe: Recipe) -> None:
         ("epochs.more=1", "epochs is not a section"),
         ("optimizer.lr=1", "optimizer: unknown; did you mean optimiser?"),
         ("optimiser.ler=1", "optimiser.ler: unknown; did you mean lr?"),
-        ("epochs=[", "the value is not YAML"),
+        ("epochs=[", "--set epochs: not valid YAML"),
         ("batch_size=many", "batch_size='many'"),
     ],
 )

@@ -19,6 +19,11 @@ def main() -> None:
     except UserError as error:
         print(f"personsearch: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:  # a folder that is a file, a disk that is full, a permission that is missing
+        if error.filename is None:
+            raise
+        print(f"personsearch: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
     except typer.Abort:
         print("personsearch: aborted", file=sys.stderr)
         sys.exit(1)

@@ -12,8 +12,8 @@ from personsearch.cli.options import (
     Params,
     configured,
     gallery_folder,
-    moment,
     optional_moment,
+    start_moment,
 )
 from personsearch.cli.output import JsonFlag, show
 from personsearch.errors import UserError
@@ -57,7 +57,7 @@ def ingest(
     from personsearch.gallery.store import Gallery
 
     config = configured(IngestConfig, "ingest", params).overridden({"detector": detector, "every": every})
-    first_frame = moment("--start", start)
+    first_frame = start_moment("--start", start)
     result = run(config, video, Gallery(gallery_folder(gallery)), camera_id=camera, start=first_frame)
     show(result, as_json=as_json)
 
@@ -76,7 +76,7 @@ def add_dataset(
     from personsearch.gallery.add_dataset import add_dataset as run
     from personsearch.gallery.store import Gallery
 
-    first_image = moment("--start", start)
+    first_image = start_moment("--start", start)
     result = run(dataset, Gallery(gallery_folder(gallery)), split=split, start=first_image)
     show(result, as_json=as_json)
 

@@ -1,15 +1,16 @@
 """Options that mean the same in every command, and how a command reads what they give."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
-from personsearch.config import Config
+from personsearch.config import Config, nearest, read_yaml
 from personsearch.errors import UserError
 
 PARAMS = Path("params.yaml")
+SECTIONS = ("synthesize", "prepare", "augment", "ingest", "index", "demo", "evaluate", "compress", "probe", "gate")
 TIME = "ISO 8601 with a time zone (Z or +01:00), such as 2026-03-01T09:00:00Z"
 
 C = TypeVar("C", bound=Config)
@@ -41,8 +42,20 @@ GalleryFolder = Annotated[
 
 
 def params_file(given: Path | None) -> Path | None:
-    """The file that --params names, else params.yaml in the current folder, else None."""
-    return given or (PARAMS if PARAMS.is_file() else None)
+    """The file that --params names, else params.yaml in the current folder, else None.
+
+    Raises:
+        UserError: it is no mapping of sections, or holds a section that no stage reads.
+    """
+    path = given or (PARAMS if PARAMS.is_file() else None)
+    if path is not None:
+        sections = read_yaml(path)
+        if not isinstance(sections, dict | None):
+            raise UserError(f"{path}: a YAML mapping of sections expected, found {type(sections).__name__}")
+        for name in sections or {}:
+            if name not in SECTIONS:
+                raise UserError(f"{path}: section {name!r}: unknown; {nearest(str(name), SECTIONS)}")
+    return path
 
 
 def configured(kind: type[C], section: str, params: Path | None) -> C:
@@ -79,6 +92,20 @@ def moment(option: str, text: str) -> datetime:
     except OverflowError as error:
         raise UserError(f"{option} {text!r}: outside the years 1 to 9999 in UTC") from error
     return time
+
+
+def start_moment(option: str, text: str) -> datetime:
+    """The time of the first frame or image that `option` gives.
+
+    Raises:
+        UserError: as `moment`, or it lies in the last year that a time can have, so that later frames have none.
+    """
+    start = moment(option, text)
+    try:
+        start.astimezone(UTC) + timedelta(days=366)
+    except OverflowError as error:
+        raise UserError(f"{option} {text!r}: a year before the last one, 9999, expected") from error
+    return start
 
 
 def optional_moment(option: str, text: str | None) -> datetime | None:

@@ -21,7 +21,7 @@ Setting = Annotated[
 ]
 ArgumentsFile = Annotated[
     Path | None,
-    typer.Option("--arguments", metavar="FILE", help="YAML file of the pipeline's arguments; --set goes before it."),
+    typer.Option("--arguments", metavar="FILE", help="YAML file of the pipeline's arguments; --set overrides it."),
 ]
 Root = Annotated[
     Path | None,

@@ -38,12 +38,11 @@ def probe(
 
     Contribution is the R@1 that is lost without a module; criticality how much of its training it must keep.
     OUT/probe.md tells both for every attention, feed-forward and layer of both towers, OUT/probe.png shows them, and
-    the table here names the layers with the smallest sums, as lines for the section `model` of a recipe:
-
-        personsearch train RECIPE --dataset DATA --out RUN --set 'model.drop_text_layers=[7, 8]'
+    the table here names the layers with the smallest sums, as lines for the section `model` of a recipe. In
+    `personsearch train` that is, for example, `--set 'model.drop_text_layers=[7, 8]'`.
 
     Killed at any moment, the same command resumes; with another --max-loss it measures only what is missing. Weights
-    that have a name instead of a file become a bundle by `personsearch train RECIPE --dataset DATA --set epochs=0`.
+    that have a name instead of a file become a bundle by `personsearch train` with `--set epochs=0`.
     """
     from personsearch.compression.probing import FIGURES, PICTURE, TABLE, ProbeConfig
     from personsearch.compression.probing import probe as run

@@ -8,6 +8,7 @@ import typer
 
 from personsearch.cli.options import GalleryFolder, Params, configured, gallery_folder
 from personsearch.cli.output import JsonFlag, show, show_table
+from personsearch.errors import UserError
 
 if TYPE_CHECKING:
     from personsearch.gallery.store import Gallery
@@ -37,6 +38,8 @@ def register_bundle(
     written = opened.path(METRICS)
     metrics = json.loads(written.read_text()) if written.is_file() else {}
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    if wrong := [item for item in tag or [] if "=" not in item]:
+        raise UserError(f"--tag {wrong[0]!r}: KEY=VALUE expected")
     tags = dict(item.partition("=")[::2] for item in tag or [])
     version = _registry().register(opened, metrics=numbers, tags=tags)
     show({"version": version, "alias": "challenger"}, as_json=as_json)

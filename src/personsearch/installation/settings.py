@@ -3,11 +3,12 @@
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from personsearch.errors import UserError
 from personsearch.installation.service_records import running_address
 
 
@@ -43,6 +44,14 @@ class Settings(BaseSettings):
 
     model_name: str = "personsearch"
     """Name of the registered model in MLflow."""
+
+    def __init__(self, **values: Any) -> None:
+        """Raises UserError, which names the variable, where a value fails validation."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            wrong = [f"PERSONSEARCH_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()]
+            raise UserError("; ".join(wrong)) from error
 
     @property
     def gallery_folder(self) -> Path:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from personsearch.config import describe_validation_error
+from personsearch.config import describe_validation_error, parse_yaml, read_yaml
 from personsearch.errors import UserError
 from personsearch.training.config import TrainConfig
 
@@ -18,10 +17,7 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> TrainConfig:
     Raises:
         UserError: the file cannot be read, or a key or value is wrong.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read as YAML: {error}") from error
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected a mapping of settings")
     for setting in settings:
@@ -35,13 +31,10 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> TrainConfig:
 def _apply(values: dict[str, Any], setting: str) -> None:
     key, separator, text = setting.partition("=")
     *parents, last = key.split(".")
-    if not separator or not last:
+    if not separator or "" in (*parents, last):
         raise UserError(f"--set {setting!r}: expected key=value, such as optimiser.lr=1e-4")
     for parent in parents:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise UserError(f"--set {setting!r}: {parent} is not a section")
-    try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {setting!r}: the value is not YAML") from error
+    values[last] = parse_yaml(text, f"--set {key}")
