@@ -1,14 +1,17 @@
 """Locks keep real processes apart and fall with them."""
 
+import logging
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from personsearch.files import alone
+from personsearch.files import alone, locked
 
 HOLD = """
 import sys
@@ -63,3 +66,26 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
         with alone(lock, wait=False):
             pass
     assert not lock.exists()
+
+
+def test_a_locked_file_stays_and_its_descriptor_appends(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "log"
+    for line in (b"first\n", b"second\n"):
+        with locked(path, mode=0o600) as file:
+            os.write(file, line)
+            with pytest.raises(BlockingIOError), locked(path, wait=False):
+                pass
+    assert path.read_bytes() == b"first\nsecond\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_waiting_for_a_locked_file_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lock = tmp_path / ".lock"
+    with another_process(lock) as other, caplog.at_level(logging.DEBUG):
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"mine\n"
+        threading.Timer(0.2, other.stdin.close).start()
+        with locked(lock):
+            assert other.wait(10) == 0
+    assert caplog.records == []

@@ -7,9 +7,9 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -67,46 +67,55 @@ def hash_folder(folder: Path) -> str:
 
 
 @contextmanager
-def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock file, which is released when the process dies (also by kill -9) and removed at the end.
+def locked(path: Path, *, wait: bool = True, mode: int = 0o666) -> Iterator[int]:
+    """Hold a lock on a file, created with `mode` if there is none, and yield its descriptor, open to read and append.
+
+    The system releases the lock when the process dies (also by kill -9). A child that inherits the descriptor holds the
+    lock as well, until it ends.
 
     Raises:
         BlockingIOError: another process or thread holds it, and `wait` is false.
     """
-    with _held(lock, wait=wait):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield file
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file that is removed at the end; says so when it has to wait.
+
+    Raises:
+        BlockingIOError: another process or thread holds it, and `wait` is false.
+    """
+    with ExitStack() as held:
+        while not _is_named(held.enter_context(_locked_aloud(lock, wait=wait)), lock):
+            held.close()  # its last holder deleted it while we waited: we locked a file without a name
         try:
             yield
         finally:
             lock.unlink(missing_ok=True)
 
 
-def _held(lock: Path, *, wait: bool) -> IO[str]:
-    """The open lock file, after we have locked it."""
-    while True:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("w")
+@contextmanager
+def _locked_aloud(lock: Path, *, wait: bool) -> Iterator[int]:
+    with ExitStack() as held:
         try:
-            _lock(file, wait=wait)
-            if _is_named(file, lock):
-                return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()  # its last holder deleted it while we waited: we locked a file without a name
+            file = held.enter_context(locked(lock, wait=False))
+        except BlockingIOError:
+            if not wait:
+                raise
+            logger.warning("%s: another process is at work there; waiting for it", lock)
+            file = held.enter_context(locked(lock))
+        yield file
 
 
-def _lock(file: IO[str], *, wait: bool) -> None:
+def _is_named(file: int, path: Path) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if not wait:
-            raise
-        logger.warning("%s: another process is at work there; waiting for it", file.name)
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-
-def _is_named(file: IO[str], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.path.samestat(os.fstat(file), path.stat())
     except FileNotFoundError:
         return False

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from personsearch.studies.processes import Place, Subprocesses, locked
+from personsearch.files import locked
+from personsearch.studies.processes import Place, Subprocesses
 from personsearch.studies.runs import run_folder
 from personsearch.studies.schedule import shares
 
@@ -53,9 +54,10 @@ def test_stop_ends_what_runs(tmp_path: Path) -> None:
 ORPHAN = """
     import sys
     from pathlib import Path
-    from personsearch.studies.processes import Place, Subprocesses, locked
+    from personsearch.files import locked
+    from personsearch.studies.processes import Place, Subprocesses
     folder = Path(sys.argv[1])
-    with locked(folder) as lock:
+    with locked(folder / ".lock") as lock:
         code = "import time; print('up', flush=True); time.sleep(2)"
         Subprocesses((sys.executable, "-c"))([code], folder / "log", Place(1), lock=lock)
 """
@@ -68,7 +70,7 @@ def test_a_killed_study_leaves_its_run_locked_until_that_ends(tmp_path: Path) ->
     up = time.monotonic()
     study.kill()
     study.wait()
-    with locked(tmp_path):
+    with locked(tmp_path / ".lock"):
         assert time.monotonic() - up > 1
 
 

@@ -7,18 +7,17 @@ Image files are written before their rows and removed after them, so a process k
 files without a row, which `sweep` removes. Writers take turns (a lock file); readers never wait.
 """
 
-import fcntl
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from personsearch.errors import UserError
-from personsearch.files import replacing
+from personsearch.files import locked, replacing
 from personsearch.gallery.database import (
     COLUMNS,
     connect,
@@ -223,12 +222,9 @@ class Gallery:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Hold the gallery's writer lock; the operating system frees it when the process dies."""
-        with (self.folder / "writer.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _writing(self) -> AbstractContextManager[int]:
+        """Hold the gallery's writer lock."""
+        return locked(self.folder / "writer.lock")
 
 
 def image_uri(camera_id: str, captured_at: datetime, crop_id: str) -> str:

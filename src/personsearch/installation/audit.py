@@ -8,19 +8,18 @@ an accident from a forgery. Cutting records off the end leaves a valid shorter c
 reports somewhere else and pass it as `expected_head`.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from personsearch.errors import UserError
+from personsearch.files import locked
 
 GENESIS = "0" * 64
 SEAL = "seal"
@@ -73,23 +72,12 @@ class AuditLog:
             AuditUnavailable: the disk is full, the file cannot be opened, or its last record is damaged.
         """
         try:
-            with self._lock, self._opened() as file:
+            with self._lock, locked(self.path, mode=0o600) as file:
                 head = self._sealed_head(file)
                 self._head = _write(file, head, event, values)
                 return self._head.hash
         except (OSError, ValueError) as error:
             raise AuditUnavailable(f"{self.path}: {error}") from error
-
-    @contextmanager
-    def _opened(self) -> Iterator[int]:
-        """The open file's descriptor, locked against other processes; only its owner can read the file."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield file
-        finally:
-            os.close(file)
 
     def _sealed_head(self, file: int) -> Head:
         """The chain's head; a torn last line is sealed first."""

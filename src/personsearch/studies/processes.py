@@ -1,13 +1,11 @@
 """Runs `personsearch` commands in subprocesses, each on its share of the machine, and measures their cost."""
 
-import fcntl
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,8 +13,7 @@ from typing import Protocol
 COMMAND = (sys.executable, "-m", "personsearch")
 KIB_PER_MIB = 1024
 MLFLOW_RUN = "MLFLOW_RUN_ID"
-LOCK = ".lock"
-SECONDS_BETWEEN_TRIES = SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +70,6 @@ class Subprocesses:
         with self._mutex:
             for process in self._running:
                 process.terminate()
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[int]:
-    """Wait until no other process works in the folder; runs of a killed study may still be going.
-
-    Yields the descriptor of the lock; a process that inherits it holds the lock until it ends.
-    """
-    with (folder / LOCK).open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(SECONDS_BETWEEN_TRIES)
-        yield lock.fileno()
 
 
 def _wait(process: subprocess.Popen[bytes]) -> float:

@@ -22,13 +22,13 @@ import yaml
 
 from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
-from personsearch.files import replacing, write_json
+from personsearch.files import locked, replacing, write_json
 from personsearch.run_record import RUN_RECORD
-from personsearch.studies.processes import Ended, Place, Runner, locked
+from personsearch.studies.processes import Ended, Place, Runner
 from personsearch.training.config import TrainConfig
 from personsearch.training.train import CHECKPOINTS, run_identity
 
-RECIPE, LOG, COST, BUNDLE = "recipe.yaml", "log.txt", "cost.json", "bundle"
+RECIPE, LOG, COST, BUNDLE, LOCK = "recipe.yaml", "log.txt", "cost.json", "bundle", ".lock"
 PROMPT = "$ personsearch "
 KEY_LENGTH = 12
 LOG_TAIL = 4096
@@ -83,7 +83,7 @@ def folder_key(folder: Path) -> str:
 def execute(task: Task, run: Runner, place: Place) -> Outcome:
     """Do what remains of a run. A failure is returned as an outcome, not raised."""
     task.folder.mkdir(parents=True, exist_ok=True)
-    with locked(task.folder) as lock:
+    with locked(task.folder / LOCK) as lock:  # the runs of a killed study hold it until they end
         try:
             _train(task, run, place, lock)
             for dataset in task.tests.values():

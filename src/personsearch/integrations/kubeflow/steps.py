@@ -1,6 +1,5 @@
 """Code shared by the bodies of Kubeflow components: configuration, metrics, a folder that survives a kill."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 
 from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
-from personsearch.files import write_json
+from personsearch.files import locked, write_json
 
 CHECKPOINTS_VARIABLE = "PERSONSEARCH_CHECKPOINTS"
 
@@ -88,20 +87,11 @@ def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
         yield destination
         return
     folder = Path(root) / identity_hash(*identity)
-    with _locked(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock")):
         folder.mkdir(exist_ok=True)
         yield folder
         shutil.copytree(folder, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints"))
         shutil.rmtree(folder)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an advisory lock, which the system releases when the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def identity_hash(*identity: Any) -> str:
