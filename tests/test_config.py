@@ -42,12 +42,22 @@ def test_an_option_that_cannot_be_is_named() -> None:
         ("example: {best: {red: {leest: 1}}}", r"best\.red\.leest: unknown; did you mean least\?"),
         ("example: {ratio: {least: 0}}", r"ratio\.least=0: Input should be greater than 0"),
         ("example: [", "not valid YAML"),
+        ("example: {}\nother: {}\nexample: {}", r"key 'example' stands twice \(line 3, column 1\)"),
+        ("example:\n  name: a\n  every: 3\n  name: b\n", r"key 'name' stands twice \(line 4, column 3\)"),
+        ("example: {? [1, 2] : 3}", "not valid YAML"),
     ],
 )
 def test_a_file_that_cannot_be_is_named(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(content)
     with pytest.raises(UserError, match=rf"params\.yaml: .*{message}"):
         Example.from_yaml(tmp_path / "params.yaml", "example")
+
+
+def test_a_merged_mapping_may_be_overridden(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(
+        "base: {inner: &base {<<: &least {name: a}, name: c, every: 3}}\nexample: {<<: *base, name: b}"
+    )
+    assert Example.from_yaml(tmp_path / "params.yaml", "example") == Example(name="b", every=3)
 
 
 def test_an_empty_section_is_all_defaults(tmp_path: Path) -> None:

@@ -65,10 +65,29 @@ def read_yaml(path: Path) -> Any:
     return parse_yaml(text, str(path))
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that a mapping holds twice. PyYAML keeps the last one, so a setting would be lost silently."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # Here and not where mappings are constructed: `<<` has not yet added keys that may be overridden.
+        mapping = super().compose_mapping_node(anchor)
+        keys = [key for key, _ in mapping.value if isinstance(key, yaml.ScalarNode)]
+        seen = set()
+        for key in keys:
+            if key.value in seen:
+                raise yaml.composer.ComposerError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return mapping
+
+
 def parse_yaml(text: str, origin: str) -> Any:
-    """YAML text as a value; raises UserError, which begins with `origin`, where it is not YAML."""
+    """YAML text as a value.
+
+    Raises:
+        UserError: it is not YAML or holds a key twice; the message begins with `origin`.
+    """
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
