@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from personsearch.data.readers.cuhk_pedes import camera_of
+from personsearch.data.readers.published import cuhk_pedes_camera
 from personsearch.errors import UserError
 
 
@@ -82,5 +82,5 @@ def test_optional_keys_travel(
     ("image", "camera"),
     [("cam_a/1.jpg", "cam_a"), ("Market/0002_c1s1_000451_03.jpg", "market_c1"), ("CUHK03/1.png", None), ("", None)],
 )
-def test_camera_of(image: str, camera: str | None) -> None:
-    assert camera_of(image) == camera
+def test_the_camera_in_a_path(image: str, camera: str | None) -> None:
+    assert cuhk_pedes_camera(image) == camera

@@ -1,9 +1,10 @@
-"""One reader per data set format, and the choice between them."""
+"""The data set formats that `prepare` reads, and how it tells them apart."""
 
 from pathlib import Path
 from typing import Literal, get_args
 
-from personsearch.data.readers import csv_folder, cuhk_pedes, icfg_pedes, rstpreid, tbps_clip, ufine6926
+from personsearch.data.readers.csv_folder import CSV_FOLDER
+from personsearch.data.readers.published import CUHK_PEDES, ICFG_PEDES, RSTPREID, TBPS_CLIP, UFINE6926
 from personsearch.data.readers.row import AnnotationRow, DatasetFormat, PublishedSplit
 from personsearch.errors import UserError
 
@@ -11,7 +12,7 @@ __all__ = ["AnnotationRow", "DatasetFormat", "FormatName", "PublishedSplit", "fi
 
 FormatName = Literal["auto", "cuhk-pedes", "icfg-pedes", "rstpreid", "ufine6926", "tbps-clip", "csv-folder"]
 FORMATS: dict[str, DatasetFormat] = {
-    module.FORMAT.name: module.FORMAT for module in (cuhk_pedes, icfg_pedes, rstpreid, ufine6926, tbps_clip, csv_folder)
+    layout.name: layout for layout in (CUHK_PEDES, ICFG_PEDES, RSTPREID, UFINE6926, TBPS_CLIP, CSV_FOLDER)
 }
 NOT_AN_ANNOTATION = "caption_all.json"
 
@@ -20,29 +21,28 @@ def find_format(source: Path, name: FormatName = "auto") -> tuple[DatasetFormat,
     """The format of a folder and its annotation files.
 
     Raises:
-        UserError: no such folder, no known annotation file in it, or several (then `name` must choose).
+        UserError: there is no such folder, it holds no known annotation file, or it holds those of several formats and
+            `name` does not choose one.
     """
     _require_folder(source)
     candidates = list(FORMATS.values()) if name == "auto" else [FORMATS[name]]
     found = [(each, files) for each in candidates if (files := each.annotations(source))]
     if len(found) > 1:  # a CSV file beside a published annotation is somebody's notes
-        found = [pair for pair in found if pair[0] is not csv_folder.FORMAT]
+        found = [pair for pair in found if pair[0] is not CSV_FOLDER]
     if len(found) > 1:
         names = " or ".join(each.name for each, _ in found)
         raise UserError(f"{source}: holds more than one data set; choose with --format {names}")
     if found:
         return found[0]
-    wanted = " or ".join(each.wanted for each in candidates)
+    expected = " or ".join(each.expected for each in candidates)
     if (source / NOT_AN_ANNOTATION).is_file():
-        raise UserError(
-            f"{source / NOT_AN_ANNOTATION}: has no split and no identities; {cuhk_pedes.ANNOTATION} expected"
-        )
-    raise UserError(f"{source}: no annotation file found; {wanted} expected")
+        raise UserError(f"{source / NOT_AN_ANNOTATION}: has no split and no identities; {CUHK_PEDES.expected} expected")
+    raise UserError(f"{source}: no annotation file found; {expected} expected")
 
 
 def _require_folder(source: Path) -> None:
     if source.name == NOT_AN_ANNOTATION:
-        raise UserError(f"{source}: has no split and no identities; the folder of {cuhk_pedes.ANNOTATION} expected")
+        raise UserError(f"{source}: has no split and no identities; the folder of {CUHK_PEDES.expected} expected")
     if source.is_file():
         raise UserError(f"{source}: is a file; the folder that holds the annotation and the images expected")
     if not source.is_dir():

@@ -1,7 +1,7 @@
 """A plain folder of images with one CSV file.
 
 Columns: `image`, `person_id`, `caption`; optional `split`, `camera_id`, `caption_bt`, `attributes` (a JSON object).
-An image may have several rows, one per caption. Without a `split` column identities are divided 80/10/10.
+An image may have several lines, one per caption. Without a `split` column identities are divided 80/10/10.
 """
 
 import csv
@@ -27,10 +27,10 @@ def annotations(source: Path) -> list[Path]:
 
 
 def rows(annotation: Path) -> Iterator[AnnotationRow]:
-    """Group the lines of a CSV file by image, in order of first mention (the text is held in memory).
+    """Group the lines of a CSV file by image, in order of first mention; the whole text is held in memory.
 
-    Lines that agree on the image but not on person, split or camera stay apart: the later ones will be refused as
-    listed again.
+    Lines that name the same image but another person, split or camera become rows of their own, which the checks refuse
+    as listed again.
 
     Raises:
         UserError: unreadable, not UTF-8, not CSV, or a required column is missing.
@@ -58,7 +58,7 @@ def rows(annotation: Path) -> Iterator[AnnotationRow]:
 
 
 def _lines(annotation: Path) -> list[tuple[int, Line]]:
-    csv.field_size_limit(LONGEST_FIELD)  # an over-long caption is refused as such, and does not end the reading
+    csv.field_size_limit(LONGEST_FIELD)  # beyond csv's own limit one long caption would end the whole reading
     try:
         with annotation.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
@@ -77,7 +77,7 @@ def _lines(annotation: Path) -> list[tuple[int, Line]]:
 
 
 def _stripped(line: dict[str, str]) -> Line:
-    """Without the surplus fields of a line with more commas than columns (csv puts them under None)."""
+    """Drop the surplus fields of a line with more commas than columns, which csv puts under the key None."""
     return {name: value.strip() for name, value in line.items() if isinstance(value, str)}
 
 
@@ -88,9 +88,9 @@ def _attributes(text: str | None) -> object:
         return text
 
 
-FORMAT = DatasetFormat(
+CSV_FOLDER = DatasetFormat(
     name="csv-folder",
-    wanted="captions.csv",
+    expected="captions.csv",
     annotations=annotations,
     rows=rows,
     image_folders=("", "images", "imgs"),

@@ -13,7 +13,7 @@ WHITE_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def stream_items(path: Path) -> Iterator[object]:
-    """Yield the items of a top-level array, or the values of a top-level object, holding a chunk of text at a time.
+    """Yield the items of a top-level array, or the values of a top-level object, with only a chunk of text in memory.
 
     Raises:
         UserError: the file cannot be read, is not UTF-8, or is not such JSON.
@@ -36,7 +36,7 @@ def stream_items(path: Path) -> Iterator[object]:
 
 
 class _JsonText:
-    """A window of text that grows only while one value does not fit into it."""
+    """A window onto the file's text that grows only when one value does not fit into it."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -58,8 +58,8 @@ class _JsonText:
         """Consume the next character, which must be one of `allowed`."""
         found = self.peek()
         if not found or found not in allowed:
-            wanted = " or ".join(allowed)
-            raise json.JSONDecodeError(f"{wanted} expected, {found or 'end of file'} found", "", 0)
+            expected = " or ".join(allowed)
+            raise json.JSONDecodeError(f"{expected} expected, {found or 'end of file'} found", "", 0)
         self._position += 1
         return found
 
@@ -73,7 +73,7 @@ class _JsonText:
                 if self._read_more():
                     continue
                 raise
-            # A number at the end of the window may go on beyond it: "0" of 0.5, and "0." decodes as 0 too.
+            # The window may end inside a number: of 0.5 it may show "0" or "0.", and both decode as 0.
             following = self._text[end : end + 1]
             if (following and following not in ".eE") or not self._read_more():
                 self._position = end

@@ -1,4 +1,4 @@
-"""What every reader yields: one image as its annotation file describes it, before any check."""
+"""What every reader yields: one image as its annotation file describes it, before any check; and what a reader is."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class AnnotationRow:
 
 @dataclass(frozen=True, slots=True)
 class PublishedSplit:
-    """What the authors of a data set state about one split: the range of its identities, its images."""
+    """What the authors of a data set state about one split: the range of its identities and how many images it has."""
 
     first_id: int
     last_id: int
@@ -38,12 +38,13 @@ class PublishedSplit:
 class DatasetFormat:
     """How one data set is laid out on disk.
 
-    `annotations` finds the annotation files in a folder (none: the folder is not of this format); `rows` reads one
-    of them; `image_folders` are tried in order; `named_identities` allows identities that are names.
+    `annotations` finds the annotation files in a folder, none if the folder has another format; `expected` names the
+    usual one in messages; `rows` reads one of them; `image_folders` are tried in order; `named_identities` allows
+    identities that are names.
     """
 
     name: str
-    wanted: str
+    expected: str
     annotations: Callable[[Path], list[Path]]
     rows: Callable[[Path], Iterator[AnnotationRow]]
     image_folders: tuple[str, ...] = ("imgs", "")
