@@ -92,8 +92,7 @@ def synthesize(
 
     Run it again after an interruption: it continues.
     """
-    from personsearch.data.synthetic.contact_sheet import save_contact_sheet
-    from personsearch.data.synthetic.synthesize import SynthesizeConfig
+    from personsearch.data.synthetic.synthesize import SynthesizeConfig, save_contact_sheet
     from personsearch.data.synthetic.synthesize import synthesize as run
 
     config = SynthesizeConfig(

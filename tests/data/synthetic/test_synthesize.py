@@ -15,8 +15,13 @@ import cv2
 import pytest
 
 from personsearch.data.output_folder import sole_writer
-from personsearch.data.synthetic.contact_sheet import save_contact_sheet
-from personsearch.data.synthetic.synthesize import SynthesizeConfig, person_of, plan_identities, synthesize
+from personsearch.data.synthetic.synthesize import (
+    SynthesizeConfig,
+    person_of,
+    plan_identities,
+    save_contact_sheet,
+    synthesize,
+)
 from personsearch.errors import UserError
 from personsearch.files import hash_folder
 

@@ -3,11 +3,10 @@
 import numpy as np
 
 from personsearch.data.synthetic.attributes import Person, true_lab
-from personsearch.data.synthetic.body import X, Y, Z, ellipsoid
 from personsearch.data.synthetic.cloth import Cloth
 from personsearch.data.synthetic.palette import Floats, lab_to_linear
 from personsearch.data.synthetic.skeleton import Skeleton
-from personsearch.data.synthetic.surfaces import Tube, limb
+from personsearch.data.synthetic.surfaces import Tube, X, Y, Z, ellipsoid, limb
 
 
 def carried_tubes(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:

@@ -6,27 +6,7 @@ from personsearch.data.synthetic.attributes import Person, true_lab
 from personsearch.data.synthetic.cloth import Cloth
 from personsearch.data.synthetic.palette import HAIR_LAB, SKIN_LAB, Floats, lab_to_linear
 from personsearch.data.synthetic.skeleton import Side, Skeleton
-from personsearch.data.synthetic.surfaces import Tube, limb
-
-X = np.array([1, 0, 0], np.float32)
-Y = np.array([0, 1, 0], np.float32)
-Z = np.array([0, 0, 1], np.float32)
-
-
-def ellipsoid(
-    part: str,
-    cloth: Cloth,
-    centre: Floats,
-    radii: tuple[float, float, float],
-    *,
-    top: float = 1.0,
-    bottom: float = -1.0,
-) -> Tube:
-    """An upright ellipsoid of half axes (side, up, front), cut at shares `top` and `bottom` of its height."""
-    heights = np.sin(np.linspace(np.arcsin(top), np.arcsin(bottom), 9)).astype(np.float32)
-    widths = np.sqrt(np.maximum(1 - heights**2, 0.004))
-    centres = centre + heights[:, None] * radii[1] * Y
-    return Tube(part, cloth, centres.astype(np.float32), np.stack([widths * radii[0], widths * radii[2]], 1), X, Z)
+from personsearch.data.synthetic.surfaces import Tube, X, Y, Z, ellipsoid, limb
 
 
 def skin_cloth(person: Person, phase: float) -> Cloth:

@@ -13,11 +13,10 @@ from personsearch.data.synthetic.attributes import Person
 from personsearch.data.synthetic.belongings import carried_tubes
 from personsearch.data.synthetic.body import hands, head_tubes
 from personsearch.data.synthetic.cloth import creases, paint
-from personsearch.data.synthetic.lower_garment import lower_tubes, shoe_tubes
+from personsearch.data.synthetic.garments import lower_tubes, scarf, shoe_tubes, upper_cloth, upper_tubes
 from personsearch.data.synthetic.palette import Floats
 from personsearch.data.synthetic.skeleton import Pose, build_skeleton
 from personsearch.data.synthetic.surfaces import Points, Tube, sample
-from personsearch.data.synthetic.upper_garment import scarf, upper_cloth, upper_tubes
 
 PARTS = (
     "background", "skin", "hair", "beard", "eyewear", "headwear", "hood", "scarf", "upper", "inner", "pattern", "lower",

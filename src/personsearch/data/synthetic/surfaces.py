@@ -15,6 +15,10 @@ from personsearch.data.synthetic.palette import Floats
 BACK_FACING = -0.1
 """Normals that point further away from the camera than this are left out."""
 CIRCLE_STEPS = 720
+X = np.array([1, 0, 0], np.float32)
+Y = np.array([0, 1, 0], np.float32)
+Z = np.array([0, 0, 1], np.float32)
+"""The body's axes: to its left, up, forward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,22 @@ def limb(part: str, cloth: Cloth, joints: list[Floats], radii: list[float], *, f
     widths = np.array([radii[0] * 0.25, *radii, radii[-1] * 0.25], np.float32)
     side, front = _axes(last - first)
     return Tube(part, cloth, np.array(centres, np.float32), np.stack([widths, widths * flat], axis=1), side, front)
+
+
+def ellipsoid(
+    part: str,
+    cloth: Cloth,
+    centre: Floats,
+    radii: tuple[float, float, float],
+    *,
+    top: float = 1.0,
+    bottom: float = -1.0,
+) -> Tube:
+    """An upright ellipsoid of half axes (side, up, front), cut at shares `top` and `bottom` of its height."""
+    heights = np.sin(np.linspace(np.arcsin(top), np.arcsin(bottom), 9)).astype(np.float32)
+    widths = np.sqrt(np.maximum(1 - heights**2, 0.004))
+    centres = centre + heights[:, None] * radii[1] * Y
+    return Tube(part, cloth, centres.astype(np.float32), np.stack([widths * radii[0], widths * radii[2]], 1), X, Z)
 
 
 def sample(tubes: list[Tube], rotation: Floats, spacing: float) -> Points:

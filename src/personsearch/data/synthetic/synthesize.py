@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from pydantic import Field
 
@@ -29,6 +30,8 @@ ANNOTATIONS = "reid_raw.json"
 UNFINISHED = ".unfinished"
 BEGUN = Path(UNFINISHED, "config.json")
 DISTRACTOR_EVERY = 4
+TILE = (192, 96)
+"""Height and width of one sample on a contact sheet."""
 
 
 class SynthesizeConfig(Config):
@@ -224,3 +227,17 @@ def _draw_image(config: SynthesizeConfig, sitter: Sitter, camera: Camera, index:
 def tokens(caption: str) -> list[str]:
     """Lower-case words without punctuation, as CUHK-PEDES's `processed_tokens`."""
     return caption.lower().replace(",", " ").replace(".", " ").split()
+
+
+def save_contact_sheet(dataset: Path, path: Path, *, columns: int = 14, rows: int = 4, seed: int = 0) -> None:
+    """Save a PNG of randomly chosen images of a data set, or all of them if there are fewer."""
+    entries = json.loads((dataset / ANNOTATIONS).read_text(encoding="utf-8"))
+    order = np.random.default_rng(seed).permutation(len(entries))[: columns * rows]
+    sheet = np.full((rows * TILE[0], columns * TILE[1], 3), 255, np.uint8)
+    for place, index in enumerate(order):
+        image = cv2.imread(str(dataset / "imgs" / entries[int(index)]["file_path"]))
+        top, left = place // columns * TILE[0], place % columns * TILE[1]
+        tile = cv2.resize(image, (TILE[1], TILE[0]), interpolation=cv2.INTER_CUBIC)
+        sheet[top : top + TILE[0], left : left + TILE[1]] = tile
+    with replacing(path) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
