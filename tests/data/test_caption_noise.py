@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personsearch.data.caption_noise import shuffle_captions
 from personsearch.data.records import ImageRecord
+from personsearch.data.sampler import shuffle_captions
 
 
 def records(images: int, captions: int = 2) -> list[ImageRecord]:

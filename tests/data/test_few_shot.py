@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personsearch.data.few_shot import few_shot_rows
 from personsearch.data.records import ImageRecord
+from personsearch.data.sampler import few_shot_rows
 
 
 def records(identities: int, views: int = 3) -> list[ImageRecord]:

@@ -13,10 +13,9 @@ from pathlib import Path
 from pydantic import Field
 
 from personsearch.config import Config
-from personsearch.data.admission import Admission
+from personsearch.data.admission import Admission, Journal, Outcome
 from personsearch.data.checks import Finding
 from personsearch.data.inspection import Inspector
-from personsearch.data.journal import Journal, Outcome
 from personsearch.data.label import read_label
 from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage, sole_writer
 from personsearch.data.parallel import map_in_order

@@ -1,15 +1,58 @@
-"""Which training pairs make which step, from (seed, epoch) alone: nothing to store, any step can be resumed.
+"""Which pairs training sees, and in which order: a share of the people, wrong captions on purpose, whole batches.
 
-Shapes: P pairs of the data set, N pairs of one step's global batch.
+All of it follows from the seed (and the epoch) alone, so nothing is stored and any step can be resumed.
+
+Shapes: P pairs of the data set, K of them kept or noisy, N pairs of one step's global batch.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.data.records import ImageRecord
+
+
+def few_shot_rows(records: Sequence[ImageRecord], fraction: float, seed: int) -> NDArray[np.int64]:
+    """All images of a seeded choice of `fraction` of the identities (rounded, at least one): ascending rows [K].
+
+    TBPS-CLIP reports 1, 5 and 10 % without saying how they are drawn. Here smaller shares lie within larger ones of the
+    same seed: 1 % ⊂ 5 % ⊂ 10 %.
+
+    Raises:
+        ValueError: `fraction` is not in (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction {fraction}: a number above 0 and up to 1 expected")
+    person_ids = np.array([record.person_id for record in records], dtype=np.int64)
+    identities = np.unique(person_ids)
+    order = np.random.default_rng(seed).permutation(identities)
+    kept = order[: max(1, round(fraction * len(identities)))]
+    return np.flatnonzero(np.isin(person_ids, kept))
+
+
+def shuffle_captions(records: Sequence[ImageRecord], share: float, seed: int) -> list[ImageRecord]:
+    """Shuffle `share` of all captions, with their back-translations, among their places; the rest stay.
+
+    This is the "noisy correspondence" of RDE's experiments (Qin et al., CVPR 2024). A shuffled caption returns to its
+    own person by chance only, about once in as many captions as there are people. The places of a smaller share lie
+    within those of a larger one of the same seed.
+    """
+    wordings_P = [
+        wording
+        for record in records
+        for wording in zip(record.captions, record.captions_bt or record.captions, strict=True)
+    ]
+    generator, source_P = np.random.default_rng(seed), np.arange(len(wordings_P))
+    noisy_K = generator.permutation(len(wordings_P))[: round(share * len(wordings_P))]
+    source_P[noisy_K] = generator.permutation(noisy_K)
+    shuffled_P = iter([wordings_P[source] for source in source_P])
+    return [_with_wordings(record, [next(shuffled_P) for _ in record.captions]) for record in records]
+
+
+def _with_wordings(record: ImageRecord, wordings: Sequence[tuple[str, str]]) -> ImageRecord:
+    return replace(record, captions=[first for first, _ in wordings], captions_bt=[second for _, second in wordings])
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +74,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Deterministic epochs of whole batches; the rest of a permutation that fills none is left for other epochs."""
+    """Deterministic epochs of whole batches; pairs that do not fill a batch sit this epoch out."""
 
     pairs: int
     batch_size: int
@@ -51,7 +94,7 @@ class Sampler:
 
 
 def shard(batch_N: NDArray[np.int64], rank: int, world_size: int) -> NDArray[np.int64]:
-    """One process's contiguous part of a global batch; parts joined in rank order give the batch again."""
+    """One process's contiguous part of a global batch; the parts joined in rank order are the batch."""
     if len(batch_N) % world_size:
         raise ValueError(f"batch of {len(batch_N)} for {world_size} processes; a multiple expected")
     size = len(batch_N) // world_size

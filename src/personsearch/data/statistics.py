@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from personsearch.data.admission import Outcome
 from personsearch.data.dataset import Dataset
-from personsearch.data.journal import Outcome
 from personsearch.data.readers import DatasetFormat
 from personsearch.data.records import SPLITS, ImageRecord
 from personsearch.files import replacing

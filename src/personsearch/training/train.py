@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from personsearch.augmentation.images import SIMCLR_VIEW, ImageAugmentationConfig
 from personsearch.bundle import TOKENIZER
 from personsearch.data.cache import default_cache_folder, open_cache
-from personsearch.data.caption_noise import shuffle_captions
 from personsearch.data.dataset import Dataset
-from personsearch.data.few_shot import few_shot_rows
 from personsearch.data.records import ImageRecord
-from personsearch.data.sampler import Pairs, Sampler
+from personsearch.data.sampler import Pairs, Sampler, few_shot_rows, shuffle_captions
 from personsearch.errors import UserError
 from personsearch.models.build import BuiltModel, build_model
 from personsearch.models.device import choose_device
