@@ -1,4 +1,4 @@
-"""Locks keep real processes apart and fall with them."""
+"""Files are replaced whole or not at all; locks keep real processes apart and fall with them."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from personsearch.files import alone, locked
+from personsearch.files import alone, locked, partial_folder, replacing, replacing_folder
 
 HOLD = """
 import sys
@@ -32,6 +32,47 @@ def another_process(lock: Path) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(command, **pipes) as process:
         yield process
         process.kill()
+
+
+def fail_after_writing(path: Path) -> None:
+    path.write_text("half")
+    raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, flush: bool) -> None:
+    path = tmp_path / "new" / "file"
+    with replacing(path, flush=flush) as temporary:
+        temporary.write_text("first")
+        assert not path.exists()
+    with pytest.raises(OSError, match="full"), replacing(path, flush=flush) as temporary:
+        fail_after_writing(temporary)
+    assert [(file.name, file.read_text()) for file in path.parent.iterdir()] == [("file", "first")]
+
+
+def test_a_secret_is_never_readable_by_others(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("old")
+    path.chmod(0o644)
+    with replacing(path, mode=0o600) as temporary:
+        assert temporary.stat().st_mode & 0o777 == 0o600
+        temporary.write_text("new")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o600)
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / ".out.12.partial").mkdir()  # a killed process left it
+    for name in ("first", "second"):
+        with replacing_folder(tmp_path / "out") as folder:
+            (folder / name).touch()
+    with pytest.raises(OSError, match="full"), replacing_folder(tmp_path / "out") as folder:
+        fail_after_writing(folder / "third")
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["out", "out/second"]
+
+
+def test_a_partial_folder_keeps_what_an_interrupted_run_left(tmp_path: Path) -> None:
+    (partial_folder(tmp_path / "new" / "out") / "half").touch()
+    assert [path.name for path in partial_folder(tmp_path / "new" / "out").iterdir()] == ["half"]
 
 
 def test_a_lock_is_removed_at_the_end_and_only_then(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import yaml
 
 from personsearch.config import Config
 from personsearch.errors import UserError
-from personsearch.files import hash_file, partial_folder, replace_folder, replacing
+from personsearch.files import hash_file, replacing, replacing_folder
 
 if TYPE_CHECKING:
     from personsearch.tokenizer import Tokenizer
@@ -129,10 +129,9 @@ class Bundle:
     @contextmanager
     def writing(cls, target: Path, spec: BundleSpec) -> Iterator[Self]:
         """Yield a bundle to write files into, whole or not at all: at the end its folder becomes `target`."""
-        bundle = cls(partial_folder(target), spec)
-        write_spec(bundle.folder, spec)
-        yield bundle
-        replace_folder(bundle.folder, target)
+        with replacing_folder(target) as folder:
+            write_spec(folder, spec)
+            yield cls(folder, spec)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -15,17 +15,23 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, mode: int | None = None, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed and moved over `path`.
 
-    If the process is killed or the disk fills up first, `path` stays as it was.
+    If the process is killed or the disk fills up first, `path` stays as it was. With a `mode` the temporary file has it
+    from the start, so others can never read a secret. Without `flush` thousands of small files are written fast, but a
+    power cut may leave some of them empty.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        if mode is not None:
+            temporary.unlink(missing_ok=True)
+            temporary.touch(mode, exist_ok=False)
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if flush:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -37,19 +43,29 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def partial_folder(target: Path) -> Path:
-    """An empty folder beside `target` to write into; leftovers of an interrupted run are deleted."""
+@contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `target`; on success it takes the place of `target`.
+
+    What a killed process left beside `target` is deleted.
+    """
     for leftover in target.parent.glob(f".{target.name}.*.partial"):
         shutil.rmtree(leftover, ignore_errors=True)
     folder = target.parent / f".{target.name}.{os.getpid()}.partial"
     folder.mkdir(parents=True)
+    try:
+        yield folder
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def partial_folder(target: Path) -> Path:
+    """The folder beside `target` to gather its files in; an interrupted run leaves it for the next one to continue."""
+    folder = target.parent / f".{target.name}.partial"
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def replace_folder(source: Path, target: Path) -> None:
-    """Move a finished folder to its place, replacing an older one."""
-    shutil.rmtree(target, ignore_errors=True)
-    source.rename(target)
 
 
 def hash_file(path: Path) -> str:

@@ -22,7 +22,7 @@ from personsearch.errors import UserError
 from personsearch.evaluation.evaluate import EMBEDDINGS, evaluate_on
 from personsearch.evaluation.measured import EvaluateConfig
 from personsearch.evaluation.paired import FirstRanks, r1_margin
-from personsearch.files import partial_folder, replace_folder, replacing, write_json
+from personsearch.files import replacing, replacing_folder, write_json
 from personsearch.run_record import write_run_record
 
 logger = logging.getLogger(__name__)
@@ -169,10 +169,9 @@ def _complete(folder: Path, evaluation: Path, report: str) -> None:
 
 def _publish(source: Path, out_dir: Path) -> None:
     """The chosen bundle with the picture of what it was chosen among."""
-    folder = partial_folder(out_dir / CHOSEN)
-    shutil.copytree(source, folder, dirs_exist_ok=True)
-    shutil.copyfile(out_dir / PICTURE, folder / PICTURE)
-    replace_folder(folder, out_dir / CHOSEN)
+    with replacing_folder(out_dir / CHOSEN) as folder:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        shutil.copyfile(out_dir / PICTURE, folder / PICTURE)
 
 
 def _results(choice: Choice) -> dict[str, float]:

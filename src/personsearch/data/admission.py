@@ -4,7 +4,6 @@ The journal has a line per row, so a killed run resumes where it stopped.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from personsearch.data.checks import Finding
 from personsearch.data.image_files import CheckedImage
 from personsearch.data.inspection import Inspection
 from personsearch.data.records import ImageRecord
+from personsearch.files import replacing
 
 DIGITS_OF_ID = 16
 
@@ -85,10 +85,8 @@ class Admission:
 
 
 def _store(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with replacing(path, flush=False) as temporary:  # the journal's line behind it is not flushed to disk either
+        temporary.write_bytes(content)
 
 
 class Journal:

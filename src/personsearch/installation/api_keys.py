@@ -9,13 +9,13 @@ A key holds 256 random bits, so a plain SHA-256 cannot be brute-forced; a passwo
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from personsearch.errors import UserError
+from personsearch.files import replacing
 
 KEYS_FILE = "api_keys.json"
 LOCAL_KEY_FILE = "api_key"
@@ -96,15 +96,8 @@ def local_key(home: Path) -> str:
 
 def write_secret(path: Path, text: str) -> None:
     """Replace a file that others can never read, not even while it is being written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with replacing(path, mode=0o600) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _hash(key: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from personsearch.errors import UserError
+from personsearch.files import partial_folder
 from personsearch.integrations.dvc.data import dataset_identity, fetch
 from personsearch.integrations.dvc.repository import DatasetVersion, commit_dataset, create_data_repository
 
@@ -83,8 +84,8 @@ def test_an_interrupted_fetch_continues_and_a_half_file_is_fetched_anew(
     committed: tuple[Path, DatasetVersion, DatasetVersion], tmp_path: Path
 ) -> None:
     dataset, _, second = committed
-    partial = tmp_path / ".out.partial"
-    (partial / "imgs").mkdir(parents=True)
+    partial = partial_folder(tmp_path / "out")
+    (partial / "imgs").mkdir()
     (partial / "imgs" / "0.jpg").write_bytes((dataset / "imgs" / "0.jpg").read_bytes())
     (partial / "imgs" / "1.jpg").write_bytes(b"pict")
     (partial / "imgs" / "of another version.jpg").write_bytes(b"x")

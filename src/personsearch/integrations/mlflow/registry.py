@@ -1,8 +1,6 @@
 """The model registry in MLflow: a version is a bundle folder, stored file by file without pickle, with its metrics."""
 
 import logging
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from personsearch.bundle import Bundle
 from personsearch.errors import UserError
+from personsearch.files import alone, replacing_folder
 from personsearch.integrations.mlflow.connection import connect, experiment_id, first_line, log_metrics, tracking_run
 from personsearch.run_record import git_commit
 
@@ -120,8 +119,11 @@ class ModelRegistry:
         folder = self.cache / self.model_name / f"v{version}-{fingerprint}"
         bundle = _opened(folder, fingerprint)
         if bundle is None:
-            self._download(self.version(version).source, folder)
-            bundle = _opened(folder, fingerprint)
+            with alone(folder.with_name(f".{folder.name}.lock")):  # another process may be downloading it
+                bundle = _opened(folder, fingerprint)
+                if bundle is None:
+                    self._download(self.version(version).source, folder)
+                    bundle = _opened(folder, fingerprint)
         if bundle is None:
             raise UserError(f"{self.uri}: version {version} of {self.model_name!r} has not fingerprint {fingerprint!r}")
         return bundle
@@ -167,16 +169,8 @@ class ModelRegistry:
     def _download(self, source: str, folder: Path) -> None:
         from mlflow.artifacts import download_artifacts
 
-        partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            with self._readable_errors(f"download {source}"):
-                download_artifacts(artifact_uri=source, dst_path=str(partial), tracking_uri=self.uri)
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with replacing_folder(folder) as partial, self._readable_errors(f"download {source}"):
+            download_artifacts(artifact_uri=source, dst_path=str(partial), tracking_uri=self.uri)
 
     @contextmanager
     def _readable_errors(self, action: str, *, absent: bool = False) -> Iterator[None]:
