@@ -1,4 +1,4 @@
-"""Files are replaced whole or not at all; locks keep real processes apart and fall with them."""
+"""Files are replaced whole or not at all; journals survive a kill; locks keep real processes apart."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from personsearch.files import alone, locked, partial_folder, replacing, replacing_folder
+from personsearch.files import Journal, alone, locked, partial_folder, replacing, replacing_folder
 
 HOLD = """
 import sys
@@ -73,6 +73,62 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_partial_folder_keeps_what_an_interrupted_run_left(tmp_path: Path) -> None:
     (partial_folder(tmp_path / "new" / "out") / "half").touch()
     assert [path.name for path in partial_folder(tmp_path / "new" / "out").iterdir()] == ["half"]
+
+
+def journal(path: Path, key: str = "key") -> Journal[int]:
+    return Journal(path, key, encode=lambda number: {"number": number}, decode=lambda values: int(values["number"]))
+
+
+def test_a_torn_last_line_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "journal"
+    with journal(path) as opened:
+        for number in (1, 2):
+            opened.append(number)
+    path.write_bytes(path.read_bytes() + '{"number": 3, "name": "é'.encode()[:-1])  # torn inside a letter
+    assert list(journal(path).entries()) == [1, 2]
+    with journal(path) as opened:
+        opened.append(4)
+    assert path.read_text() == '"key"\n{"number": 1}\n{"number": 2}\n{"number": 4}\n'
+
+
+@pytest.mark.parametrize("content", [b"", b'"ke', b'"other"\n{"number": 1}\n'])
+def test_a_journal_of_another_key_starts_empty(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "journal"
+    path.write_bytes(content)
+    assert not journal(path).matches
+    assert list(journal(path).entries()) == []
+    with journal(path) as opened:
+        opened.append(2)
+    assert list(journal(path).entries()) == [2]
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from personsearch.files import Journal
+
+journal = Journal(Path(sys.argv[1]), "key", encode=lambda n: {"number": n, "padding": "x" * 5000}, decode=dict)
+with journal:
+    n = sum(1 for _ in journal.entries())
+    while True:
+        journal.append(n)
+        n += 1
+        print(n, flush=True)
+"""
+
+
+def test_a_killed_writer_loses_nothing_that_it_has_appended(tmp_path: Path) -> None:
+    path, appended = tmp_path / "journal", 0
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", WRITE, str(path)], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.kill()
+            counted = [int(line) for line in process.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
+        numbers = list(journal(path).entries())
+        assert numbers == list(range(len(numbers)))
+        assert len(numbers) >= max(counted, default=appended + 1) > appended
+        appended = len(numbers)
 
 
 def test_a_lock_is_removed_at_the_end_and_only_then(tmp_path: Path) -> None:

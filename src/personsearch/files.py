@@ -1,4 +1,4 @@
-"""Atomic writes, content hashes, and locks that the system releases when their process dies."""
+"""Atomic writes, content hashes, journals, and locks that the system releases when their process dies."""
 
 import fcntl
 import hashlib
@@ -6,12 +6,15 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -80,6 +83,58 @@ def hash_folder(folder: Path) -> str:
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{hash_file(path)}\n".encode())
     return digest.hexdigest()
+
+
+class Journal(Generic[T]):
+    """What a long run has finished, one line of JSON per entry, so that a killed run resumes where it stopped.
+
+    The file belongs to one key, a hash of everything that its entries depend on; opened with another key it starts
+    empty. What a killed process wrote of its last line does not count. `append` needs an open journal (`with`).
+    """
+
+    def __init__(self, path: Path, key: str, *, encode: Callable[[T], Any], decode: Callable[[Any], T]) -> None:
+        self.path = path
+        self._encode = encode
+        self._decode = decode
+        self._head = json.dumps(key).encode() + b"\n"
+
+    @property
+    def matches(self) -> bool:
+        """Whether the file exists and belongs to this key."""
+        return next(self._lines(), None) == self._head
+
+    def entries(self) -> Iterator[T]:
+        """The entries written so far, in their order."""
+        lines = self._lines()
+        if next(lines, None) == self._head:
+            yield from (self._decode(json.loads(line)) for line in lines)
+
+    def __enter__(self) -> Self:
+        if self.matches:
+            os.truncate(self.path, sum(map(len, self._lines())))
+        else:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_bytes(self._head)
+        self._file = self.path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def append(self, entry: T) -> None:
+        """Add an entry. It survives this process from here on, and a power cut from the end of the `with` block on."""
+        self._file.write(json.dumps(self._encode(entry)) + "\n")
+        self._file.flush()
+
+    def _lines(self) -> Iterator[bytes]:
+        """The whole lines, without what a killed process wrote of the last one."""
+        if self.path.is_file():
+            with self.path.open("rb") as file:
+                yield from (line for line in file if line.endswith(b"\n"))
 
 
 @contextmanager

@@ -217,7 +217,7 @@ def test_an_interrupted_run_continues_and_ends_the_same(
     original = stage.Journal.append
     written = 0
 
-    def append_and_fail(journal: stage.Journal, outcome: object) -> None:
+    def append_and_fail(journal: stage.Journal[object], outcome: object) -> None:
         nonlocal written
         if written == stop_after:
             journal._file.write('{"record": {"image_id": "half a li')

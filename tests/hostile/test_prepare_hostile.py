@@ -127,7 +127,7 @@ def test_any_json_is_prepared_or_refused(
 KILLED = """
 import os, signal, sys
 from personsearch.cli import main
-from personsearch.data.admission import Journal
+from personsearch.files import Journal
 
 append, left = Journal.append, int(sys.argv.pop(1))
 

@@ -15,7 +15,7 @@ from personsearch.config import Config
 from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import input_key
 from personsearch.errors import UserError
-from personsearch.files import hash_folder, replacing
+from personsearch.files import Journal, hash_folder, replacing
 from personsearch.progress import track
 
 ALGORITHM = "back-translate-1"
@@ -58,38 +58,14 @@ def back_translate(config: BackTranslateConfig, dataset: Path, out_file: Path) -
     for folder in (config.there, config.back):
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; a translation model is wanted")
-    journal = Journal(out_file.with_name(f"{out_file.name}.journal"), _key(config))
-    missing = sorted(distinct.keys() - journal.read().keys(), key=lambda wording: (len(wording), wording))
+    path = out_file.with_name(f"{out_file.name}.journal")
+    journal: Journal[tuple[str, str]] = Journal(path, _key(config), encode=list, decode=tuple)
+    missing = sorted(distinct.keys() - dict(journal.entries()).keys(), key=lambda wording: (len(wording), wording))
     if missing:
-        journal.extend(_translated(config, missing, distinct), total=len(missing))
-    return _write(out_file, distinct, journal.read(), len(captions))
-
-
-class Journal:
-    """An append-only file of wordings and their translations that belongs to one key; another key starts it anew."""
-
-    def __init__(self, path: Path, key: str) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        head = json.dumps(key) + "\n"
-        if not path.is_file() or not path.read_bytes().startswith(head.encode()):
-            path.write_text(head, encoding="utf-8")
-
-    def read(self) -> dict[str, str]:
-        """What has been translated; half a line, which a killed process leaves, is cut off."""
-        lines = self.path.read_bytes().splitlines(keepends=True)
-        if not lines[-1].endswith(b"\n"):
-            with self.path.open("rb+") as file:
-                file.truncate(sum(map(len, lines[:-1])))
-            lines = lines[:-1]
-        return dict(json.loads(line) for line in lines[1:])
-
-    def extend(self, pairs: Iterator[tuple[str, str]], *, total: int) -> None:
-        """Append pairs as they come; each survives this process once it is written."""
-        with self.path.open("a", encoding="utf-8") as file:
-            for pair in track(pairs, "translate: captions", total=total):
-                file.write(json.dumps(pair, ensure_ascii=False) + "\n")
-                file.flush()
+        with journal:
+            for pair in track(_translated(config, missing, distinct), "translate: captions", total=len(missing)):
+                journal.append(pair)
+    return _write(out_file, distinct, dict(journal.entries()), len(captions))
 
 
 def _translated(

@@ -1,14 +1,8 @@
-"""What becomes of each row: duplicates are refused, other images are stored, and a journal keeps every outcome.
+"""What becomes of each row: duplicates are refused, other images are stored."""
 
-The journal has a line per row, so a killed run resumes where it stopped.
-"""
-
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from personsearch.data.checks import Finding
 from personsearch.data.image_files import CheckedImage
@@ -89,57 +83,8 @@ def _store(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-class Journal:
-    """An append-only file of outcomes that belongs to one key; opened with another key it starts again."""
-
-    def __init__(self, path: Path, key: str) -> None:
-        self.path = path
-        self._key = key
-        self.matches = path.is_file() and self._read_key() == key
-
-    def outcomes(self) -> Iterator[Outcome]:
-        """The outcomes written so far, in the order of the rows."""
-        if not self.matches:
-            return
-        with self.path.open(encoding="utf-8") as file:
-            next(file)
-            for line in file:
-                yield _outcome(json.loads(line))
-
-    def __enter__(self) -> Self:
-        if self.matches:
-            self._cut_half_line()
-        else:
-            self.path.write_text(json.dumps(self._key) + "\n", encoding="utf-8")
-            self.matches = True
-        self._file = self.path.open("a", encoding="utf-8")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-    def append(self, outcome: Outcome) -> None:
-        """Add the next row's outcome; from here on it survives this process."""
-        self._file.write(json.dumps(asdict(outcome)) + "\n")
-        self._file.flush()
-
-    def _read_key(self) -> str:
-        with self.path.open("rb") as file:
-            line = file.readline()
-        return str(json.loads(line)) if line.endswith(b"\n") else ""
-
-    def _cut_half_line(self) -> None:
-        """Drop the line that a killed process did not finish."""
-        with self.path.open("rb+") as file:
-            whole = 0
-            for line in file:
-                whole += len(line) if line.endswith(b"\n") else 0
-            file.truncate(whole)
-
-
-def _outcome(values: dict[str, Any]) -> Outcome:
+def outcome_from_json(values: dict[str, Any]) -> Outcome:
+    """The reverse of `dataclasses.asdict`."""
     return Outcome(
         record=ImageRecord(**values["record"]) if values["record"] else None,
         digest=values["digest"],

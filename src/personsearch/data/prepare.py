@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import Field
 
 from personsearch.config import Config
-from personsearch.data.admission import Admission, Journal, Outcome
+from personsearch.data.admission import Admission, Outcome, outcome_from_json
 from personsearch.data.checks import Finding
 from personsearch.data.inspection import Inspector
 from personsearch.data.label import read_label
@@ -24,7 +24,7 @@ from personsearch.data.records import MANIFEST, write_manifest
 from personsearch.data.statistics import Statistics, write_data_card
 from personsearch.data.survey import Survey, read_rows, survey
 from personsearch.errors import UserError
-from personsearch.files import replacing, write_json
+from personsearch.files import Journal, replacing, write_json
 from personsearch.progress import track
 from personsearch.run_record import RUN_RECORD, write_run_record
 
@@ -89,15 +89,16 @@ def _write(
 ) -> dict[str, float]:
     """Inspect every row, from where a killed run stopped, and write the data set."""
     source, layout, overview = inspector.source, inspector.layout, inspector.overview
-    if not Journal(out_dir / JOURNAL, key).matches:
+    journal = Journal(out_dir / JOURNAL, key, encode=asdict, decode=outcome_from_json)
+    if not journal.matches:
         claim(out_dir, WRITTEN, marker=JOURNAL)
-    with Journal(out_dir / JOURNAL, key) as journal:
+    with journal:
         _process_rows(config, inspector, annotations, journal)
     statistics = _write_findings(out_dir, journal)
     if not statistics.images:
         why = statistics.reasons() or "there were none"
         raise UserError(f"{source}: none of {overview.rows} rows could be used ({why}); see {out_dir / REJECTED}")
-    write_manifest(out_dir, (outcome.record for outcome in journal.outcomes() if outcome.record))
+    write_manifest(out_dir, (outcome.record for outcome in journal.entries() if outcome.record))
     summary = statistics.summary(config.name, config.licence, layout, overview.identity_of_name)
     write_json(out_dir / STATISTICS, summary)
     write_data_card(out_dir / CARD, summary)
@@ -107,7 +108,9 @@ def _write(
     return statistics.metrics()
 
 
-def _process_rows(config: PrepareConfig, inspector: Inspector, annotations: list[Path], journal: Journal) -> None:
+def _process_rows(
+    config: PrepareConfig, inspector: Inspector, annotations: list[Path], journal: Journal[Outcome]
+) -> None:
     """Inspect every row that the journal does not hold yet, and add it."""
     _remove_half_images(journal.path.parent)
     admission = Admission(journal.path.parent, source_name=config.name, keep_duplicates=config.keep_duplicates)
@@ -145,9 +148,9 @@ def _remove_half_images(out_dir: Path) -> None:
         path.unlink()
 
 
-def _resume(config: PrepareConfig, journal: Journal, admission: Admission) -> int:
+def _resume(config: PrepareConfig, journal: Journal[Outcome], admission: Admission) -> int:
     done = 0
-    for outcome in journal.outcomes():
+    for outcome in journal.entries():
         admission.remember(outcome)
         _stop_if_strict(config, outcome)
         done += 1
@@ -169,7 +172,7 @@ def _strict_message(finding: dict[str, object]) -> str:
     return f"{finding['annotation']} row {finding['row']}: {finding['reason']}: {finding['detail']}"
 
 
-def _write_findings(out_dir: Path, journal: Journal) -> Statistics:
+def _write_findings(out_dir: Path, journal: Journal[Outcome]) -> Statistics:
     """Write `rejected.jsonl` and `warnings.jsonl`, counting on the way."""
     statistics = Statistics()
     with (
@@ -178,7 +181,7 @@ def _write_findings(out_dir: Path, journal: Journal) -> Statistics:
         rejected.open("w", encoding="utf-8") as refusals,
         warnings.open("w", encoding="utf-8") as remarks,
     ):
-        for outcome in journal.outcomes():
+        for outcome in journal.entries():
             statistics.add(outcome)
             refusals.writelines(_line(finding) for finding in outcome.refused)
             remarks.writelines(_line(finding) for finding in outcome.remarks)

@@ -29,5 +29,7 @@ def test_half_a_line_is_dropped(tmp_path: Path) -> None:
 def test_another_key_starts_anew(tmp_path: Path) -> None:
     path = tmp_path / "probes.jsonl"
     ProbeJournal(path, "key").record("text", {REMOVED: 31.25})
-    assert ProbeJournal(path, "other").r1("text", REMOVED) is None
+    other = ProbeJournal(path, "other")
+    assert other.r1("text", REMOVED) is None
+    other.record("text", {BLENDED: 59.1})
     assert ProbeJournal(path, "key").r1("text", REMOVED) is None

@@ -1,51 +1,40 @@
-"""R@1 of every probe that was measured, one line each, so that a killed run goes on where it stopped."""
+"""R@1 of every probe that was measured, so that a killed run resumes where it stopped."""
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from personsearch.compression.probes.forks import Probe
-from personsearch.files import replacing
+from personsearch.files import Journal
 from personsearch.models.layers import Side
+
+Measurement = tuple[Side, Probe, float]
 
 
 class ProbeJournal:
-    """An append-only file that belongs to one key (models, data); opened with another key it starts anew."""
+    """The percentages measured so far; the file belongs to one key (models, data)."""
 
     def __init__(self, path: Path, key: str) -> None:
         self.key = key
-        self._path = path
-        self._measured: dict[tuple[Side, Probe], float] = {}
-        head, *lines = _whole_lines(path) or [""]
-        if head != json.dumps(key):
-            head, lines = json.dumps(key), []
-        for line in lines:
-            values = json.loads(line)
-            self._measured[values.pop("tower"), Probe(values["layer"], values["kind"], values["alpha"])] = values["r1"]
-        with replacing(path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in [head, *lines]), encoding="utf-8")
+        self._journal = Journal(path, key, encode=_to_json, decode=_from_json)
+        self._measured = {(side, probe): r1 for side, probe, r1 in self._journal.entries()}
 
     def r1(self, side: Side, probe: Probe) -> float | None:
         """The percentage that was measured, None where none was."""
         return self._measured.get((side, probe))
 
     def record(self, side: Side, r1_of: Mapping[Probe, float]) -> None:
-        """Add what was measured; it survives this process from here on."""
-        lines = [
-            {"tower": side, "layer": probe.layer, "kind": probe.kind, "alpha": probe.alpha, "r1": r1}
-            for probe, r1 in r1_of.items()
-        ]
-        with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
+        """Add what was measured; it is on disk when this returns."""
+        with self._journal:
+            for probe, r1 in r1_of.items():
+                self._journal.append((side, probe, r1))
         self._measured |= {(side, probe): r1 for probe, r1 in r1_of.items()}
 
 
-def _whole_lines(path: Path) -> list[str]:
-    """Without what a killed process wrote of its last line."""
-    if not path.is_file():
-        return []
-    *whole, _ = path.read_text(encoding="utf-8").split("\n")
-    return whole
+def _to_json(measurement: Measurement) -> dict[str, Any]:
+    side, probe, r1 = measurement
+    return {"tower": side, "layer": probe.layer, "kind": probe.kind, "alpha": probe.alpha, "r1": r1}
+
+
+def _from_json(values: Mapping[str, Any]) -> Measurement:
+    return values["tower"], Probe(values["layer"], values["kind"], values["alpha"]), values["r1"]
