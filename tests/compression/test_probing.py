@@ -234,7 +234,7 @@ def test_a_data_set_without_val_is_probed_on_test(
     coarse = CONFIG.model_copy(update={"resolution": 1.0, "towers": ("image",)})
     probe(coarse, *models, tmp_path / "data", tmp_path / "out")
     assert json.loads((tmp_path / "out" / FIGURES).read_text())["split"] == "test"
-    assert "has no val images: test is taken instead" in caplog.text
+    assert "has no val images; using test instead" in caplog.text
 
 
 def test_another_architecture_is_no_start(

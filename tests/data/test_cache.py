@@ -57,7 +57,7 @@ KILLED = """
 """
 
 
-def test_a_killed_process_leaves_a_cache_that_is_gone_on_with(
+def test_a_killed_process_leaves_a_cache_that_is_resumed(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = [sys.executable, "-c", textwrap.dedent(KILLED), str(tiny_dataset), str(tmp_path)]
@@ -106,7 +106,7 @@ def test_prune_goes_by_age_and_by_size(caches: dict[str, Path], tmp_path: Path) 
     assert prune(tmp_path, unused_days=41, most_bytes=total) == []
     assert [each.folder for each in prune(tmp_path, unused_days=30, most_bytes=total)] == [caches["old"]]
     assert pixels.shape == (24, 32, 16, 3)
-    assert pixels.max() > 0  # who has it open goes on
+    assert pixels.max() > 0  # whoever has it open keeps it
     [removed] = prune(tmp_path, unused_days=30, most_bytes=cached_pixels(tmp_path)[-1].bytes)
     assert removed.folder == caches["middle"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([caches["young"].name, "thesis"])

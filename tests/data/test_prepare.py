@@ -170,7 +170,7 @@ def test_nothing_left_is_a_mistake_that_names_the_reasons(
     assert len((tmp_path / "prepared" / "rejected.jsonl").read_text().splitlines()) == 2
 
 
-def test_the_same_input_again_does_nothing_and_another_input_starts_anew(
+def test_the_same_input_again_does_nothing_and_another_input_starts_again(
     cuhk_pedes: Write, row: Row, run_prepare: Run
 ) -> None:
     source = cuhk_pedes([row(1), row(2)])

@@ -79,7 +79,8 @@ class Admission:
 
 
 def _store(path: Path, content: bytes) -> None:
-    with replacing(path, flush=False) as temporary:  # the journal's line behind it is not flushed to disk either
+    # Unflushed: waiting for the disk at every image would take most of the time, and the journal is not flushed either.
+    with replacing(path, flush=False) as temporary:
         temporary.write_bytes(content)
 
 

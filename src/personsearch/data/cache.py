@@ -1,8 +1,8 @@
 """Images decoded once, at training size, into one memory-mapped array.
 
-A cache is a folder of `pixels.npy` (uint8 [N, H, W, 3], rows in the manifest's order) and `index.json`, written last,
-so a folder without it is an unfinished cache that the next call goes on with. A lock keeps two processes apart. Every
-use touches `index.json`; by that `prune` goes.
+A cache is a folder of `pixels.npy` (uint8 [N, H, W, 3], rows in the manifest's order) and `index.json`. The index is
+written last, so a folder without it is an unfinished cache, which the next call continues. A lock keeps two processes
+apart. Every use touches `index.json`, and `prune` goes by that time.
 
 Shapes: N images, H height, W width.
 """
@@ -70,15 +70,16 @@ def open_cache(dataset: Dataset, folder: Path, split: Split, size: tuple[int, in
 
 
 def cached_pixels(folder: Path) -> list[CachedPixels]:
-    """The caches in a folder, finished or not, those unused for longest first."""
+    """The caches in a folder, finished or not, the longest unused first."""
     homes = [path for path in folder.iterdir() if CACHE_NAME.fullmatch(path.name)] if folder.is_dir() else []
     return sorted(map(_measured, homes), key=lambda cache: cache.used_at)
 
 
 def prune(folder: Path, *, unused_days: float, most_bytes: float) -> list[CachedPixels]:
-    """Remove caches not used for so long, and the longest unused of the rest until they fit; returns the removed.
+    """Remove caches unused for `unused_days`, then the longest unused until the rest fits into `most_bytes`.
 
-    One that is being filled stays. A training that reads a removed one goes on: its file lives until it is closed.
+    Returns the removed ones. A cache that is being filled stays. A training that reads a removed one continues: its
+    file lives until it is closed.
     """
     caches = cached_pixels(folder)
     kept, oldest = sum(cache.bytes for cache in caches), time.time() - unused_days * SECONDS_PER_DAY
@@ -112,7 +113,7 @@ def _fill(dataset: Dataset, home: Path, records: Sequence[ImageRecord], size: tu
     for offset, picture in enumerate(track(decoded, "decode images", total=len(records) - start), start=start):
         pixels_NHW3[offset] = picture
         if (offset + 1) % IMAGES_PER_ADVANCE == 0:
-            pixels_NHW3.flush()
+            pixels_NHW3.flush()  # before the count, which must never promise pixels that are not on disk
             write_json(home / DONE, offset + 1)
     pixels_NHW3.flush()
     write_json(home / INDEX, [record.image_id for record in records])
@@ -122,7 +123,7 @@ def _fill(dataset: Dataset, home: Path, records: Sequence[ImageRecord], size: tu
 def _open_for_writing(
     home: Path, shape: tuple[int, ...]
 ) -> tuple["np.memmap[tuple[int, ...], np.dtype[np.uint8]]", int]:
-    """The array and the number of images already in it."""
+    """The array, and how many images it already holds."""
     path, done = home / PIXELS, home / DONE
     if done.is_file() and path.is_file():
         return np.lib.format.open_memmap(path, mode="r+"), int(json.loads(done.read_text()))
@@ -131,7 +132,7 @@ def _open_for_writing(
 
 
 def _decode(dataset: Dataset, records: Sequence[ImageRecord], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """Pictures in order, decoded by threads (PIL releases the interpreter), a bounded number ahead."""
+    """Images in order, decoded by threads (PIL releases the interpreter lock), a bounded number ahead."""
 
     def decode(record: ImageRecord) -> NDArray[np.uint8]:
         try:

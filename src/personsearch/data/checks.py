@@ -28,7 +28,7 @@ CODE = re.compile(r"</?[a-z]+[^>]*>|https?://|[{}\\]|\w+\(\)|\b(?:var|function|r
 
 
 class Refused(Exception):
-    """A value that must not enter the data set: why, and what it was."""
+    """A value that must not enter the data set: the reason, and what the value was."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -38,7 +38,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of `rejected.jsonl` or `warnings.jsonl`: where, which file, why."""
+    """One line of `rejected.jsonl` or `warnings.jsonl`: the row, the file, the reason."""
 
     row: int
     annotation: str
@@ -54,7 +54,7 @@ def quoted(value: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """Without control characters and without the lone surrogates that JSON allows and UTF-8 does not."""
+    """The text without control characters and without the lone surrogates that JSON allows and UTF-8 does not."""
     if text.isprintable():  # most captions, and much faster
         return " ".join(text.split())
     kept = (" " if unicodedata.category(character) in ("Cc", "Cs") else character for character in text)
@@ -93,7 +93,7 @@ def whole_number(value: object) -> int | None:
 
 
 def clean_caption(value: object, max_words: int) -> str:
-    """A caption on one line, free of control characters; emoji and any script are welcome."""
+    """A caption on one line, free of control characters; emoji and all scripts are accepted."""
     if not isinstance(value, str):
         raise Refused("caption-not-text", f"caption {quoted(value)}: text expected")
     if len(value) > max_words * CHARACTERS_PER_WORD:
@@ -117,7 +117,7 @@ def caption_list(value: object) -> list[object]:
 
 
 def caption_remarks(caption: str) -> list[tuple[Remark, str]]:
-    """What is odd about a caption and yet no reason to refuse it."""
+    """What is odd about a caption but no reason to refuse it."""
     remarks: list[tuple[Remark, str]] = []
     if CODE.search(caption):
         remarks.append(("caption-holds-code", quoted(caption)))

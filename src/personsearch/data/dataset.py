@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared data set; it keeps the records that were asked for, and no pictures."""
+    """A prepared data set. It keeps the records that were read, but no images."""
 
     folder: Path
     _records: dict[Split | None, tuple[ImageRecord, ...]] = field(default_factory=dict, repr=False, compare=False)
@@ -46,8 +46,8 @@ class Dataset:
         return self.folder / record.path
 
     def split_or_test(self, split: Split) -> Split:
-        """`split`; test, with a warning, where there is no image of it."""
+        """`split`, or test with a warning if the data set has no image of it."""
         if self.records(split):
             return split
-        logger.warning("%s has no %s images: test is taken instead", self, split)
+        logger.warning("%s has no %s images; using test instead", self, split)
         return "test"

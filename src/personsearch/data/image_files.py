@@ -19,7 +19,7 @@ SUFFIX_OF_FORMAT = {"JPEG": ".jpg", "PNG": ".png"}
 
 @dataclass(frozen=True, slots=True)
 class CheckedImage:
-    """`digest` is the SHA-256 of the original bytes; `content` is what to store, usually those same bytes."""
+    """`digest` is the SHA-256 of the original bytes; `content` is what to store, usually the same bytes."""
 
     digest: str
     content: bytes
@@ -32,7 +32,7 @@ def read_image(path: Path, shown: str) -> CheckedImage:
     """Read and decode one image file; `shown` is its name in messages.
 
     Raises:
-        Refused: missing, no ordinary file, not decodable, or smaller than SMALLEST_SIDE.
+        Refused: missing, not a regular file, not decodable, or smaller than SMALLEST_SIDE.
     """
     content = _read_bytes(path, shown)
     try:
@@ -56,7 +56,7 @@ def _read_bytes(path: Path, shown: str) -> bytes:
         if not path.exists():
             raise Refused("image-missing", f"{shown}: no such file")
         if not path.is_file():  # a folder, or a pipe that would never end
-            raise Refused("image-unreadable", f"{shown}: not an ordinary file")
+            raise Refused("image-unreadable", f"{shown}: not a regular file")
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise Refused("image-unreadable", f"{shown}: over {LARGEST_FILE_BYTES:,} bytes")
         return path.read_bytes()
@@ -65,7 +65,7 @@ def _read_bytes(path: Path, shown: str) -> bytes:
 
 
 def _as_stored(content: bytes, upright: Image.Image) -> tuple[bytes, str]:
-    """The original bytes if every reader sees the same upright RGB in them, else a new encoding of it."""
+    """The original bytes if every reader sees the same upright RGB in them, otherwise a new encoding."""
     with Image.open(io.BytesIO(content)) as original:
         format_name, mode = original.format or "", original.mode
         orientation = original.getexif().get(EXIF_ORIENTATION, 1)

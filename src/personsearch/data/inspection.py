@@ -1,4 +1,4 @@
-"""One row of an annotation, inspected by itself: the record it would give, its pixels, and every finding."""
+"""One row of an annotation, inspected by itself: the record that it would become, its pixels, and every finding."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from personsearch.data.survey import Survey, resolve_image
 
 @dataclass(slots=True)
 class Inspection:
-    """What is known of one row; `image` is None when the row is refused."""
+    """What is known about one row; `image` is None when the row is refused."""
 
     row: AnnotationRow
     file: str = ""
@@ -33,7 +33,7 @@ class Inspection:
         self.refused.append(self._finding(reason, detail))
 
     def remark(self, kind: Remark, detail: str) -> None:
-        """Note something odd that is let in."""
+        """Note something odd that is accepted."""
         self.remarks.append(self._finding(kind, detail))
 
     def _finding(self, reason: Reason | Remark, detail: str) -> Finding:
@@ -42,7 +42,7 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Inspector:
-    """The rules that one data set's rows are held to. Safe to call from several threads."""
+    """Inspects the rows of one data set. Safe to call from several threads."""
 
     source: Path
     layout: DatasetFormat
@@ -97,7 +97,7 @@ class Inspector:
             raise Refused("no-caption-left", f"{inspection.file}: none of {len(given)} captions can be used")
 
     def _translation(self, translation: object, caption: str) -> str:
-        """A back-translation, or the caption itself where there is none that can be used."""
+        """A back-translation, or the caption itself if there is none that can be used."""
         try:
             return checks.clean_caption(translation, self.max_caption_words)
         except Refused:
@@ -117,14 +117,14 @@ class Inspector:
         inspection.camera_id = _camera(inspection, row.camera_id)
 
 
-def _translations(inspection: Inspection, value: object, wanted: int) -> list[object]:
+def _translations(inspection: Inspection, value: object, captions: int) -> list[object]:
     if value is None:
-        return [None] * wanted
+        return [None] * captions
     if isinstance(value, str):
         value = [value]
-    if not isinstance(value, list) or len(value) != wanted:
-        inspection.remark("back-translations-dropped", f"{checks.quoted(value)}: one per caption expected, {wanted}")
-        return [None] * wanted
+    if not isinstance(value, list) or len(value) != captions:
+        inspection.remark("back-translations-dropped", f"{checks.quoted(value)}: {captions} expected, one per caption")
+        return [None] * captions
     inspection.captions_bt = []
     return value
 

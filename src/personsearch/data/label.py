@@ -1,4 +1,4 @@
-"""What a raw data set says of itself in `dataset.json`, where it has one: its name and its licence."""
+"""The name and licence that a raw data set states in `dataset.json`, if it has one."""
 
 import json
 from pathlib import Path
@@ -13,17 +13,17 @@ LABEL = "dataset.json"
 
 
 class DatasetLabel(Config):
-    """Name and licence of a data set; empty where unknown."""
+    """Name and licence of a data set; empty if unknown."""
 
     name: str = ""
-    """What the data set is called."""
+    """Name of the data set."""
 
     licence: str = ""
     """What it may be used for."""
 
 
 def read_label(source: Path) -> DatasetLabel:
-    """The label of a raw data set, an empty one if it has none.
+    """The label of a raw data set; an empty one if it has none.
 
     Raises:
         UserError: the file is not such a label.

@@ -1,4 +1,4 @@
-"""The folder that a stage writes a data set into: finished, unfinished, or somebody else's."""
+"""The folder that a stage writes a data set into, which may hold a finished one, an unfinished one or other files."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def lineage(key: str, out_dir: Path, **more: str) -> dict[str, str]:
 
 
 def finished_metrics(out_dir: Path, key: str) -> dict[str, float] | None:
-    """The metrics of a finished run on the same input whose manifest is still the one it wrote; else None."""
+    """The metrics of a finished run on the same input, if the manifest is still the one that it wrote; else None."""
     try:
         record: Mapping[str, Any] = json.loads((out_dir / RUN_RECORD).read_text(encoding="utf-8"))
         recorded = record["lineage"]
@@ -39,12 +39,12 @@ def finished_metrics(out_dir: Path, key: str) -> dict[str, float] | None:
 
 
 def sole_writer(out_dir: Path) -> AbstractContextManager[None]:
-    """Keep other processes from writing into `out_dir` meanwhile; waits for one that does."""
+    """Hold the sole right to write into `out_dir`; waits while another process holds it."""
     return alone(out_dir / LOCK)
 
 
 def claim(out_dir: Path, written: Iterable[str], *, marker: str) -> None:
-    """Empty `out_dir` of what an earlier run of the stage wrote; `marker` is the file of a run that did not end.
+    """Remove what an earlier run of the stage wrote into `out_dir`; `marker` is the file that an unfinished run leaves.
 
     Raises:
         UserError: it holds files that the stage did not write.

@@ -1,4 +1,4 @@
-"""Work in threads, results in order, only a few at a time in memory."""
+"""Work in threads: results in order, a bounded number of them in memory."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ AHEAD_PER_WORKER = 4
 def map_in_order(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int = AHEAD_PER_WORKER
 ) -> Iterator[Result]:
-    """Yield `function(item)` in the order of `items`; up to `ahead` × workers are asked for before one is taken."""
+    """Yield `function(item)` in the order of `items`; at most `ahead` × `workers` results wait to be taken."""
     waiting: deque[Future[Result]] = deque()
     executor = ThreadPoolExecutor(workers)
     try:

@@ -1,6 +1,6 @@
-"""From a raw data set in any known format to the prepared one that every other stage reads.
+"""Turns a raw data set in any known format into the prepared one that every other stage reads.
 
-Nothing is silently dropped: each refusal is a line of `rejected.jsonl`. A killed run goes on where it stopped.
+Nothing is dropped silently: each refusal is a line of `rejected.jsonl`. A killed run resumes where it stopped.
 """
 
 import json
@@ -32,7 +32,7 @@ REJECTED, WARNINGS, STATISTICS, CARD, JOURNAL = (
     "rejected.jsonl", "warnings.jsonl", "stats.json", "DATA_CARD.md", ".journal.jsonl",
 )  # fmt: skip
 WRITTEN = ("images", MANIFEST, REJECTED, WARNINGS, STATISTICS, CARD, RUN_RECORD, JOURNAL)
-ALGORITHM = "prepare-1"  # raise it when the same input gives another output
+ALGORITHM = "prepare-1"  # to be raised when the same input gives another output
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class PrepareConfig(Config):
     """Section `prepare` of params.yaml: how a raw data set is read."""
 
     format: FormatName = "auto"
-    """Layout of the data set; `auto` recognises it by its files."""
+    """Format of the data set; `auto` recognises it by its files."""
 
     strict: bool = False
     """Stop at the first image or caption that is refused, instead of listing it in rejected.jsonl."""
@@ -65,7 +65,7 @@ class PrepareConfig(Config):
 def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, float]:
     """Check every image and caption of `source` and write a prepared data set into `out_dir`.
 
-    Finished output of the same input is left as it is; a killed run is continued; two at once take turns.
+    Finished output of the same input is left as it is, a killed run is resumed, and two runs at once take turns.
 
     Raises:
         UserError: no known format, a broken annotation file, nothing left after the checks, an `out_dir` with other
@@ -87,7 +87,7 @@ def prepare(config: PrepareConfig, source: Path, out_dir: Path) -> dict[str, flo
 def _write(
     config: PrepareConfig, inspector: Inspector, annotations: list[Path], out_dir: Path, *, key: str
 ) -> dict[str, float]:
-    """Inspect every row, from where a killed run stopped, and write the data set."""
+    """Inspect the rows that a killed run did not reach, and write the data set."""
     source, layout, overview = inspector.source, inspector.layout, inspector.overview
     journal = Journal(out_dir / JOURNAL, key, encode=asdict, decode=outcome_from_json)
     if not journal.matches:
@@ -104,7 +104,7 @@ def _write(
     write_data_card(out_dir / CARD, summary)
     origin = lineage(key, out_dir, source=str(source), format=layout.name)
     write_run_record(out_dir, "prepare", config, statistics.metrics(), origin)
-    journal.path.unlink()
+    journal.path.unlink()  # last: a run killed before this line is resumed and ends the same
     return statistics.metrics()
 
 
@@ -130,7 +130,7 @@ def _labelled(config: PrepareConfig, source: Path, format_name: str) -> PrepareC
 
 
 def _key(config: PrepareConfig, format_name: str, overview: Survey) -> str:
-    """What the output depends on. `strict` only decides whether to stop, and `auto` finds a format by name."""
+    """What the output depends on: not `strict`, which only stops early, nor whether `auto` found the format."""
     settings = config.model_dump(mode="json", exclude={"strict", "format"})
     return input_key(ALGORITHM, format_name, settings, overview.content_key)
 
@@ -143,7 +143,7 @@ def _stop_if_strict_and_refused(config: PrepareConfig, out_dir: Path) -> None:
 
 
 def _remove_half_images(out_dir: Path) -> None:
-    """What a killed process was writing."""
+    """Delete what a killed process was writing."""
     for path in (out_dir / "images").glob("*/.*.partial"):
         path.unlink()
 
@@ -173,7 +173,7 @@ def _strict_message(finding: dict[str, object]) -> str:
 
 
 def _write_findings(out_dir: Path, journal: Journal[Outcome]) -> Statistics:
-    """Write `rejected.jsonl` and `warnings.jsonl`, counting on the way."""
+    """Write `rejected.jsonl` and `warnings.jsonl`, and count what is in them."""
     statistics = Statistics()
     with (
         replacing(out_dir / REJECTED) as rejected,

@@ -41,7 +41,7 @@ class ImageRecord:
     """One image of one person with its captions.
 
     `path` is relative to the data set's folder; `captions_bt` are back-translations, one per caption;
-    `attributes` is a JSON object of what is known of the person ("upper_colour": "red"), for breakdowns;
+    `attributes` is a JSON object of what is known about the person ("upper_colour": "red"), for breakdowns;
     `source` names the data set and `origin` the image's path in it.
     """
 
@@ -58,14 +58,14 @@ class ImageRecord:
 
 
 def write_manifest(folder: Path, records: Iterable[ImageRecord]) -> None:
-    """Write `manifest.parquet` into `folder`, whole or not at all, holding a group of rows at a time."""
+    """Write `manifest.parquet` into `folder`, whole or not at all, with only a group of rows in memory."""
     with replacing(folder / MANIFEST) as temporary, pq.ParquetWriter(temporary, SCHEMA) as writer:
         for group in _groups(records):
             writer.write_table(pa.Table.from_pylist([asdict(record) for record in group], schema=SCHEMA))
 
 
 def read_manifest(folder: Path, split: Split | None = None) -> list[ImageRecord]:
-    """The records of a prepared data set, of one split if named, in the manifest's order.
+    """The records of a prepared data set, or of one split, in the manifest's order.
 
     Raises:
         UserError: the folder holds no manifest, or one with other columns.
@@ -77,7 +77,7 @@ def read_manifest(folder: Path, split: Split | None = None) -> list[ImageRecord]
 
 
 def check_manifest(folder: Path) -> list[str]:
-    """The columns that a data set's manifest has of those that we know.
+    """The known columns that a data set's manifest has; optional ones may be missing.
 
     Raises:
         UserError: the folder holds no manifest, or one without a column that every data set has.
@@ -96,7 +96,7 @@ def check_manifest(folder: Path) -> list[str]:
 
 
 def dataset_hash(folder: Path) -> str:
-    """The identity of a prepared data set where DVC has none to give: the hash of its manifest.
+    """The identity of a prepared data set outside DVC: the hash of its manifest.
 
     The manifest's `image_id` is derived from each image's bytes, so equal hashes mean equal content.
     """

@@ -1,4 +1,4 @@
-"""Deterministic choice of identities: the same identities, whatever the order of a file or the machine."""
+"""Deterministic choice of identities: the same ones on any machine and in any order of the rows."""
 
 import hashlib
 from collections.abc import Iterable
@@ -12,19 +12,19 @@ VAL_SHARE = TEST_SHARE = 0.1
 
 
 def rank_identities(identities: Iterable[Identity]) -> list[Identity]:
-    """The distinct identities in an order that is arbitrary yet always the same (by SHA-256)."""
+    """The distinct identities in an arbitrary order that is always the same (by SHA-256)."""
     return sorted(set(identities), key=lambda identity: hashlib.sha256(str(identity).encode()).digest())
 
 
 def hold_out(identities: Iterable[Identity], fraction: float) -> frozenset[Identity]:
-    """The given share of the identities, rounded, one at least; none for fraction 0."""
+    """The given share of the identities, rounded, at least one; none for fraction 0."""
     ranked = rank_identities(identities)
     count = max(1, round(fraction * len(ranked))) if fraction > 0 and ranked else 0
     return frozenset(ranked[:count])
 
 
 def assign_splits(identities: Iterable[Identity]) -> dict[Identity, Split]:
-    """Divide identities 80/10/10 into train, val and test, one at least in each where there are three."""
+    """Divide identities 80/10/10 into train, val and test; from three identities on, each gets at least one."""
     ranked = rank_identities(identities)
     val = max(1, round(VAL_SHARE * len(ranked))) if len(ranked) >= 3 else 0
     test = max(1, round(TEST_SHARE * len(ranked))) if len(ranked) >= 3 else 0

@@ -41,7 +41,7 @@ class SplitStatistics:
         self.sizes = [min(low_height, height), max(high_height, height), min(low_width, width), max(high_width, width)]
 
     def summary(self) -> dict[str, Any]:
-        """As it stands in `stats.json`."""
+        """The split's entry in `stats.json`."""
         return {
             "images": self.images,
             "identities": len(self.identities),
@@ -81,7 +81,7 @@ class Statistics:
         return ", ".join(f"{count} × {reason}" for reason, count in self.refused.most_common())
 
     def metrics(self) -> dict[str, float]:
-        """The figures of the stage."""
+        """The metrics of the stage."""
         identities = set().union(*(split.identities for split in self.splits.values()))
         return {
             "rows": self.rows,
@@ -97,7 +97,7 @@ class Statistics:
     def summary(
         self, name: str, licence: str, layout: DatasetFormat, identity_of_name: Mapping[str, int]
     ) -> dict[str, Any]:
-        """What `stats.json` holds; compared with the published figures unless the data set has a name of its own."""
+        """What `stats.json` holds; with the published figures, unless the data set has a name of its own."""
         published = layout.published if name == layout.name else {}
         return {
             "name": name,
@@ -118,7 +118,7 @@ class Statistics:
 
 
 def write_data_card(path: Path, summary: Mapping[str, Any]) -> None:
-    """Write `DATA_CARD.md`: what the data set holds, where it comes from, what was refused."""
+    """Write `DATA_CARD.md`: what the data set holds, where it comes from and what was refused."""
     lines = [
         "# Data card",
         "",
@@ -129,7 +129,7 @@ def write_data_card(path: Path, summary: Mapping[str, Any]) -> None:
         *(_row(name, split) for name, split in summary["splits"].items()),
         "",
         *_tally("Refused (each a line of `rejected.jsonl`)", summary["refused"]),
-        *_tally("Let in with a warning (each a line of `warnings.jsonl`)", summary["warnings"]),
+        *_tally("Accepted with a warning (each a line of `warnings.jsonl`)", summary["warnings"]),
         *_published(summary),
         "These are images of people. Use them only for the purpose and under the licence they were collected for.",
     ]
@@ -149,7 +149,7 @@ def _tally(title: str, counts: Mapping[str, int]) -> list[str]:
 
 
 def _published(summary: Mapping[str, Any]) -> list[str]:
-    """Report counts that differ from the published ones, as they do when an archive is incomplete."""
+    """Counts that differ from the published ones, as they do when an archive is incomplete."""
     differing = [
         f"- {split}: {summary['splits'][split]['images']} images, published {images}"
         for split, images in summary["published_images"].items()
@@ -161,7 +161,7 @@ def _published(summary: Mapping[str, Any]) -> list[str]:
 
 
 def describe_dataset(dataset: Path) -> dict[str, Any]:
-    """Counts of a prepared data set, taken from its manifest, in a flat table."""
+    """Counts of a prepared data set, from its manifest, as a flat table."""
     data, described = Dataset.open(dataset), dict[str, Any]()
     for split in SPLITS:
         counted = SplitStatistics()

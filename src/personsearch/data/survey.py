@@ -1,7 +1,7 @@
 """The first pass over the annotations: what no single row can tell.
 
-Which identities stand in several splits, which captions describe several people, which identities to hold out,
-and a key that changes whenever an annotation, an image or the configuration does.
+It finds the identities that are in several splits, the captions that describe several people and the identities to hold
+out, and makes a key that changes whenever an annotation or an image does.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from personsearch.files import hash_file
 
 @dataclass(slots=True)
 class Survey:
-    """What the whole of the annotations says; memory grows with identities and captions, not with images."""
+    """What the annotations say as a whole; memory grows with identities and captions, not with images."""
 
     content_key: str = ""
     rows: int = 0
@@ -45,7 +45,7 @@ class Survey:
 
 
 def resolve_image(source: Path, folders: tuple[str, ...], image: str) -> Path:
-    """Where an image lies: the first of the format's folders that holds it, else where it should have been."""
+    """The path of an image in the first of the format's folders that holds it, otherwise in the first of them."""
     candidates = [source / folder / image for folder in folders]
     return next((path for path in candidates if path.is_file()), candidates[0])
 
@@ -111,12 +111,13 @@ def _note_captions(described_by: dict[bytes, object], shared: set[bytes], row: A
 
 
 def _digest(caption: str) -> bytes:
+    # Eight bytes, because every caption has one in memory; a collision costs no more than a needless warning.
     normal = " ".join(caption.lower().split())
     return hashlib.blake2b(normal.encode(errors="surrogatepass"), digest_size=8).digest()
 
 
 def _earliest(result: Survey, splits: dict[object, set[Split]]) -> dict[int, Split]:
-    """By identity number: one that several spellings share (7 and "7") is one identity."""
+    """The earliest split by identity number; several spellings of a number (7 and "7") are one identity."""
     earliest: dict[int, Split] = {}
     for person, found in splits.items():
         try:

@@ -80,7 +80,7 @@ def test_fetching_again_is_no_work_and_foreign_files_are_safe(
     assert contents(out)
 
 
-def test_an_interrupted_fetch_continues_and_a_half_file_is_fetched_anew(
+def test_an_interrupted_fetch_continues_and_a_half_file_is_fetched_again(
     committed: tuple[Path, DatasetVersion, DatasetVersion], tmp_path: Path
 ) -> None:
     dataset, _, second = committed

@@ -1,1 +1,1 @@
-"""Synthetic pedestrians: identities, their pictures under several cameras, captions, footage."""
+"""Synthetic pedestrians: identities, their images under several cameras, captions, footage."""

@@ -1,4 +1,4 @@
-"""Who is drawn: a person's ground truth, as a viewer would describe it."""
+"""The people that are drawn: the ground truth of each, as a viewer would describe it."""
 
 import math
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ PATTERNS = {"plain": 66, "striped": 8, "checked": 6, "logo": 9, "dotted": 2, "tw
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One identity; every string is a word of its group, `labs` the true colours of what has one.
+    """One identity. Strings are words of their group; `labs` are the true colours of the parts that have one.
 
     `detail_colour` is the second colour of a pattern, or of the shirt under an open jacket (`open_front`).
     """
@@ -95,7 +95,7 @@ class Person:
         return self.gender in ("boy", "girl")
 
     def ground_truth(self) -> dict[str, str | bool]:
-        """What is known of the person, without the exact colours."""
+        """What is known about the person, without the exact colours."""
         return {key: value for key, value in asdict(self).items() if key != "labs"}
 
 
@@ -148,7 +148,7 @@ def draw_person(rng: np.random.Generator) -> Person:
 
 
 def near_twin(person: Person, rng: np.random.Generator) -> Person:
-    """A distractor: the same person but for one or two attributes that a description can tell."""
+    """A distractor: the same person, except for one or two attributes that a description can tell apart."""
     changes: dict[str, object] = {}
     for _ in range(int(rng.integers(1, 3))):
         changes |= _one_change(person, rng)
@@ -177,7 +177,7 @@ def _one_change(person: Person, rng: np.random.Generator) -> dict[str, object]:
 
 
 def _other_colour(colour: str, rng: np.random.Generator) -> str:
-    """A colour that is plainly not `colour`, whites and blacks preferred as in real clothes."""
+    """A colour that is clearly not `colour`; white and black are frequent, as in real clothes."""
     weights = {**UPPER_COLOURS, "white": 22, "light grey": 8}
     centre = PALETTE[colour].lab
     far = {k: w for k, w in weights.items() if math.dist(PALETTE[k].lab, centre) > 28}
@@ -230,7 +230,7 @@ def _draw_lower_colour(lower: str, rng: np.random.Generator) -> str:
 
 
 def _with_colours(person: Person, rng: np.random.Generator) -> Person:
-    """The person with one true colour drawn for each garment whose name has none yet or has changed."""
+    """The person with a true colour for each part, drawn where the name of its colour is new."""
     lower = DENIM if person.lower == "jeans" else PALETTE
     clouds = {
         f"upper:{person.upper_colour}": PALETTE[person.upper_colour],

@@ -1,4 +1,4 @@
-"""Head, hair, skin: the tubes of a person's body that no garment covers."""
+"""The tubes of a person's body that no garment covers: head, hair, hands."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def skin_cloth(person: Person, phase: float) -> Cloth:
 
 
 def head_tubes(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
-    """Neck, head with eyes and beard, glasses, hair and what is worn on it."""
+    """Neck, head with eyes, nose and beard, glasses, hair and headwear."""
     s = skeleton.scale * (1.16 if person.child else 1.0)
     head = skeleton.head
     skin = skin_cloth(person, phase)
@@ -35,7 +35,7 @@ def head_tubes(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
 
 
 def hair_colour(person: Person, phase: float) -> Floats:
-    """Linear RGB of the hair, varied a little."""
+    """Linear RGB of the hair, a little different for each person."""
     lightness, a, b = HAIR_LAB[person.hair_colour]
     return lab_to_linear((lightness + 4 * float(np.sin(phase * 77)), a, b))
 
@@ -131,7 +131,7 @@ def _headwear(person: Person, head: Floats, s: float, phase: float) -> list[Tube
 
 
 def hands(person: Person, skeleton: Skeleton, phase: float, *, hidden: tuple[bool, bool]) -> list[Tube]:
-    """Both hands, but those in a pocket."""
+    """Both hands, except those in a pocket."""
     skin = skin_cloth(person, phase)
     sides: tuple[Side, Side] = (skeleton.left, skeleton.right)
     return [_hand(skin, side, skeleton.scale) for side, in_pocket in zip(sides, hidden, strict=True) if not in_pocket]

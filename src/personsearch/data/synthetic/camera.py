@@ -13,7 +13,7 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """What all pictures of one camera share. `gain` is per channel (RGB), `person_height` in pixels, from–to."""
+    """What all images of one camera share. `gain` is per channel (RGB); `person_height` is a range in pixels."""
 
     name: str
     gain: tuple[float, float, float]
@@ -59,7 +59,7 @@ def draw_camera(name: str, rng: np.random.Generator) -> Camera:
 
 
 def by_night(camera: Camera, rng: np.random.Generator) -> Camera:
-    """The same camera under street lamps: dim, orange, pale, grainy, soft. Another domain, in which colours lie."""
+    """The same camera under street lamps: dim, orange, pale, grainy, soft. A domain in which colours mislead."""
     return replace(
         camera,
         gain=(1.35, 1.0, float(rng.uniform(0.35, 0.55))),
@@ -75,7 +75,7 @@ def by_night(camera: Camera, rng: np.random.Generator) -> Camera:
 
 
 def for_one_shot(camera: Camera, rng: np.random.Generator) -> Camera:
-    """The camera as it is at one moment: exposure, focus and noise wander; now and then something moves too fast."""
+    """The camera at one moment: exposure, focus and noise vary; sometimes the person moves too fast for it."""
     return replace(
         camera,
         exposure=camera.exposure * float(np.exp(rng.normal(0, 0.1))),
@@ -117,12 +117,13 @@ def encode(picture: Picture, camera: Camera, rng: np.random.Generator) -> bytes:
     """JPEG bytes as the camera's codec would leave them (chroma at half resolution)."""
     quality = int(rng.integers(camera.jpeg_quality[0], camera.jpeg_quality[1] + 1))
     coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    # A second time at high quality: data sets hold crops that were cut from a coded video and saved again.
     again = cv2.imdecode(coded, cv2.IMREAD_COLOR)
     return bytes(cv2.imencode(".jpg", again, [cv2.IMWRITE_JPEG_QUALITY, 92])[1])
 
 
 def _interlaced(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Odd lines a moment later than even ones."""
+    """Odd lines, taken a moment later than even ones, shifted by a pixel."""
     shifted = picture.copy()
     shifted[1::2] = np.roll(picture[1::2], int(rng.choice([-1, 1])), axis=1)
     return shifted

@@ -1,4 +1,4 @@
-"""Captions as people write them: short queries, sentences, long descriptions of what a picture shows."""
+"""Captions as people write them: short queries, sentences, long descriptions of what an image shows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from personsearch.data.synthetic.phrases import Fact, article, choose, impressio
 from personsearch.data.synthetic.vocabulary import NEUTRAL_SUBJECTS, SUBJECTS
 
 Facing = Literal["front", "back", "left", "right"]
-# Training hears queries as people type them; evaluation asks by descriptions that can tell people apart.
+# Training sees queries as people type them; evaluation uses descriptions that can tell people apart.
 TRAINING_STYLES = {"query": 0.2, "sentence": 0.3, "long": 0.5}
 DESCRIPTIVE_STYLES = {"long": 1.0}
 FACTS_BY_STYLE = {"query": (1, 3), "sentence": (3, 6), "long": (5, 10)}
@@ -20,7 +20,7 @@ IMPRESSION_SHARE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one picture shows: the parts that can be made out, which way the person faces, whether they walk."""
+    """What one image shows: the parts that can be made out, which way the person faces, whether they walk."""
 
     visible: frozenset[str]
     facing: Facing
@@ -29,7 +29,7 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Captions:
-    """The captions of one image, and for each the same facts told otherwise (a back-translation)."""
+    """The captions of one image, and for each the same facts in other words (a back-translation)."""
 
     captions: list[str]
     captions_bt: list[str]
@@ -55,6 +55,7 @@ def write_captions(
         if style == "query" and overall is not None and rng.random() < IMPRESSION_SHARE:
             chosen = [overall, *(fact for fact in chosen if fact.kind != "wear")]
         topics = frozenset(fact.topic for fact in chosen)
+        # Not always, or a person with few visible parts would never get enough captions.
         if topics in topics_told and rng.random() < 0.7:
             continue
         topics_told.add(topics)
@@ -94,7 +95,7 @@ def _tell(person: Person, sight: Sight, facts: list[Fact], style: str, rng: np.r
 
 
 def subject(person: Person, rng: np.random.Generator) -> str:
-    """A noun for the person, now and then one that hides the gender."""
+    """A noun for the person, sometimes one that hides the gender."""
     return choose(NEUTRAL_SUBJECTS if rng.random() < 0.13 else SUBJECTS[person.gender], rng)
 
 
@@ -139,7 +140,7 @@ def _long(person: Person, sight: Sight, facts: list[Fact], rng: np.random.Genera
 
 
 def _grouped(facts: list[Fact], rng: np.random.Generator) -> list[list[Fact]]:
-    """The facts in runs of one to three, clothes before what is carried most of the time."""
+    """The facts in runs of one to three; clothes usually come before what is carried."""
     ordered = sorted(facts, key=lambda fact: fact.kind != "wear") if rng.random() < 0.6 else facts
     groups, start = [], 0
     while start < len(ordered):

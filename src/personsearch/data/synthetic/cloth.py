@@ -1,6 +1,6 @@
-"""What a surface looks like: colour, pattern, openings and folds, as functions of the place on its tube.
+"""What a surface looks like: colour, pattern, openings and folds, as functions of the position on its tube.
 
-Shapes: N places on one tube; along (metres from its top), share (along / length), angle (π/2 is the front).
+Shapes: N positions on one tube; along (metres from its top), share (along / length), angle (π/2 is the front).
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Cloth:
 
 
 def paint(cloth: Cloth, along_N: Floats, share_N: Floats, angle_N: Floats) -> tuple[Floats, Mask]:
-    """Linear RGB (N, 3) of places, and where the detail colour shows."""
+    """Linear RGB (N, 3) of positions, and where the detail colour shows."""
     rgb = np.broadcast_to(cloth.colour, (len(along_N), 3)).copy()
     shows = np.zeros(len(along_N), bool)
     if cloth.detail is None:

@@ -32,7 +32,7 @@ STRIDE_METRES = 1.45
 
 
 class FootageConfig(Config):
-    """How many people walk through, for how long."""
+    """A rendered video: how many people walk through, and for how long."""
 
     people: int = Field(12, ge=1, le=500)
     """How many people walk through."""
@@ -49,7 +49,7 @@ class FootageConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """One person's way on the ground: x in pixels of the frame, depth 0 (far) to 1 (near); times in seconds."""
+    """One person's path on the ground: x in pixels of the frame, depth 0 (far) to 1 (near); times in seconds."""
 
     number: int
     person: Person
@@ -63,7 +63,7 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Someone in a frame: the drawn figure, its top left corner (x, y), where the feet stand (y), the way they face."""
+    """A person in a frame: the drawn figure, its top left corner (x, y), where the feet stand (y), the body's yaw."""
 
     walk: Walk
     figure: Figure
@@ -84,14 +84,14 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What the film has shown so far: the boxes of each frame, what could be seen of each person."""
+    """What the video has shown so far: the boxes of each frame, and what could be seen of each person."""
 
     frames: list[list[dict[str, Any]]]
     seen: dict[int, Sight]
 
 
 def footage(config: FootageConfig, path: Path) -> dict[str, float]:
-    """Render `path` (an .avi) and, beside it, `<name>.json`: boxes and persons by frame, people's looks and captions.
+    """Render `path` (an .avi) and, beside it, `<name>.json`: boxes and people by frame, their appearance and captions.
 
     Raises:
         UserError: the name does not end in .avi, or the video cannot be written.
@@ -122,7 +122,7 @@ def _find_place(rng: np.random.Generator) -> _Place:
 
 
 def draw_walk(config: FootageConfig, number: int) -> Walk:
-    """The way of one person: across the frame at some depth, drifting nearer or farther; a few pause."""
+    """The path of one person: across the frame at some depth, drifting nearer or farther; a few pause."""
     rng = np.random.default_rng([config.seed, number, 7])
     person = replace(draw_person(rng), umbrella_colour="none")
     pose = replace(draw_pose(person, rng), walking=True, stride=float(rng.uniform(0.36, 0.46)), lean=0.05)
@@ -138,7 +138,7 @@ def draw_walk(config: FootageConfig, number: int) -> Walk:
 
 
 def presence(walk: Walk, time: float, light: Light) -> Presence | None:
-    """The person at a time, None before entering or after leaving."""
+    """The person at a time; None before they enter and after they leave."""
     elapsed = time - walk.start_time
     paused = min(max(0.0, time - walk.pause[0]), walk.pause[1])
     if elapsed < 0:
@@ -160,7 +160,7 @@ def presence(walk: Walk, time: float, light: Light) -> Presence | None:
 def _render(
     config: FootageConfig, walks: list[Walk], place: _Place, record: _Record, rng: np.random.Generator
 ) -> Iterator[Picture]:
-    """The frames one by one; keeps in `record` their boxes and what has been seen of each person."""
+    """The frames one by one; `record` collects their boxes and what has been seen of each person."""
     for index in track(range(round(config.seconds * config.frames_per_second)), "footage"):
         time = index / config.frames_per_second
         present = [someone for walk in walks if (someone := presence(walk, time, place.light)) is not None]
@@ -174,7 +174,7 @@ def _render(
 
 
 def cast_shadow_at(canvas: Floats, someone: Presence, light: Light) -> None:
-    """The shadow of one person, worked out on the part of the canvas around them only."""
+    """Draw one person's shadow on the part of the canvas around them; blurring the whole would be slow."""
     height, width = someone.figure.alpha.shape
     x, y = someone.corner
     top, left = max(0, y - height // 4), max(0, x - height)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
-"""An array of real numbers, single precision wherever it is large."""
+"""An array of real numbers, in single precision where it is large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def draw_colour(colour: NamedColour, rng: np.random.Generator) -> tuple[float, f
 
 @lru_cache(maxsize=4096)
 def neighbouring_name(lab: tuple[float, float, float], name: str) -> str:
-    """The name another person might give: the nearest centre but `name`, if nearly as near; else `name`."""
+    """The name another person might give: the nearest other centre if nearly as near as its own, else `name`."""
     distances = {other: math.dist(lab, colour.lab) for other, colour in PALETTE.items() if other != name}
     nearest = min(distances, key=distances.__getitem__)
     own = math.dist(lab, PALETTE[name].lab)

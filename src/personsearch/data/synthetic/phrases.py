@@ -25,7 +25,7 @@ FUZZY_NAME_SHARE = 0.12
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One visible thing: how it attaches ("wear", "have", "carry", "hold") and a maker of its wordings."""
+    """One visible thing: its verb ("wear", "have", "carry", "hold") and a maker of its wordings."""
 
     kind: str
     topic: str
@@ -44,7 +44,7 @@ def article(phrase: str) -> str:
 
 
 def colour_word(person: Person, part: str, name: str, rng: np.random.Generator) -> str:
-    """A word for a colour, now and then the neighbouring name, the vaguer or the emphasised one."""
+    """A word for a colour, sometimes a neighbouring name, a vaguer or a stronger one."""
     if rng.random() < FUZZY_NAME_SHARE:
         name = neighbouring_name(true_lab(person, part), name)
     word = choose(PALETTE[name].words, rng)

@@ -14,7 +14,7 @@ WALL_LABS = ((45, 18, 24), (70, 4, 14), (80, 0, 2), (35, 0, 0), (40, -16, 20), (
 
 @lru_cache(maxsize=80)
 def scene(seed: int, indoors: bool) -> Floats:
-    """The scene of a seed, (432, 576, 3); cached, do not write to it."""
+    """The scene of a seed, (432, 576, 3); cached and therefore read-only."""
     rng = np.random.default_rng([seed, 77])
     picture = paint_scene(rng, indoors=indoors)
     picture.flags.writeable = False
@@ -22,7 +22,7 @@ def scene(seed: int, indoors: bool) -> Floats:
 
 
 def paint_scene(rng: np.random.Generator, *, indoors: bool, size: tuple[int, int] = SCENE_SIZE) -> Floats:
-    """Ground with its texture and markings, a wall or a lawn behind, things standing about."""
+    """Ground with its texture and markings, a wall behind it, things standing around."""
     height, width = size
     horizon = int(height * rng.uniform(0.0, 0.3))
     picture = np.empty((height, width, 3), np.float32)
@@ -44,7 +44,7 @@ def paint_scene(rng: np.random.Generator, *, indoors: bool, size: tuple[int, int
 
 
 def paint_junction(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
-    """The scene of a film: a paved way between lawns, a building behind, a post and a few things beside the way."""
+    """The scene of a video: a paved path between lawns, a building behind, a car and a post beside the path."""
     height, width = size
     picture = np.empty((height, width, 3), np.float32)
     picture[:] = lab_to_linear((rng.uniform(52, 62), 0, rng.uniform(-1, 3)))

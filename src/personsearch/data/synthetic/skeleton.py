@@ -37,7 +37,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """All joints, and the body's widths that garments are cut for."""
+    """All joints, and the widths of the body that garments are cut to."""
 
     pelvis: Floats
     chest: Floats
@@ -70,7 +70,7 @@ def _side(pose: Pose, pelvis: Floats, neck: Floats, *, index: int, width: float)
     sign = -1.0 if index else 1.0
     phase = pose.phase + (np.pi if index else 0.0)
     swing = pose.stride * np.sin(phase) if pose.walking else 0.05 * sign
-    # The knee bends most while the leg swings forward, half a quarter before it is vertical.
+    # The knee bends most while the leg swings forward, just after it has passed the vertical.
     bend = (0.12 + 0.85 * pose.stride * max(0.0, np.cos(phase - 0.35)) * 1.5) if pose.walking else 0.04
     hip = pelvis + _vector(sign * 0.088, -0.02, 0)
     knee = hip + _swing(0.42, swing + bend * 0.45, sign * 0.03)

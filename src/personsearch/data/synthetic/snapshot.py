@@ -1,4 +1,4 @@
-"""One picture of one person as a detector would cut it from a camera's frame.
+"""One image of one person as a detector would cut it from a camera's frame.
 
 Shapes: H × W the canvas in drawing pixels.
 """
@@ -31,7 +31,7 @@ MINIMUM_SHARE = {
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A picture and what it shows."""
+    """An image and what it shows."""
 
     jpeg: bytes
     sight: Sight
@@ -69,7 +69,7 @@ def draw_light(camera: Camera, rng: np.random.Generator) -> Light:
 
 
 def take_snapshot(person: Person, phase: float, camera: Camera, rng: np.random.Generator) -> Snapshot:
-    """Draw, place, occlude, crop, photograph and encode one picture."""
+    """Draw, place, occlude, crop, photograph and encode one image."""
     yaw = float(rng.uniform(-np.pi, np.pi))
     pose, light = draw_pose(person, rng), draw_light(camera, rng)
     view = View(yaw, float(np.clip(camera.pitch + rng.normal(0, 0.06), 0, 0.7)), float(rng.uniform(5, 14)))
@@ -88,7 +88,7 @@ def take_snapshot(person: Person, phase: float, camera: Camera, rng: np.random.G
 
 
 def facing(yaw: float) -> Facing:
-    """The side of the body that the camera sees most of; left and right are the picture's."""
+    """The side of the body that the camera sees most of; left and right are the image's."""
     turn = (yaw + np.pi) % (2 * np.pi) - np.pi
     if abs(turn) < 0.9:
         return "front"
@@ -98,7 +98,7 @@ def facing(yaw: float) -> Facing:
 
 
 def jittered_box(figure: Figure, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom in the figure's pixels as detectors cut: loose, tight, off centre, at 1:2 or so."""
+    """Left, top, right, bottom in the figure's pixels, as detectors cut: loose, tight, off centre, about 1:2."""
     height, width = figure.alpha.shape
     margin_top, margin_bottom = rng.normal(0.05, 0.05, 2) * height
     if rng.random() < 0.08:
@@ -128,7 +128,7 @@ def compose(
 
 
 def background(height: int, width: int, camera: Camera, rng: np.random.Generator) -> Floats:
-    """A cut of one of the camera's scenes at a random scale; now and then plain noise."""
+    """A piece of one of the scenes at a random scale; sometimes a plain, mottled surface."""
     if rng.random() < 0.06:
         plain = lab_to_linear((rng.uniform(15, 90), rng.normal(0, 15), rng.normal(0, 15)))
         return np.asarray(
@@ -160,7 +160,7 @@ def cast_shadow(canvas: Floats, figure: Figure, corner: tuple[int, int], light: 
 
 
 def paste(canvas: Floats, rgb: Floats, alpha: Floats, at: tuple[int, int]) -> None:
-    """Draw a cut-out over the canvas with its top left corner at (x, y); what lies outside is cut."""
+    """Draw a cut-out over the canvas with its top left corner at (x, y); what lies outside is dropped."""
     target, source = _overlap(canvas.shape[:2], alpha.shape, at)
     weight = alpha[source][..., None]
     canvas[target] = canvas[target] * (1 - weight) + rgb[source] * weight
@@ -200,7 +200,7 @@ def bystander(index: int) -> Figure:
 
 
 def _add_bystander(canvas: Floats, light: Light, rng: np.random.Generator) -> None:
-    """Another person behind, partly in the picture."""
+    """Another person behind, partly in the image."""
     other = bystander(int(rng.integers(NUM_BYSTANDERS)))
     height, width = canvas.shape[:2]
     scale = float(rng.uniform(0.55, 1.0))
@@ -241,7 +241,7 @@ def _occlude(canvas: Floats, parts: NDArray[np.uint8], rng: np.random.Generator)
 
 
 def visible_parts(parts_HW: NDArray[np.uint8], whole_HW: NDArray[np.uint8], height: int) -> frozenset[str]:
-    """The parts that can be made out; in a small picture small things cannot."""
+    """The parts that can be made out. In a small image small things cannot, and a caption must not mention them."""
     counts = np.bincount(parts_HW.ravel(), minlength=len(PARTS))
     whole = max(1, int((whole_HW > 0).sum()))
     blur = max(1.0, 80 / max(height, 1))

@@ -41,7 +41,7 @@ class Tube:
 class Points:
     """Samples of tubes that face the camera, in the camera's axes (right, up, towards it).
 
-    owner (N) is the index of the point's tube; places and normals (N, 3); along (N) in metres from the tube's top,
+    owner (N) is the index of each point's tube; places and normals (N, 3); along (N) in metres from the tube's top,
     share (N) of its length, angle (N) around it.
     """
 
@@ -96,7 +96,7 @@ def sample(tubes: list[Tube], rotation: Floats, spacing: float) -> Points:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rings of all tubes at the wanted spacing: whose each is (R), what `_slices` tells (R, 8), points round it (T)."""
+    """Rings of all tubes at the same spacing: owner (R), values from `_slices`, points per ring (T)."""
 
     owner: NDArray[np.int64]
     values: Floats
@@ -156,7 +156,7 @@ def _facing_points(tubes: list[Tube], rows: _Rows, axes_T33: Floats, rotation: F
 
 
 def _per_tube(tubes: list[Tube], name: str) -> Floats:
-    """A number of each tube's cloth."""
+    """A property of each tube's cloth."""
     return np.array([getattr(tube.cloth, name) for tube in tubes], np.float32)
 
 
@@ -167,8 +167,8 @@ def _circle(squareness: float) -> Floats:
     cosine = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** squareness
     sine = np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** squareness
     travelled = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(cosine), np.diff(sine)))])
-    wanted = np.linspace(0, travelled[-1], CIRCLE_STEPS, endpoint=False)
-    return np.stack([np.interp(wanted, travelled, values) for values in (angle, cosine, sine)]).astype(np.float32)
+    even = np.linspace(0, travelled[-1], CIRCLE_STEPS, endpoint=False)
+    return np.stack([np.interp(even, travelled, values) for values in (angle, cosine, sine)]).astype(np.float32)
 
 
 def _toward(start: Floats, end: Floats) -> Floats:

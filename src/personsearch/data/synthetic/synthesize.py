@@ -67,7 +67,7 @@ class SynthesizeConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One person to be drawn: number, split, whether a near twin of the one before."""
+    """One person to be drawn: number, split, whether they are a near twin of the one before."""
 
     number: int
     split: Split
@@ -76,7 +76,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Sitter:
-    """An identity with its looks; `phase` individualises folds and patterns."""
+    """An identity with its appearance; `phase` individualises folds and patterns."""
 
     identity: Identity
     person: Person
@@ -84,12 +84,12 @@ class Sitter:
 
 
 def synthesize(config: SynthesizeConfig, out_dir: Path) -> dict[str, float]:
-    """Write the data set and return its counts; a stopped run is finished by calling again, two at once take turns.
+    """Write the data set and return its counts. A second call finishes an interrupted run; two at once take turns.
 
     The result depends on the configuration alone, not on `workers` or on interruptions.
 
     Raises:
-        UserError: the folder holds a data set, whole or begun, of other settings.
+        UserError: the folder holds a data set of other settings, finished or not.
     """
     metrics = _finished(out_dir, config)
     if metrics is None:
@@ -128,10 +128,10 @@ def _settings(config: SynthesizeConfig) -> dict[str, Any]:
 
 
 def _finished(out_dir: Path, config: SynthesizeConfig) -> dict[str, float] | None:
-    """The metrics of a data set that is whole already.
+    """The metrics of a data set that is already complete.
 
     Raises:
-        UserError: the folder holds one, whole or begun, of other settings.
+        UserError: the folder holds one of other settings, finished or not.
     """
     mine, record = _settings(config), out_dir / RUN_RECORD
     for mark in (record, out_dir / BEGUN):
@@ -139,7 +139,7 @@ def _finished(out_dir: Path, config: SynthesizeConfig) -> dict[str, float] | Non
             known = json.loads(mark.read_text(encoding="utf-8"))
             theirs = {key: value for key, value in known.get("config", known).items() if key != "workers"}
             if theirs != mine:
-                raise UserError(f"{out_dir}: holds a synthetic data set of other settings; choose an empty folder")
+                raise UserError(f"{out_dir}: holds a synthetic data set of other settings; an empty folder expected")
     if record.is_file() and (out_dir / ANNOTATIONS).is_file():
         metrics: dict[str, float] = json.loads(record.read_text(encoding="utf-8"))["metrics"]
         return metrics
@@ -161,7 +161,8 @@ def plan_identities(config: SynthesizeConfig) -> Iterator[Identity]:
 
 
 def person_of(config: SynthesizeConfig, identity: Identity) -> Person:
-    """The looks of an identity, from the seed, its split and its number."""
+    """The appearance of an identity, from the seed, its split and its number."""
+    # Each use has a stream of its own (the last number), so that a change to one leaves the others as they were.
     rng = np.random.default_rng([config.seed, identity.number, 1])
     if not identity.twin:
         return draw_person(rng)
@@ -178,7 +179,7 @@ def camera_of(seed: int, index: int, domain: str) -> Camera:
 
 
 def _draw_identity(job: tuple[SynthesizeConfig, Identity, Path]) -> list[dict[str, Any]]:
-    """The annotations of one identity, whose images are written; what an earlier run finished is read instead."""
+    """Write the images of one identity and return its annotations; those of an earlier run are read instead."""
     config, identity, out_dir = job
     finished = out_dir / UNFINISHED / f"{identity.number:05d}.json"
     if finished.is_file():

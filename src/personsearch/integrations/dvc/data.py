@@ -1,4 +1,4 @@
-"""Fetches data sets by (repository, revision, path) with DVC. A version is identified by DVC's own hash."""
+"""Fetches data sets by (repository, revision, path) with DVC. DVC's own hash identifies a version."""
 
 import contextlib
 import hashlib
@@ -52,8 +52,8 @@ def fetch(
 ) -> str:
     """Bring `path` at `revision` of a Git repository (a folder or any Git URL) into `out_dir`; returns DVC's hash.
 
-    `remote` names a DVC remote of that repository other than its default. Every file is checked against its hash; an
-    interrupted fetch resumes where it stopped; `out_dir` appears only when it is complete.
+    `remote` names a DVC remote of that repository other than its default. Every file is checked against its hash. An
+    interrupted fetch resumes where it stopped, and `out_dir` appears only when it is complete.
 
     Raises:
         UserError: as `dataset_identity`; the content is not in the remote; the hash is not `expected_hash`; or
@@ -84,7 +84,7 @@ def _file_system(repository: str, revision: str, remote: str | None) -> Any:
 
 
 def local_path(repository: str) -> str:
-    """A `file://` address as a plain path: DVC would clone it and lose remotes given relative to the repository."""
+    """A `file://` address as a plain path; DVC would clone it and lose remotes given relative to the repository."""
     parts = urlsplit(repository)
     return unquote(parts.path) if parts.scheme == "file" else repository
 
@@ -112,7 +112,7 @@ def _list_files(file_system: Any, path: str) -> list[VersionedFile]:
 
 
 def _is_whole(out_dir: Path, files: list[VersionedFile]) -> bool:
-    """Whether `out_dir` is this version already.
+    """Whether `out_dir` already is this version.
 
     Raises:
         UserError: it holds something else.
@@ -136,14 +136,14 @@ def _download(file_system: Any, path: str, files: list[VersionedFile], out_dir: 
     for file in missing:
         if not file.is_intact(partial):
             raise UserError(f"{file.repository_path}: its content does not match its hash {file.md5}")
-    _remove_strangers(partial, {file.relative for file in files})
+    _remove_others(partial, {file.relative for file in files})
     if out_dir.exists():
         out_dir.rmdir()
     partial.rename(out_dir)
 
 
 def _get_folder(file_system: Any, path: str, partial: Path) -> None:
-    """Fetch everything in one call, five times as fast as file by file."""
+    """Fetch everything in one call, which is five times as fast as file by file."""
     shutil.rmtree(partial, ignore_errors=True)
     file_system.get(path.rstrip("/"), str(partial), recursive=True)
 
@@ -155,10 +155,10 @@ def _get_files(file_system: Any, files: list[VersionedFile], partial: Path) -> N
     file_system.get([file.repository_path for file in files], [str(partial / file.relative) for file in files])
 
 
-def _remove_strangers(partial: Path, wanted: set[str]) -> None:
+def _remove_others(partial: Path, expected: set[str]) -> None:
     """Delete files left by an interrupted fetch of another version."""
     for path in partial.rglob("*"):
-        if path.is_file() and path.relative_to(partial).as_posix() not in wanted:
+        if path.is_file() and path.relative_to(partial).as_posix() not in expected:
             path.unlink()
 
 

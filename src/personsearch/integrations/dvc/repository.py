@@ -1,4 +1,4 @@
-"""Versions data sets in a small Git and DVC repository of our own, so that no commits land in anyone's checkout."""
+"""Keeps versions of data sets in a small Git and DVC repository of our own, so nobody's checkout gets commits."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from personsearch.errors import UserError
 from personsearch.integrations.dvc.data import quiet_dvc
 
 REMOTE_FOLDER = "dvc-remote"
-# A person's own Git settings (signing, hooks, no name yet) must not stop an unattended commit.
+# The user's own Git settings (signing, hooks, no name yet) must not stop an unattended commit.
 GIT = (
     "git",
     "-c", "user.name=personsearch",
@@ -30,7 +30,7 @@ class DatasetVersion:
 
 
 def create_data_repository(folder: Path) -> None:
-    """Make `folder` a Git and DVC repository with the folder `dvc-remote` beside it as remote; finished parts are kept.
+    """Make `folder` a Git and DVC repository with the folder `dvc-remote` beside it as remote; what exists is kept.
 
     Raises:
         UserError: git is missing or fails.
@@ -49,8 +49,7 @@ def create_data_repository(folder: Path) -> None:
 def commit_dataset(folder: Path, dataset: Path, message: str) -> DatasetVersion:
     """Store a data set in the repository's remote and commit its hash under the data set's name.
 
-    The content goes only to the remote, without a copy in the repository. Storing the same content again gives the same
-    version.
+    The content goes only to the remote; the repository holds no copy. The same content gives the same version.
 
     Raises:
         UserError: no such data set, or git or DVC fails.
