@@ -21,6 +21,7 @@ from rich.table import Table
 from personsearch.bundle import Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
+from personsearch.gallery.store import Gallery
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex
 from personsearch.search.index import CollectionProperties
@@ -40,10 +41,12 @@ JPEG = b"\xff\xd8\xff\xd9"
 class OneCollection:
     """A LiveSource of random unit vectors under a bundle's encoder."""
 
-    def __init__(self, encoder: Encoder, crops: list[Crop]) -> None:
+    def __init__(self, encoder: Encoder, gallery: Gallery) -> None:
+        crops = list(gallery.crops())
         vectors = np.random.default_rng(0).standard_normal((len(crops), encoder.embedding_dim)).astype(np.float32)
         index = ExactIndex(encoder.embedding_dim)
         index.upsert(crops, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+        self._gallery = gallery
         self._searcher = Searcher(QueryEncoder(encoder, metrics=Metrics()), index)
         self._properties = CollectionProperties("benchmark", "1", "", "", encoder.embedding_dim)
 
@@ -51,7 +54,7 @@ class OneCollection:
         return "persons_v1_1"
 
     def load(self) -> LiveSearch:
-        return IndexSearch("persons_v1_1", self._properties, self._searcher)
+        return IndexSearch("persons_v1_1", self._properties, self._searcher, self._gallery)
 
 
 def main() -> None:
@@ -112,16 +115,14 @@ def _report(milliseconds: dict[str, list[float]], crops: int) -> None:
     Console().print(table)
 
 
-def _fill(settings: ServingSettings, count: int) -> list[Crop]:
-    from personsearch.gallery.store import Gallery
-
+def _fill(settings: ServingSettings, count: int) -> Gallery:
     box = BoundingBox(0, 0, 64, 128)
     crops = [
         Crop(f"crop-{n:06}", f"camera-{n % 8}", NOON, f"track-{n // 5}", "", box, "", 0.5, NOON) for n in range(count)
     ]
     gallery = Gallery(settings.gallery_folder)
     gallery.add((crop, JPEG) for crop in crops)
-    return crops
+    return gallery
 
 
 if __name__ == "__main__":

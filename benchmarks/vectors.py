@@ -27,7 +27,7 @@ from personsearch.data.records import dataset_hash, read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.encoders.load import load_encoder
 from personsearch.evaluation.embeddings import embed_records
-from personsearch.gallery.indexing import SAMPLE
+from personsearch.gallery.indexing import CENTRE_SAMPLE
 from personsearch.gallery.verification import PROBE_TEXTS
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex
@@ -193,7 +193,7 @@ def embed(bundle: Path, dataset: Path, distractors: int) -> People:
     asking_G[len(test) :] = False
     gallery_GD = embedded.image_GD[~asking_G]
     texts_Q = asking_G[embedded.image_of_caption]
-    sample_ND = gallery_GD[:: max(1, len(gallery_GD) // SAMPLE)][:SAMPLE]
+    sample_ND = gallery_GD[:: max(1, len(gallery_GD) // CENTRE_SAMPLE)][:CENTRE_SAMPLE]
     return People(
         gallery_GD,
         ids_G[~asking_G],

@@ -64,7 +64,7 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
 def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
     metrics = Metrics()
     gallery = Gallery(settings.gallery_folder)
-    source = source or PlatformSource(settings, metrics)
+    source = source or PlatformSource(settings, gallery, metrics)
     return Service(
         settings=settings,
         keys=AcceptedKeys(settings),

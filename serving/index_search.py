@@ -1,45 +1,134 @@
-"""Searches one live collection, in a copy of it in memory if it fits."""
+"""Searches one live collection, in a copy of it in memory if it fits.
+
+The copy follows the gallery's sequence of changes: erased crops leave it at once, added ones enter it when the
+collection has their vectors. Requests read `_searcher` once, so a change never affects a request in flight.
+"""
 
 import logging
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from personsearch.search.crop import Crop
 from personsearch.search.exact import MIRROR_LIMIT, ExactIndex
 from personsearch.search.filters import CropFilter
-from personsearch.search.index import CollectionProperties, VectorIndex
+from personsearch.search.index import CollectionProperties
 from personsearch.search.searcher import Answer, Searcher
 
 logger = logging.getLogger(__name__)
 
+FETCH_ROWS = 1000
+
+Batch = tuple[list[Crop], NDArray[np.float32]]
+
+
+class Changes(Protocol):
+    """The changes of a gallery, by number; a Gallery is one."""
+
+    def last_sequence(self) -> int: ...
+
+    def crops_since(self, sequence: int) -> Iterator[Crop]: ...
+
+    def erased_since(self, sequence: int) -> Iterator[str]: ...
+
+    def erased_among(self, crop_ids: Sequence[str]) -> list[str]: ...
+
 
 class IndexSearch:
-    """A LiveSearch over any VectorIndex."""
+    """A LiveSearch over any VectorIndex.
+
+    `sequence` is the gallery's change number up to which no erased crop is in memory any more.
+    """
 
     def __init__(
-        self, collection: str, properties: CollectionProperties, searcher: Searcher, *, mirror: bool = False
+        self,
+        collection: str,
+        properties: CollectionProperties,
+        searcher: Searcher,
+        changes: Changes,
+        *,
+        mirror: bool = False,
     ) -> None:
         self.collection = collection
         self.properties = properties
+        self.sequence = 0
         self._stored = searcher
         self._searcher = searcher
-        self._mirror = mirror
+        self._changes = changes
+        self._mirror: ExactIndex | None = None
+        self._mirrors = mirror
+        self._pending: set[str] = set()  # added to the gallery, not yet found in the collection
         self._crops = -1
 
     def refresh(self) -> int:
-        """If the number of crops has changed, copy the collection again and make a new searcher, which counts them."""
+        """Catch up with the gallery and the collection. Returns how many crops the collection holds."""
         crops = self._stored.index.count()
-        if crops != self._crops:
-            fits = self._mirror and crops <= MIRROR_LIMIT
-            self._searcher = self._searcher_of(self._mirror_of_stored() if fits else self._stored.index)
-            self._crops = crops
-            logger.info("%s: %d crops, %s", self.collection, crops, "mirrored in memory" if fits else "not mirrored")
+        if not (self._mirrors and crops <= MIRROR_LIMIT):
+            self._follow_unmirrored(crops)
+        elif self._mirror is None:
+            self._copy()
+        else:
+            self._follow(self._mirror, crops)
+        self._crops = crops
         return crops
 
     def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
         """Candidates, best first, and whether the best of them can be trusted."""
         return self._searcher.answer(text, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
 
-    def _mirror_of_stored(self) -> ExactIndex:
-        return ExactIndex.mirror(self._stored.index, self.properties.embedding_dim, self.properties.coding)
+    def _follow_unmirrored(self, crops: int) -> None:
+        self._mirror, self.sequence = None, self._changes.last_sequence()
+        if crops != self._crops:
+            self._searcher = Searcher(self._stored.encoder, self._stored.index, self._stored.calibration)
+            logger.info("%s: %d crops, not mirrored", self.collection, crops)
 
-    def _searcher_of(self, index: VectorIndex) -> Searcher:
-        """A new searcher for each number of crops, because a searcher counts its index only once."""
-        return Searcher(self._stored.encoder, index, self._stored.calibration)
+    def _follow(self, mirror: ExactIndex, crops: int) -> None:
+        """Apply the gallery's changes to a copy of the mirror and put it in the mirror's place."""
+        latest = self._changes.last_sequence()
+        erased = set(self._changes.erased_since(self.sequence))
+        self._pending |= {crop.crop_id for crop in self._changes.crops_since(self.sequence)}
+        self._pending -= erased
+        changed = mirror.copy()
+        for batch in _batches(erased):
+            changed.delete(CropFilter(crop_ids=tuple(batch)))
+        for batch in _batches(self._pending):
+            found, vectors_ND = self._stored.index.fetch(batch)
+            if found:
+                changed.upsert(found, vectors_ND)
+                self._pending -= {crop.crop_id for crop in found}
+        self._replace(changed)
+        self.sequence = latest
+        # Rows that came or went without a change of the gallery: somebody else wrote to the collection.
+        explained = crops <= changed.count() <= self._stored.index.count()
+        if crops != self._crops and not explained:
+            self._copy()
+
+    def _copy(self) -> None:
+        """Copy the whole collection, without what the gallery has erased."""
+        latest = self._changes.last_sequence()
+        properties = self.properties
+        mirror = ExactIndex.of_batches(self._held(), properties.embedding_dim, properties.coding)
+        self._replace(mirror)
+        self.sequence, self._pending = latest, set()
+
+    def _held(self) -> Iterator[Batch]:
+        for crops, vectors_ND in self._stored.index.iterate():
+            erased = set(self._changes.erased_among([crop.crop_id for crop in crops]))
+            rows = [row for row, crop in enumerate(crops) if crop.crop_id not in erased]
+            yield [crops[row] for row in rows], vectors_ND[rows]
+
+    def _replace(self, mirror: ExactIndex) -> None:
+        if self._mirror is None or mirror.count() != self._mirror.count():
+            logger.info("%s: %d crops, mirrored in memory", self.collection, mirror.count())
+        self._mirror = mirror
+        # A searcher counts its index only once.
+        self._searcher = Searcher(self._stored.encoder, mirror, self._stored.calibration)
+
+
+def _batches(crop_ids: Iterable[str]) -> Iterator[list[str]]:
+    iterator = iter(sorted(crop_ids))
+    while batch := list(islice(iterator, FETCH_ROWS)):
+        yield batch

@@ -27,10 +27,15 @@ class LiveSearch(Protocol):
     @property
     def properties(self) -> CollectionProperties: ...
 
+    @property
+    def sequence(self) -> int:
+        """The gallery's change number up to which no erased crop is in memory any more."""
+        ...
+
     def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer: ...
 
     def refresh(self) -> int:
-        """Catch up with crops added to or deleted from the collection. Returns how many it holds."""
+        """Catch up with crops added and erased. Returns how many the collection holds."""
         ...
 
 

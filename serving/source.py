@@ -2,6 +2,7 @@
 
 from personsearch.bundle import Bundle
 from personsearch.encoders.encoder import Encoder
+from personsearch.gallery.store import Gallery
 from personsearch.search.index import LIVE_ALIAS, CollectionStore
 from personsearch.search.live import open_live
 from serving.index_search import IndexSearch
@@ -14,8 +15,9 @@ from serving.settings import ServingSettings
 class PlatformSource:
     """The collection that Milvus' live alias names, with the model version that the collection names."""
 
-    def __init__(self, settings: ServingSettings, metrics: Metrics) -> None:
+    def __init__(self, settings: ServingSettings, gallery: Gallery, metrics: Metrics) -> None:
         self._settings = settings
+        self._gallery = gallery
         self._metrics = metrics
         self._store: CollectionStore | None = None
 
@@ -32,7 +34,7 @@ class PlatformSource:
         from personsearch.installation.platforms import open_registry
 
         live = open_live(self._opened_store(), open_registry(self._settings), self._encoder)
-        return IndexSearch(live.collection, live.properties, live.searcher, mirror=self._settings.mirror)
+        return IndexSearch(live.collection, live.properties, live.searcher, self._gallery, mirror=self._settings.mirror)
 
     def _encoder(self, bundle: Bundle) -> Encoder:
         from personsearch.encoders.load_graph import load_graph_encoder

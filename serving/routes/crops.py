@@ -16,7 +16,7 @@ from serving.service import ServiceDep
 
 router = APIRouter(prefix="/v1", tags=["gallery"])
 
-IMAGE_CACHE = "private, max-age=600"
+IMAGE_CACHE = "private, no-store"  # an erased picture must not stay in a browser
 Identifier = Annotated[str, Path(min_length=1, max_length=256)]
 
 

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from serving.service import ServiceDep
 
@@ -18,6 +18,10 @@ class Readiness(BaseModel):
     problem: str = ""
     collection: str | None = None
     model_version: str | None = None
+    sequence: int = Field(
+        default=0,
+        description="Crops erased up to this change number of the gallery are out of this service's memory.",
+    )
 
 
 @router.get("/healthz")
@@ -33,8 +37,13 @@ def readyz(service: ServiceDep, response: Response) -> Readiness:
     if live is None:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         return Readiness(ready=False, problem=problem)
-    version = live.properties.model_version
-    return Readiness(ready=True, problem=problem, collection=live.collection, model_version=version)
+    return Readiness(
+        ready=True,
+        problem=problem,
+        collection=live.collection,
+        model_version=live.properties.model_version,
+        sequence=live.sequence,
+    )
 
 
 @router.get("/metrics", include_in_schema=False)

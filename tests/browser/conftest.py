@@ -76,7 +76,7 @@ def service(tmp_path: Path) -> Iterator[RunningService]:
     store = ExactStore()
     build_collection(store, gallery, "persons_v1_1")
     store.switch_alias("persons", "persons_v1_1")
-    with RunningService(settings, ColourSource(store)) as running:
+    with RunningService(settings, ColourSource(store, gallery)) as running:
         yield running
 
 

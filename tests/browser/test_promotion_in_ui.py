@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from personsearch.bundle import Bundle
-from personsearch.gallery.indexing import PREVIOUS_ALIAS, IndexConfig
+from personsearch.gallery.collections import PREVIOUS_ALIAS
+from personsearch.gallery.indexing import IndexConfig
 from personsearch.installation.promoter import Promoter
 from personsearch.installation.promotion import index_version
 from personsearch.integrations.mlflow.registry import ModelRegistry

@@ -71,21 +71,21 @@ def test_erase_tells_before_it_acts_and_then_for_good(
     pictures = [filled.image(crop) for crop in doomed if crop is not None]
     assert personsearch("gallery", "erase", *chosen, "--dry-run") == {"would_erase": 3}
     assert filled.count() == 24
-    assert personsearch("gallery", "erase", *chosen, "--yes") == {"erased": 3}
+    assert personsearch("gallery", "erase", *chosen, "--yes")["erased"] == 3
     assert len(pictures) == 3
     assert not any(path.exists() for path in pictures)
     assert [filled.crop(crop.crop_id) for crop in doomed if crop is not None] == [None] * 3
-    assert personsearch("gallery", "erase", *chosen, "--yes") == {"erased": 0}
+    assert personsearch("gallery", "erase", *chosen, "--yes")["erased"] == 0
     assert personsearch("gallery", "add-dataset", "--dataset", tiny_dataset)["crops_added"] == 0
     assert filled.count() == 21
 
 
 def test_all_conditions_of_erase_must_hold(personsearch: Command, filled: Gallery) -> None:
     one, another, *_ = filled.crops()
-    assert personsearch("gallery", "erase", "--camera", "nowhere", "--crop", one.crop_id, "--yes") == {"erased": 0}
+    assert personsearch("gallery", "erase", "--camera", "nowhere", "--crop", one.crop_id, "--yes")["erased"] == 0
     both = ("--crop", one.crop_id, "--crop", another.crop_id)
     assert personsearch("gallery", "erase", *both, "--track", one.track_id, "--dry-run") == {"would_erase": 1}
-    assert personsearch("gallery", "erase", *both, "--camera", one.camera_id, "--yes") == {"erased": 2}
+    assert personsearch("gallery", "erase", *both, "--camera", one.camera_id, "--yes")["erased"] == 2
 
 
 @pytest.mark.parametrize(("answer", "left"), [("n\n", 24), ("y\n", 23)])

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -78,6 +78,7 @@ def build(
     rebuild: bool = False,
     vectors: VectorStorage = "float32",
     oversampling: int = 10,
+    confirm: Callable[[], None] = lambda: None,
     **bounds: float,
 ) -> IndexReport:
     encoder = encoder or HashEncoder(version)
@@ -97,6 +98,7 @@ def build(
         model_version=version,
         fingerprint=f"print{version}",
         dataset_hash="data",
+        confirm=confirm,
     )
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from personsearch.gallery.indexing import PREVIOUS_ALIAS, IndexConfig
+from personsearch.gallery.collections import PREVIOUS_ALIAS
+from personsearch.gallery.indexing import IndexConfig
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.verification import VerificationFailed, VerifyConfig
 from personsearch.search.exact import ExactIndex, ExactStore

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from personsearch.errors import UserError
-from personsearch.gallery.indexing import PREVIOUS_ALIAS, rollback
+from personsearch.gallery.collections import PREVIOUS_ALIAS, rollback
 from personsearch.gallery.store import Gallery
 from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.exact import ExactStore
@@ -51,10 +51,35 @@ def test_indexing_again_costs_only_what_is_new(store: CollectionStore, gallery: 
     add(gallery, 40, 45)
     gallery.erase(CropFilter(crop_ids=("crop00003",)))
     report = build(store, gallery)
-    assert (report.collection, report.encoded, report.removed) == ("persons_v1_1", 5, 1)
+    assert (report.encoded, report.removed) == (5, 1)
+    assert report.collection == store.alias_target(LIVE_ALIAS)
     assert ids(store) == gallery_ids(gallery)
     rebuilt = build(store, gallery, rebuild=True)
-    assert (rebuilt.collection, rebuilt.encoded, rebuilt.previous) == ("persons_v1_2", 44, "persons_v1_1")
+    assert (rebuilt.encoded, rebuilt.previous) == (44, report.collection)
+    assert rebuilt.collection != report.collection
+
+
+def test_what_was_erased_leaves_every_collection(store: CollectionStore, gallery: Gallery) -> None:
+    build(store, gallery)
+    build(store, gallery, version="2")
+    gallery.erase(CropFilter(crop_ids=("crop00003",)))
+    report = build(store, gallery, version="2")
+    assert (report.encoded, report.removed) == (0, 1)
+    for alias in (LIVE_ALIAS, PREVIOUS_ALIAS):
+        assert ids(store, alias) == gallery_ids(gallery)
+    assert report.previous == store.alias_target(PREVIOUS_ALIAS)
+    assert len(store.names()) == 2
+
+
+def test_an_emptied_gallery_empties_its_collections(store: CollectionStore, gallery: Gallery) -> None:
+    build(store, gallery)
+    build(store, gallery, version="2")
+    gallery.erase(CropFilter(crop_ids=tuple(gallery_ids(gallery))))
+    report = build(store, gallery, version="2")
+    assert (report.collection, report.removed, report.findings.crops) == (store.alias_target(LIVE_ALIAS), 40, 0)
+    assert (ids(store), ids(store, PREVIOUS_ALIAS)) == ([], [])
+    add(gallery, 50, 60)
+    assert build(store, gallery, version="2").encoded == 10
 
 
 def test_rollback_and_forward(store: CollectionStore, gallery: Gallery) -> None:
@@ -68,6 +93,7 @@ def test_rollback_and_forward(store: CollectionStore, gallery: Gallery) -> None:
     assert ids(store) == gallery_ids(gallery)
     encoder = HashEncoder("2")
     assert build(store, gallery, encoder, version="2").encoded == 0
+    assert ids(store, PREVIOUS_ALIAS) == gallery_ids(gallery)
     assert store.properties(LIVE_ALIAS).model_version == "2"
     assert ids(store) == gallery_ids(gallery)
 
@@ -124,6 +150,18 @@ def test_an_empty_gallery_is_the_users_mistake(store: CollectionStore, tmp_path:
     with pytest.raises(UserError, match="empty"):
         build(store, Gallery(tmp_path / "nothing"))
     assert store.names() == []
+
+
+def test_what_is_not_confirmed_does_not_go_live(store: CollectionStore, gallery: Gallery) -> None:
+    build(store, gallery)
+
+    def withdrawn() -> None:
+        raise UserError("version 2 was withdrawn")
+
+    with pytest.raises(UserError, match="withdrawn"):
+        build(store, gallery, version="2", confirm=withdrawn)
+    assert store.alias_target(LIVE_ALIAS) == "persons_v1_1"
+    assert build(store, gallery, version="2").encoded == 0
 
 
 class OvertakenEncoder(HashEncoder):

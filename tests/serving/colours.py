@@ -116,8 +116,9 @@ def build_collection(store: ExactStore, gallery: Gallery, name: str, *, version:
 class ColourSource:
     """A LiveSource over an ExactStore; `broken` collections cannot be loaded, `down` loses the store."""
 
-    def __init__(self, store: ExactStore, *, calibrated: bool = True) -> None:
+    def __init__(self, store: ExactStore, gallery: Gallery, *, calibrated: bool = True) -> None:
         self.store = store
+        self.gallery = gallery
         self.calibration = CALIBRATION if calibrated else None
         self.broken: set[str] = set()
         self.down = False
@@ -134,4 +135,4 @@ class ColourSource:
             raise ValueError("golden vectors differ")
         encoder = QueryEncoder(ColourEncoder(), metrics=Metrics())
         searcher = Searcher(encoder, self.store.open(collection), self.calibration)
-        return IndexSearch(collection, self.store.properties(collection), searcher, mirror=True)
+        return IndexSearch(collection, self.store.properties(collection), searcher, self.gallery, mirror=True)

@@ -30,7 +30,7 @@ def source(settings: ServingSettings) -> ColourSource:
     store = ExactStore()
     build_collection(store, gallery, "persons_v1_1")
     store.switch_alias("persons", "persons_v1_1")
-    return ColourSource(store)
+    return ColourSource(store, gallery)
 
 
 @pytest.fixture

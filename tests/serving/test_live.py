@@ -8,7 +8,10 @@ from fastapi.testclient import TestClient
 
 from personsearch.gallery.store import Gallery
 from personsearch.search.exact import ExactStore
+from personsearch.search.filters import CropFilter
 from serving.app import create_app
+from serving.index_search import IndexSearch
+from serving.live import LiveWatcher
 from serving.settings import ServingSettings
 from tests.serving.colours import ColourSource, add_figures, build_collection
 from tests.serving.conftest import KEY
@@ -21,7 +24,7 @@ def next_collection(source: ColourSource, settings: ServingSettings) -> str:
 
 
 def test_serving_starts_before_anything_is_live(settings: ServingSettings) -> None:
-    app = create_app(settings, source=ColourSource(ExactStore()))
+    app = create_app(settings, source=ColourSource(ExactStore(), Gallery(settings.gallery_folder)))
     client = TestClient(app, headers={"X-API-Key": KEY})
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").json()["problem"].startswith("starting")
@@ -47,6 +50,7 @@ def test_a_store_out_of_reach_is_said_and_tried_again(settings: ServingSettings,
         "problem": "",
         "collection": "persons_v1_1",
         "model_version": "1",
+        "sequence": 18,
     }
 
 
@@ -99,6 +103,43 @@ def test_crops_added_to_the_live_collection_are_found(
     client.app.state.service.live.look()
     answer = client.post("/v1/search", json={"text": "red", "k": 2}).json()
     assert [candidate["crop_id"].rsplit("-", 1)[0] for candidate in answer["candidates"]] == ["red-0", "red-10"]
+
+
+def test_an_erased_crop_leaves_memory_though_another_one_came(
+    client: TestClient, source: ColourSource, settings: ServingSettings
+) -> None:
+    """The collection holds as many crops before and after: a mirror that compares counts would miss both changes."""
+    live = client.app.state.service.live
+    before = live.current.sequence
+    gallery = add_figures(settings.gallery_folder, ["red"], first=10)
+    gallery.erase(CropFilter(crop_ids=("red-0-0", "red-0-1", "red-0-2")))
+    live.look()
+    assert in_memory(live).isdisjoint({"red-0-0", "red-0-1", "red-0-2"})
+    assert live.current.sequence == before + 6
+    scratch = ExactStore()
+    build_collection(scratch, gallery, "all")
+    stored = source.store.open("persons")
+    stored.delete(CropFilter(crop_ids=("red-0-0", "red-0-1", "red-0-2")))
+    stored.upsert(*scratch.open("all").fetch(["red-10-0", "red-10-1", "red-10-2"]))
+    live.look()
+    assert in_memory(live) == {crop.crop_id for crop in gallery.crops()}
+    answer = client.post("/v1/search", json={"text": "red", "k": 1}).json()
+    assert answer["candidates"][0]["crop_id"].startswith("red-10")
+
+
+def test_rows_that_somebody_else_removed_leave_memory_too(client: TestClient, source: ColourSource) -> None:
+    source.store.open("persons").delete(CropFilter(crop_ids=("blue-2-0",)))
+    live = client.app.state.service.live
+    live.look()
+    assert "blue-2-0" not in in_memory(live)
+
+
+def in_memory(live: LiveWatcher) -> set[str]:
+    """Everything that the service can answer from memory."""
+    assert isinstance(live.current, IndexSearch)
+    mirror = live.current._mirror
+    assert mirror is not None
+    return set(mirror.crop_ids())
 
 
 def test_switching_under_load_loses_no_request(client: TestClient, source: ColourSource, next_collection: str) -> None:

@@ -102,9 +102,14 @@ def erase(
 ) -> None:
     """Erase crops for good: all conditions given must hold. Their ids are never taken in again.
 
-    The search index follows when it next catches up with the gallery.
+    Ends when pictures, rows, vectors and the running search service have lost them, and says which copies it cannot
+    reach.
     """
     from personsearch.gallery.store import Gallery
+    from personsearch.installation.erasure import erase as run
+    from personsearch.installation.platforms import open_existing_store
+    from personsearch.installation.service_records import running_address
+    from personsearch.installation.settings import Settings
 
     opened = Gallery(gallery_folder(gallery))
     crop_filter = _crop_filter(cameras=camera, tracks=track, crops=crop, after=after, before=before)
@@ -113,7 +118,12 @@ def erase(
         return show({"would_erase": count}, as_json=as_json)
     if not yes:
         typer.confirm(f"Erase {count} crops for good?", abort=True, err=True)
-    return show({"erased": opened.erase(crop_filter)}, as_json=as_json)
+    settings = Settings()
+    result = run(crop_filter, opened, open_existing_store(settings), running_address(settings.home, "serving"))
+    values = result.model_dump()
+    if not as_json:
+        values["not_erased"] = "; ".join(result.not_erased)
+    return show(values, as_json=as_json)
 
 
 def _crop_filter(

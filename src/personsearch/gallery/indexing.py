@@ -1,15 +1,13 @@
 """The stage `index`: builds a collection of one model's vectors of the whole gallery, verifies it and makes it live.
 
-Readers follow the alias `persons`. The previously live collection keeps the alias `persons_previous`, so a rollback is
-immediate. Builds take turns (a lock file in the gallery, released when its process dies), because each drops the
-collections that neither alias names. If machines share a store but not a gallery, the first build to finish wins and
-the others fail with a message.
+Builds take turns (a lock file in the gallery, released when its process dies), because each drops the collections that
+neither alias names. If machines share a store but not a gallery, the first build to finish wins and the others fail
+with a message.
 """
 
 import logging
-import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -20,19 +18,25 @@ from personsearch.config import Config
 from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
 from personsearch.files import alone
+from personsearch.gallery.collections import (
+    BUILD_LOCK,
+    PREVIOUS_ALIAS,
+    drop_unused,
+    go_live,
+    new_name,
+    numbered,
+    purge,
+    remove_erased,
+)
 from personsearch.gallery.store import Gallery
-from personsearch.gallery.synchronise import Synchroniser, batches, read_pixels
+from personsearch.gallery.synchronise import Synchroniser, read_pixels
 from personsearch.gallery.verification import Findings, VerificationFailed, VerifyConfig, spread_evenly, verify
 from personsearch.images import ImageRejected
-from personsearch.search.filters import CropFilter
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
 from personsearch.search.quantised import Centres, Coding, VectorStorage
 
 logger = logging.getLogger(__name__)
 
-BUILD_LOCK = ".index.lock"
-PREVIOUS_ALIAS = f"{LIVE_ALIAS}_previous"
-COLLECTION_NAME = re.compile(rf"{LIVE_ALIAS}_v(?P<version>.+)_(?P<number>\d+)")
 CENTRE_SAMPLE = 64  # crops
 
 
@@ -90,33 +94,38 @@ def build_index(
     model_version: str,
     fingerprint: str,
     dataset_hash: str,
+    confirm: Callable[[], None] = lambda: None,
 ) -> IndexReport:
     """Index the gallery with a model and make the result live.
 
     A collection that the same model started or finished earlier is updated instead of rebuilt, so a killed build
-    resumes, a grown gallery costs only its new crops, and promoting an old model again is quick.
+    resumes, a grown gallery costs only its new crops, and promoting an old model again is quick. A gallery whose crops
+    were all erased empties the collections that there are. `confirm` is called just before the collection goes live;
+    what it raises keeps the live one live.
 
     Raises:
-        UserError: the gallery is empty, the store cannot be reached, or the live alias was moved in the meantime.
+        UserError: there was never a crop, the store cannot be reached, or the live alias was moved in the meantime.
         VerificationFailed: the collection failed its checks; it is dropped, and the live collection stays live.
     """
-    if gallery.count() == 0:
-        raise UserError(f"{gallery.folder}: the gallery is empty; nothing to index")
     coding = Coding(config.vectors, config.oversampling if config.vectors == "binary" else 1)
     properties = CollectionProperties(
         model_name, model_version, fingerprint, dataset_hash, encoder.embedding_dim, coding
     )
     with alone(gallery.folder / BUILD_LOCK):
         start, live = time.monotonic(), store.alias_target(LIVE_ALIAS)
+        if gallery.count() == 0:
+            return _emptied(gallery, store, live, start)
         name = _begun(config, store, properties) or _create(config, store, properties, gallery, encoder)
         follower = Synchroniser(gallery, encoder, store.open(name), config.batch_size)
         findings = _fill(config.verify, store, follower, name=name, live=live)
-        previous = _go_live(store, name)
+        confirm()
+        previous = go_live(store, name)
         follower.catch_up()  # crops erased while the alias moved were removed from the old collection only
-        _drop_unused(store)
+        drop_unused(store)
+        names = _without_erased(gallery, store, {name: follower.removed})
     return IndexReport(
-        collection=name,
-        previous=previous,
+        collection=names.get(name, name),
+        previous=names.get(previous, previous) if previous else None,
         encoded=follower.encoded,
         removed=follower.removed,
         unreadable=len(follower.unreadable),
@@ -125,21 +134,33 @@ def build_index(
     )
 
 
-def rollback(store: CollectionStore, gallery: Gallery) -> CollectionProperties:
-    """Make the previous collection live again, and the live one the previous; returns the live one's name.
+def _emptied(gallery: Gallery, store: CollectionStore, live: str | None, start: float) -> IndexReport:
+    """Remove everything from the collections of a gallery in which everything was erased."""
+    if live is None or gallery.last_sequence() == 0:
+        raise UserError(
+            f"{gallery.folder}: the gallery is empty; add crops with `personsearch ingest VIDEO` or "
+            "`personsearch gallery add-dataset`"
+        )
+    removed = remove_erased(store, gallery)
+    drop_unused(store)
+    names = _without_erased(gallery, store, removed)
+    return IndexReport(
+        collection=names.get(live, live),
+        previous=store.alias_target(PREVIOUS_ALIAS),
+        encoded=0,
+        removed=removed.get(live, 0),
+        unreadable=0,
+        findings=Findings(crops=0, recall=1.0, spread=1.0, score_error=0.0),
+        seconds=round(time.monotonic() - start, 2),
+    )
 
-    Crops erased since then are removed from it first. Crops added since then are missing: index its model again.
 
-    Raises:
-        UserError: there is no previous collection.
+def _without_erased(gallery: Gallery, store: CollectionStore, removed: dict[str, int]) -> dict[str, str]:
+    """Remove erased crops from all collections, and from the engine's files where that or `removed` says that there
+    were any. Returns the new names of the collections that have one.
     """
-    name, live = store.alias_target(PREVIOUS_ALIAS), store.alias_target(LIVE_ALIAS)
-    if name is None or live is None or name == live:
-        raise UserError("there is no previous collection to go back to")
-    _remove_erased(store, gallery, name)
-    _go_live(store, name)
-    _remove_erased(store, gallery, name)
-    return store.properties(name)
+    found = remove_erased(store, gallery)
+    return purge(store, [name for name, count in found.items() if count or removed.get(name)])
 
 
 def measure_centres(gallery: Gallery, encoder: Encoder, texts: Sequence[str]) -> Centres:
@@ -157,15 +178,14 @@ def _begun(config: IndexConfig, store: CollectionStore, properties: CollectionPr
     """The newest collection with these properties, if its build may be resumed."""
     if config.rebuild:
         return None
-    same = [name for _, name in _numbered(store) if store.properties(name) == properties]
+    same = [name for _, name in numbered(store) if store.properties(name) == properties]
     return same[-1] if same else None
 
 
 def _create(
     config: IndexConfig, store: CollectionStore, properties: CollectionProperties, gallery: Gallery, encoder: Encoder
 ) -> str:
-    number = 1 + max((number for number, _ in _numbered(store)), default=0)
-    name = f"{LIVE_ALIAS}_v{properties.model_version}_{number}"
+    name = new_name(store, properties.model_version)
     if properties.coding.vectors == "binary":
         centres = measure_centres(gallery, encoder, config.verify.probe_texts)
         properties = replace(properties, coding=replace(properties.coding, centres=centres))
@@ -223,32 +243,3 @@ def _discard(store: CollectionStore, name: str) -> None:
     """Drop a collection that no alias names; one that readers use stays until a rebuild."""
     if name not in (store.alias_target(LIVE_ALIAS), store.alias_target(PREVIOUS_ALIAS)):
         store.drop(name)
-
-
-def _go_live(store: CollectionStore, name: str) -> str | None:
-    """Move the aliases; returns the collection that was live before."""
-    previous = store.alias_target(LIVE_ALIAS)
-    if previous not in (None, name):
-        assert previous is not None
-        store.switch_alias(PREVIOUS_ALIAS, previous)
-    store.switch_alias(LIVE_ALIAS, name)
-    return previous if previous != name else store.alias_target(PREVIOUS_ALIAS)
-
-
-def _remove_erased(store: CollectionStore, gallery: Gallery, name: str) -> None:
-    index = store.open(name)
-    for batch in batches(filter(gallery.is_erased, index.crop_ids()), 1000):
-        index.delete(CropFilter(crop_ids=tuple(batch)))
-
-
-def _drop_unused(store: CollectionStore) -> None:
-    kept = {store.alias_target(LIVE_ALIAS), store.alias_target(PREVIOUS_ALIAS)}
-    for _, name in _numbered(store):
-        if name not in kept:
-            store.drop(name)
-
-
-def _numbered(store: CollectionStore) -> Iterator[tuple[int, str]]:
-    """Our collections, oldest first."""
-    matches = (COLLECTION_NAME.fullmatch(name) for name in store.names())
-    return iter(sorted((int(match["number"]), match.string) for match in matches if match))

@@ -7,9 +7,10 @@ Image files are written before their rows and removed after them, so a process k
 files without a row, which `sweep` removes. Writers take turns (a lock file); readers never wait.
 """
 
+import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -181,6 +182,11 @@ class Gallery:
     def is_erased(self, crop_id: str) -> bool:
         """Whether this id was erased and may not come back."""
         return bool(self._rows("SELECT 1 FROM tombstones WHERE crop_id = ?", [crop_id]))
+
+    def erased_among(self, crop_ids: Sequence[str]) -> list[str]:
+        """Those of the ids that were erased."""
+        query = "SELECT crop_id FROM tombstones WHERE crop_id IN (SELECT value FROM json_each(?)) ORDER BY crop_id"
+        return [row[0] for row in self._rows(query, [json.dumps(list(crop_ids))])]
 
     def sweep(self) -> int:
         """Remove picture files without a row, left by a writer that was killed. Returns how many."""

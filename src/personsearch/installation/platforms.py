@@ -1,5 +1,6 @@
 """Opens the registry and the vector store that an installation's settings name."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personsearch.installation.settings import Settings
@@ -24,3 +25,15 @@ def open_store(settings: Settings) -> "MilvusStore":
 
     token = settings.milvus_token.get_secret_value()
     return MilvusStore(settings.milvus_address, token, index_type=settings.milvus_index)
+
+
+def open_existing_store(settings: Settings) -> "MilvusStore | None":
+    """The vector store, None if it is a Milvus Lite file that nobody has written yet.
+
+    Raises:
+        UserError: it does not answer.
+    """
+    from personsearch.integrations.milvus.connection import is_local
+
+    address = settings.milvus_address
+    return None if is_local(address) and not Path(address).exists() else open_store(settings)

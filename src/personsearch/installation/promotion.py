@@ -9,7 +9,8 @@ from personsearch.bundle import CALIBRATION, METRICS, Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.errors import UserError
-from personsearch.gallery.indexing import IndexConfig, IndexReport, build_index, rollback
+from personsearch.gallery.collections import rollback
+from personsearch.gallery.indexing import IndexConfig, IndexReport, build_index
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.verification import VerificationFailed
 from personsearch.installation.platforms import open_registry

@@ -102,6 +102,16 @@ class ExactIndex:
     def crop_ids(self) -> Iterator[str]:
         return iter([crop.crop_id for crop in self._crops])
 
+    def fetch(self, crop_ids: Sequence[str]) -> tuple[list[Crop], NDArray[np.float32]]:
+        rows = self._admitted(CropFilter(crop_ids=tuple(crop_ids)))
+        return [self._crops[row] for row in rows], self._vectors.decoded(rows)
+
+    def copy(self) -> "ExactIndex":
+        """An index with the same content; changing one leaves the other as it is."""
+        made = ExactIndex(self.embedding_dim, self.coding)
+        made._crops, made._vectors, made._columns = self._crops, self._vectors, self._columns
+        return made
+
     def _admitted(self, crop_filter: CropFilter) -> NDArray[np.int64]:
         """Rows that a filter admits: cameras and times column by column, rarer conditions crop by crop."""
         if self._columns is None:
@@ -198,6 +208,11 @@ class ExactStore:
         if naming or name in self._aliases:
             raise UserError(f"collection {name!r} is in use: alias {', '.join(naming) or name} names it")
         del self._collections[name]
+
+    def purge(self, name: str, *, spare: str) -> str:
+        """Deleted rows are gone from memory already."""
+        self._find(name)
+        return name
 
     def _find(self, name_or_alias: str) -> tuple[CollectionProperties, ExactIndex]:
         name = self._aliases.get(name_or_alias, name_or_alias)

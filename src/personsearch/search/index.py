@@ -69,6 +69,10 @@ class VectorIndex(Protocol):
         """The ids of everything stored, in order."""
         ...
 
+    def fetch(self, crop_ids: Sequence[str]) -> tuple[list[Crop], NDArray[np.float32]]:
+        """Those of the crops that are stored, with their vectors, in the order of `crop_id`."""
+        ...
+
 
 class CollectionStore(Protocol):
     """Named collections and aliases. Raises UserError if a name does not exist or the store cannot be reached."""
@@ -91,6 +95,14 @@ class CollectionStore(Protocol):
 
     def drop(self, name: str) -> None:
         """Remove a collection; one that an alias names is refused with UserError."""
+        ...
+
+    def purge(self, name: str, *, spare: str) -> str:
+        """Remove deleted rows from the engine's files too, not only from its answers.
+
+        Returns the collection's name afterwards: `spare`, with the same aliases, if the engine can only do it by
+        copying the collection.
+        """
         ...
 
 

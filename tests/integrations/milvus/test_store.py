@@ -322,3 +322,49 @@ def test_a_store_out_of_reach_is_a_readable_error(tmp_path: Path) -> None:
     server.stop()
     with pytest.raises(UserError, match="Milvus cannot list collections"):
         store.names()
+
+
+def test_crops_are_fetched_with_their_vectors(index: VectorIndex) -> None:
+    vectors_ND = vectors(5)
+    index.upsert([crop(number) for number in range(5)], vectors_ND)
+    found, fetched_ND = index.fetch(["crop00003", "no such crop", "crop00001"])
+    assert [one.crop_id for one in found] == ["crop00001", "crop00003"]
+    np.testing.assert_allclose(fetched_ND, vectors_ND[[1, 3]], atol=1e-6)
+    none, empty_ND = index.fetch([])
+    assert (none, empty_ND.shape) == ([], (0, 8))
+
+
+def test_a_purge_keeps_rows_properties_and_aliases(
+    store: CollectionStore, name: str, properties: CollectionProperties
+) -> None:
+    index = store.create(name, properties)
+    index.upsert([crop(number) for number in range(5)], vectors(5))
+    store.switch_alias(f"alias_{name}", name)
+    index.delete(CropFilter(crop_ids=("crop00002",)))
+    kept = store.purge(name, spare=f"{name}9")
+    assert kept in (name, f"{name}9")
+    assert (name in store.names()) == (kept == name)
+    assert store.alias_target(f"alias_{name}") == kept
+    assert store.properties(kept) == properties
+    assert ids(store.open(kept)) == ["crop00000", "crop00001", "crop00003", "crop00004"]
+    store.switch_alias(f"alias_{name}", kept)
+
+
+def test_a_purge_of_lite_leaves_nothing_on_disk(tmp_path: Path, properties: CollectionProperties) -> None:
+    """A deletion alone hides rows; their vectors stay in the files."""
+    store = MilvusStore(str(tmp_path / "milvus.db"))
+    index, vectors_ND = store.create("persons_v1_1", properties), vectors(5)
+    index.upsert([crop(number) for number in range(5)], vectors_ND)
+    index.flush()
+    index.delete(CropFilter(crop_ids=("crop00002",)))
+    index.flush()
+
+    def written(number: int) -> bool:
+        files = [path for path in (tmp_path / "milvus.db").rglob("*") if path.is_file()]
+        return any(vectors_ND[number].tobytes() in path.read_bytes() for path in files)
+
+    assert written(2)
+    store.purge("persons_v1_1", spare="persons_v1_2")
+    assert written(1)
+    assert not written(2)
+    store.close()

@@ -93,10 +93,14 @@ class MilvusIndex:
     def iterate(self, batch_size: int = 1000) -> Iterator[tuple[list[Crop], NDArray[np.float32]]]:
         crop_ids = self.crop_ids()
         while batch := tuple(islice(crop_ids, batch_size)):
-            for expression in expressions(CropFilter(crop_ids=batch)):
-                rows = self._query(expression, output_fields=[*CROP_FIELDS, *self._layout.vector_fields])
-                rows.sort(key=lambda row: row["crop_id"])
-                yield [crop_of(row) for row in rows], self._layout.decoded(rows)
+            yield self.fetch(batch)
+
+    def fetch(self, crop_ids: Sequence[str]) -> tuple[list[Crop], NDArray[np.float32]]:
+        rows: list[dict[str, Any]] = []
+        for expression in expressions(CropFilter(crop_ids=tuple(crop_ids))):
+            rows += self._query(expression, output_fields=[*CROP_FIELDS, *self._layout.vector_fields])
+        rows.sort(key=lambda row: row["crop_id"])
+        return [crop_of(row) for row in rows], self._layout.decoded(rows)
 
     def crop_ids(self) -> Iterator[str]:
         """The ids of everything stored, in order.

@@ -79,10 +79,24 @@ class MilvusStore:
         if name not in self.names():
             raise UserError(f"{self.uri}: collection {name!r} does not exist")
         with readable_errors(self.uri, f"drop collection {name!r}"):
-            aliases = self._client.list_aliases(name)["aliases"]
-            if aliases:
+            if aliases := self._aliases(name):
                 raise UserError(f"{self.uri}: collection {name!r} is in use: alias {', '.join(aliases)} names it")
             self._client.drop_collection(name)
+
+    def purge(self, name: str, *, spare: str) -> str:
+        """A server drops the rows with its next garbage collection; Lite keeps them as long as the collection."""
+        if not self._is_lite:
+            with readable_errors(self.uri, f"compact {name!r}"):
+                self._client.compact(name)
+            return name
+        copy = self.create(spare, self.properties(name))
+        for crops, vectors_ND in self.open(name).iterate():
+            copy.upsert(crops, vectors_ND)
+        copy.flush()
+        for alias in self._aliases(name):
+            self.switch_alias(alias, spare)
+        self.drop(name)
+        return spare
 
     def close(self) -> None:
         """Disconnect; a Lite database is free for another process afterwards."""
@@ -91,6 +105,10 @@ class MilvusStore:
             from milvus_lite.server_manager import server_manager_instance
 
             server_manager_instance.release_server(self.uri)
+
+    def _aliases(self, name: str) -> list[str]:
+        with readable_errors(self.uri, f"list the aliases of {name!r}"):
+            return list(self._client.list_aliases(name)["aliases"])
 
     def _index(self, name: str, properties: CollectionProperties) -> MilvusIndex:
         layout = layout_of(properties, is_lite=self._is_lite)

@@ -1,0 +1,111 @@
+"""Erasure from everything that an installation holds: pictures, rows, collections, engines' files, services' memory.
+
+The gallery commits first, so an erasure that is interrupted, or that cannot reach a store, is completed by running it
+again, and by the next index build.
+"""
+
+import time
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+
+from pydantic import BaseModel, ValidationError
+
+from personsearch.config import Config
+from personsearch.errors import UserError
+from personsearch.files import alone
+from personsearch.gallery.collections import BUILD_LOCK, numbered, purge, remove_erased
+from personsearch.gallery.store import Gallery
+from personsearch.search.filters import CropFilter
+from personsearch.search.index import CollectionStore
+
+SERVICE_SECONDS = 60.0
+LOOK_SECONDS = 0.2
+OUT_OF_REACH = (
+    "the videos and data sets that the crops came from",
+    "MLflow artifacts and reports that show them",
+    "pictures that people saved",
+    "backups, and what a Milvus server keeps until its next garbage collection",
+)
+
+
+class Erasure(Config):
+    """What an erasure removed, and what it could not."""
+
+    erased: int
+    """Crops erased from the gallery, pictures and rows."""
+
+    vectors: int
+    """Vectors removed from collections."""
+
+    collections: int
+    """Collections that hold none of the erased crops any more, in their answers and their files."""
+
+    service: str
+    """What the search service of this installation has in memory."""
+
+    not_erased: tuple[str, ...] = OUT_OF_REACH
+    """Copies that this command cannot reach."""
+
+
+class _Readiness(BaseModel):
+    """What `GET /readyz` says of the service's memory."""
+
+    collection: str | None
+    sequence: int = 0
+
+
+def erase(crop_filter: CropFilter, gallery: Gallery, store: CollectionStore | None, serving_uri: str | None) -> Erasure:
+    """Erase crops from the gallery, then from every collection of the store, and wait until the service has followed.
+
+    `store` is None where nothing was ever indexed, `serving_uri` where this installation runs no service.
+
+    Raises:
+        UserError: the filter admits everything, or a store or service has not followed; the gallery has erased then.
+    """
+    erased = gallery.erase(crop_filter)
+    try:
+        vectors, collections = _erase_vectors(gallery, store) if store else (0, 0)
+        service = _wait_for_service(serving_uri, gallery.last_sequence()) if serving_uri else "not running"
+    except UserError as error:
+        raise UserError(
+            f"{erased} crops were erased from the gallery, but not everywhere: {error}; run the same command again"
+        ) from error
+    return Erasure(erased=erased, vectors=vectors, collections=collections, service=service)
+
+
+def _erase_vectors(gallery: Gallery, store: CollectionStore) -> tuple[int, int]:
+    """Remove them from answers first, which is quick, then from the engine's files, which waits for index builds."""
+    vectors = sum(remove_erased(store, gallery).values())
+    with alone(gallery.folder / BUILD_LOCK):
+        vectors += sum(remove_erased(store, gallery).values())  # a build may have added what it had read before
+        names = [name for _, name in numbered(store)]
+        purge(store, names)
+    return vectors, len(names)
+
+
+def _wait_for_service(uri: str, sequence: int) -> str:
+    deadline = time.monotonic() + SERVICE_SECONDS
+    while time.monotonic() < deadline:
+        ready = _readiness(uri)
+        if ready.collection is None:
+            return "holds no collection"
+        if ready.sequence >= sequence:
+            return "has followed"
+        time.sleep(LOOK_SECONDS)
+    raise UserError(f"the search service at {uri} has not followed for {SERVICE_SECONDS:.0f} s")
+
+
+def _readiness(uri: str) -> _Readiness:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{uri}/readyz", timeout=SERVICE_SECONDS) as response:
+            body = response.read()
+    except urllib.error.HTTPError as error:
+        body = error.read()
+    except (OSError, HTTPException) as error:
+        raise UserError(f"the search service at {uri} does not answer: {error}") from error
+    try:
+        return _Readiness.model_validate_json(body)
+    except ValidationError as error:
+        raise UserError(f"{uri} is not a personsearch service") from error
