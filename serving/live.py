@@ -66,6 +66,7 @@ class LiveWatcher:
         self._failures = 0
         self._failed: str | None = None
         self._retry_at = 0.0
+        self._looking = threading.Lock()  # a collection catches up in one thread at a time
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="live-watcher", daemon=True)
 
@@ -79,6 +80,10 @@ class LiveWatcher:
 
     def look(self) -> None:
         """Look at the alias once: swap, refresh or record the problem. Never raises."""
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
         try:
             target = self._source.target()
             if target is None:
