@@ -1,14 +1,27 @@
 """The record that every stage writes beside its output: its configuration, metrics and lineage."""
 
+import json
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from personsearch import __version__
 from personsearch.config import Config
 from personsearch.files import write_json
 
 RUN_RECORD = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The content of `run.json`."""
+
+    stage: str
+    config: dict[str, Any]
+    metrics: dict[str, float]
+    lineage: dict[str, str]
 
 
 def write_run_record(
@@ -24,6 +37,14 @@ def write_run_record(
             "lineage": {"version": __version__, "git_commit": git_commit(), **lineage},
         },
     )
+
+
+def read_run_record(out_dir: Path) -> RunRecord | None:
+    """The record of the stage that finished there; None if it is missing or damaged, so the stage must run again."""
+    try:
+        return RunRecord(**json.loads((out_dir / RUN_RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def git_commit() -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from personsearch.data.records import MANIFEST
 from personsearch.errors import UserError
 from personsearch.files import alone, hash_file
-from personsearch.run_record import RUN_RECORD
+from personsearch.run_record import RUN_RECORD, read_run_record
 
 LOCK = ".lock"
 
@@ -28,14 +28,10 @@ def lineage(key: str, out_dir: Path, **more: str) -> dict[str, str]:
 
 def finished_metrics(out_dir: Path, key: str) -> dict[str, float] | None:
     """The metrics of a finished run on the same input, if the manifest is still the one that it wrote; else None."""
-    try:
-        record: Mapping[str, Any] = json.loads((out_dir / RUN_RECORD).read_text(encoding="utf-8"))
-        recorded = record["lineage"]
-        if recorded["input"] == key and recorded["manifest"] == hash_file(out_dir / MANIFEST):
-            return dict(record["metrics"])
-    except (OSError, ValueError, KeyError, TypeError):
+    record = read_run_record(out_dir)
+    if record is None or record.lineage.get("input") != key or not (out_dir / MANIFEST).is_file():
         return None
-    return None
+    return record.metrics if record.lineage.get("manifest") == hash_file(out_dir / MANIFEST) else None
 
 
 def sole_writer(out_dir: Path) -> AbstractContextManager[None]:

@@ -23,7 +23,7 @@ import yaml
 from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.files import locked, replacing, write_json
-from personsearch.run_record import RUN_RECORD
+from personsearch.run_record import RunRecord, read_run_record
 from personsearch.studies.processes import Ended, Place, Runner
 from personsearch.training.config import TrainConfig
 from personsearch.training.train import CHECKPOINTS, run_identity
@@ -105,7 +105,7 @@ def last_words(folder: Path) -> str:
 
 
 def _train(task: Task, run: Runner, place: Place, lock: int) -> None:
-    if (task.folder / RUN_RECORD).is_file():
+    if read_run_record(task.folder):
         return
     resumed = (task.folder / CHECKPOINTS).exists()
     with replacing(task.folder / RECIPE) as temporary:
@@ -130,7 +130,7 @@ def _train(task: Task, run: Runner, place: Place, lock: int) -> None:
 
 def _test(task: Task, dataset: Dataset, run: Runner, place: Place, lock: int) -> None:
     out = _test_folder(task.folder, dataset)
-    if not (out / RUN_RECORD).is_file():
+    if not read_run_record(out):
         arguments: list[str | Path] = ["evaluate", task.folder / BUNDLE, "--dataset", dataset.folder, "--out", out]
         _command([*arguments, "--split", "test"], task.folder, run, place, lock)
 
@@ -151,11 +151,11 @@ def _command(arguments: Sequence[str | Path], folder: Path, run: Runner, place: 
 
 
 def _outcome(task: Task) -> Outcome:
-    tests = {name: _metrics(_test_folder(task.folder, dataset)) for name, dataset in task.tests.items()}
+    tests = {name: _record(_test_folder(task.folder, dataset)).metrics for name, dataset in task.tests.items()}
     cost = task.folder / COST
     return Outcome(
         folder=task.folder,
-        training=_metrics(task.folder),
+        training=_record(task.folder).metrics,
         tests={name: {figure: found[f"t2i_{figure}"] for figure in FIGURES} for name, found in tests.items()},
         cost=json.loads(cost.read_text(encoding="utf-8")) if cost.is_file() else None,
     )
@@ -165,6 +165,7 @@ def _test_folder(folder: Path, dataset: Dataset) -> Path:
     return folder / f"test-{dataset.hash[:KEY_LENGTH]}"
 
 
-def _metrics(folder: Path) -> dict[str, float]:
-    metrics: dict[str, float] = json.loads((folder / RUN_RECORD).read_text(encoding="utf-8"))["metrics"]
-    return metrics
+def _record(folder: Path) -> RunRecord:
+    record = read_run_record(folder)
+    assert record is not None, f"{folder}: its command ended well without a run record"
+    return record

@@ -19,7 +19,7 @@ from personsearch.data.sampler import Pairs, Sampler, few_shot_rows, shuffle_cap
 from personsearch.errors import UserError
 from personsearch.models.build import BuiltModel, build_model
 from personsearch.models.device import choose_device
-from personsearch.run_record import RUN_RECORD, write_run_record
+from personsearch.run_record import read_run_record, write_run_record
 from personsearch.training.batches import BatchSource
 from personsearch.training.callbacks import Callback
 from personsearch.training.checkpoint import BEST, RunProgress, load_trained_weights
@@ -208,13 +208,12 @@ def _finish(run: Run, out_dir: Path, progress: RunProgress, data: str) -> dict[s
 
 
 def _finished(out_dir: Path, identity: str) -> dict[str, float] | None:
-    path = out_dir / RUN_RECORD
-    if not path.is_file():
+    record = read_run_record(out_dir)
+    if record is None:
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    if record.get("lineage", {}).get("identity") != identity:
+    if record.lineage.get("identity") != identity:
         raise UserError(f"{out_dir}: holds a finished run with another configuration or data set; choose another --out")
-    return dict(record["metrics"])
+    return record.metrics
 
 
 def _cache_folder(config: TrainConfig) -> Path:

@@ -24,7 +24,7 @@ from personsearch.data.synthetic.snapshot import take_snapshot
 from personsearch.errors import UserError
 from personsearch.files import replacing, write_json
 from personsearch.progress import track
-from personsearch.run_record import RUN_RECORD, write_run_record
+from personsearch.run_record import read_run_record, write_run_record
 
 ANNOTATIONS = "reid_raw.json"
 UNFINISHED = ".unfinished"
@@ -133,17 +133,13 @@ def _finished(out_dir: Path, config: SynthesizeConfig) -> dict[str, float] | Non
     Raises:
         UserError: the folder holds one of other settings, finished or not.
     """
-    mine, record = _settings(config), out_dir / RUN_RECORD
-    for mark in (record, out_dir / BEGUN):
-        if mark.is_file():
-            known = json.loads(mark.read_text(encoding="utf-8"))
-            theirs = {key: value for key, value in known.get("config", known).items() if key != "workers"}
-            if theirs != mine:
-                raise UserError(f"{out_dir}: holds a synthetic data set of other settings; an empty folder expected")
-    if record.is_file() and (out_dir / ANNOTATIONS).is_file():
-        metrics: dict[str, float] = json.loads(record.read_text(encoding="utf-8"))["metrics"]
-        return metrics
-    return None
+    record, begun = read_run_record(out_dir), out_dir / BEGUN
+    known = [record.config] if record else []
+    known += [json.loads(begun.read_text(encoding="utf-8"))] if begun.is_file() else []
+    for settings in known:
+        if {key: value for key, value in settings.items() if key != "workers"} != _settings(config):
+            raise UserError(f"{out_dir}: holds a synthetic data set of other settings; an empty folder expected")
+    return record.metrics if record and (out_dir / ANNOTATIONS).is_file() else None
 
 
 def plan_identities(config: SynthesizeConfig) -> Iterator[Identity]:
