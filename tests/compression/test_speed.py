@@ -36,5 +36,5 @@ def test_a_measurement_that_is_killed_is_told(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "python").write_text("#!/bin/sh\nkill -9 $$\n")
     (tmp_path / "python").chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(UserError, match="bundle: its memory cannot be measured: ended with -9"):
+    with pytest.raises(UserError, match="bundle: its memory cannot be measured: killed by signal 9"):
         peak_memory(tmp_path / "bundle", 1)

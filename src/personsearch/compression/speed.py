@@ -3,8 +3,6 @@ alike; and the memory of a process that does nothing else.
 """
 
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.golden import TEXTS
 from personsearch.encoders.load import load_encoder
 from personsearch.errors import UserError
+from personsearch.processes import run_python
 
 WARM_UP_ROUNDS = 3
 BATCH = 16
@@ -55,12 +54,10 @@ def peak_memory(bundle: Path, threads: int = 0) -> float:
         UserError: it fails.
     """
     script = f"import sys; from {__name__} import print_peak_memory; print_peak_memory(sys.argv[1], int(sys.argv[2]))"
-    command = [sys.executable, "-c", script, str(bundle), str(threads)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        told = result.stderr.strip().splitlines() or [f"ended with {result.returncode}"]
-        raise UserError(f"{bundle}: its memory cannot be measured: {told[-1]}")
-    return float(result.stdout.split()[-1])
+    try:
+        return float(run_python("-c", script, str(bundle), str(threads)).split()[-1])
+    except UserError as error:
+        raise UserError(f"{bundle}: its memory cannot be measured: {error}") from error
 
 
 def print_peak_memory(bundle: str, threads: int) -> None:

@@ -6,8 +6,6 @@ the promoter down; that command verifies the collection before it goes live and 
 """
 
 import logging
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Protocol
 from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.files import write_json
+from personsearch.processes import run_python
 
 logger = logging.getLogger(__name__)
 
@@ -123,15 +122,13 @@ def index_in_a_process(version: str) -> None:
     """Run `personsearch index` for a model version.
 
     Raises:
-        UserError: it failed; the message is its last line.
+        UserError: it failed; the message says why.
     """
-    command = [sys.executable, "-m", "personsearch", "index", "--model-version", version, "--json"]
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    sys.stderr.write(result.stderr)
-    if result.returncode:
-        last = (result.stderr.strip().splitlines() or ["it said nothing"])[-1].removeprefix("personsearch: ")
-        raise UserError(f"indexing with version {version} failed: {last}")
-    logger.info("indexed with version %s: %s", version, result.stdout.strip())
+    try:
+        printed = run_python("-m", "personsearch", "index", "--model-version", version, "--json", echo=True)
+    except UserError as error:
+        raise UserError(f"indexing with version {version} failed: {error}") from error
+    logger.info("indexed with version %s: %s", version, printed.strip())
 
 
 def run_promoter(home: Path, registry: Registry, last_sequence: Callable[[], int]) -> None:

@@ -153,7 +153,8 @@ def _wait_until_it_answers(home: Path, name: ServiceName, record: ServiceRecord,
         ended = not is_running(record)
         if ended or time.monotonic() > deadline:
             what = "ended" if ended else f"does not answer after {START_SECONDS:.0f} s"
-            raise UserError(f"{KINDS[name].title} {what}: {last_line(Path(record.log))} (see {record.log})")
+            said = last_line(Path(record.log)) or "it said nothing"
+            raise UserError(f"{KINDS[name].title} {what}: {said} (see {record.log})")
         time.sleep(0.2)
 
 

@@ -10,7 +10,6 @@ A finished run is found again by its folder's name, which ends in a hash of ever
 """
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -23,6 +22,7 @@ import yaml
 from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.files import locked, replacing, write_json
+from personsearch.processes import last_line, why_it_failed
 from personsearch.run_record import RunRecord, read_run_record
 from personsearch.studies.processes import Ended, Place, Runner
 from personsearch.training.config import TrainConfig
@@ -31,7 +31,6 @@ from personsearch.training.train import CHECKPOINTS, run_identity
 RECIPE, LOG, COST, BUNDLE, LOCK = "recipe.yaml", "log.txt", "cost.json", "bundle", ".lock"
 PROMPT = "$ personsearch "
 KEY_LENGTH = 12
-LOG_TAIL = 4096
 FIGURES = ("r1", "r5", "r10", "map", "minp")
 
 
@@ -93,17 +92,6 @@ def execute(task: Task, run: Runner, place: Place) -> Outcome:
     return _outcome(task)
 
 
-def last_words(folder: Path) -> str:
-    """The last line of a run's log."""
-    try:
-        with (folder / LOG).open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL))
-            lines = log.read().decode("utf-8", "replace").strip().splitlines()
-    except OSError:
-        return ""
-    return lines[-1].strip() if lines else ""
-
-
 def _train(task: Task, run: Runner, place: Place, lock: int) -> None:
     if read_run_record(task.folder):
         return
@@ -136,17 +124,14 @@ def _test(task: Task, dataset: Dataset, run: Runner, place: Place, lock: int) ->
 
 
 def _command(arguments: Sequence[str | Path], folder: Path, run: Runner, place: Place, lock: int) -> Ended:
-    """Run a command. If it fails, raises UserError with its last line of output."""
+    """Run a command. If it fails, raises UserError that says why."""
     words = [str(argument) for argument in arguments]
     with (folder / LOG).open("a", encoding="utf-8") as log:
         log.write(f"{PROMPT}{shlex.join(words)}\n")
     ended = run(words, folder / LOG, place, lock=lock)
-    if ended.code < 0:
-        raise UserError(f"{words[0]} was killed by signal {-ended.code}")
     if ended.code:
-        said = last_words(folder).removeprefix("personsearch: ")
-        silent = not said or said.startswith(PROMPT)
-        raise UserError(f"{words[0]} ended with exit code {ended.code}" if silent else said)
+        said = last_line(folder / LOG)
+        raise UserError(f"{words[0]}: {why_it_failed(ended.code, '' if said.startswith(PROMPT) else said)}")
     return ended
 
 

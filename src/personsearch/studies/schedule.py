@@ -12,9 +12,10 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from personsearch.processes import last_line
 from personsearch.progress import PLAIN_INTERVAL_SECONDS
 from personsearch.studies.processes import Place, Subprocesses
-from personsearch.studies.runs import PROMPT, Outcome, Task, execute, last_words
+from personsearch.studies.runs import LOG, PROMPT, Outcome, Task, execute
 
 SHOWN_WORDS = 60
 Execute = Callable[[Task, Place], Outcome]
@@ -91,7 +92,7 @@ def _line(task: Task, outcome: Outcome) -> str:
 
 
 def _words(task: Task) -> str:
-    said = last_words(task.folder)
+    said = last_line(task.folder / LOG)
     if said.startswith(PROMPT):
         said = f"{said.removeprefix(PROMPT).split()[0]} starting"
     return f"{task.name}: {said[:SHOWN_WORDS]}"
