@@ -25,8 +25,8 @@ from personsearch.compression.probes.towers import Tower, take_apart
 from personsearch.compression.probing import JOURNAL, ProbeConfig, probe
 from personsearch.data.records import read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
+from personsearch.models.architecture import SIDES, Side
 from personsearch.models.build import load_bundle_model
-from personsearch.models.layers import SIDES, Side
 from personsearch.training.config import TrainConfig
 from personsearch.training.train import train
 

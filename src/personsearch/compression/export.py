@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, BundleSpec
 from personsearch.files import replacing
 from personsearch.models.attention import PackedAttention
-from personsearch.models.clip import DualEncoder
 from personsearch.models.encoder import PersonEncoder
 
 OPSET = 23  # attention and GELU are one node each
@@ -31,7 +30,9 @@ def export_onnx(model: PersonEncoder, spec: BundleSpec, out_dir: Path, *, dtype:
     With float16 weights and arithmetic are in it, for GPUs and for OpenVINO on CPUs that have such arithmetic; what
     enters and leaves stays float32. On a CPU ONNX Runtime casts it back to float32: half the bytes, no gain in time.
     """
-    model = _with_packed_attention(_merged(copy.deepcopy(model).float().cpu().eval())).to(dtype)
+    model = copy.deepcopy(model).float().cpu().eval()
+    model.merge_adaptation()
+    model = _with_packed_attention(model).to(dtype)
     height, width = spec.preprocessing.height, spec.preprocessing.width
     pixels_N3HW = torch.zeros(EXAMPLE_BATCH, 3, height, width)
     tokens_NL = torch.ones(EXAMPLE_BATCH, max(2, spec.context_length // 2), dtype=torch.int64)
@@ -56,13 +57,6 @@ class _TextTower(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.model.encode_text(tokens)
-
-
-def _merged(model: PersonEncoder) -> PersonEncoder:
-    """What an adaptation computes from weights alone becomes weights; the rest of it stays."""
-    if isinstance(model, DualEncoder):
-        model.adaptation = model.adaptation.merge(model.clip)
-    return model
 
 
 def _with_packed_attention(model: PersonEncoder) -> PersonEncoder:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from personsearch.compression.pairs import PairBatch
 from personsearch.losses.n_itc import n_itc
 from personsearch.losses.soft_labels import identity_targets
+from personsearch.models.architecture import SIDES, Side
 from personsearch.models.clip import DualEncoder
-from personsearch.models.layers import SIDES, Side
 from personsearch.models.pruned import num_heads, num_neurons
 
 Kind = Literal["attention", "feed_forward"]

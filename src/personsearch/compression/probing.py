@@ -31,9 +31,9 @@ from personsearch.encoders.torch import TorchEncoder
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
 from personsearch.evaluation.metrics import retrieval_metrics
 from personsearch.files import replacing, write_json
+from personsearch.models.architecture import SIDES, Side
 from personsearch.models.build import BuiltModel, load_bundle_model
 from personsearch.models.device import choose_device
-from personsearch.models.layers import SIDES, Side
 from personsearch.run_record import write_run_record
 from personsearch.training.cpu import kept_memory
 

@@ -21,11 +21,10 @@ from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.config import Config
 from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
-from personsearch.models.adaptation import Adaptation
+from personsearch.models.architecture import SIDES, Side
 from personsearch.models.build import load_bundle_model
-from personsearch.models.clip import DualEncoder, Unadapted
+from personsearch.models.clip import DualEncoder
 from personsearch.models.encoder import PersonEncoder
-from personsearch.models.layers import SIDES, Side
 from personsearch.models.pruned import KEY, Pruned, Remaining, keep_heads, keep_neurons, read_pruned
 
 logger = logging.getLogger(__name__)
@@ -185,10 +184,10 @@ def _plain(model: PersonEncoder) -> DualEncoder:
     """
     if not isinstance(model, DualEncoder):
         raise UserError(f"pruning: open_clip's CLIP wanted, not {type(model).__name__}")
-    if isinstance(model.adaptation, Unadapted):
+    if not model.adaptation.computes:
         return model
-    rest = model.adaptation.merge(model.clip)
-    if type(rest) is not Adaptation:
+    model.merge_adaptation()
+    if model.adaptation.computes:
         kind = model.architecture["adaptation"]["kind"]
         raise UserError(f"pruning: the adaptation {kind} cannot be merged into the weights; an unadapted CLIP wanted")
     architecture: dict[str, Any] = {key: value for key, value in model.architecture.items() if key != "adaptation"}

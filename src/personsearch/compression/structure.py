@@ -16,8 +16,9 @@ from personsearch.compression.vocabulary import trim_vocabulary
 from personsearch.config import Config
 from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
+from personsearch.models.architecture import Side
 from personsearch.models.build import create_model, load_bundle_model
-from personsearch.models.layers import Side, weights_without_layers, without_layers
+from personsearch.models.layers import weights_without_layers, without_layers
 
 KEY_LENGTH = 12
 Cut = Callable[[Path, Path], object]

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from personsearch.errors import UserError
-from personsearch.models.adaptation import Adaptation, make_adaptation
+from personsearch.models.adaptation import Unadapted, make_adaptation
+from personsearch.models.architecture import Side
 from personsearch.models.attention import pack_attention
 from personsearch.models.encoder import MAX_LOGIT_SCALE, PersonEncoder, TextGroup
 from personsearch.models.foreign_text import build_foreign, is_foreign, whole_context
@@ -23,12 +24,6 @@ from personsearch.models.ragged_text import has_plain_text_blocks, ragged_text_f
 
 ADAPTATION = "adaptation."
 DEFAULT_CONTEXT = 77
-
-
-class Unadapted(Adaptation):
-    """CLIP as it is, all of it trained."""
-
-    trains_backbone = True
 
 
 class DualEncoder(PersonEncoder):
@@ -68,9 +63,20 @@ class DualEncoder(PersonEncoder):
         return normalize(self.adaptation.text_features(self.clip, ids_NL).float(), dim=-1)
 
     def encode_text_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
-        if self.foreign_text or not isinstance(self.adaptation, Unadapted) or not has_plain_text_blocks(self.clip):
+        if self.foreign_text or self.adaptation.computes or not has_plain_text_blocks(self.clip):
             return super().encode_text_groups(ids_NL, groups)
         return normalize(ragged_text_features(self.clip, ids_NL, groups).float(), dim=-1)
+
+    @property
+    def crosses(self) -> frozenset[Side]:
+        return self.adaptation.crosses
+
+    @property
+    def extra_image_tokens(self) -> int:
+        return self.adaptation.extra_image_tokens
+
+    def merge_adaptation(self) -> None:
+        self.adaptation = self.adaptation.merge(self.clip)
 
     def named_weights(self) -> dict[str, Tensor]:
         state: dict[str, Tensor] = dict(self.clip.state_dict(keep_vars=True))

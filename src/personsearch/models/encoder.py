@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from personsearch.errors import UserError
+from personsearch.models.architecture import Side
 
 MAX_LOGIT_SCALE = 100.0
 TEXT_GROUPS = 8
@@ -68,6 +69,19 @@ class PersonEncoder(nn.Module, ABC):
     def encode_text_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
         """Vectors [N, D] of all texts, one group after the other."""
         return torch.cat([self.encode_text(ids_NL[group.rows_G, : group.length]) for group in groups])
+
+    @property
+    def crosses(self) -> frozenset[Side]:
+        """Towers that a gradient passes back through to reach an adaptation's modules."""
+        return frozenset()
+
+    @property
+    def extra_image_tokens(self) -> int:
+        """What the image tower's attention sees beside class token and patches."""
+        return 0
+
+    def merge_adaptation(self) -> None:
+        """Turn what an adaptation computes from weights alone into weights; the rest of it stays."""
 
     @abstractmethod
     def logit_scale(self) -> Tensor:

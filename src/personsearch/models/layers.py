@@ -2,16 +2,15 @@
 
 import copy
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
 from personsearch.errors import UserError
+from personsearch.models.architecture import SIDES, Side
 from personsearch.models.config import ModelConfig
 from personsearch.models.foreign_text import is_foreign
 
-Side = Literal["text", "image"]
-SIDES: tuple[Side, ...] = ("text", "image")
 BLOCKS, IMAGE, FOREIGN_TEXT = "transformer.resblocks.", "visual.", "text."
 SECTIONS: dict[Side, str] = {"text": "text_cfg", "image": "vision_cfg"}
 OTHER_TOWERS: dict[Side, str] = {"text": "hf_model_name", "image": "timm_model_name"}

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
+from personsearch.models.architecture import SIDES, Side
 from personsearch.models.attention import PackedAttention
-from personsearch.models.layers import SIDES, Side
 
 KEY = "pruned"
 

@@ -8,9 +8,7 @@ from typing import Any
 import torch
 
 from personsearch.bundle import SPEC, Bundle
-from personsearch.models.adaptation.cskt import Cskt
 from personsearch.models.build import create_model, resolve_architecture
-from personsearch.models.clip import DualEncoder
 from personsearch.models.config import RANDOM, ModelConfig
 from personsearch.models.encoder import PersonEncoder
 from personsearch.models.layers import frozen_prefixes
@@ -21,13 +19,6 @@ from personsearch.training.objective import Objective
 
 PARTS = ("image tower", "text tower", "projections", "logit scale", "adaptation", "heads")
 PROJECTIONS = ("visual.proj", "visual.head.proj", "text_projection", "image_projection")
-# Whether a gradient must pass through the (image, text) tower to reach the modules of an adaptation.
-CROSSED_TOWERS: dict[str, tuple[bool, bool]] = {
-    "cskt": (True, True),
-    "lora": (True, True),
-    "coop": (False, True),
-    "clip_adapter": (False, False),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +194,8 @@ def _passes(config: TrainConfig, model: PersonEncoder) -> Passes:
 def _crossed(model: PersonEncoder) -> tuple[bool, bool]:
     """Whether gradients pass back through the image tower, and through the text tower."""
     trained = {_part(name) for name in model.trained_names()}
-    adaptation = model.architecture.get("adaptation")
-    image, text = CROSSED_TOWERS[adaptation["kind"]] if adaptation is not None else (False, False)
-    return image or "image tower" in trained, text or "text tower" in trained
+    image, text = (side in model.crosses or f"{side} tower" in trained for side in ("image", "text"))
+    return image, text
 
 
 def _image_size(architecture: Mapping[str, Any]) -> tuple[int, int]:
@@ -214,10 +204,8 @@ def _image_size(architecture: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _image_tokens(model: PersonEncoder) -> int | None:
-    """Class token and patches, plus CSKT's prompts of both kinds."""
     positions = _positions(model, "visual.positional_embedding")
-    adaptation = model.adaptation if isinstance(model, DualEncoder) else None
-    return None if positions is None else positions + (adaptation.num_prompts if isinstance(adaptation, Cskt) else 0)
+    return None if positions is None else positions + model.extra_image_tokens
 
 
 def _positions(model: PersonEncoder, name: str) -> int | None:

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from personsearch.compression.probes.forks import Probe, probe_features
 from personsearch.compression.probes.towers import KINDS, PARAMETERS, Kind, Tower, take_apart
 from personsearch.errors import UserError
+from personsearch.models.architecture import Side
 from personsearch.models.build import create_model
 from personsearch.models.clip import DualEncoder
-from personsearch.models.layers import Side
 
 LAYERS = 3
 VISION = {

@@ -11,7 +11,7 @@ from personsearch.compression.probes.scores import Scores
 from personsearch.data.records import ImageRecord
 from personsearch.evaluation.embeddings import SplitEmbeddings
 from personsearch.evaluation.metrics import retrieval_metrics
-from personsearch.models.layers import Side
+from personsearch.models.architecture import Side
 
 
 def split_of(seed: int, images: int = 12, captions: int = 20) -> SplitEmbeddings:

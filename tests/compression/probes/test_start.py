@@ -13,9 +13,9 @@ from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle
 from personsearch.compression.probes.start import hash_weights, weights_before
 from personsearch.compression.probes.towers import take_apart
 from personsearch.errors import UserError
+from personsearch.models.architecture import SIDES
 from personsearch.models.build import load_bundle_model
 from personsearch.models.encoder import PersonEncoder
-from personsearch.models.layers import SIDES
 
 
 def test_a_bundle_and_its_file_of_weights_are_the_same_start(tiny_bundle: Path) -> None:

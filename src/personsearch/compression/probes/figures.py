@@ -6,7 +6,7 @@ from typing import Any
 
 from personsearch.compression.probes.towers import KINDS, Kind
 from personsearch.evaluation.metrics import points_lost
-from personsearch.models.layers import Side
+from personsearch.models.architecture import Side
 
 Row = tuple[float, ...]
 SAME_SUM = 9  # decimals: sums that differ only by rounding are equal

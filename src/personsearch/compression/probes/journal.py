@@ -6,7 +6,7 @@ from typing import Any
 
 from personsearch.compression.probes.forks import Probe
 from personsearch.files import Journal
-from personsearch.models.layers import Side
+from personsearch.models.architecture import Side
 
 Measurement = tuple[Side, Probe, float]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from personsearch.evaluation.embeddings import SplitEmbeddings
 from personsearch.files import replacing
-from personsearch.models.layers import Side
+from personsearch.models.architecture import Side
 
 
 class Scores:

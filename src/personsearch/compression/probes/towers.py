@@ -12,9 +12,10 @@ from torch.nn.functional import normalize
 from personsearch.errors import UserError
 from personsearch.models.adaptation.base import pool_text
 from personsearch.models.adaptation.blocks import embed_image, pool_image
-from personsearch.models.clip import DualEncoder, Unadapted
+from personsearch.models.architecture import Side
+from personsearch.models.clip import DualEncoder
 from personsearch.models.encoder import PersonEncoder
-from personsearch.models.layers import Side, block_prefix
+from personsearch.models.layers import block_prefix
 
 Kind = Literal["attention", "feed_forward", "layer"]
 # A module is a residual branch with its norm, a layer is both of its modules.
@@ -95,7 +96,7 @@ def take_apart(model: PersonEncoder, side: Side) -> Tower:
 
     if not isinstance(model, DualEncoder) or model.foreign_text:
         raise UserError(f"probing: needs open_clip's CLIP, not {model.architecture.get('kind', 'another text tower')}")
-    if not isinstance(model.adaptation, Unadapted):
+    if model.adaptation.computes:
         raise UserError(
             f"probing: the model has the adaptation {model.architecture['adaptation']['kind']}; none wanted"
         )

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from personsearch.models.architecture import Side
+
 
 class Adaptation(nn.Module):
     """Modules trained over an open_clip CLIP, which every call is given and which is no part of the state dict.
@@ -17,6 +19,19 @@ class Adaptation(nn.Module):
     """
 
     trains_backbone: bool = False
+    """Whether CLIP's own weights are trained too."""
+
+    computes: bool = True
+    """Whether it computes anything beside CLIP; False where the model is a plain CLIP."""
+
+    crosses: frozenset[Side] = frozenset()
+    """Towers that a gradient passes back through to reach the adaptation's modules."""
+
+    extra_image_tokens: int = 0
+    """What the image tower's attention sees beside class token and patches."""
+
+    fits_any_embedding: bool = True
+    """Whether its modules still fit after the towers' last projections have become shorter."""
 
     def caption_length(self, context_length: int) -> int:
         """Tokens of a caption, start and end included, in a text tower of `context_length` positions."""
@@ -35,6 +50,13 @@ class Adaptation(nn.Module):
     def merge(self, clip: Any) -> "Adaptation":
         """Write into `clip` what its own weights can express, and return what must still run beside them."""
         return self
+
+
+class Unadapted(Adaptation):
+    """CLIP as it is, all of it trained."""
+
+    trains_backbone = True
+    computes = False
 
 
 def run_text_tower(clip: Any, tokens_NLC: Tensor, end_N: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ class ClipAdapterConfig(Config):
 class ClipAdapter(Adaptation):
     """A bottleneck of two layers. The second starts at zero: then the features' directions are CLIP's."""
 
+    fits_any_embedding = False
+
     def __init__(self, config: ClipAdapterConfig, clip: Any) -> None:
         super().__init__()
         dimension = clip.visual.output_dim

@@ -13,6 +13,7 @@ from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.models.adaptation.base import Adaptation, run_text_tower
 from personsearch.models.adaptation.prompts import PROMPT_STD
+from personsearch.models.architecture import Side
 
 
 class CoopConfig(Config):
@@ -31,6 +32,8 @@ class Coop(Adaptation):
     Raises:
         UserError: the context does not leave room for a caption.
     """
+
+    crosses = frozenset[Side]({"text"})
 
     def __init__(self, config: CoopConfig, clip: Any) -> None:
         super().__init__()

@@ -26,6 +26,7 @@ from personsearch.models.adaptation.blocks import (
     split_heads,
 )
 from personsearch.models.adaptation.prompts import BidirectionalPrompts, RememberedPrompts
+from personsearch.models.architecture import SIDES
 
 
 class CsktConfig(Config):
@@ -72,6 +73,8 @@ class Cskt(Adaptation):
         UserError: the model's towers are not plain Transformers, or too short a context.
     """
 
+    crosses = frozenset(SIDES)
+
     def __init__(self, config: CsktConfig, clip: Any) -> None:
         super().__init__()
         require_plain_towers(clip, config.kind)
@@ -83,7 +86,7 @@ class Cskt(Adaptation):
         )
         self.image_adapters = _adapters(vision, config.reduction, config.image_scale)
         self.text_adapters = _adapters(text, config.reduction, config.text_scale)
-        self.num_prompts = 2 * config.prompts
+        self.num_prompts = self.extra_image_tokens = 2 * config.prompts
         if self.caption_length(clip.context_length) < 2:
             raise UserError(
                 f"model.adaptation: {self.num_prompts} prompts leave no room for a caption"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from personsearch.config import Config
-from personsearch.models.adaptation.base import Adaptation, pool_text
+from personsearch.models.adaptation.base import Adaptation, Unadapted, pool_text
 from personsearch.models.adaptation.blocks import (
     attend,
     embed_image,
@@ -22,6 +22,7 @@ from personsearch.models.adaptation.blocks import (
     require_plain_towers,
     split_heads,
 )
+from personsearch.models.architecture import SIDES
 
 
 class LoraConfig(Config):
@@ -113,6 +114,8 @@ class Lora(Adaptation):
         UserError: the model's towers are not plain Transformers.
     """
 
+    crosses = frozenset(SIDES)
+
     def __init__(self, config: LoraConfig, clip: Any) -> None:
         super().__init__()
         require_plain_towers(clip, config.kind)
@@ -138,4 +141,4 @@ class Lora(Adaptation):
             for lora, block in zip(updates, transformer.resblocks, strict=True):
                 assert isinstance(lora, LoraBlock)
                 lora.merge(block)
-        return Adaptation()
+        return Unadapted()
