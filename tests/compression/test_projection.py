@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from personsearch.bundle import Bundle
 from personsearch.compression.pairs import PairSample
-from personsearch.compression.projection import principal_directions, project, reduce_embedding
+from personsearch.compression.projection import principal_directions, reduce_embedding
 from personsearch.data.dataset import Dataset
 from personsearch.data.records import read_manifest
 from personsearch.errors import UserError
@@ -59,7 +59,7 @@ def test_it_is_projected_before_it_is_normalised(
     if architecture is LINEAR_TEXT:
         model.clip.text_projection.bias.normal_()
     basis = torch.linalg.qr(torch.randn(model.embedding_dim, 6))[0]
-    reduced = project(model, basis)
+    reduced = model.project(basis)
     assert reduced.embedding_dim == reduced.architecture["embed_dim"] == 6
     for found, whole in (
         (reduced.encode_image(PIXELS), model.encode_image(PIXELS)),
@@ -128,7 +128,7 @@ def test_towers_without_a_last_matrix_are_refused(
 ) -> None:
     model = make_model(architecture)
     with pytest.raises(UserError, match=reason):
-        project(model, torch.eye(model.embedding_dim)[:, :dim])
+        model.project(torch.eye(model.embedding_dim)[:, :dim])
 
 
 def test_no_training_pairs_is_told(tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.models.architecture import SIDES, Side
 from personsearch.models.build import load_bundle_model
-from personsearch.models.clip import DualEncoder
+from personsearch.models.clip import DualEncoder, require_clip
 from personsearch.models.encoder import PersonEncoder
 from personsearch.models.pruned import KEY, Pruned, Remaining, keep_heads, keep_neurons, read_pruned
 
@@ -182,15 +182,14 @@ def _plain(model: PersonEncoder) -> DualEncoder:
     Raises:
         UserError: it is another model, or adapted in a way that runs beside the weights.
     """
-    if not isinstance(model, DualEncoder):
-        raise UserError(f"pruning: open_clip's CLIP wanted, not {type(model).__name__}")
-    if not model.adaptation.computes:
-        return model
-    model.merge_adaptation()
-    if model.adaptation.computes:
-        kind = model.architecture["adaptation"]["kind"]
+    clip = require_clip(model, "pruning")
+    if not clip.adaptation.computes:
+        return clip
+    clip.merge_adaptation()
+    if clip.adaptation.computes:
+        kind = clip.architecture["adaptation"]["kind"]
         raise UserError(f"pruning: the adaptation {kind} cannot be merged into the weights; an unadapted CLIP wanted")
-    architecture: dict[str, Any] = {key: value for key, value in model.architecture.items() if key != "adaptation"}
+    architecture: dict[str, Any] = {key: value for key, value in clip.architecture.items() if key != "adaptation"}
     merged = DualEncoder(architecture)
-    merged.clip.load_state_dict(model.clip.state_dict())
+    merged.clip.load_state_dict(clip.clip.state_dict())
     return merged.eval()

@@ -23,14 +23,11 @@ from tokenizers import Tokenizer
 from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle
 from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.errors import UserError
-from personsearch.models.build import create_model, is_foreign_clip, load_bundle_model
-from personsearch.models.dual_transformer import KIND as DUAL_TRANSFORMER
+from personsearch.models.build import create_model, load_bundle_model
 from personsearch.models.encoder import PersonEncoder
 
 logger = logging.getLogger(__name__)
 
-CLIP_EMBEDDING = "token_embedding.weight"
-BERT_EMBEDDING = "text.bert.embeddings.word_embeddings.weight"
 TEXTS_AT_ONCE = 1024
 
 
@@ -52,14 +49,15 @@ def trim_vocabulary(bundle: Path, texts: Iterable[str], out_dir: Path) -> Trimme
         UserError: no torch bundle, or one whose text tower or tokenizer is of another kind.
     """
     model = load_bundle_model(Bundle.open(bundle)).model
-    if is_foreign_clip(model.architecture):
-        raise UserError(f"{bundle}: its vocabulary cannot be trimmed; CLIP's own text tower or a BERT is wanted")
+    if model.token_embedding_name is None:
+        raise UserError(f"{bundle}: its vocabulary cannot be trimmed; expected CLIP's own text tower or a BERT")
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))
     trimmed = trim_tokenizer(tokenizer, texts)
     old_ids, tokens = tokenizer.get_vocab(), trimmed.get_vocab_size()
     old_id_V = sorted(old_ids[token] for token in trimmed.get_vocab())
     change = f"Its vocabulary was cut from {len(old_ids):,} to {tokens:,} tokens."
-    write_torch_bundle(bundle, _with_rows(model, old_id_V), out_dir, tokenizer=trimmed.to_str(), change=change)
+    smaller = _with_rows(model, model.token_embedding_name, old_id_V)
+    write_torch_bundle(bundle, smaller, out_dir, tokenizer=trimmed.to_str(), change=change)
     result = TrimmedVocabulary(len(old_ids), tokens, _bytes(bundle) - _bytes(out_dir))
     logger.info("%s %.1f MB saved", change, result.bytes_saved / 1e6)
     return result
@@ -131,13 +129,12 @@ def _renumbered(content: dict[str, Any], ids: dict[str, int]) -> Tokenizer:
     return trimmed
 
 
-def _with_rows(model: PersonEncoder, old_id_V: list[int]) -> PersonEncoder:
-    """The same model whose token embedding has these rows of the old one."""
+def _with_rows(model: PersonEncoder, name: str, old_id_V: list[int]) -> PersonEncoder:
+    """The same model with these rows of its token embedding, the weight `name`."""
     architecture = copy.deepcopy(model.architecture)
     architecture["text_cfg"]["vocab_size"] = len(old_id_V)
     trimmed = create_model(architecture)
     state = {name: value.detach() for name, value in model.named_weights().items()}
-    name = BERT_EMBEDDING if architecture.get("kind") == DUAL_TRANSFORMER else CLIP_EMBEDDING
     trimmed.load_named_weights(state | {name: state[name][old_id_V]})
     return trimmed.eval()
 

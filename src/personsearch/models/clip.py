@@ -23,6 +23,8 @@ from personsearch.models.quick_gelu import fuse_quick_gelu
 from personsearch.models.ragged_text import has_plain_text_blocks, ragged_text_features
 
 ADAPTATION = "adaptation."
+IMAGE_PROJECTION, TEXT_PROJECTION = "visual.proj", "text_projection"
+LINEAR_TEXT, TEXT_BIAS = "text_projection.weight", "text_projection.bias"
 DEFAULT_CONTEXT = 77
 
 
@@ -75,6 +77,24 @@ class DualEncoder(PersonEncoder):
     def extra_image_tokens(self) -> int:
         return self.adaptation.extra_image_tokens
 
+    @property
+    def token_embedding_name(self) -> str | None:
+        return None if self.foreign_text else "token_embedding.weight"
+
+    def _projections(self, state: Mapping[str, Tensor], basis_DR: Tensor) -> dict[str, Tensor]:
+        if self.foreign_text or IMAGE_PROJECTION not in state:
+            raise UserError("embedding: expected both towers of open_clip's own kind, each ending in a matrix")
+        if not self.adaptation.fits_any_embedding:
+            kind = self.architecture["adaptation"]["kind"]
+            raise UserError(f"embedding: {kind} works on whole embeddings; they cannot be reduced")
+        projected = {IMAGE_PROJECTION: state[IMAGE_PROJECTION] @ basis_DR}
+        if LINEAR_TEXT in state:  # a linear layer holds its matrix transposed
+            projected[LINEAR_TEXT] = basis_DR.T @ state[LINEAR_TEXT]
+            return projected | ({TEXT_BIAS: state[TEXT_BIAS] @ basis_DR} if TEXT_BIAS in state else {})
+        if TEXT_PROJECTION not in state:
+            raise UserError("embedding: the text tower ends in no projection; it cannot be reduced")
+        return projected | {TEXT_PROJECTION: state[TEXT_PROJECTION] @ basis_DR}
+
     def merge_adaptation(self) -> None:
         self.adaptation = self.adaptation.merge(self.clip)
 
@@ -119,3 +139,14 @@ def _open_clip_model(architecture: dict[str, Any]) -> Any:
         return CLIP(**known, quick_gelu=bool(architecture.get("quick_gelu", False)))
     except (TypeError, ValueError, RuntimeError, AssertionError, OSError) as error:
         raise UserError(f"model.architecture: open_clip cannot build it: {error}") from error
+
+
+def require_clip(model: PersonEncoder, needed_for: str) -> DualEncoder:
+    """The model, which `needed_for` takes apart.
+
+    Raises:
+        UserError: it is not open_clip's CLIP.
+    """
+    if not isinstance(model, DualEncoder):
+        raise UserError(f"{needed_for}: needs open_clip's CLIP, not {type(model).__name__}")
+    return model

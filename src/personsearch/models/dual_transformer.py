@@ -21,6 +21,7 @@ from personsearch.models.position import Grid
 from personsearch.models.pretrained import bert_folder
 
 KIND = "dual_transformer"
+IMAGE_PROJECTION, TEXT_PROJECTION = "image_projection.weight", "text_projection.weight"
 
 
 class DualTransformerConfig(Config):
@@ -74,6 +75,25 @@ class DualTransformer(PersonEncoder):
 
     def load_named_weights(self, state: Mapping[str, Tensor]) -> None:
         self.load_state_dict(state)
+
+    def encode_mixed(self, pixels_N3HW: Tensor, ids_NL: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
+        return self.encode_image(pixels_N3HW, mixing), self.encode_text(ids_NL, mixing)
+
+    @property
+    def token_embedding_name(self) -> str:
+        return "text.bert.embeddings.word_embeddings.weight"
+
+    def _projections(self, state: Mapping[str, Tensor], basis_DR: Tensor) -> dict[str, Tensor]:
+        widths = {
+            IMAGE_PROJECTION: self.architecture["vision_cfg"]["width"],
+            TEXT_PROJECTION: self.architecture["text_cfg"]["hidden_size"],
+        }
+        projected = {}
+        for name, width in widths.items():
+            if width == basis_DR.shape[1]:  # then the smaller model has no projection in which to put the basis
+                raise UserError(f"embedding: {width} numbers are what a tower gives without a projection")
+            projected[name] = basis_DR.T @ state.get(name, torch.eye(width))
+        return projected
 
     def load_pretrained(self, image_weights: str | None, text_weights: str | None) -> None:
         """Each tower's weights from its own place (`timm_state`, `bert_folder`); None leaves it as it is.

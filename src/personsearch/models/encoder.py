@@ -4,16 +4,18 @@ Shapes: N items, G items of a group, H height, W width, L tokens, M tokens of a 
 groups, D embedding dimension.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from personsearch.errors import UserError
 from personsearch.models.architecture import Side
+from personsearch.models.mixing import Mixing
 
 MAX_LOGIT_SCALE = 100.0
 TEXT_GROUPS = 8
@@ -55,6 +57,14 @@ class PersonEncoder(nn.Module, ABC):
         places = {id(value): name for name, value in self.named_weights().items()}
         return [(places.get(id(parameter), name), parameter) for name, parameter in self.named_parameters()]
 
+    def encode_mixed(self, pixels_N3HW: Tensor, ids_NL: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
+        """Unit vectors [N, D] of images and of texts whose features are mixed after the first block of each tower.
+
+        Raises:
+            UserError: the towers cannot be mixed there.
+        """
+        raise UserError(f"mixup.level features: expected a dual transformer, not {type(self).__name__}")
+
     def encode_text_by_length(self, ids_NL: Tensor) -> Tensor:
         """`encode_text` in groups of similar length, each cut to its longest: the same vectors for less work.
 
@@ -79,6 +89,28 @@ class PersonEncoder(nn.Module, ABC):
     def extra_image_tokens(self) -> int:
         """What the image tower's attention sees beside class token and patches."""
         return 0
+
+    @property
+    def token_embedding_name(self) -> str | None:
+        """Name in a bundle of the weight with a row for each token; None where no row can be left out."""
+        return None
+
+    @torch.no_grad()
+    def project(self, basis_DR: Tensor) -> Self:
+        """A model whose features are those of this one times `basis_DR`, before they are normalised.
+
+        Raises:
+            UserError: a tower does not end in a matrix that could be multiplied.
+        """
+        state = {name: value.detach() for name, value in self.named_weights().items()}
+        projections = self._projections(state, basis_DR)
+        projected = type(self)({**copy.deepcopy(self.architecture), "embed_dim": basis_DR.shape[1]})
+        projected.load_named_weights(state | projections)
+        return projected.eval()
+
+    def _projections(self, state: Mapping[str, Tensor], basis_DR: Tensor) -> dict[str, Tensor]:
+        """The last matrix of each tower, by name, times the basis."""
+        raise UserError(f"embedding: {type(self).__name__} cannot be reduced")
 
     def merge_adaptation(self) -> None:
         """Turn what an adaptation computes from weights alone into weights; the rest of it stays."""

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from personsearch.errors import UserError
-from personsearch.models.dual_transformer import DualTransformer
 from personsearch.models.encoder import PersonEncoder
 from personsearch.training.batches import Batch
 from personsearch.training.distillation import Teacher
@@ -57,9 +56,8 @@ class GradientStep:
         """The features of each view; all views of one tower are encoded as one batch."""
         with self.autocast():
             if batch.mixing is not None:
-                assert isinstance(self.model, DualTransformer)
-                image_ND = self.model.encode_image(batch.images[IMAGE], batch.mixing)
-                return {IMAGE: image_ND}, {TEXT: self.model.encode_text(batch.texts[TEXT], batch.mixing)}
+                image_ND, text_ND = self.model.encode_mixed(batch.images[IMAGE], batch.texts[TEXT], batch.mixing)
+                return {IMAGE: image_ND}, {TEXT: text_ND}
             images = _one_pass(self.model.encode_image, batch.images)
             return images, _one_pass(self.model.encode_text_by_length, batch.texts)
 

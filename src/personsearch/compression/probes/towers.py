@@ -13,7 +13,7 @@ from personsearch.errors import UserError
 from personsearch.models.adaptation.base import pool_text
 from personsearch.models.adaptation.blocks import embed_image, pool_image
 from personsearch.models.architecture import Side
-from personsearch.models.clip import DualEncoder
+from personsearch.models.clip import require_clip
 from personsearch.models.encoder import PersonEncoder
 from personsearch.models.layers import block_prefix
 
@@ -94,16 +94,16 @@ def take_apart(model: PersonEncoder, side: Side) -> Tower:
     """
     from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 
-    if not isinstance(model, DualEncoder) or model.foreign_text:
-        raise UserError(f"probing: needs open_clip's CLIP, not {model.architecture.get('kind', 'another text tower')}")
-    if model.adaptation.computes:
-        raise UserError(
-            f"probing: the model has the adaptation {model.architecture['adaptation']['kind']}; none wanted"
-        )
-    if side == "image" and not isinstance(model.clip.visual, VisionTransformer):
-        raise UserError(f"probing: needs a Vision Transformer, not a {type(model.clip.visual).__name__}")
-    prefix = block_prefix(model.architecture, side)
-    tower: Tower = TextTower(model.clip, prefix) if side == "text" else ImageTower(model.clip.visual, prefix)
+    encoder = require_clip(model, "probing")
+    if encoder.foreign_text:
+        raise UserError("probing: needs CLIP's own text tower; this model has another text tower")
+    if encoder.adaptation.computes:
+        kind = encoder.architecture["adaptation"]["kind"]
+        raise UserError(f"probing: expected an unadapted model; this one has the adaptation {kind}")
+    if side == "image" and not isinstance(encoder.clip.visual, VisionTransformer):
+        raise UserError(f"probing: needs a Vision Transformer, not a {type(encoder.clip.visual).__name__}")
+    prefix = block_prefix(encoder.architecture, side)
+    tower: Tower = TextTower(encoder.clip, prefix) if side == "text" else ImageTower(encoder.clip.visual, prefix)
     if not all(isinstance(block, ResidualAttentionBlock) for block in tower.blocks):
         raise UserError(f"probing: needs standard blocks, not {type(tower.blocks[0]).__name__}")
     return tower
