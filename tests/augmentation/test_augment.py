@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from personsearch.augmentation.augment import AugmentConfig, augment
-from personsearch.augmentation.translations import read_translations
+from personsearch.augmentation.back_translation import read_translations
 from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import MANIFEST, ImageRecord, read_manifest, write_manifest
 from personsearch.errors import UserError
@@ -91,13 +91,13 @@ def test_mistakes_are_one_line(prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is the input"):
         augment(AugmentConfig(), prepared, prepared)
     (prepared / "images" / "2.jpg").unlink()
-    with pytest.raises(UserError, match=r"2\.jpg: named in manifest\.parquet and missing"):
+    with pytest.raises(UserError, match=r"2\.jpg: named in manifest\.parquet but missing"):
         augment(AugmentConfig(), prepared, tmp_path / "out")
 
 
 def test_translations_must_hold_something(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text('{"caption": "a", "translation": ""}\n')
-    with pytest.raises(UserError, match="holds no translation"):
+    with pytest.raises(UserError, match="no translations; JSON lines"):
         read_translations(tmp_path / "empty.jsonl")
 
 

@@ -53,17 +53,17 @@ def test_an_image_does_not_depend_on_its_batch(name: str, pixels: Tensor, draws:
 def test_colours_change_as_in_torchvision(pixels: Tensor) -> None:
     draws = torch.tensor([[0.9, 0.2, 0.7, 0, 0, 0]])
     found = OPERATIONS["color_jitter"](pixels[:1], draws, brightness=0.1, contrast=0.1, saturation=0.1)
-    wanted = reference.adjust_brightness(pixels[:1], 1.08)
-    wanted = reference.adjust_saturation(reference.adjust_contrast(wanted, 0.94), 1.04)
-    assert torch.allclose(found, wanted, atol=2e-3)
+    expected = reference.adjust_brightness(pixels[:1], 1.08)
+    expected = reference.adjust_saturation(reference.adjust_contrast(expected, 0.94), 1.04)
+    assert torch.allclose(found, expected, atol=2e-3)
 
 
 def test_rotation_turns_as_in_torchvision(pixels: Tensor) -> None:
     smooth = reference.gaussian_blur(pixels[:1], [5, 5])
     found = OPERATIONS["rotation"](smooth, torch.ones(1, DRAWS), degrees=15)
-    wanted = reference.rotate(smooth, 15, interpolation=reference.InterpolationMode.BILINEAR)
+    expected = reference.rotate(smooth, 15, interpolation=reference.InterpolationMode.BILINEAR)
     other = reference.rotate(smooth, -15, interpolation=reference.InterpolationMode.BILINEAR)
-    assert min((found - wanted).abs().mean(), (found - other).abs().mean()) < 1e-4
+    assert min((found - expected).abs().mean(), (found - other).abs().mean()) < 1e-4
 
 
 def test_a_full_crop_and_no_rotation_change_nothing(pixels: Tensor) -> None:
@@ -97,8 +97,8 @@ def test_jitter_spares_its_share_and_turns_the_hue(pixels: Tensor, draws: Tensor
     jittered = OPERATIONS["color_jitter"](pixels, draws, hue=0.1, probability=0.5)
     changed = (jittered != pixels).flatten(1).any(dim=1)
     assert torch.equal(changed, draws[:, 4] < 0.5)
-    wanted = reference.adjust_hue(pixels[:1], (draws[0, 3].item() * 2 - 1) * 0.1)
-    assert torch.allclose(OPERATIONS["color_jitter"](pixels[:1], draws[:1], hue=0.1), wanted, atol=1e-4)
+    expected = reference.adjust_hue(pixels[:1], (draws[0, 3].item() * 2 - 1) * 0.1)
+    assert torch.allclose(OPERATIONS["color_jitter"](pixels[:1], draws[:1], hue=0.1), expected, atol=1e-4)
 
 
 def test_flips_mirror(pixels: Tensor, draws: Tensor) -> None:
@@ -152,7 +152,7 @@ def test_presets_are_the_published_ones() -> None:
     names = {name: [operation["name"] for operation in preset["operations"]] for name, preset in PRESETS.items()}
     assert names["simclr"] == ["resized_crop", "color_jitter", "grayscale", "gaussian_blur", "horizontal_flip"]
     assert names["cskt"] == ["horizontal_flip", "pad_crop", "erasing"]
-    with pytest.raises(ValidationError, match="'moco' is no preset; known: tbps_clip_pool, simclr, cskt"):
+    with pytest.raises(ValidationError, match="'moco' is not a preset; known: tbps_clip_pool, simclr, cskt"):
         ImageAugmentationConfig.model_validate("moco")
 
 
@@ -166,9 +166,9 @@ def test_two_views_of_an_image_share_no_numbers() -> None:
 @pytest.mark.parametrize(
     ("operation", "reason"),
     [
-        ({"name": "sharpen"}, "'sharpen' is no operation"),
+        ({"name": "sharpen"}, "'sharpen' is not an operation"),
         ({"name": "rotation", "degree": 3}, "augmentation rotation"),
-        ({"name": "gaussian_blur", "kernel": 4}, "augmentation gaussian_blur: kernel=4: an odd number wanted"),
+        ({"name": "gaussian_blur", "kernel": 4}, "augmentation gaussian_blur: kernel=4: an odd number expected"),
         ({"name": "randaugment", "operations": 4}, "augmentation randaugment: operations=4"),
     ],
 )

@@ -43,13 +43,13 @@ def middle_of(index: int, count: int) -> float:
 
 
 def test_the_table_is_the_published_one() -> None:
-    wanted = reference.AutoAugment().policies
+    published = reference.AutoAugment().policies
     ours = [
         tuple((spelled(name), probability, level) for name, probability, level in policy)
         for policy in policies.AUTOAUGMENT
     ]
     plain = {"AutoContrast", "Equalize", "Invert"}  # torchvision writes None for a magnitude without meaning
-    for found, given in zip(ours, wanted, strict=True):
+    for found, given in zip(ours, published, strict=True):
         for (name, probability, level), (other, other_probability, other_level) in zip(found, given, strict=True):
             assert (name, probability) == (other, other_probability)
             assert level == other_level or name in plain
@@ -76,11 +76,11 @@ def test_each_choice_does_what_torchvision_does(name: str, sign: float, pixels: 
     found = randaugment(pixels[:1], draws, operations=1)
     magnitudes, signed = reference.RandAugment()._augmentation_space(31, (32, 16))[spelled(name)]
     magnitude = float(magnitudes[9]) if magnitudes.ndim else 0.0
-    wanted = reference._apply_op(
+    expected = reference._apply_op(
         (pixels[:1] * 255).to(torch.uint8), spelled(name), -magnitude if signed and sign > 0.5 else magnitude,
         interpolation=reference.InterpolationMode.BILINEAR, fill=None,
     )  # fmt: skip
-    assert (found * 255 - wanted.float()).abs().mean() < 1.0
+    assert (found * 255 - expected.float()).abs().mean() < 1.0
 
 
 @pytest.mark.parametrize("policy", [autoaugment, randaugment, trivialaugment])
@@ -106,5 +106,5 @@ def test_magnitude_none_moves_nothing_and_nonsense_is_refused(pixels: Tensor, dr
     geometric = (draws * 6).long().float().clamp(max=5) / RANDOM_CHOICES + 0.01  # identity, shears, moves, rotation
     assert torch.allclose(randaugment(pixels, geometric, magnitude=0), pixels, atol=1e-5)
     for wrong in ({"operations": 4}, {"magnitude": 31}):
-        with pytest.raises(ValueError, match="wanted"):
+        with pytest.raises(ValueError, match="expected"):
             randaugment(pixels, draws, **wrong)

@@ -56,5 +56,5 @@ def test_a_folder_that_is_no_diffusion_model_is_one_line(prepared: Path, tmp_pat
         tmp_path, "data", "tune-diffusion", "--dataset", prepared, "--model", tmp_path, "--out", "tuned"
     )
     assert finished.returncode == 2
-    assert "no Stable Diffusion model in diffusers' format" in finished.stderr
+    assert "not a Stable Diffusion model in diffusers' format" in finished.stderr
     assert "Traceback" not in finished.stderr

@@ -14,7 +14,7 @@ from personsearch.evaluation.embeddings import embed_records
 
 
 class MeanColour:
-    """Mean colour of the lower and upper half; text by its letters. Counts calls and dies at the wanted one."""
+    """Mean colour of the lower and upper half; text by its letters. Counts calls and fails at a chosen one."""
 
     preprocessing = Preprocessing(height=8, width=4, mean=(0, 0, 0), std=(1, 1, 1))
     embedding_dim = 6
@@ -33,7 +33,7 @@ class MeanColour:
         return np.array([[len(text)] * 6 for text in texts], dtype=np.float32)
 
 
-def test_an_interrupted_run_goes_on_and_gives_the_same(
+def test_an_interrupted_run_resumes_and_gives_the_same(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embeddings, "PART", 5)

@@ -125,7 +125,7 @@ def test_a_data_set_without_val_is_calibrated_on_the_split_and_says_so(
 
 
 def test_user_mistakes_are_named(tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="0 images and no caption"):
+    with pytest.raises(UserError, match="no captions on the split's 0 images"):
         evaluate(EvaluateConfig(split="train"), tiny_bundle, tiny_dataset, tmp_path)
     with pytest.raises(UserError, match="not a model bundle"):
         evaluate(EvaluateConfig(), tmp_path, tiny_dataset, tmp_path)

@@ -95,12 +95,12 @@ def test_nothing_live(bundle: Path) -> None:
 
 def test_another_model_is_refused(properties: CollectionProperties, bundle: Path) -> None:
     (bundle / WEIGHTS).write_bytes(b"other weights")
-    with pytest.raises(UserError, match=f"persons_v3_1 was made by model {properties.fingerprint}"):
+    with pytest.raises(UserError, match=f"persons_v3_1: made by model {properties.fingerprint}"):
         live(properties, bundle)
 
 
 def test_another_dimension_is_refused(properties: CollectionProperties, bundle: Path) -> None:
-    with pytest.raises(UserError, match="holds 9 dimensions, the model gives 8"):
+    with pytest.raises(UserError, match="9 dimensions, but the model's vectors have 8"):
         live(replace(properties, embedding_dim=9), bundle)
 
 

@@ -151,8 +151,8 @@ def test_switching_under_load_loses_no_request(client: TestClient, source: Colou
             response = client.post("/v1/search", json={"text": "red", "k": 1})
             statuses.append((response.status_code, response.json().get("collection", "")))
 
-    def wait_for_answers(wanted: int) -> None:
-        while len(statuses) < wanted:
+    def wait_for_answers(count: int) -> None:
+        while len(statuses) < count:
             time.sleep(0.01)
 
     client.app.state.service.search_limit.per_minute = 10**9

@@ -1,1 +1,1 @@
-"""What a training sample may become: image pool, text edits, generated pairs."""
+"""What training adds to its samples: image operations, text edits, generated pairs."""

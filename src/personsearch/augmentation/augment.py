@@ -1,7 +1,6 @@
-"""From a prepared data set to one that also holds a second wording of its captions (`captions_bt`), and proximity
-images.
+"""The stage `augment`: a prepared data set with back-translations of its captions (`captions_bt`) and proximity images.
 
-Back-translation itself happens elsewhere, once: its stored result is looked up here by caption.
+Translating takes hours, so it happens once and elsewhere (`back_translation.py`); this stage looks its result up.
 """
 
 import os
@@ -11,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from personsearch.augmentation.back_translation import read_translations, same_wording
 from personsearch.augmentation.pdg.config import ProximityConfig, identity_of
 from personsearch.augmentation.pdg.consistency import Judge
 from personsearch.augmentation.pdg.stage import FOLDER as PROXIMITY
 from personsearch.augmentation.pdg.stage import generate_proximity
-from personsearch.augmentation.translations import read_translations, same_wording
 from personsearch.bundle import Bundle
 from personsearch.config import Config
 from personsearch.data.dataset import Dataset
@@ -36,27 +35,25 @@ class AugmentConfig(Config):
     """Section `augment` of params.yaml: what is added to the training split before training."""
 
     translations: Path | None = None
-    """A stored file of back-translations, as JSON lines {caption, translation} or in TBPS-CLIP's form; null keeps those
-    that the data set brings.
-    """
+    """File of back-translations: JSON lines {caption, translation} or TBPS-CLIP's format; null keeps the data set's."""
 
     proximity: ProximityConfig | None = None
-    """Images of each train identity with a garment in another colour (docs/pdg.md): `{}` for the defaults, null for
+    """Add images of each train identity with a garment in another colour (docs/pdg.md); `{}` for the defaults, null for
     none.
     """
 
 
 def switch_proximity(config: AugmentConfig, *, on: bool | None) -> AugmentConfig:
-    """With proximity images as configured or by default, or without; None leaves the choice as it is."""
+    """Switch proximity images on (as configured, else by default) or off; None leaves the configuration as it is."""
     if on is None:
         return config
     return config.model_copy(update={"proximity": (config.proximity or ProximityConfig()) if on else None})
 
 
 def augment(config: AugmentConfig, dataset: Path, out_dir: Path) -> dict[str, float]:
-    """Write the prepared data set `dataset` again with `captions_bt` filled; images are hard links where possible.
+    """Write a copy of the prepared data set `dataset` with `captions_bt` filled; images are hard links where possible.
 
-    A caption without a stored translation keeps the one it had, or stands in for its own. Proximity images, if any, are
+    A caption without a stored translation keeps its old one, or else stands for itself. Proximity images, if any, are
     train images of new people. Two processes with the same `out_dir` take turns.
 
     Raises:
@@ -64,7 +61,7 @@ def augment(config: AugmentConfig, dataset: Path, out_dir: Path) -> dict[str, fl
     """
     data = Dataset.open(dataset)
     if out_dir.resolve() == dataset.resolve():
-        raise UserError(f"{out_dir}: is the input; another folder is wanted")
+        raise UserError(f"{out_dir}: is the input; another folder expected")
     judge = judge_of(config)
     translations_hash = hash_file(config.translations) if config.translations and config.translations.is_file() else ""
     key = input_key(ALGORITHM, data.hash, translations_hash, *_proximity_key(config.proximity, judge))
@@ -82,10 +79,10 @@ def augment(config: AugmentConfig, dataset: Path, out_dir: Path) -> dict[str, fl
 
 
 def judge_of(config: AugmentConfig) -> Judge | None:
-    """The model bundle that `proximity.judge` names, loaded; None where it names none.
+    """Load the model bundle that `proximity.judge` names; None if it names none.
 
     Raises:
-        UserError: it is no bundle.
+        UserError: the folder is not a bundle.
     """
     if config.proximity is None or config.proximity.judge is None:
         return None
@@ -117,7 +114,7 @@ def _write(
 
 
 def _proximity_key(config: ProximityConfig | None, judge: Judge | None) -> list[str]:
-    """What proximity images depend on; nothing where none are made, so that older outputs stay valid."""
+    """What proximity images depend on; empty if there are none, so that outputs without them stay valid."""
     if config is None:
         return []
     choices = config.model_dump(mode="json", include={"images_per_identity", "attempts_per_identity", "seed"})
@@ -152,11 +149,11 @@ def _link_files(dataset: Dataset, out_dir: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under a second name; a copy where the file system cannot."""
+    """Give the file a second name; copy it if the file system cannot."""
     target.parent.mkdir(parents=True, exist_ok=True)
     source = source.resolve()
     if not source.is_file():
-        raise UserError(f"{source}: named in {MANIFEST} and missing; run `personsearch data prepare` again")
+        raise UserError(f"{source}: named in {MANIFEST} but missing; run `personsearch data prepare` again")
     try:
         os.link(source, target)
     except OSError:

@@ -1,8 +1,8 @@
 """Image augmentation on whole batches of tensors, each image with its own random numbers.
 
-An operation maps pixels in [0, 1] and DRAWS uniform numbers of each image to pixels; it is looked up by name. Two
-policies apply them: `pool` draws two operations per image with replacement, `stack` applies all in order. A preset is
-such a list under the name of the method that chose it (docs/methods.md).
+An operation is looked up by name; it takes pixels in [0, 1] and DRAWS uniform numbers for each image and returns
+pixels. Two policies apply operations: `pool` draws two for each image, with replacement; `stack` applies all in order.
+A preset is such a list, named after the method that chose it (docs/methods.md).
 
 Shapes: N images, C channels, H height, W width, K random numbers of an image.
 """
@@ -52,7 +52,7 @@ class ImageAugmentationConfig(Config):
     """`pool` draws two operations for each image, with replacement; `stack` applies all of them in order."""
 
     operations: tuple[dict[str, Any], ...] = Field(default=TBPS_CLIP_POOL)
-    """Operations as {name, parameters …} (docs/augmentation.md); TBPS-CLIP's pool by default, `[]` for none."""
+    """Operations as {name, parameters …}, see docs/augmentation.md; TBPS-CLIP's pool by default, `[]` for none."""
 
     @model_validator(mode="before")
     @classmethod
@@ -60,14 +60,14 @@ class ImageAugmentationConfig(Config):
         if not isinstance(value, str):
             return value
         if value not in PRESETS:
-            raise ValueError(f"{value!r} is no preset; known: {', '.join(PRESETS)}")
+            raise ValueError(f"{value!r} is not a preset; known: {', '.join(PRESETS)}")
         return PRESETS[value]
 
     @model_validator(mode="after")
     def _known(self) -> "ImageAugmentationConfig":
         for operation in self.operations:
             if operation.get("name") not in OPERATIONS:
-                raise ValueError(f"{operation.get('name')!r} is no operation; known: {', '.join(OPERATIONS)}")
+                raise ValueError(f"{operation.get('name')!r} is not an operation; known: {', '.join(OPERATIONS)}")
             try:
                 _apply(operation, torch.zeros(1, 3, *TRIAL_SIZE), torch.zeros(1, DRAWS))
             except (TypeError, ValueError, RuntimeError) as error:
@@ -84,7 +84,8 @@ class ImageAugmentationConfig(Config):
 def augment_images(config: ImageAugmentationConfig, pixels_N3HW: Tensor, uniform_NK: Tensor) -> Tensor:
     """Augment float pixels in [0, 1] by uniform numbers [N, config.draws]; the result has the same shape and range.
 
-    The numbers lie on the CPU, wherever the pixels are: so the pool knows which rows are whose without asking a GPU.
+    The numbers must be on the CPU wherever the pixels are: the pool then sorts images by operation without waiting for
+    the GPU.
     """
     if not config.operations:
         return pixels_N3HW
@@ -117,4 +118,4 @@ def _apply(operation: dict[str, Any], pixels_N3HW: Tensor, draws_NK: Tensor) -> 
 
 
 SIMCLR_VIEW = ImageAugmentationConfig.model_validate("simclr")
-"""What either view of SS-I becomes, whatever the recipe does to its images."""
+"""Both views of the loss SS-I, whatever the recipe's own image augmentation."""

@@ -1,6 +1,6 @@
-"""The named image operations: batched, each image by its own uniform numbers, pixels in [0, 1] throughout.
+"""The named image operations: batched, each image by its own uniform numbers, pixels in [0, 1].
 
-They follow torchvision's transforms of the same names in range and distribution; sampling is bilinear.
+Ranges and distributions are those of torchvision's transforms of the same names; sampling is bilinear.
 
 Shapes: N images, H height, W width, K = DRAWS random numbers of an image.
 """
@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from personsearch.augmentation import colour
-from personsearch.augmentation.geometry import rotate, warp
+from personsearch.augmentation import primitives
 from personsearch.augmentation.policies import autoaugment, randaugment, trivialaugment
 
 DRAWS = 6
@@ -31,28 +30,28 @@ def color_jitter(
     hue: float = 0.0,
     probability: float = 1.0,
 ) -> Tensor:
-    """Factors in 1 ± the given amounts on brightness, contrast (about the mean grey) and saturation, in this order.
+    """Scale brightness, contrast (about the mean grey) and saturation, in this order, by factors in 1 ± their amounts.
 
-    Then a turn of the hue within ± a share of the circle, at most .5.
+    Then rotate the hue by up to ± `hue`, a share of the circle (at most 0.5).
     """
     pixels = (pixels_N3HW * _factor(draws_NK[:, 0], brightness)[:, None, None, None]).clamp(0, 1)
-    mean = colour.grey(pixels).mean(dim=(1, 2, 3), keepdim=True)
-    pixels = colour.blend(pixels, mean, _factor(draws_NK[:, 1], contrast))
-    pixels = colour.blend(pixels, colour.grey(pixels), _factor(draws_NK[:, 2], saturation))
+    mean = primitives.grey(pixels).mean(dim=(1, 2, 3), keepdim=True)
+    pixels = primitives.blend(pixels, mean, _factor(draws_NK[:, 1], contrast))
+    pixels = primitives.blend(pixels, primitives.grey(pixels), _factor(draws_NK[:, 2], saturation))
     if hue > 0:
-        pixels = colour.hue(pixels, _between(draws_NK[:, 3], -hue, hue))
+        pixels = primitives.hue(pixels, _between(draws_NK[:, 3], -hue, hue))
     return torch.where(_chosen(draws_NK[:, 4], probability), pixels, pixels_N3HW) if probability < 1 else pixels
 
 
 def rotation(pixels_N3HW: Tensor, draws_NK: Tensor, *, degrees: float) -> Tensor:
-    """Rotate about the centre by an angle in ±degrees; what comes from outside is black."""
-    return rotate(pixels_N3HW, (draws_NK[:, 0] * 2 - 1) * math.radians(degrees))
+    """Rotate about the centre by an angle within ±`degrees`; what comes from outside is black."""
+    return primitives.rotate(pixels_N3HW, (draws_NK[:, 0] * 2 - 1) * math.radians(degrees))
 
 
 def resized_crop(pixels_N3HW: Tensor, draws_NK: Tensor, *, scale: Range, ratio: Range = (3 / 4, 4 / 3)) -> Tensor:
-    """A random box of an area within `scale` of the image and a width:height within `ratio` of pixels, enlarged to all.
+    """Enlarge a random box to the whole image: its share of the area is within `scale`, its width:height in `ratio`.
 
-    Where such a box does not fit, its longer side is cut to the image's.
+    If the box does not fit, its longer side is cut to the image's.
     """
     height, width = pixels_N3HW.shape[-2:]
     area_N = _between(draws_NK[:, 0], *scale) * height * width
@@ -63,11 +62,11 @@ def resized_crop(pixels_N3HW: Tensor, draws_NK: Tensor, *, scale: Range, ratio: 
     y_N = (draws_NK[:, 3] * 2 - 1) * (1 - down_N)
     none = torch.zeros_like(x_N)
     rows = [across_N, none, x_N, none, down_N, y_N]
-    return warp(pixels_N3HW, torch.stack(rows, dim=1).reshape(-1, 2, 3))
+    return primitives.warp(pixels_N3HW, torch.stack(rows, dim=1).reshape(-1, 2, 3))
 
 
 def pad_crop(pixels_N3HW: Tensor, draws_NK: Tensor, *, padding: int) -> Tensor:
-    """Pad with black on all sides and cut the old size out anywhere: a shift by up to `padding` whole pixels."""
+    """Pad with black and crop back at a random place: a shift by up to `padding` whole pixels."""
     height, width = pixels_N3HW.shape[-2:]
     places = 2 * padding + 1
     top_N, left_N = ((draws_NK[:, axis] * places).long().clamp(max=places - 1) for axis in (0, 1))
@@ -79,8 +78,8 @@ def pad_crop(pixels_N3HW: Tensor, draws_NK: Tensor, *, padding: int) -> Tensor:
 
 
 def grayscale(pixels_N3HW: Tensor, draws_NK: Tensor, *, probability: float) -> Tensor:
-    """All channels become the luminance."""
-    return torch.where(_chosen(draws_NK[:, 0], probability), colour.grey(pixels_N3HW), pixels_N3HW)
+    """Replace all channels by the luminance."""
+    return torch.where(_chosen(draws_NK[:, 0], probability), primitives.grey(pixels_N3HW), pixels_N3HW)
 
 
 def horizontal_flip(pixels_N3HW: Tensor, draws_NK: Tensor, *, probability: float) -> Tensor:
@@ -96,7 +95,7 @@ def vertical_flip(pixels_N3HW: Tensor, draws_NK: Tensor, *, probability: float) 
 def erasing(
     pixels_N3HW: Tensor, draws_NK: Tensor, *, probability: float, area: Range, ratio: Range = (0.3, 3.3)
 ) -> Tensor:
-    """Blacken a random box that covers a share within `area` of the image, height:width within `ratio`."""
+    """Blacken a random box: its share of the image is within `area`, its height:width within `ratio`."""
     height, width = pixels_N3HW.shape[-2:]
     area_N = _between(draws_NK[:, 1], *area) * height * width
     ratio_N = _between(draws_NK[:, 2], math.log(ratio[0]), math.log(ratio[1])).exp()
@@ -112,10 +111,11 @@ def gaussian_blur(
 ) -> Tensor:
     """Blur with an odd kernel and a standard deviation within `sigma` pixels."""
     if kernel < 1 or kernel % 2 == 0:
-        raise ValueError(f"kernel={kernel}: an odd number wanted")
+        raise ValueError(f"kernel={kernel}: an odd number expected")
     count, channels = pixels_N3HW.shape[:2]
     sigma_N = _between(draws_NK[:, 1], *sigma)[:, None]
     offset_K = torch.arange(kernel, device=pixels_N3HW.device) - kernel // 2
+    # the softmax of the exponents is a Gaussian that sums to 1; one group per image and channel blurs each by its own
     weight_NK = torch.softmax(-(offset_K**2) / (2 * sigma_N**2), dim=1).repeat_interleave(channels, dim=0)
     padded = pad(pixels_N3HW, [kernel // 2] * 4, mode="reflect").flatten(0, 1)[None]
     rows = conv2d(padded, weight_NK[:, None, None, :], groups=count * channels)
@@ -145,7 +145,7 @@ def _chosen(draw_N: Tensor, probability: float) -> Tensor:
 
 
 def _inside(draw_N: Tensor, length_N: Tensor, limit: int) -> Tensor:
-    """Which of `limit` places lie in an interval of that length at a random start, [N, limit]."""
+    """Which of `limit` places lie in an interval of this length at a random start, [N, limit]."""
     start_N = (draw_N * (limit - length_N)).floor()
     place = torch.arange(limit, device=draw_N.device)
     return (place >= start_N[:, None]) & (place < (start_N + length_N.round())[:, None])

@@ -1,4 +1,4 @@
-"""AutoAugment, RandAugment and TrivialAugment: each image's own choice from one set of primitives.
+"""AutoAugment, RandAugment and TrivialAugment: each image draws its own primitives from one set.
 
 Shapes: N images, H height, W width, K random numbers of an image, P primitives, S sub-policies.
 """
@@ -8,31 +8,31 @@ import math
 import torch
 from torch import Tensor
 
-from personsearch.augmentation import colour, geometry
+from personsearch.augmentation import primitives
 
-PRIMITIVES: dict[str, colour.Change] = {
+PRIMITIVES: dict[str, primitives.Change] = {
     "identity": lambda pixels, _: pixels,
-    "shear_x": geometry.shear_x,
-    "shear_y": geometry.shear_y,
-    "translate_x": geometry.translate_x,
-    "translate_y": geometry.translate_y,
-    "rotate": lambda pixels, degrees: geometry.rotate(pixels, degrees * (math.pi / 180)),
-    "brightness": colour.brightness,
-    "colour": colour.saturation,
-    "contrast": colour.contrast,
-    "sharpness": colour.sharpness,
-    "posterize": colour.posterize,
-    "solarize": colour.solarize,
-    "autocontrast": lambda pixels, _: colour.autocontrast(pixels),
-    "equalize": lambda pixels, _: colour.equalize(pixels),
-    "invert": lambda pixels, _: colour.invert(pixels),
+    "shear_x": primitives.shear_x,
+    "shear_y": primitives.shear_y,
+    "translate_x": primitives.translate_x,
+    "translate_y": primitives.translate_y,
+    "rotate": lambda pixels, degrees: primitives.rotate(pixels, degrees * (math.pi / 180)),
+    "brightness": primitives.brightness,
+    "colour": primitives.saturation,
+    "contrast": primitives.contrast,
+    "sharpness": primitives.sharpness,
+    "posterize": primitives.posterize,
+    "solarize": primitives.solarize,
+    "autocontrast": lambda pixels, _: primitives.autocontrast(pixels),
+    "equalize": lambda pixels, _: primitives.equalize(pixels),
+    "invert": lambda pixels, _: primitives.invert(pixels),
 }
 NAMES = tuple(PRIMITIVES)
 UNSIGNED = ("posterize", "solarize")
-RANDOM_CHOICES = len(NAMES) - 1  # all but invert, which AutoAugment alone knows
+RANDOM_CHOICES = len(NAMES) - 1  # all but invert, which only AutoAugment uses
 RAND_LEVELS, TRIVIAL_LEVELS, AUTO_LEVELS = 30, 30, 9  # the highest of 31 or 10 magnitudes, counted from 0
 
-# Cubuk et al., CVPR 2019, the policy found on ImageNet: (primitive, probability, magnitude) twice.
+# The policy that Cubuk et al. (CVPR 2019) found on ImageNet; each row is (primitive, probability, magnitude) twice.
 AUTOAUGMENT: tuple[tuple[tuple[str, float, int], tuple[str, float, int]], ...] = (
     (("posterize", 0.4, 8), ("rotate", 0.6, 9)),
     (("solarize", 0.6, 5), ("autocontrast", 0.6, 5)),
@@ -63,7 +63,7 @@ AUTOAUGMENT: tuple[tuple[tuple[str, float, int], tuple[str, float, int]], ...] =
 
 
 def autoaugment(pixels_N3HW: Tensor, draws_NK: Tensor) -> Tensor:
-    """One of AutoAugment's 25 sub-policies for ImageNet: two primitives, each with its own probability."""
+    """Apply one of AutoAugment's 25 sub-policies for ImageNet: two primitives, each with its own probability."""
     policy_N = _choice(draws_NK[:, 0], len(AUTOAUGMENT))
     strongest = _moderate(*pixels_N3HW.shape[-2:])
     for half in range(2):
@@ -77,9 +77,9 @@ def autoaugment(pixels_N3HW: Tensor, draws_NK: Tensor) -> Tensor:
 
 
 def randaugment(pixels_N3HW: Tensor, draws_NK: Tensor, *, operations: int = 2, magnitude: int = 9) -> Tensor:
-    """RandAugment (Cubuk et al. 2020): up to 3 primitives in turn, all at one magnitude of 0 to 30."""
+    """RandAugment (Cubuk et al. 2020): up to 3 primitives one after another, all at one magnitude from 0 to 30."""
     if not 0 <= operations <= 3 or not 0 <= magnitude <= RAND_LEVELS:
-        raise ValueError(f"operations={operations}, magnitude={magnitude}: 0 to 3 and 0 to {RAND_LEVELS} wanted")
+        raise ValueError(f"operations={operations}, magnitude={magnitude}: 0 to 3 and 0 to {RAND_LEVELS} expected")
     strongest = _moderate(*pixels_N3HW.shape[-2:])
     share_N = torch.full_like(draws_NK[:, 0], magnitude / RAND_LEVELS)
     for number in range(operations):
@@ -102,7 +102,7 @@ WIDE = {
 
 def _moderate(height: int, width: int) -> dict[str, float]:
     """The strongest amount of each primitive in AutoAugment and RandAugment."""
-    moved = 150 / 331
+    moved = 150 / 331  # the papers shift by up to 150 pixels of a 331-pixel image
     return {
         "shear_x": 0.3, "shear_y": 0.3, "translate_x": moved * width, "translate_y": moved * height, "rotate": 30.0,
         "brightness": 0.9, "colour": 0.9, "contrast": 0.9, "sharpness": 0.9, "posterize": 4.0, "solarize": 1.0,
@@ -112,7 +112,7 @@ def _moderate(height: int, width: int) -> dict[str, float]:
 def _apply(
     pixels_N3HW: Tensor, primitive_N: Tensor, share_N: Tensor, sign_draw_N: Tensor, strongest: dict[str, float]
 ) -> Tensor:
-    """Each image's primitive at a share of its strongest amount, of either sign where it has one."""
+    """Apply each image's primitive at a share of its strongest amount, with a random sign if it has one."""
     result_N3HW = pixels_N3HW.clone()
     for index in sorted(set(primitive_N.tolist())):
         rows, name = (primitive_N == index).nonzero().flatten(), NAMES[index]

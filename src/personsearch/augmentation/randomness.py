@@ -1,5 +1,8 @@
 """Random numbers that belong to a sample, not to a process: the same in any batch, on any rank, after any resume.
 
+A process-wide generator would give other numbers after a resume or with another number of workers. Philox is
+counter-based: (seed, epoch, stream) is its key and the pair its counter, so any sample's numbers can be had directly.
+
 Shapes: N samples, K numbers of a sample.
 """
 
@@ -12,8 +15,9 @@ IMAGE_STREAM, TEXT_STREAM = 0, 1
 
 
 def sample_generator(seed: int, epoch: int, pair: int, stream: int) -> np.random.Generator:
-    """The generator of one pair in one epoch; streams keep its views independent of one another."""
+    """The generator of one pair in one epoch; each view of the pair has its own stream (0 to 255)."""
     key = np.array([seed, (epoch << 8) | stream], dtype=np.uint64)
+    # the pair is the counter's highest word and draws count up the lowest, so pairs never share numbers
     return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, 0, pair], dtype=np.uint64)))
 
 

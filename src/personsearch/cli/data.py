@@ -165,8 +165,8 @@ def translate(
     as_json: output.JsonFlag = False,
 ) -> None:
     """Translate the training captions there and back by your own models; run it again after an interruption."""
-    from personsearch.augmentation.back_translate import BackTranslateConfig
-    from personsearch.augmentation.back_translate import back_translate as run
+    from personsearch.augmentation.back_translation import BackTranslateConfig
+    from personsearch.augmentation.back_translation import back_translate as run
 
     config = BackTranslateConfig(there=there, back=back, num_beams=num_beams, batch_size=batch_size, device=device)
     output.show(run(config, dataset, out), as_json=as_json)

@@ -1,1 +1,1 @@
-"""Retrieval metrics, calibration, the gate and the report."""
+"""Retrieval metrics, calibration, the report and the gate."""

@@ -1,7 +1,7 @@
-"""Fit a model's calibration on queries whose answer is known, and say how far it can be trusted.
+"""Fits a model's calibration on queries whose answer is known, and measures how far it can be trusted.
 
-It is fitted in galleries of several sizes, as the same similarity says less in a larger one. Every image is a track
-of its own here.
+It is fitted in galleries of several sizes, because the same similarity means less in a larger one. Every image counts
+as a track of its own here.
 
 Shapes: Q queries, C queries of one chunk, G images, K candidates of a query, N candidates in all, F features.
 """
@@ -26,8 +26,8 @@ PARTS = (1, 2, 4)  # galleries: everyone, then people dealt into halves, then in
 
 @dataclass(frozen=True)
 class Candidates:
-    """The best DEPTH of every query, best first: similarity, lead, rightness, and whether there is one at all [Q, K];
-    how many images were searched and the person asked for [Q].
+    """The DEPTH best images of every query, best first: similarity, lead, whether it is right, and whether it exists at
+    all [Q, K]; the number of images searched and the person searched for [Q].
     """
 
     score_QK: NDArray[np.float64]
@@ -45,17 +45,17 @@ class Candidates:
         return cls(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in parts), strict=True)))
 
     def features(self) -> NDArray[np.float64]:
-        """What the curve sees of the candidates that are there [N, F], in the order of its weights."""
+        """The curve's inputs for the candidates that exist [N, F], in the order of its weights."""
         tracks_QK = np.broadcast_to(np.log(np.maximum(self.searched_Q, 1))[:, None], self.score_QK.shape)
         return np.stack([self.score_QK, self.lead_QK, tracks_QK], axis=-1)[self.there_QK]
 
     def rightness(self) -> NDArray[np.bool_]:
-        """Of the candidates that are there [N]."""
+        """Whether each candidate that exists is right [N]."""
         return self.right_QK[self.there_QK]
 
 
 def fit_calibration(embeddings: SplitEmbeddings, split: str, threshold: float) -> Calibration:
-    """Fit on every person; the stated rates come from fitting on one half of them and measuring on the other."""
+    """Fit on all people; the stated rates come from fitting on one half of them and measuring on the other."""
     present, absent = find_candidates(embeddings, absent=False), find_candidates(embeddings, absent=True)
     held_out = [_held_out(present, absent, half, threshold) for half in (0, 1)]
     rates = {name: float(np.mean([rate[name] for rate in held_out])) for name in held_out[0]}
@@ -70,7 +70,7 @@ def fit_calibration(embeddings: SplitEmbeddings, split: str, threshold: float) -
 
 
 def find_candidates(embeddings: SplitEmbeddings, *, absent: bool, parts: Sequence[int] = PARTS) -> Candidates:
-    """The best images of every caption, in each gallery that holds its person; `absent` takes the person out first."""
+    """The best images of every caption in each gallery that holds its person; `absent` removes the person first."""
     return Candidates.join(
         [
             _search(embeddings, images_G, captions_Q, absent=absent)
@@ -81,7 +81,7 @@ def find_candidates(embeddings: SplitEmbeddings, *, absent: bool, parts: Sequenc
 
 
 def fit_curve(parts: Sequence[Candidates]) -> Curve:
-    """All candidates give the slopes, the best ones the intercept: whether those are trusted is what counts."""
+    """Fit the slopes to all candidates, but the intercept to the best ones: they decide whether to trust a search."""
     candidates = Candidates.join(parts)
     intercept, score, lead, log_tracks = map(float, fit_logistic(candidates.features(), candidates.rightness()))
     curve = Curve(intercept=intercept, score=score, lead=lead, log_tracks=log_tracks)
@@ -93,7 +93,7 @@ def fit_curve(parts: Sequence[Candidates]) -> Curve:
 
 
 def shift_to_mean(probability_N: NDArray[np.float64], mean: float) -> float:
-    """What to add to the log-odds of these probabilities so that `mean` is theirs; by bisection."""
+    """What to add to the log-odds of these probabilities to make their mean `mean`, found by bisection."""
     clipped_N = probability_N.clip(1e-12, 1 - 1e-12)
     logit_N = np.log(clipped_N / (1 - clipped_N))
     low, high = -LARGEST_LOGIT, LARGEST_LOGIT
@@ -107,7 +107,7 @@ def shift_to_mean(probability_N: NDArray[np.float64], mean: float) -> float:
 
 
 def probabilities(curve: Curve, candidates: Candidates) -> NDArray[np.float64]:
-    """The curve's probability of each candidate [Q, K], 0 where there is none."""
+    """The curve's probability for each candidate [Q, K]; 0 where there is no candidate."""
     logit_N = curve.intercept + candidates.features() @ np.array([curve.score, curve.lead, curve.log_tracks])
     probability_QK = np.zeros(candidates.score_QK.shape)
     probability_QK[candidates.there_QK] = 1 / (1 + np.exp(-np.clip(logit_N, -LARGEST_LOGIT, LARGEST_LOGIT)))
@@ -115,7 +115,7 @@ def probabilities(curve: Curve, candidates: Candidates) -> NDArray[np.float64]:
 
 
 def expected_calibration_error(probability_N: NDArray[np.float64], right_N: NDArray[np.bool_]) -> float:
-    """Mean distance of stated probability and share of right ones over BINS equal bins, weighted by their number."""
+    """Mean distance between stated probability and share of right ones, over BINS equal bins weighted by their size."""
     bin_N = np.minimum((probability_N * BINS).astype(int), BINS - 1)
     total = np.bincount(bin_N, minlength=BINS)
     stated = np.bincount(bin_N, probability_N, minlength=BINS)
@@ -125,6 +125,7 @@ def expected_calibration_error(probability_N: NDArray[np.float64], right_N: NDAr
 
 def fit_logistic(features_NF: NDArray[np.float64], right_N: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Ridge-regularised logistic regression by Newton's method; returns the intercept and F weights."""
+    # standardised, so that the ridge penalises every feature alike; the weights are scaled back at the end
     mean_F, scale_F = features_NF.mean(axis=0), features_NF.std(axis=0) + 1e-9
     design = np.column_stack([np.ones(len(features_NF)), (features_NF - mean_F) / scale_F])
     weights = np.zeros(design.shape[1])
@@ -141,7 +142,7 @@ def fit_logistic(features_NF: NDArray[np.float64], right_N: NDArray[np.bool_]) -
 
 
 def _galleries(embeddings: SplitEmbeddings, parts: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Images and captions of the people, who are dealt into `parts` galleries at random, the same on every run."""
+    """The images and captions of each gallery, into which people are dealt at random, the same on every run."""
     people = np.random.default_rng(0).permutation(np.unique(embeddings.image_ids))
     for start in range(min(parts, len(people))):
         dealt = people[start::parts]
@@ -174,7 +175,7 @@ def _judged(
     searched_C: NDArray[np.int64],
     person_C: NDArray[np.int64],
 ) -> Candidates:
-    """Candidates from the DEPTH + 1 best: all but the last, with their leads over the others of them."""
+    """The DEPTH best candidates, each with its lead over the mean of the others among the DEPTH + 1 best."""
     missing = ((0, 0), (0, DEPTH + 1 - score_CK.shape[1]))
     score_CK = np.pad(score_CK, missing, constant_values=-np.inf)
     there_CK = np.isfinite(score_CK)
@@ -188,7 +189,7 @@ def _judged(
 
 
 def _held_out(present: Candidates, absent: Candidates, half: int, threshold: float) -> dict[str, float]:
-    """Fit on the people of one half, measure on the others. Without two people there is nothing to hold out."""
+    """Fit on one half of the people and measure on the other; with a single person, both are the same."""
     people = np.unique(present.person_Q)
     seen_Q = np.isin(present.person_Q, people[half::2])
     unseen_Q = ~seen_Q if seen_Q.any() and not seen_Q.all() else np.ones_like(seen_Q)
@@ -198,7 +199,7 @@ def _held_out(present: Candidates, absent: Candidates, half: int, threshold: flo
 
 
 def measure_rates(curve: Curve, present: Candidates, absent: Candidates, threshold: float) -> dict[str, float]:
-    """The four rates that a calibration states, of these queries."""
+    """The four rates that a calibration states, measured on these queries."""
     present_QK, absent_QK = probabilities(curve, present), probabilities(curve, absent)
     kept_Q, alarmed_Q = present_QK[:, 0] >= threshold, absent_QK[:, 0] >= threshold
     called = max(int(kept_Q.sum() + alarmed_Q.sum()), 1)

@@ -1,4 +1,4 @@
-"""Does the model read colours? The true caption must beat the same caption with one colour exchanged.
+"""Does the model read colours? A true caption must score above the same caption with one colour swapped.
 
 Shapes: S captions with a colour, D embedding dimension.
 """
@@ -30,13 +30,13 @@ COLOUR = re.compile(rf"\b({'|'.join(OPPOSITES)})\b", re.IGNORECASE)
 
 
 def swap_colour(caption: str) -> str | None:
-    """The caption with its first colour exchanged for an unlike one, None where it names none."""
+    """The caption with its first colour replaced by a very different one; None if it names no colour."""
     swapped, count = COLOUR.subn(lambda match: OPPOSITES[match[0].lower()], caption, count=1)
     return swapped if count else None
 
 
 def colour_swap_accuracy(encoder: Encoder, embeddings: SplitEmbeddings, most: int) -> float | None:
-    """Percent of at most `most` captions, evenly spread, that fit their image better than their swapped form."""
+    """Percentage of captions that score above their swapped form, among at most `most`; None if none has a colour."""
     pairs = [(index, swapped) for index, caption in enumerate(embeddings.captions) if (swapped := swap_colour(caption))]
     if not pairs:
         return None

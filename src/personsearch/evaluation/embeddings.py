@@ -1,4 +1,4 @@
-"""The embeddings of one split: every image once, every caption once, encoded in parts that survive a kill.
+"""The embeddings of one split: every image and caption once, encoded in parts that survive a kill.
 
 Shapes: G images, Q captions, D embedding dimension.
 """
@@ -47,16 +47,16 @@ class SplitEmbeddings:
 
 
 def embed_records(encoder: Encoder, dataset: Path, records: Sequence[ImageRecord], folder: Path) -> SplitEmbeddings:
-    """Encode the images and captions of a split, going on with the parts that `folder` holds already.
+    """Encode the images and captions of a split, except for the parts that `folder` already holds.
 
-    `folder` must be named by model, data set and split: nothing in it is checked.
+    Name `folder` after model, data set and split: its contents are not checked.
 
     Raises:
-        UserError: there is no caption, or an image cannot be decoded.
+        UserError: the split has no captions, or an image cannot be decoded.
     """
     captions = [caption for record in records for caption in record.captions]
     if not captions:
-        raise UserError(f"{dataset}: {len(records)} images and no caption in the split; nothing to evaluate")
+        raise UserError(f"{dataset}: no captions on the split's {len(records)} images; nothing to evaluate")
     image_of_caption = np.repeat(np.arange(len(records)), [len(record.captions) for record in records])
     height, width = encoder.preprocessing.height, encoder.preprocessing.width
 
@@ -82,7 +82,7 @@ def _in_parts(
 
 
 def decode_records(dataset: Path, records: Sequence[ImageRecord], height: int, width: int) -> NDArray[np.uint8]:
-    """Their pixels [N, H, W, 3] at one size.
+    """The images' pixels [N, H, W, 3], resized to one size.
 
     Raises:
         UserError: an image cannot be decoded.

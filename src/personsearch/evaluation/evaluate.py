@@ -1,4 +1,4 @@
-"""The evaluation stage: a bundle against a split, both directions, with calibration and a report to look at."""
+"""The evaluation stage: measures a bundle on a split in both directions, calibrates it and writes a report."""
 
 import logging
 from dataclasses import asdict, dataclass
@@ -9,11 +9,10 @@ from personsearch.data.dataset import Dataset
 from personsearch.data.records import Split
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load import load_encoder
-from personsearch.evaluation.breakdown import by_attribute, by_camera
 from personsearch.evaluation.calibration import fit_calibration
 from personsearch.evaluation.colour_swap import colour_swap_accuracy
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
-from personsearch.evaluation.measured import EvaluateConfig, Evaluation
+from personsearch.evaluation.measured import EvaluateConfig, Evaluation, by_attribute, by_camera
 from personsearch.evaluation.metrics import rank_queries, summarise
 from personsearch.evaluation.paired import FirstRanks
 from personsearch.evaluation.report import write_report
@@ -28,20 +27,19 @@ EMBEDDINGS = "embeddings"
 
 
 def evaluate(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path) -> dict[str, float]:
-    """Measure a bundle; writes metrics.json, calibration.json, report.html, first_ranks.npz and run.json.
+    """Measure a bundle and return the metrics; writes metrics.json, calibration.json, report.html, first_ranks.npz and
+    run.json.
 
-    Returns the flat figures.
-
-    Embeddings are kept in `out_dir`, so that a killed run goes on where it was.
+    Embeddings are kept in `out_dir`, so a killed run resumes where it stopped.
 
     Raises:
-        UserError: the bundle or the data set cannot be read, or the split has nobody to find.
+        UserError: the bundle or the data set cannot be read, or the split has no captions.
     """
     return evaluate_on(config, Bundle.open(bundle), Dataset.open(dataset), out_dir)
 
 
 def evaluate_on(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_dir: Path) -> dict[str, float]:
-    """`evaluate` with a bundle and a data set that are open."""
+    """`evaluate` with a bundle and a data set that are already open."""
     evaluation = measure(config, bundle, dataset, out_dir)
     metrics = evaluation.metrics()
     write_json(out_dir / CALIBRATION, evaluation.calibration.model_dump(mode="json"))
@@ -54,7 +52,7 @@ def evaluate_on(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_di
 
 
 def measure(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_dir: Path) -> Evaluation:
-    """Encode and measure, writing nothing but embeddings."""
+    """Encode and measure; writes only embeddings."""
     source = _Source(bundle, load_encoder(bundle, threads=config.threads), dataset, out_dir / EMBEDDINGS)
     embeddings = source.embed(config.split)
     ranks = rank_queries(embeddings.text_QD, embeddings.image_GD, embeddings.caption_ids, embeddings.image_ids)
@@ -73,7 +71,7 @@ def measure(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_dir: P
 
 @dataclass(frozen=True)
 class _Source:
-    """A model and a data set, and the folder that keeps the embeddings of one by the other."""
+    """A model, a data set, and the folder for the data set's embeddings by the model."""
 
     bundle: Bundle
     encoder: Encoder

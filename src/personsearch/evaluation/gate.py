@@ -1,4 +1,4 @@
-"""May a model be registered? Floors that it must reach and a champion that it must not fall behind."""
+"""May a model be registered? It must reach absolute limits and not fall behind the champion."""
 
 import json
 from collections.abc import Mapping
@@ -13,29 +13,29 @@ from personsearch.evaluation.metrics import points_lost
 
 
 class GateConfig(Config):
-    """Section `gate` of params.yaml: what a model must reach to be registered. null leaves a condition out."""
+    """Section `gate` of params.yaml: the conditions for registering a model; null switches a condition off."""
 
     min_r1: float = Field(default=0.0, ge=0, le=100)
-    """Least R@1 text→image in percent."""
+    """Least R@1 (text→image), in percent."""
 
     max_regression: float = Field(default=0.5, ge=0, le=100)
-    """Points of R@1 that it may be behind the champion."""
+    """Percentage points of R@1 that the model may be behind the champion."""
 
     max_compression_loss: float | None = Field(default=1.0, ge=0, le=100)
-    """Points of R@1 that it may be behind its own uncompressed form, on a split that the choice of the form did not
-    see.
+    """Percentage points of R@1 that the model may be behind its own uncompressed form, on a split that was not used to
+    choose the form.
     """
 
     max_calibration_error: float | None = Field(default=None, ge=0, le=1)
-    """Largest expected calibration error, a probability in [0, 1]."""
+    """Largest expected calibration error, in [0, 1]."""
 
     min_colour_swap: float | None = Field(default=None, ge=0, le=100)
-    """Least percentage of captions preferred to themselves with colours swapped."""
+    """Least percentage of captions that score above the same caption with a colour swapped."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
-    """`reasons` has one line for each condition, met or not."""
+    """Whether the model passed, and one line for each condition, met or not."""
 
     passed: bool
     reasons: list[str]
@@ -52,7 +52,7 @@ def decide(
     baseline: Mapping[str, float] | None,
     uncompressed: Mapping[str, float] | None = None,
 ) -> GateDecision:
-    """Hold a model's metrics against the conditions. A metric that a condition needs and that is missing fails it.
+    """Check a model's metrics against the conditions; a condition fails if the metric it needs is missing.
 
     `baseline` is the champion's metrics, `uncompressed` those of the model that this one was compressed from.
     """
@@ -69,10 +69,10 @@ def decide(
 
 
 def read_metrics(path: Path) -> dict[str, float]:
-    """The numbers of a metrics.json.
+    """The numbers in a metrics.json.
 
     Raises:
-        UserError: the file is missing or holds no JSON object.
+        UserError: the file is missing or is not a JSON object.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -83,21 +83,21 @@ def read_metrics(path: Path) -> dict[str, float]:
     return {name: float(value) for name, value in values.items() if type(value) in (int, float)}
 
 
-def _at_least(name: str, value: float | None, wanted: float, what: str) -> tuple[bool, str]:
+def _at_least(name: str, value: float | None, least: float, what: str) -> tuple[bool, str]:
     if value is None:
-        return False, f"{name} is missing; at least {wanted:.2f} ({what}) wanted"
-    met = points_lost(wanted, value) <= 0
-    return met, f"{name} {value:.2f} is {'not below' if met else 'below'} {what} {wanted:.2f}"
+        return False, f"{name} is missing; at least {least:.2f} ({what}) expected"
+    met = points_lost(least, value) <= 0
+    return met, f"{name} {value:.2f} is {'not below' if met else 'below'} {what} {least:.2f}"
 
 
-def _at_most(name: str, metrics: Mapping[str, float], wanted: float | None) -> tuple[bool, str] | None:
-    if wanted is None:
+def _at_most(name: str, metrics: Mapping[str, float], most: float | None) -> tuple[bool, str] | None:
+    if most is None:
         return None
     value = metrics.get(name)
     if value is None:
-        return False, f"{name} is missing; at most {wanted:.3f} wanted"
-    met = value <= wanted
-    return met, f"{name} {value:.3f} is {'not above' if met else 'above'} the ceiling {wanted:.3f}"
+        return False, f"{name} is missing; at most {most:.3f} expected"
+    met = value <= most
+    return met, f"{name} {value:.3f} is {'not above' if met else 'above'} the ceiling {most:.3f}"
 
 
 def _against_champion(
@@ -105,9 +105,9 @@ def _against_champion(
 ) -> tuple[bool, str]:
     if baseline is None or "t2i_r1" not in baseline:
         return True, "no champion measured on the same data to compare with"
-    wanted = baseline["t2i_r1"] - config.max_regression
+    least = baseline["t2i_r1"] - config.max_regression
     what = f"the champion's {baseline['t2i_r1']:.2f} less {config.max_regression:.2f} ="
-    return _at_least("t2i_r1", metrics.get("t2i_r1"), wanted, what)
+    return _at_least("t2i_r1", metrics.get("t2i_r1"), least, what)
 
 
 def _against_uncompressed(
@@ -117,6 +117,6 @@ def _against_uncompressed(
         return None
     if "t2i_r1" not in uncompressed:
         return False, "t2i_r1 of the uncompressed model is missing"
-    wanted = uncompressed["t2i_r1"] - config.max_compression_loss
+    least = uncompressed["t2i_r1"] - config.max_compression_loss
     what = f"the uncompressed {uncompressed['t2i_r1']:.2f} less {config.max_compression_loss:.2f} ="
-    return _at_least("t2i_r1", metrics.get("t2i_r1"), wanted, what)
+    return _at_least("t2i_r1", metrics.get("t2i_r1"), least, what)

@@ -1,15 +1,56 @@
-"""What an evaluation asks for and what it measures."""
+"""What an evaluation is asked for and what it measures, over all queries and by slice (a mean can hide a weak one)."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from pydantic import Field
 
 from personsearch.config import Config
-from personsearch.data.records import Split
-from personsearch.evaluation.breakdown import Slice
+from personsearch.data.records import ImageRecord, Split
 from personsearch.evaluation.embeddings import SplitEmbeddings
-from personsearch.evaluation.metrics import QueryRanks, RetrievalMetrics
+from personsearch.evaluation.metrics import QueryRanks, RetrievalMetrics, summarise
 from personsearch.search.calibration import Calibration
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Text→image metrics of the queries whose image has `value`, in percent."""
+
+    value: str
+    queries: int
+    r1: float
+    r10: float
+    map: float
+
+
+def by_camera(ranks: QueryRanks, embeddings: SplitEmbeddings) -> list[Slice]:
+    """One slice for each camera of the described images, by name; empty if cameras are not known."""
+    return _slices(ranks, embeddings, [record.camera_id for record in embeddings.records])
+
+
+def by_attribute(ranks: QueryRanks, embeddings: SplitEmbeddings) -> dict[str, list[Slice]]:
+    """For each attribute in the manifest, one slice for each of its values."""
+    known = [_attributes(record) for record in embeddings.records]
+    names = sorted({name for attributes in known for name in attributes})
+    return {name: _slices(ranks, embeddings, [attributes.get(name) for attributes in known]) for name in names}
+
+
+def _attributes(record: ImageRecord) -> dict[str, str]:
+    values = json.loads(record.attributes) if record.attributes else {}
+    return {name: str(value) for name, value in values.items() if isinstance(value, str | int | bool)}
+
+
+def _slices(ranks: QueryRanks, embeddings: SplitEmbeddings, values_G: Sequence[str | None]) -> list[Slice]:
+    slices = []
+    value_of_query = np.array([values_G[image] or "" for image in embeddings.image_of_caption])
+    for value in sorted({value for value in values_G if value}):
+        part = ranks.select(value_of_query == value)
+        if (part.first_rank > 0).any():
+            metrics = summarise(part)
+            slices.append(Slice(value, metrics.queries, metrics.r1, metrics.r10, metrics.map))
+    return slices
 
 
 class EvaluateConfig(Config):
@@ -19,16 +60,16 @@ class EvaluateConfig(Config):
     """Split to measure on."""
 
     calibrate_on: Split = "val"
-    """Split that confidence is fitted to; falls back to `split` in a data set without it."""
+    """Split on which confidence is fitted; `split` itself if the data set lacks this one."""
 
     reliable_confidence: float = Field(default=0.5, gt=0, lt=1)
-    """Confidence in (0, 1) below which the best candidate is "no reliable match"."""
+    """A best candidate with less confidence than this, in (0, 1), is reported as "no reliable match"."""
 
     colour_swap_captions: int = Field(default=2000, ge=1)
-    """Captions asked with their colours swapped, at most."""
+    """Most captions that are tested with a colour swapped."""
 
     examples: int = Field(default=6, ge=0)
-    """Right and wrong searches shown in the report, of each kind."""
+    """Searches shown in the report: this many with a right first result, and as many with a wrong one."""
 
     threads: int = Field(default=0, ge=0)
     """Threads of ONNX Runtime; 0 is one per core."""
@@ -36,7 +77,7 @@ class EvaluateConfig(Config):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything measured of one bundle on one split."""
+    """Everything measured about one bundle on one split."""
 
     embeddings: SplitEmbeddings
     ranks: QueryRanks
@@ -48,7 +89,7 @@ class Evaluation:
     attributes: dict[str, list[Slice]]
 
     def metrics(self) -> dict[str, float]:
-        """The flat figures, in percent; the calibration error is a probability."""
+        """The metrics by name, in percent, except for the calibration error, which is in [0, 1]."""
         figures = {
             f"{direction}_{name}": float(getattr(metrics, name))
             for direction, metrics in (("t2i", self.text_to_image), ("i2t", self.image_to_text))

@@ -1,10 +1,10 @@
 """Retrieval metrics by the protocol of text-based person search; numpy only, chunked over queries.
 
-Shapes: Q queries, C queries of one chunk, G gallery items, D embedding dimension, M matches of one query.
+The protocol: similarity is the float32 dot product of unit vectors; a gallery item matches if it shows the query's
+identity; items of equal similarity rank in gallery order. A query whose identity is not in the gallery has no rank: it
+is left out of every mean and counted in `queries_without_match`.
 
-The protocol: similarity is the float32 dot product of unit vectors; a gallery item matches when it shows the
-query's identity; items of equal similarity rank in gallery order. A query whose identity is absent from
-the gallery has no defined rank: it is left out of every mean and counted in `queries_without_match`.
+Shapes: Q queries, C queries of one chunk, G gallery items, D embedding dimension, M matches of one query.
 """
 
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 CMC_LENGTH = 50
-SAME_PERCENTAGE = 9  # decimals: percentages that differ only by rounding are equal
+SAME_PERCENTAGE = 9  # decimals to which percentages are compared, so that floating-point error does not decide
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalMetrics:
-    """Quality in percent. `cmc[k - 1]` is R@k, the share of queries with a match among the k best."""
+    """Metrics in percent. `cmc[k - 1]` is R@k, the share of queries with a match among the k best."""
 
     r1: float
     r5: float
@@ -33,10 +33,10 @@ class RetrievalMetrics:
 
 @dataclass(frozen=True, slots=True)
 class QueryRanks:
-    """What the metrics need of each query, arrays [Q]; a query without a match has `first_rank` 0.
+    """What the metrics need to know about each query, arrays [Q].
 
-    `first_rank` is the 1-based rank of the best match; `average_precision` the mean over matches of the
-    precision at the match; `inverse_penalty` the number of matches over the rank of the last.
+    `first_rank` is the 1-based rank of the best match, 0 without one; `average_precision` is the mean over the matches
+    of the precision at each; `inverse_penalty` is the number of matches over the rank of the last.
     """
 
     first_rank: NDArray[np.int64]
@@ -44,7 +44,7 @@ class QueryRanks:
     inverse_penalty: NDArray[np.float64]
 
     def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "QueryRanks":
-        """The ranks of some of the queries, for breakdowns."""
+        """The ranks of some of the queries."""
         return QueryRanks(self.first_rank[chosen], self.average_precision[chosen], self.inverse_penalty[chosen])
 
 
@@ -65,7 +65,7 @@ def retrieval_metrics(
 
 
 def points_lost(before: float, after: float) -> float:
-    """By how much a percentage is lower, without the rounding by which 64.4 - 63.9 is more than a half."""
+    """How much lower a percentage is, without floating-point error: 64.4 - 63.9 is 0.5, not a bit more."""
     return round(before - after, SAME_PERCENTAGE) + 0.0  # -0.0 becomes 0.0
 
 
@@ -77,7 +77,7 @@ def rank_queries(
     *,
     chunk: int = 1024,
 ) -> QueryRanks:
-    """Rank every query's matches; holds at most two chunk×G matrices of similarities.
+    """Rank every query's matches; at most two chunk × G matrices of similarities are in memory.
 
     Raises:
         ValueError: shapes disagree or embeddings are not finite.
@@ -92,6 +92,7 @@ def rank_queries(
         for query, row_G, sorted_G in zip(
             range(start, start + len(similarity_CG)), similarity_CG, np.sort(similarity_CG, axis=1), strict=True
         ):
+            # one sorted row answers all of the query's matches by binary search: no full ranking is needed
             matches_M = matches.get(int(query_ids_Q[query]), none)
             if len(matches_M) == 0:
                 continue
@@ -129,7 +130,7 @@ def summarise(ranks: QueryRanks) -> RetrievalMetrics:
 def top_candidates(
     query_QD: NDArray[np.float32], gallery_GD: NDArray[np.float32], k: int, *, chunk: int = 1024
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Gallery indices and similarities [Q, min(k, G)] of the best items, best first, equal ones in gallery order."""
+    """Gallery indices and similarities [Q, min(k, G)] of the best items, best first; equal ones in gallery order."""
     k = min(k, len(gallery_GD))
     indices_QK = np.empty((len(query_QD), k), dtype=np.int64)
     scores_QK = np.empty((len(query_QD), k), dtype=np.float32)
@@ -143,7 +144,7 @@ def top_candidates(
 def similarity_chunks(
     query_QD: NDArray[np.float32], gallery_GD: NDArray[np.float32], chunk: int
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """The rows of the similarity matrix, `chunk` at a time, each block with the index of its first query."""
+    """Rows of the similarity matrix, `chunk` at a time, each block with the index of its first query."""
     for start in range(0, len(query_QD), chunk):
         yield start, query_QD[start : start + chunk] @ gallery_GD.T
 
@@ -156,7 +157,7 @@ def _ranks(
     not_worse_M = len(row_G) - np.searchsorted(sorted_G, scores_M, side="left")
     better_M = len(row_G) - np.searchsorted(sorted_G, scores_M, side="right")
     ranks_M = better_M + 1
-    for position in np.flatnonzero(not_worse_M - better_M > 1):
+    for position in np.flatnonzero(not_worse_M - better_M > 1):  # a tie: items earlier in the gallery rank first
         earlier_G = row_G[: matches_M[position]]
         ranks_M[position] += np.count_nonzero(earlier_G == scores_M[position])
     return np.sort(ranks_M)

@@ -1,29 +1,59 @@
-"""One page that shows a model's quality to a person: self-contained HTML, no script, nothing loaded from elsewhere."""
+"""The report on a model: one self-contained HTML page, without scripts, that loads nothing from elsewhere.
 
+Shapes: K candidates.
+"""
+
+import base64
+import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 import numpy as np
+from PIL import Image
 
 from personsearch.bundle import Bundle
 from personsearch.data.dataset import Dataset
-from personsearch.evaluation.breakdown import Slice
-from personsearch.evaluation.examples import Example, Picture, pick_examples
-from personsearch.evaluation.measured import EvaluateConfig, Evaluation
-from personsearch.evaluation.metrics import RetrievalMetrics
+from personsearch.data.records import ImageRecord
+from personsearch.evaluation.embeddings import SplitEmbeddings
+from personsearch.evaluation.measured import EvaluateConfig, Evaluation, Slice
+from personsearch.evaluation.metrics import QueryRanks, RetrievalMetrics, top_candidates
 from personsearch.files import replacing
+from personsearch.images import open_image
 from personsearch.search.calibration import Calibration
 
 TEMPLATE = "report_template.html"
 CHART_WIDTH, CHART_HEIGHT, MARGIN = 640, 260, 36
 SHOWN_RANKS = 20
+SHOWN_CANDIDATES = 5
+THUMBNAIL = (160, 80)
+JPEG_QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A thumbnail as a data URL, and whether it shows the person searched for."""
+
+    source: str
+    score: float
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A caption, the image it describes, the rank of the first right image, and the best candidates."""
+
+    caption: str
+    described: Picture
+    first_rank: int
+    candidates: list[Picture]
 
 
 def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bundle: Bundle, dataset: Dataset) -> None:
-    """Write the page, whole or not at all."""
+    """Write the page atomically."""
     examples = {
         right: pick_examples(dataset.folder, evaluation.embeddings, evaluation.ranks, right=right, most=config.examples)
         for right in (True, False)
@@ -40,7 +70,7 @@ def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bun
         attributes="".join(
             _slice_table(name.replace("_", " "), slices) for name, slices in evaluation.attributes.items()
         )
-        or "<p>The data set names no attributes.</p>",
+        or "<p>The data set has no attributes.</p>",
         calibration=_calibration(evaluation.calibration),
         lineage=_lineage(bundle, dataset, config),
     )
@@ -60,7 +90,13 @@ def _headline(evaluation: Evaluation) -> str:
         ("Queries", f"{metrics.queries:,}", f"{metrics.queries_without_match} without a match"),
     ]
     if evaluation.colour_swap is not None:
-        figures.append(("Colour swap", f"{evaluation.colour_swap:.1f} %", "true caption beats one wrong colour"))
+        figures.append(
+            (
+                "Colour swap",
+                f"{evaluation.colour_swap:.1f} %",
+                "captions that score above the same with a colour swapped",
+            )
+        )
     return "".join(
         f'<div class="figure"><span>{name}</span><b>{value}</b><small>{note}</small></div>'
         for name, value, note in figures
@@ -68,7 +104,7 @@ def _headline(evaluation: Evaluation) -> str:
 
 
 def _chance(evaluation: Evaluation) -> float:
-    """Expected R@1 in percent of a gallery in random order."""
+    """Expected R@1, in percent, of a gallery in random order."""
     people, person_of_image = np.unique(evaluation.embeddings.image_ids, return_inverse=True)
     images_P = np.bincount(person_of_image, minlength=len(people))
     images_of_query = images_P[person_of_image[evaluation.embeddings.image_of_caption]]
@@ -85,7 +121,7 @@ def _directions(evaluation: Evaluation) -> str:
 
 
 def _curve(series: dict[str, Sequence[float]]) -> str:
-    """R@k for k = 1 … SHOWN_RANKS as inline SVG."""
+    """R@k for k = 1 … SHOWN_RANKS, as inline SVG."""
 
     def point(rank: int, value: float) -> str:
         x = MARGIN + (rank - 1) / (SHOWN_RANKS - 1) * (CHART_WIDTH - 2 * MARGIN)
@@ -104,7 +140,7 @@ def _curve(series: dict[str, Sequence[float]]) -> str:
         f'<text class="series{index}" x="{MARGIN + 110 * index}" y="16">{escape(name)}</text>'
         for index, (name, values) in enumerate(series.items())
     )
-    label = "Cumulative match curve: share of queries with a right image among the first k"
+    label = "Cumulative match curve: share of queries with a right image among the k best"
     return f'<svg viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" role="img" aria-label="{label}">{grid}{ticks}{lines}</svg>'
 
 
@@ -124,7 +160,7 @@ def _picture(picture: Picture, kind: str) -> str:
 
 def _slice_table(name: str, slices: Sequence[Slice]) -> str:
     if not slices:
-        return f"<p>{escape(name)}: not known.</p>"
+        return f"<p>{escape(name)}: unknown.</p>"
     head = [name, "Queries", "R@1, %", "", "R@10, %", "mAP, %"]
     rows = [
         [escape(part.value), f"{part.queries:,}", f"{part.r1:.1f}", _bar(part.r1), f"{part.r10:.1f}", f"{part.map:.1f}"]
@@ -141,14 +177,14 @@ def _calibration(calibration: Calibration) -> str:
     rows = [
         [
             "Fitted on",
-            f"{calibration.queries:,} captions of {escape(calibration.split)}, with and without their person",
+            f"{calibration.queries:,} captions of split {escape(calibration.split)}, with and without their person",
         ],
-        ["In galleries of", ", ".join(f"{images:,.0f}" for images in calibration.galleries) + " images"],
+        ["Gallery sizes", ", ".join(f"{images:,.0f}" for images in calibration.galleries) + " images"],
         ["Expected calibration error", f"{calibration.expected_calibration_error:.3f}"],
         ["Reliable from a confidence of", f"{calibration.threshold:.2f}"],
-        ["Right among best candidates called reliable", f"{100 * calibration.precision:.1f} %"],
-        ["Called reliable, person in the gallery", f"{100 * calibration.reliable_when_present:.1f} %"],
-        ["Called reliable, person not in the gallery", f"{100 * calibration.reliable_when_absent:.1f} %"],
+        ["Best candidates called reliable that are right", f"{100 * calibration.precision:.1f} %"],
+        ["Searches called reliable, person in the gallery", f"{100 * calibration.reliable_when_present:.1f} %"],
+        ["Searches called reliable, person not in the gallery", f"{100 * calibration.reliable_when_absent:.1f} %"],
     ]
     return _table(["Confidence", ""], rows)
 
@@ -170,7 +206,49 @@ def _lineage(bundle: Bundle, dataset: Dataset, config: EvaluateConfig) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Cells are HTML already."""
+    """A table whose cells are already HTML."""
     top = "".join(f"<th>{cell}</th>" for cell in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def pick_examples(
+    dataset: Path, embeddings: SplitEmbeddings, ranks: QueryRanks, *, right: bool, most: int
+) -> list[Example]:
+    """At most `most` queries, evenly spread over those whose best candidate is right, or wrong."""
+    pool = np.flatnonzero((ranks.first_rank == 1) if right else (ranks.first_rank > 1))
+    if len(pool) == 0 or most == 0:
+        return []
+    chosen = pool[np.unique(np.linspace(0, len(pool) - 1, min(most, len(pool))).astype(int))]
+    indices, scores = top_candidates(embeddings.text_QD[chosen], embeddings.image_GD, SHOWN_CANDIDATES)
+    return [
+        _make_example(dataset, embeddings, int(query), int(ranks.first_rank[query]), list(zip(row, best, strict=True)))
+        for query, row, best in zip(chosen, indices.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+def thumbnail(path: Path) -> str:
+    """A small JPEG as a data URL, to embed in the page."""
+    image = open_image(path)
+    image.thumbnail((THUMBNAIL[1], THUMBNAIL[0]), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _make_example(
+    dataset: Path, embeddings: SplitEmbeddings, query: int, first_rank: int, best: list[tuple[int, float]]
+) -> Example:
+    described = int(embeddings.image_of_caption[query])
+    person = embeddings.records[described].person_id
+
+    def picture(record: ImageRecord, score: float) -> Picture:
+        return Picture(thumbnail(dataset / record.path), score, record.person_id == person)
+
+    own_score = float(embeddings.text_QD[query] @ embeddings.image_GD[described])
+    return Example(
+        caption=embeddings.captions[query],
+        described=picture(embeddings.records[described], own_score),
+        first_rank=first_rank,
+        candidates=[picture(embeddings.records[index], score) for index, score in best],
+    )

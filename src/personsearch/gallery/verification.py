@@ -21,8 +21,7 @@ from personsearch.images import ImageRejected
 from personsearch.search.crop import Crop
 from personsearch.search.exact import MIRROR_LIMIT, ExactIndex
 from personsearch.search.filters import CropFilter
-from personsearch.search.guards import MAX_K
-from personsearch.search.index import SCORE_DECIMALS, Hit, VectorIndex, rank
+from personsearch.search.index import MAX_K, SCORE_DECIMALS, Hit, VectorIndex, rank
 from personsearch.search.quantised import FLOAT32, Coding
 from personsearch.search.searcher import JUDGED
 

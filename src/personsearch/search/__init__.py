@@ -1,1 +1,1 @@
-"""Vector indexes, filters and the searcher that joins them with an encoder."""
+"""Vector indexes, filters, and the searcher that combines them with an encoder."""

@@ -14,14 +14,14 @@ from personsearch.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-FORMAT: Final = 2  # format 1 took account neither of tracks nor of how many are searched
+FORMAT: Final = 2  # format 1 considered neither tracks nor the size of the gallery
 DEPTH = 10
 
 
 class Curve(Config):
     """probability = 1 / (1 + exp(−(intercept + score·s + lead·l + log_tracks·ln n))).
 
-    s is the candidate's similarity; l its lead over the mean of the DEPTH best other tracks; n how many tracks are
+    s is the candidate's similarity, l its lead over the mean of the DEPTH best other tracks, and n the number of tracks
     searched: the more there are, the higher the best wrong one scores.
     """
 
@@ -45,33 +45,33 @@ class Curve(Config):
 class Calibration(Config):
     """The content of calibration.json.
 
-    Fitted with each query once with its person in the gallery and once without, so it assumes that the person is there
-    in half of the searches. The four rates were measured on people that the fit had not seen.
+    Each query was fitted once with its person in the gallery and once without, so the calibration assumes that the
+    person is there in half of the searches. The four rates were measured on people that the fit had not seen.
     """
 
     format: Literal[2] = FORMAT
     """Version of this file's layout."""
 
     curve: Curve
-    """From a candidate's similarity to its confidence."""
+    """Turns a candidate's similarity into its confidence."""
 
     threshold: float
-    """Confidence from which the best candidate is called reliable."""
+    """Confidence from which the best candidate counts as reliable."""
 
     split: str
     """Split that the curve was fitted to."""
 
     queries: int
-    """Queries behind the fit."""
+    """Number of queries in the fit."""
 
     galleries: tuple[float, ...]
-    """Mean numbers of tracks of the galleries that it was fitted in."""
+    """Mean number of tracks in each size of gallery that it was fitted in."""
 
     expected_calibration_error: float
-    """Over all candidates."""
+    """Mean distance between stated confidence and share of right candidates, over all candidates."""
 
     precision: float
-    """Of the best candidates that are called reliable."""
+    """Share of right ones among the best candidates called reliable."""
 
     reliable_when_present: float
     """Share of queries called reliable while their person is in the gallery."""
@@ -82,8 +82,8 @@ class Calibration(Config):
     def confidence(self, score: float, others: Sequence[float], tracks: float) -> float:
         """Probability that the candidate with `score` is right.
 
-        `others` are the similarities of the best other tracks, best first; the first DEPTH count. Without any, the
-        lead is 0. `tracks` is how many tracks are searched.
+        `others` are the similarities of the best other tracks, best first, of which the first DEPTH count; without any,
+        the lead is 0. `tracks` is the number of tracks searched.
         """
         best = others[:DEPTH]
         lead = score - sum(best) / len(best) if best else 0.0
@@ -91,7 +91,7 @@ class Calibration(Config):
 
 
 def read_calibration(path: Path) -> Calibration | None:
-    """Read calibration.json, None if the model was never calibrated or its calibration has another format.
+    """Read calibration.json; None if the model was never calibrated or the file has another format.
 
     Raises:
         UserError: the file is damaged.
@@ -103,7 +103,7 @@ def read_calibration(path: Path) -> Calibration | None:
         found = content.get("format", 1) if isinstance(content, dict) else FORMAT
         if found != FORMAT:
             logger.warning(
-                "%s: of format %s, this version reads %d; no confidence until the model is evaluated again",
+                "%s: format %s, but this version reads %d; no confidence until the model is evaluated again",
                 path, found, FORMAT,
             )  # fmt: skip
             return None

@@ -18,8 +18,8 @@ class BoundingBox:
 class Crop:
     """The metadata of a crop, as stored in the gallery and beside its vector in the index.
 
-    Times are timezone-aware UTC with millisecond precision. `image_uri` is relative to the gallery's
-    root (or absolute where it lives elsewhere); `quality` is in [0, 1].
+    Times are timezone-aware UTC with millisecond precision. `image_uri` is relative to the gallery's folder, or
+    absolute if the image is elsewhere; `quality` is in [0, 1].
     """
 
     crop_id: str

@@ -1,4 +1,4 @@
-"""The exact index, in memory: compares every vector with every query. All other indexes are tested against it.
+"""The exact index, in memory: compares every query with every vector. All other indexes are tested against it.
 
 Shapes: N crops, Q queries, B crops of one block, D embedding dimension, K best crops.
 """
@@ -9,21 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.errors import UserError
-from personsearch.search.columns import Columns
 from personsearch.search.crop import Crop
-from personsearch.search.filters import EVERYTHING, CropFilter
-from personsearch.search.guards import MAX_K, check_crop, check_k, check_vectors, latest_of_each
-from personsearch.search.index import SCORE_DECIMALS, CollectionProperties, Hit, VectorIndex
-from personsearch.search.quantised import FLOAT32, Coding
-from personsearch.search.stored_vectors import BinaryVectors, StoredVectors, stored_vectors
+from personsearch.search.filters import EVERYTHING, Columns, CropFilter
+from personsearch.search.index import (
+    MAX_K,
+    SCORE_DECIMALS,
+    CollectionProperties,
+    Hit,
+    VectorIndex,
+    check_crop,
+    check_k,
+    check_vectors,
+    latest_of_each,
+)
+from personsearch.search.quantised import FLOAT32, BinaryVectors, Coding, StoredVectors, stored_vectors
 
-MIRROR_LIMIT = 100_000  # crops of a collection that a service searches in a mirror
-BLOCK_ROWS = 8192
+MIRROR_LIMIT = 100_000  # largest collection that the service searches in memory
+BLOCK_ROWS = 8192  # a block of scores (64 × 8192 floats, 2 MiB) stays in the cache while its best are kept
 BLOCK_QUERIES = 64
 
 
 class ExactIndex:
-    """A VectorIndex in memory, ordered by `crop_id`; never builds a whole query × gallery matrix."""
+    """A VectorIndex in memory, ordered by `crop_id`; it never builds the whole query × gallery matrix."""
 
     def __init__(self, embedding_dim: int, coding: Coding = FLOAT32) -> None:
         self.embedding_dim = embedding_dim
@@ -41,7 +48,7 @@ class ExactIndex:
     def of_batches(
         cls, batches: Iterable[tuple[list[Crop], NDArray[np.float32]]], embedding_dim: int, coding: Coding = FLOAT32
     ) -> "ExactIndex":
-        """Build an index from another one's batches, coding batch by batch."""
+        """Build an index from another one's batches, coding each batch as it comes."""
         made = cls(embedding_dim, coding)
         crops: list[Crop] = []
         parts: list[StoredVectors] = []
@@ -53,7 +60,7 @@ class ExactIndex:
 
     @property
     def vector_bytes(self) -> int:
-        """Size of the vectors in memory, without the crops."""
+        """Bytes of the vectors in memory, without the crops."""
         return self._vectors.nbytes
 
     def upsert(self, crops: Sequence[Crop], vectors_ND: NDArray[np.float32]) -> None:
@@ -113,7 +120,7 @@ class ExactIndex:
         return made
 
     def _admitted(self, crop_filter: CropFilter) -> NDArray[np.int64]:
-        """Rows that a filter admits: cameras and times column by column, rarer conditions crop by crop."""
+        """The rows that a filter admits: cameras and times as columns, rarer conditions crop by crop."""
         if self._columns is None:
             self._columns = Columns.of(self._crops)
         rows = self._columns.admitted(crop_filter)
@@ -132,9 +139,10 @@ class ExactIndex:
 def _best(
     vectors: StoredVectors, coding: Coding, queries_QD: NDArray[np.float32], rows_N: NDArray[np.int64], k: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Rows and scores of each query's k best among `rows_N`; earlier rows win ties."""
+    """Rows and scores of each query's k best among `rows_N`; on a tie, the earlier row comes first."""
     if not isinstance(vectors, BinaryVectors):
         return _scan(vectors, queries_QD, rows_N, k)
+    # Hamming distance is coarse, so it only chooses candidates; their int8 codes give the scores and the order
     count = coding.candidates(k, MAX_K)
     nearest = (vectors.nearest(query_D, rows_N, count) for query_D in queries_QD)
     return [
@@ -147,9 +155,9 @@ def _best(
 def _scan(
     vectors: StoredVectors, queries_QD: NDArray[np.float32], rows_N: NDArray[np.int64], k: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """The best rows by their scores, block by block."""
+    """The best rows by score, block by block."""
     best = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)) for _ in queries_QD]
-    whole = len(rows_N) == len(vectors)
+    whole = len(rows_N) == len(vectors)  # then a slice reads the vectors in place, where an index array would copy them
     for start in range(0, len(rows_N), BLOCK_ROWS):
         rows_B = rows_N[start : start + BLOCK_ROWS]
         scores_QB = vectors.scores(queries_QD, slice(start, start + BLOCK_ROWS) if whole else rows_B)
@@ -163,7 +171,7 @@ def _scan(
 def _keep_best(
     rows: NDArray[np.int64], scores: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    if len(scores) > k:
+    if len(scores) > k:  # keep all that tie with the k-th: the stable sort below decides between them by row
         candidates = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
         rows, scores = rows[candidates], scores[candidates]
     order = np.argsort(-scores, kind="stable")[:k]
@@ -179,7 +187,7 @@ class ExactStore:
 
     def create(self, name: str, properties: CollectionProperties) -> ExactIndex:
         if name in self._collections or name in self._aliases:
-            raise UserError(f"collection {name!r} exists already")
+            raise UserError(f"collection {name!r} already exists")
         self._collections[name] = properties, ExactIndex(properties.embedding_dim, properties.coding)
         return self._collections[name][1]
 
@@ -206,7 +214,7 @@ class ExactStore:
         self._find(name)
         naming = sorted(alias for alias, target in self._aliases.items() if target == name)
         if naming or name in self._aliases:
-            raise UserError(f"collection {name!r} is in use: alias {', '.join(naming) or name} names it")
+            raise UserError(f"collection {name!r} is in use by alias {', '.join(naming) or name}")
         del self._collections[name]
 
     def purge(self, name: str, *, spare: str) -> str:

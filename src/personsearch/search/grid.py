@@ -1,4 +1,4 @@
-"""Candidates as one picture: crops side by side with rank, score, confidence, camera and time."""
+"""Draws candidates into one picture: crops side by side with rank, score, confidence, camera and time."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ PAPER, PICTURE_GROUND, INK, FAINT_INK, WARNING = "#f6f5f1", "#e4e2dc", "#1c1c1c"
 
 
 def save_grid(path: Path, text: str, answer: Answer, image_of: Callable[[Crop], Path]) -> None:
-    """Draw the candidates into an image file; its suffix names the format."""
+    """Draw the candidates into an image file; its suffix decides the format."""
     columns = max(1, min(COLUMNS, len(answer.candidates)))
     rows = -(-len(answer.candidates) // columns)
     width = max(columns, 3) * (TILE_WIDTH + MARGIN) + MARGIN
@@ -42,9 +42,9 @@ def _draw_title(sheet: Image.Image, text: str, answer: Answer) -> None:
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, 14), _shortened(f"“{text}”", 22, sheet.width - 2 * MARGIN), fill=INK, font=_font(22))
     if not answer.candidates:
-        note, colour = "nothing in the gallery passes the filters", WARNING
+        note, colour = "no crop in the gallery matches the filters", WARNING
     elif answer.reliable is False:
-        note, colour = "no reliable match: these are the nearest, who need not be the person described", WARNING
+        note, colour = "no reliable match: these are only the most similar, probably not the person", WARNING
     else:
         note, colour = "candidates, to be confirmed by a person", FAINT_INK
     draw.text((MARGIN, 44), note, fill=colour, font=_font(16))
@@ -67,7 +67,7 @@ def _draw_tile(sheet: Image.Image, corner: tuple[int, int], candidate: Candidate
 
 
 def _shortened(text: str, size: int, width: int) -> str:
-    """The text, cut to fit its column."""
+    """The text, cut to fit a width in pixels."""
     text = " ".join(text.split())
     if _font(size).getlength(text) <= width:
         return text

@@ -1,4 +1,4 @@
-"""The interfaces of vector indexes and collection stores, implemented in memory and by Milvus.
+"""The interfaces of vector indexes and collection stores, in memory and in Milvus, and the input checks they share.
 
 Shapes: N crops, Q queries, D embedding dimension. Scores are cosine similarities.
 """
@@ -16,6 +16,10 @@ from personsearch.search.quantised import FLOAT32, Coding
 
 LIVE_ALIAS = "persons"
 SCORE_DECIMALS = 6  # engines sum floats in different orders, so scores closer than this count as equal
+MAX_K = 16384
+UNIT_TOLERANCE = 1e-3
+MAX_BYTES = {"crop_id": 512, "camera_id": 512, "track_id": 512, "image_uri": 4096, "frame_uri": 4096}
+TIMES = ("captured_at", "ingested_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class CollectionProperties:
-    """Properties of a collection: which model made its vectors, from which data, and how they are stored."""
+    """Which model made a collection's vectors, what data trained it, and how the vectors are stored."""
 
     model_name: str
     model_version: str
@@ -39,16 +43,17 @@ class CollectionProperties:
 
 
 class VectorIndex(Protocol):
-    """Crops with unit vectors. Vectors of the wrong dimension, not finite or not of unit length are refused
-    with ValueError before anything is written.
+    """Crops with unit vectors.
+
+    A vector of the wrong dimension, not finite or not of unit length raises ValueError before anything is written.
     """
 
     def upsert(self, crops: Sequence[Crop], vectors_ND: NDArray[np.float32]) -> None:
-        """Add crops, or replace those whose `crop_id` is present. Durable when it returns."""
+        """Add crops; one whose `crop_id` is present replaces it. The change is durable when this returns."""
         ...
 
     def flush(self) -> None:
-        """Flush and seal what was written, so that reads are fast; called before a collection counts as complete."""
+        """Flush and seal what was written, so that reads are fast; called once a collection is complete."""
         ...
 
     def delete(self, crop_filter: CropFilter) -> int:
@@ -56,7 +61,7 @@ class VectorIndex(Protocol):
         ...
 
     def search(self, vectors_QD: NDArray[np.float32], k: int, crop_filter: CropFilter = EVERYTHING) -> list[list[Hit]]:
-        """For each query its best crops, best first; equal scores in the order of `crop_id`."""
+        """The k best crops of each query, best first; equal scores in the order of `crop_id`."""
         ...
 
     def count(self, crop_filter: CropFilter = EVERYTHING) -> int: ...
@@ -86,15 +91,15 @@ class CollectionStore(Protocol):
     def names(self) -> list[str]: ...
 
     def alias_target(self, alias: str) -> str | None:
-        """The collection that an alias names, None if there is no such alias."""
+        """The collection that an alias names; None if there is no such alias."""
         ...
 
     def switch_alias(self, alias: str, name: str) -> None:
-        """Point `alias` at `name` atomically, creating it if it does not exist."""
+        """Point `alias` at `name` atomically; create it if it does not exist."""
         ...
 
     def drop(self, name: str) -> None:
-        """Remove a collection; one that an alias names is refused with UserError."""
+        """Remove a collection; UserError if an alias names it."""
         ...
 
     def purge(self, name: str, *, spare: str) -> str:
@@ -109,3 +114,49 @@ class CollectionStore(Protocol):
 def rank(hits: Iterable[Hit], k: int) -> list[Hit]:
     """The k best hits by score; ties are ordered by `crop_id`."""
     return sorted(hits, key=lambda hit: (-hit.score, hit.crop.crop_id))[:k]
+
+
+def check_vectors(vectors_ND: NDArray[np.float32], count: int, embedding_dim: int) -> None:
+    """Refuse vectors that an engine would store or compare wrongly without a word (Milvus Lite, for one).
+
+    Raises:
+        ValueError: the shape is not [count, embedding_dim], a value is not finite, or a length is not 1.
+    """
+    if vectors_ND.shape != (count, embedding_dim):
+        raise ValueError(f"vectors of shape {list(vectors_ND.shape)}; [{count}, {embedding_dim}] expected")
+    if not np.isfinite(vectors_ND).all():
+        raise ValueError("vectors hold NaN or infinity; finite values expected")
+    lengths_N = np.linalg.norm(vectors_ND, axis=1)
+    if (np.abs(lengths_N - 1) > UNIT_TOLERANCE).any():
+        worst = float(lengths_N[np.abs(lengths_N - 1).argmax()])
+        raise ValueError(f"a vector of length {worst:.4g}; unit length expected")
+
+
+def check_k(k: int) -> None:
+    """Raise ValueError if some engine cannot return `k` results."""
+    if not 1 <= k <= MAX_K:
+        raise ValueError(f"k={k}; 1 to {MAX_K} expected")
+
+
+def latest_of_each(crops: Sequence[Crop], vectors_ND: NDArray[np.float32]) -> tuple[list[Crop], NDArray[np.float32]]:
+    """Keep the last of the crops that share a `crop_id`: engines differ on duplicate keys in one call."""
+    rows = sorted({crop.crop_id: row for row, crop in enumerate(crops)}.values())
+    return [crops[row] for row in rows], vectors_ND[rows]
+
+
+def check_crop(crop: Crop) -> None:
+    """Refuse metadata that an engine would truncate, round or fail on.
+
+    Raises:
+        ValueError: an empty or too long string, a time without a zone or finer than a millisecond.
+    """
+    for name, max_bytes in MAX_BYTES.items():
+        length = len(getattr(crop, name).encode())
+        if length > max_bytes:
+            raise ValueError(f"crop {crop.crop_id[:80]!r}: {name} of {length} bytes; at most {max_bytes} expected")
+    if not crop.crop_id:
+        raise ValueError("a crop without crop_id")
+    for name in TIMES:
+        moment = getattr(crop, name)
+        if moment.tzinfo is None or moment.microsecond % 1000:
+            raise ValueError(f"crop {crop.crop_id!r}: {name}={moment}; whole milliseconds with a zone expected")

@@ -1,6 +1,7 @@
 """Opens the live index: the collection that the alias names, with the model that made its vectors.
 
-A collection names its model, so a query is never compared with another model's vectors.
+The collection itself names its model and not a setting: so promoting a model and swapping collections can happen at any
+time, and a query is never compared with another model's vectors.
 """
 
 from collections.abc import Callable
@@ -20,13 +21,13 @@ class ModelSource(Protocol):
     """Where bundles come from; the MLflow registry is one."""
 
     def fetch(self, version: str, fingerprint: str) -> Bundle:
-        """The bundle of a version, which must have this fingerprint."""
+        """The bundle of a version; it must have this fingerprint."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LiveIndex:
-    """What answers queries now, and what it was made with."""
+    """The index that answers queries now, with its collection and its model."""
 
     searcher: Searcher
     collection: str
@@ -44,8 +45,8 @@ def open_live(
     """Open the collection that the alias names now, with its own model.
 
     Raises:
-        UserError: nothing is live, the model cannot be had, it is not the one that the collection names, or it does
-            not reproduce its golden embeddings.
+        UserError: nothing is live, the model cannot be fetched, it is not the one that the collection names, or it
+            does not reproduce its golden embeddings.
     """
     collection = store.alias_target(alias)
     if collection is None:
@@ -54,13 +55,13 @@ def open_live(
     bundle = models.fetch(properties.model_version, properties.fingerprint)
     if bundle.fingerprint != properties.fingerprint:
         raise UserError(
-            f"{collection} was made by model {properties.fingerprint}, not by {bundle} ({bundle.fingerprint})"
+            f"{collection}: made by model {properties.fingerprint}, but {bundle} has fingerprint {bundle.fingerprint}"
         )
     encoder = encoder_factory(bundle)
     if encoder.embedding_dim != properties.embedding_dim:
         raise UserError(
-            f"{collection} holds {properties.embedding_dim} dimensions, the model gives {encoder.embedding_dim}"
+            f"{collection}: {properties.embedding_dim} dimensions, but the model's vectors have {encoder.embedding_dim}"
         )
-    verify_golden(bundle, encoder)
+    verify_golden(bundle, encoder)  # this machine's engine may compute otherwise than the one that made the vectors
     searcher = Searcher(encoder, store.open(collection), read_calibration(bundle.path(CALIBRATION)))
     return LiveIndex(searcher, collection, properties, bundle)

@@ -16,14 +16,11 @@ from personsearch.errors import UserError
 from personsearch.search.calibration import DEPTH, Calibration
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
-from personsearch.search.guards import MAX_K, check_k
-from personsearch.search.index import Hit, VectorIndex
+from personsearch.search.index import MAX_K, Hit, VectorIndex, check_k
 
 MAX_TEXT = 2000
-CROPS_PER_TRACK = 4  # first guess at how many crops of one track a ranking holds; too low costs a second search
-JUDGED = (
-    DEPTH + 1
-) * CROPS_PER_TRACK  # crops of every ranking, however few are asked for: confidence needs the best one's rivals
+CROPS_PER_TRACK = 4  # first guess at the crops of one track among the best; if it is too low, a second search follows
+JUDGED = (DEPTH + 1) * CROPS_PER_TRACK  # always fetch this many crops: confidence compares the best with its rivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class Answer:
 class Searcher:
     """Answers descriptions from one index with the model that made its vectors.
 
-    The index is counted only once: make a new searcher when it has grown a lot.
+    The index is counted only once; make a new searcher when it has grown.
     """
 
     def __init__(self, encoder: Encoder, index: VectorIndex, calibration: Calibration | None = None) -> None:
@@ -70,7 +67,7 @@ class Searcher:
         """The k best candidates; with `group_by_track` the best crop of each track.
 
         Raises:
-            UserError: an empty or over-long text, or `k` outside what an index gives.
+            UserError: an empty or too long text, or a `k` that no index can return.
         """
         vector_D = self.encoder.encode_texts([checked_text(text)])[0]
         return self.answer_vector(vector_D, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
@@ -83,7 +80,7 @@ class Searcher:
         crop_filter: CropFilter = EVERYTHING,
         group_by_track: bool = True,
     ) -> Answer:
-        """Like `answer`, for a query that is encoded already."""
+        """Like `answer`, for a query that is already encoded."""
         try:
             check_k(k)
         except ValueError as error:
@@ -104,11 +101,11 @@ class Searcher:
     ) -> list[Hit]:
         """Crops, best first: enough to judge the best one and, when grouping, to cover k tracks."""
         limit = min(max(k * CROPS_PER_TRACK if group_by_track else k, JUDGED), MAX_K)
-        wanted_tracks = max(k, DEPTH + 1) if group_by_track else DEPTH + 1
+        least_tracks = max(k, DEPTH + 1) if group_by_track else DEPTH + 1
         while True:
             hits = self.index.search(vector_D[None], limit, crop_filter)[0]
             found = sum(1 for _ in first_of_each_track(hits))
-            if found >= wanted_tracks or len(hits) < limit or limit == MAX_K:
+            if found >= least_tracks or len(hits) < limit or limit == MAX_K:
                 return hits
             limit = min(limit * 4, MAX_K)
 
@@ -126,7 +123,7 @@ class Searcher:
         return confidences
 
     def _tracks(self, hits: list[Hit], crop_filter: CropFilter) -> float:
-        """How many tracks are searched: counted if the hits cover the whole index, else estimated from the best hits'
+        """The number of tracks searched: counted if the hits cover everything, else estimated from the best hits'
         crops per track.
         """
         judged = hits[:JUDGED]
@@ -138,7 +135,7 @@ class Searcher:
 
     @cached_property
     def _crops(self) -> int:
-        """Counting a large collection on a server takes longer than searching it."""
+        """Cached, because counting a large collection on a server takes longer than searching it."""
         return self.index.count()
 
 
@@ -153,7 +150,7 @@ def first_of_each_track(hits: Iterable[Hit]) -> Iterator[Hit]:
 
 
 def track_of(crop: Crop) -> tuple[str, str, str]:
-    """The key of a crop's track. Track names are unique within a camera only; a crop without a track is its own."""
+    """The key of a crop's track. Names are unique only within a camera; a crop without a track is its own track."""
     return crop.camera_id, crop.track_id, "" if crop.track_id else crop.crop_id
 
 
@@ -161,11 +158,11 @@ def checked_text(text: str) -> str:
     """The description without surrounding space.
 
     Raises:
-        UserError: it is empty or over MAX_TEXT characters.
+        UserError: it is empty or has more than MAX_TEXT characters.
     """
     text = text.strip()
     if not text:
-        raise UserError("the description is empty; say what the person looks like")
+        raise UserError("the description is empty; describe what the person looks like")
     if len(text) > MAX_TEXT:
-        raise UserError(f"the description has {len(text)} characters; at most {MAX_TEXT} are read")
+        raise UserError(f"the description has {len(text)} characters; at most {MAX_TEXT} expected")
     return text

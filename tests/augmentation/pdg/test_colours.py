@@ -5,8 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from personsearch.augmentation.pdg.colours import CLOTH, LAB_OF_CLOTH, TARGETS, WORDS, agreement, cloth_named, unlike
-from personsearch.augmentation.pdg.oklab import from_oklab, to_oklab
+from personsearch.augmentation.pdg.colours import (
+    CLOTH,
+    LAB_OF_CLOTH,
+    TARGETS,
+    WORDS,
+    agreement,
+    cloth_named,
+    from_oklab,
+    to_oklab,
+    unlike,
+)
 
 
 def test_oklab_of_known_colours() -> None:

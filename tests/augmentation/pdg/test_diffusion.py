@@ -9,10 +9,8 @@ import torch
 from personsearch.augmentation.augment import AugmentConfig, augment
 from personsearch.augmentation.pdg.colours import cloth_named
 from personsearch.augmentation.pdg.config import DiffusionConfig, ProximityConfig
-from personsearch.augmentation.pdg.diffusion.alignment import Alignment, align
-from personsearch.augmentation.pdg.diffusion.attention import AttentionControl, ControlledAttention
-from personsearch.augmentation.pdg.diffusion.editor import DiffusionEditor
-from personsearch.augmentation.pdg.diffusion.inversion import ddim_steps, invert, move
+from personsearch.augmentation.pdg.diffusion.attention import Alignment, AttentionControl, ControlledAttention, align
+from personsearch.augmentation.pdg.diffusion.editor import DiffusionEditor, ddim_steps, invert, move
 from personsearch.augmentation.pdg.diffusion.model import DiffusionModel
 from personsearch.augmentation.pdg.generator import Change, GenerationRefused
 from personsearch.data.records import ImageRecord, write_manifest

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from personsearch.augmentation.pdg.colours import TARGETS, cloth_named
 from personsearch.augmentation.pdg.garments import PART_OF_WORD
-from personsearch.augmentation.pdg.phrases import colour_phrases, say_otherwise, speaks_of_whole_outfit
+from personsearch.augmentation.pdg.phrases import colour_phrases, speaks_of_whole_outfit, with_colour
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_several_colours_of_one_garment_are_shared() -> None:
     ],
 )
 def test_articles_capitals_and_spelling_follow(caption: str, colour: str, expected: str) -> None:
-    assert say_otherwise(caption, colour_phrases(caption)[:1], colour) == expected
+    assert with_colour(caption, colour_phrases(caption)[:1], colour) == expected
 
 
 @given(
@@ -63,7 +63,7 @@ def test_articles_capitals_and_spelling_follow(caption: str, colour: str, expect
 )
 def test_what_is_said_otherwise_reads_back_as_that(old: str, new: str, garment: str, filler: str) -> None:
     caption = f"the person wears a {old} {filler}{garment}."
-    phrases = colour_phrases(say_otherwise(caption, colour_phrases(caption), new))
+    phrases = colour_phrases(with_colour(caption, colour_phrases(caption), new))
     assert [(phrase.colour, phrase.part) for phrase in phrases] == [(new, PART_OF_WORD[garment])]
 
 

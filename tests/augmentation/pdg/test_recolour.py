@@ -5,13 +5,11 @@ import contextlib
 import numpy as np
 import pytest
 
-from personsearch.augmentation.pdg.colours import agreement, cloth_named
+from personsearch.augmentation.pdg.colours import agreement, cloth_named, to_oklab
 from personsearch.augmentation.pdg.consistency import colour_doubt
 from personsearch.augmentation.pdg.generator import Change, GenerationRefused
-from personsearch.augmentation.pdg.oklab import to_oklab
-from personsearch.augmentation.pdg.recolour import Recolour
+from personsearch.augmentation.pdg.recolour import Recolour, repaint
 from personsearch.augmentation.pdg.region import PLACES, brightening, find_region, weights_of, where_worn
-from personsearch.augmentation.pdg.repaint import repaint
 
 from .pedestrian import NAVY, RED, draw, upper_mask
 

@@ -30,7 +30,7 @@ PEOPLE = 6
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six people to train on, two pictures each, and one to test on; each jacket is told of."""
+    """Six people to train on, two pictures each, and one to test on; the captions name each jacket."""
     folder = tmp_path_factory.mktemp("prepared")
     (folder / "images").mkdir()
     records = []
@@ -123,7 +123,7 @@ SMALL = Preprocessing(height=32, width=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 
 
 @dataclass(frozen=True)
 class Blind:
-    """An encoder that cannot see, and likes captions with one word."""
+    """An encoder that cannot see and prefers captions with one word."""
 
     liked: str
     preprocessing: Preprocessing = SMALL
@@ -146,7 +146,7 @@ def test_the_judge_has_the_last_word(prepared: Path, tmp_path: Path, monkeypatch
     assert metrics["proximity_accepted"] + metrics["proximity_identities_without"] == PEOPLE
 
 
-def test_a_killed_run_goes_on(prepared: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes(prepared: Path, tmp_path: Path) -> None:
     run(prepared, tmp_path / "whole", cache=tmp_path / "other")
     program = (
         "from pathlib import Path; from personsearch.augmentation.augment import AugmentConfig, augment\n"
@@ -174,7 +174,7 @@ def test_mistakes_are_one_line(prepared: Path, tmp_path: Path) -> None:
         ProximityConfig(generator="diffusion")
     (tmp_path / "half").mkdir()
     settings = {"generator": "diffusion", "diffusion": {"model": tmp_path / "half"}}
-    with pytest.raises(UserError, match="no Stable Diffusion model in diffusers' format"):
+    with pytest.raises(UserError, match="not a Stable Diffusion model in diffusers' format"):
         run(prepared, tmp_path / "out", **settings)
 
 

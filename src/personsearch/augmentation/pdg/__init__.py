@@ -1,1 +1,1 @@
-"""Proximity data generation: a real image with one garment in another colour, and the caption that says so."""
+"""Proximity data generation (PDG): a real image with one garment in another colour, and a caption to match."""

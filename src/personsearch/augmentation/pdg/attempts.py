@@ -1,6 +1,6 @@
-"""One attempt to make a pair, remembered by its content: image, caption, change and generator.
+"""One attempt to make a pair, cached by its content: image, caption, change and generator.
 
-A cache folder holds `<key>.jpg` for a made image and `<key>.txt` with the reason for a refused one.
+The cache folder holds `<key>.jpg` for an image that was made and `<key>.txt` with the reason for a refusal.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from personsearch.errors import UserError
 from personsearch.files import replacing
 from personsearch.images import open_image
 
-ALGORITHM = "pdg-1"  # raise it when the same attempt gives another outcome
+ALGORITHM = "pdg-1"  # part of the cache's keys: raise it when the same attempt gives another outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The made image, or why there is none; `reason` is "" for a made one."""
+    """The image, or the reason why there is none; with an image, `reason` is empty."""
 
     image: Path | None
     reason: str = ""
@@ -47,7 +47,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What attempts are made with; `identity` names the generator and its settings in the cache's keys."""
+    """What attempts need; `identity` stands for the generator and its settings in the cache's keys."""
 
     dataset: Path
     cache: Path
@@ -56,7 +56,7 @@ class Workshop:
     identity: str
 
     def make(self, attempt: Attempt) -> Outcome:
-        """The outcome of an attempt, from the cache where an earlier run made it.
+        """The outcome of an attempt, from the cache if an earlier run made it.
 
         Raises:
             UserError: the image cannot be decoded.
@@ -76,7 +76,7 @@ class Workshop:
         return Outcome(None, refused.read_text(encoding="utf-8"))
 
     def _make(self, content: bytes, attempt: Attempt, path: Path) -> str:
-        """Store the generated image if it can be made and its colours are right; else the reason."""
+        """Generate the image and store it; if it cannot be made or its colours are wrong, return the reason."""
         image = self.super_resolution.enlarge(np.asarray(open_image(content)), attempt.caption)
         try:
             edited = self.generator.generate(image, attempt.caption, attempt.change)
@@ -104,20 +104,20 @@ _workshop: Workshop | None = None
 
 
 def start_worker(workshop: Workshop) -> None:
-    """Make a fresh process ready for `make_in_worker`; it ends with the process that started it, however that ends."""
-    global _workshop  # noqa: PLW0603 a process of a pool has nowhere else to keep it
+    """Prepare a new process for `make_in_worker`; it exits when the process that started it dies, even of kill -9."""
+    global _workshop  # noqa: PLW0603 a pool offers a worker no other place for its state
     _workshop = workshop
     cv2.setNumThreads(1)
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
 def make_in_worker(attempt: Attempt) -> Outcome:
-    """`Workshop.make` in a process that `start_worker` made ready."""
+    """`Workshop.make` in a process that `start_worker` has prepared."""
     assert _workshop is not None
     return _workshop.make(attempt)
 
 
 def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # an orphan gets a new parent, so this notices every kind of death
         sleep(1)
     os._exit(1)

@@ -1,14 +1,54 @@
-"""The colours that captions name: which words stand for which cloth, and which name a pixel deserves.
+"""The colours that captions name: which words stand for which cloth, and which name fits a pixel.
 
-Shapes: ... any leading dimensions, C colour names.
+Colours are compared in Björn Ottosson's OKLab, in which equal distances look about equally large and a scaled colour is
+the same cloth in other light: because of its cube root, (L, a, b)·s is linear RGB times s³.
+
+Shapes: ... any leading dimensions, the last holds L, a, b or R, G, B; C colour names.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from personsearch.augmentation.pdg.oklab import Floats, to_oklab
+Floats = NDArray[np.floating[Any]]
+"""Single-precision numbers."""
+
+LMS_OF_RGB = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ],
+    np.float32,
+)
+LAB_OF_LMS = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ],
+    np.float32,
+)
+RGB_OF_LMS, LMS_OF_LAB = np.linalg.inv(LMS_OF_RGB), np.linalg.inv(LAB_OF_LMS)
+BYTES = np.arange(256, dtype=np.float32) / 255
+LINEAR_OF_BYTE = np.where(BYTES <= 0.04045, BYTES / 12.92, ((BYTES + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def to_oklab(rgb: NDArray[np.uint8]) -> Floats:
+    """OKLab of sRGB bytes [..., 3]: L in 0..1, a and b within about ±0.35."""
+    lms = LINEAR_OF_BYTE[rgb] @ LMS_OF_RGB.T
+    return np.asarray(np.cbrt(lms) @ LAB_OF_LMS.T, np.float32)
+
+
+def from_oklab(lab: Floats) -> NDArray[np.uint8]:
+    """The nearest sRGB bytes [..., 3]; colours outside sRGB are clipped."""
+    linear = np.clip((np.asarray(lab, np.float32) @ LMS_OF_LAB.T) ** 3 @ RGB_OF_LMS.T, 0, 1)
+    srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.asarray(np.round(srgb * 255), np.uint8)
+
 
 CLOTH = {
     "black": (30, 30, 34), "dark grey": (72, 72, 75), "grey": (122, 122, 125), "light grey": (178, 178, 181),
@@ -18,7 +58,7 @@ CLOTH = {
     "blue": (46, 86, 178), "dark blue": (30, 38, 76), "denim": (78, 98, 130), "purple": (108, 60, 146),
     "lavender": (180, 156, 212), "brown": (96, 66, 46), "beige": (204, 184, 150), "magenta": (214, 48, 130),
 }  # fmt: skip
-"""sRGB of cloth in ordinary light."""
+"""Cloth in ordinary light, in sRGB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +100,21 @@ COMPOUNDS = {
     "royal blue": "blue", "baby pink": "light pink", "wine red": "maroon", "blood red": "dark red",
     "silver grey": "silver", "silver gray": "silver", "maroon red": "maroon", "lime yellow": "lime",
 }  # fmt: skip
-"""Two words that name one colour, and another way to say it."""
+"""Two words that name one colour, and a shorter way to say it."""
 LIGHT, DARK, PLAIN = {"light", "pale", "pastel", "faded", "lighter"}, {"dark", "deep", "darker"}, {"bright", "vivid"}
 TARGETS = (
     "black", "white", "grey", "red", "orange", "yellow", "green", "blue", "light blue", "dark blue", "purple", "pink",
     "brown", "beige",
 )  # fmt: skip
-"""What a garment may become: names of CLOTH that are also what people say."""
+"""The colours that a garment can be given: names of CLOTH that people also say."""
 
 LAB_OF_CLOTH = {name: to_oklab(np.array(rgb, np.uint8)) for name, rgb in CLOTH.items()}
-LIGHTNESS_WEIGHT = 0.6  # light falls unevenly on cloth: a difference of lightness says less than one of hue
+LIGHTNESS_WEIGHT = 0.6  # light falls unevenly on cloth, so a difference in lightness says less than one in hue
 SPREAD = 0.055
 
 
 def cloth_named(written: str) -> tuple[str, ...]:
-    """The names of CLOTH that a colour as written ("Light  blue", "navy blue", "grey") may stand for; () for none."""
+    """The names of CLOTH that a written colour ("Light  blue", "navy blue", "grey") may stand for; () if none."""
     words = written.lower().replace("-", " ").split()
     if (pair := " ".join(words[-2:])) in COMPOUNDS:
         words[-2:] = COMPOUNDS[pair].split()
@@ -85,13 +125,13 @@ def cloth_named(written: str) -> tuple[str, ...]:
 
 
 def distance(lab: Floats, other: Floats) -> Floats:
-    """How unlike two colours [..., 3] look, lightness counting less."""
+    """How different two colours [..., 3] look; lightness counts less."""
     difference = (lab - other) * np.array([LIGHTNESS_WEIGHT, 1, 1], np.float32)
     return np.asarray(np.sqrt((difference**2).sum(axis=-1)), np.float32)
 
 
 def agreement(lab: Floats, names: Sequence[str]) -> Floats:
-    """The probability [...] that a colour [..., 3] has one of `names`, if all of CLOTH are as common."""
+    """The probability [...] that a colour [..., 3] has one of `names`, if all of CLOTH are equally common."""
     squared = np.stack([distance(lab, centre) for centre in LAB_OF_CLOTH.values()], axis=-1) ** 2
     likelihood = np.exp(-(squared - squared.min(axis=-1, keepdims=True)) / (2 * SPREAD**2))
     mine = [name in names for name in LAB_OF_CLOTH]

@@ -1,4 +1,4 @@
-"""The settings of proximity data generation."""
+"""Settings of proximity data generation."""
 
 from pathlib import Path
 from typing import Literal
@@ -29,51 +29,50 @@ class DiffusionConfig(Config):
     """Weight of the caption (classifier-free guidance); 1 is no guidance."""
 
     cross_replace: float = Field(0.8, ge=0, le=1)
-    """Share of the steps in which the edited image takes the real one's attention to words."""
+    """Share of the steps in which the edited image uses the real image's cross-attention (to words)."""
 
     self_replace: float = Field(0.4, ge=0, le=1)
-    """Share of the steps in which the edited image takes the real one's attention to itself."""
+    """Share of the steps in which the edited image uses the real image's self-attention."""
 
     blend_threshold: float = Field(0.3, gt=0, lt=1)
-    """Share of the strongest attention above which a place belongs to the changed phrase; only such places are edited.
-    """
+    """Where attention to the changed phrase is above this share of its maximum, the image is edited; nowhere else."""
 
     device: str = "auto"
     """`auto` (a GPU if there is one, else the CPU), `cpu`, `cuda` or `cuda:<number>`."""
 
 
 class ProximityConfig(Config):
-    """How images of the train identities in other colours are made."""
+    """How images of train identities with a garment in another colour are made."""
 
     generator: Literal["recolour", "diffusion"] = "recolour"
-    """`recolour` shifts colours, without weights; `diffusion` edits with Stable Diffusion."""
+    """`recolour` finds the garment and shifts its colour, without a model; `diffusion` edits with Stable Diffusion."""
 
     diffusion: DiffusionConfig | None = None
-    """Settings of the diffusion model; needed for generator `diffusion`."""
+    """The diffusion model; required for generator `diffusion`."""
 
     super_resolution: Literal["none", "lanczos"] | Path = "none"
-    """How images are enlarged first: `none`, `lanczos`, or the folder of a diffusers upscaling pipeline."""
+    """How images are enlarged before the edit: `none`, `lanczos`, or the folder of a diffusers upscaling pipeline."""
 
     upscaling_steps: int = Field(50, ge=1)
     """Denoising steps of an upscaling pipeline."""
 
     images_per_identity: int = Field(1, ge=1)
-    """Accepted images wanted for each train identity."""
+    """Images to make of each train identity."""
 
     attempts_per_identity: int = Field(6, ge=1)
-    """Attempts before an identity is given up."""
+    """Attempts per identity, after which it is given up."""
 
     judge: Path | None = None
-    """A model bundle that must prefer the new caption of each new image to its old one; null for no judge."""
+    """A model bundle that judges each new image: it must score the new caption above the old one; null for no judge."""
 
     seed: int = Field(0, ge=0)
-    """Another seed draws other images and colours."""
+    """Seed of the choice of images and colours."""
 
     workers: int = Field(2, ge=1, le=64)
-    """Processes that recolour; a diffusion model runs in one."""
+    """Processes of generator `recolour`; a diffusion model runs in one."""
 
     cache: Path | None = None
-    """Folder of finished attempts; in the user's cache folder when null."""
+    """Folder in which attempts are cached; null for the user's cache folder."""
 
     @model_validator(mode="after")
     def _diffusion_has_a_model(self) -> "ProximityConfig":
@@ -83,12 +82,12 @@ class ProximityConfig(Config):
 
     @property
     def runs_a_network(self) -> bool:
-        """Whether making an image needs torch; such work stays in one process."""
+        """Whether making an image needs a neural network; such work stays in one process."""
         return self.generator == "diffusion" or isinstance(self.super_resolution, Path)
 
 
 def identity_of(config: ProximityConfig) -> str:
-    """What a made image depends on, apart from the image, the caption and the change: settings and weights."""
+    """What a generated image depends on besides the image, the caption and the change: settings and weights."""
     settings = config.model_dump(mode="json", include={"generator", "super_resolution"})
     parts = [ALGORITHM, str(settings)]
     if config.runs_a_network:

@@ -1,6 +1,6 @@
-"""Is a generated pair true? The image must fit the new caption better than the old one.
+"""Is a generated pair right? The image must fit its new caption better than its old one.
 
-Without weights, the colours of what changed are measured; an encoder, where there is one, is asked as well.
+The colours of the changed pixels are always checked; an encoder judges as well if one is configured.
 
 Shapes: N pairs, H height, W width, D embedding dimension.
 """
@@ -13,28 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from personsearch.augmentation.pdg.colours import agreement, cloth_named, distance
+from personsearch.augmentation.pdg.colours import Floats, agreement, cloth_named, distance, to_oklab
 from personsearch.augmentation.pdg.generator import Change, Pixels
-from personsearch.augmentation.pdg.oklab import Floats, to_oklab
 from personsearch.augmentation.pdg.region import brightening, weights_of, where_worn
 from personsearch.encoders.encoder import Encoder
 from personsearch.images import resize
 
-LEAST_DIFFERENCE = 0.05  # OKLab distance from which a pixel has changed
+LEAST_DIFFERENCE = 0.05  # OKLab distance from which a pixel counts as changed
 LEAST_IN_PLACE = 0.5
-LEAST_NAMING = 0.2  # agreement of what changed with the new word
-SMOOTHING = 1.5
+LEAST_NAMING = 0.2  # agreement of the changed pixels with the new word
+SMOOTHING = 1.5  # standard deviation in pixels: JPEG noise alone must not count as a change
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """An encoder that pairs must convince; `fingerprint` is the identity of its weights."""
+    """An encoder that must agree with each pair; `fingerprint` identifies its weights."""
 
     encoder: Encoder
     fingerprint: str
 
     def agrees(self, images: Sequence[Pixels], old: Sequence[str], new: Sequence[str]) -> NDArray[np.bool_]:
-        """Whether each image scores higher with its new caption than with its old one: bool [N]."""
+        """Whether each image scores higher with its new caption than with its old one, bool [N]."""
         size = self.encoder.preprocessing
         pixels_NHW3 = np.stack([resize(Image.fromarray(image), size.height, size.width) for image in images])
         image_ND = self.encoder.encode_images(pixels_NHW3)
@@ -43,10 +42,10 @@ class Judge:
 
 
 def colour_doubt(before: Pixels, after: Pixels, change: Change) -> str | None:
-    """Why the change cannot be seen in the picture, None where it can.
+    """Why the change cannot be confirmed in the picture; None if it can.
 
-    What changed must be large enough, lie where the garment is worn, and be of the old colour before and of the new
-    one after.
+    The changed pixels must be enough, lie where the garment is worn, and have the old colour before and the new one
+    after.
     """
     lab, lab_after = (to_oklab(cv2.GaussianBlur(image, (0, 0), SMOOTHING)) for image in (before, after))
     changed = distance(lab, lab_after) > LEAST_DIFFERENCE
@@ -62,5 +61,5 @@ def colour_doubt(before: Pixels, after: Pixels, change: Change) -> str | None:
 
 
 def _naming(lab_P3: Floats, names: Sequence[str]) -> float:
-    """How far pixels deserve one of the names, on average."""
+    """The mean probability that the pixels have one of the names."""
     return float(agreement(lab_P3, names).mean())

@@ -1,4 +1,4 @@
-"""A sheet of generated pairs to look at: before and after, each with its caption."""
+"""A contact sheet of generated pairs: the image before and after, each with its caption."""
 
 import textwrap
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Pair = tuple[Path, Path, str, Change]
 
 
 def save_contact_sheet(path: Path, pairs: Sequence[Pair], *, seed: int = 0, columns: int = COLUMNS) -> None:
-    """Save a PNG of at most COLUMNS × ROWS randomly chosen pairs."""
+    """Save a PNG of at most `columns` × ROWS randomly chosen pairs."""
     order = np.random.default_rng(seed).permutation(len(pairs))[: columns * ROWS]
     cell = (TILE[0] + CAPTION_HEIGHT, 2 * TILE[1] + GAP)
     rows = max(1, -(-len(order) // columns))

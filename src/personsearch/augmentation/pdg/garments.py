@@ -1,4 +1,4 @@
-"""The words for what people wear and carry, by the part of the picture where it is."""
+"""The words for what people wear and carry, by the part of the body where it is."""
 
 from typing import Literal
 
@@ -23,7 +23,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 LONG = _words("coat overcoat raincoat parka tunic")
-"""Words of the upper part for what may reach to the knees."""
+"""Words of the upper part for garments that may reach to the knees."""
 NOT_OF_A_PHRASE = _words(
     "a an the this that these those his her their its he she they it who which is are was were be been has have had "
     "wears wearing worn wore dressed carries carrying holding holds with without in on over under of at by from to "
@@ -31,11 +31,11 @@ NOT_OF_A_PHRASE = _words(
     "stripes stripe dots logo print lettering writing design socks tie belt scarf gloves watch phone umbrella hood not "
     "also very walking standing seen facing looking"
 )
-"""Words that end a noun phrase, or make its colour another thing's than the garment's."""
+"""Words that end a noun phrase, or show that its colour belongs to something other than the garment."""
 DETAILS = _words(
     "collar collars sleeve sleeves strap straps lace laces sole soles pocket pockets trim trimming lining zipper cuffs "
     "stripes stripe logo hem buttons"
 )
-"""After a garment's word they take its place: in "a white shirt collar" the collar is white."""
+"""Words that take over the colour when they follow a garment: in "a white shirt collar" the collar is white."""
 WHOLE_OUTFIT = _words("clothes clothing attire clothed colours colors matching all")
-"""Words of captions that speak of several garments at once."""
+"""Words of captions that describe several garments at once."""

@@ -1,4 +1,4 @@
-"""What makes a proximity image, whatever is underneath: recolouring or diffusion.
+"""The interface of what makes proximity images: recolouring or diffusion.
 
 Shapes: H height, W width.
 """
@@ -17,10 +17,10 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One garment's colour, changed: the words as written before and after, and the caption that says the new one.
+    """A change of one garment's colour: the words before and after, and the caption with the new one.
 
-    `cloth` are the colours (names of colours.CLOTH) that the old word may stand for, `new_colour` is both a word and
-    such a name; `shared` when the garment has other colours too.
+    `cloth` lists the colours (names in colours.CLOTH) that the old word may stand for. `new_colour` is both a word and
+    such a name. `shared` means that the garment has other colours too.
     """
 
     part: Part
@@ -33,21 +33,21 @@ class Change:
 
 
 class GenerationRefused(Exception):
-    """No image was made; the message is the reason, a word with hyphens to count by."""
+    """No image was made. The message is the reason as a hyphenated word, by which refusals are counted."""
 
 
 class Generator(Protocol):
-    """Edits one real image so that it fits `change.caption` where it fitted `caption`."""
+    """Edits a real image that fits `caption` so that it fits `change.caption`."""
 
     @property
     def parts(self) -> frozenset[Part]:
-        """The garments that it can change."""
+        """The parts of the body whose garments it can change."""
         ...
 
     def generate(self, image: Pixels, caption: str, change: Change) -> Pixels:
         """The edited image, of the same size.
 
         Raises:
-            GenerationRefused: it cannot be done well.
+            GenerationRefused: the edit cannot be done well.
         """
         ...

@@ -1,4 +1,4 @@
-"""A small grammar of captions: noun phrases that hold a colour and a garment, and how to say them in another colour.
+"""A small grammar of captions: finds phrases with a colour and a garment, and rewrites them with another colour.
 
 phrase      colours filler{0,3} garment+      "dark blue zip-up jacket", "red and black polo shirt"
 statement   garment (that|which)? is colour   "his jacket is dark blue"
@@ -24,7 +24,7 @@ COPULAS = {"is", "are", "was", "were"}
 class ColourPhrase:
     """One colour of one garment: `text[start:end]` is the colour as written, `cloth` what it may stand for.
 
-    `shared`: the garment has several colours ("red and black jacket") and this is one of them.
+    `shared` means that the garment has several colours ("red and black jacket"), of which this is one.
     """
 
     start: int
@@ -38,7 +38,7 @@ class ColourPhrase:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A colour as written: its tokens [first, after), its characters [start, end)."""
+    """A colour as written: its words [first, after) and its characters [start, end)."""
 
     first: int
     after: int
@@ -47,7 +47,7 @@ class _Span:
 
 
 class _Caption:
-    """A caption cut into words."""
+    """A caption split into words."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -58,7 +58,7 @@ class _Caption:
         return self.words[index] if index < len(self.words) else ""
 
     def joined(self, index: int, joint: re.Pattern[str]) -> bool:
-        """Whether nothing but `joint` stands before the word of this index."""
+        """Whether only `joint` separates the word at this index from the one before."""
         if not 0 < index < len(self.words):
             return False
         return joint.fullmatch(self.text, self.matches[index - 1].end(), self.matches[index].start()) is not None
@@ -75,7 +75,7 @@ class _Caption:
         return _Span(index, last + 1, self.matches[index].start(), self.matches[last].end())
 
     def colours_at(self, index: int) -> list[_Span]:
-        """The colours listed from this word on."""
+        """The list of colours that starts with this word."""
         spans = []
         while (span := self.colour_at(index)) is not None:
             spans.append(span)
@@ -87,20 +87,20 @@ class _Caption:
         return spans
 
     def garment_after(self, index: int) -> int | None:
-        """The index of the garment's last word, in a phrase whose colours end before `index`."""
+        """The index of the garment's last word, in a phrase whose colours end before `index`; None if there is none."""
         for place in range(index, index + MOST_FILLERS + 1):
             word = self.word(place)
             if not self.joined(place, JOINS_WORDS) or word in NOT_OF_A_PHRASE or word in WORDS or word in MODIFIERS:
                 return None
             if word in PART_OF_WORD:
                 while self.joined(place + 1, JOINS_WORDS) and self.word(place + 1) in PART_OF_WORD:
-                    place += 1  # noqa: PLW2901 a polo shirt is a shirt
+                    place += 1  # noqa: PLW2901 the last word names the garment: a polo shirt is a shirt
                 detail = self.joined(place + 1, JOINS_WORDS) and self.word(place + 1) in DETAILS
                 return None if detail else place
         return None
 
     def statement_after(self, index: int) -> int | None:
-        """Where the colour starts that is stated of the garment whose word stands at `index`."""
+        """The index of the colour in a statement about the garment at `index` ("jacket is dark blue"); None if none."""
         place = index + 1
         if self.word(place) in ("that", "which"):
             place += 1
@@ -110,7 +110,7 @@ class _Caption:
 
 
 def colour_phrases(text: str) -> list[ColourPhrase]:
-    """Every phrase or statement that gives a garment a colour, in reading order."""
+    """Every colour that a phrase or statement gives a garment, in reading order."""
     caption, found, index = _Caption(text), list[ColourPhrase](), 0
     while index < len(caption.words):
         if spans := caption.colours_at(index):
@@ -143,8 +143,8 @@ def _phrases(caption: _Caption, spans: list[_Span], garment: int | None) -> list
     ]
 
 
-def say_otherwise(text: str, phrases: list[ColourPhrase], colour: str) -> str:
-    """The caption with the colours of `phrases` replaced; "a" and "an", capitals and the spelling of grey follow."""
+def with_colour(text: str, phrases: list[ColourPhrase], colour: str) -> str:
+    """The caption with the colours of `phrases` replaced; "a"/"an", capitals and the spelling of grey are adapted."""
     for phrase in sorted(phrases, key=lambda phrase: phrase.start, reverse=True):
         before, after = text[: phrase.start], text[phrase.end :]
         new = colour.replace("grey", "gray") if re.search(r"\bgray\b", text, re.IGNORECASE) else colour
@@ -153,7 +153,7 @@ def say_otherwise(text: str, phrases: list[ColourPhrase], colour: str) -> str:
 
 
 def _with_article(before: str, article: str) -> str:
-    """The text before a colour, its "a" or "an" at the end put right."""
+    """The text before a colour, with the "a" or "an" at its end corrected."""
     found = re.search(r"\b(an?)(\s+)$", before, re.IGNORECASE)
     return before if found is None else before[: found.start()] + _like(found[1], article) + found[2]
 

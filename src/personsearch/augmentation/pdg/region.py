@@ -1,4 +1,4 @@
-"""Where in an upright crop of one person a garment is: where such garments are worn, and what has its colour there.
+"""Finds a garment in an upright crop of one person: by where such garments are worn, and by its colour there.
 
 Shapes: H height, W width of the working size; C clusters.
 """
@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from personsearch.augmentation.pdg.colours import LIGHTNESS_WEIGHT, agreement, distance
+from personsearch.augmentation.pdg.colours import LIGHTNESS_WEIGHT, Floats, agreement, distance, to_oklab
 from personsearch.augmentation.pdg.garments import LONG, Part
 from personsearch.augmentation.pdg.generator import GenerationRefused, Pixels
-from personsearch.augmentation.pdg.oklab import Floats, to_oklab
 
 Mask = NDArray[np.uint8]
 """1 inside, 0 outside."""
@@ -22,13 +21,13 @@ WORKING_HEIGHT = 160
 CLUSTERS = 7
 SAME_CLOTH = 0.075  # OKLab distance up to which a neighbouring cluster is the same cloth in other light
 SAME_HUE, LEAST_CHROMA, DEEPEST_SHADE = 0.04, 0.045, 0.65
-LEAST_AGREEMENT = 0.25  # of the garment's mean colour with the caption's word
+LEAST_AGREEMENT = 0.25  # of the garment's colour with the caption's word
 LEAST_SHARE, LEAST_SHARE_OF_SEVERAL = 0.12, 0.05  # of the place where the garment is worn
-MOST_LEFT_OUT = 0.15  # of what has the garment's colour there
+MOST_LEFT_OUT = 0.15  # share of the pixels of the garment's colour that the mask may miss
 LEAST_IN_PLACE = 0.5
 MOST_AT_BORDER = 0.25  # of the picture's left or right border: what runs along it is scenery
 WHITE_LIGHTNESS, MOST_BRIGHTENING = 0.95, 1.35
-THERE, NOWHERE_NEAR = 0.3, 0.02
+THERE, NOWHERE_NEAR = 0.3, 0.02  # weights above and below which a pixel is in the garment's place, or far from it
 BYTE_OFFSET, BYTE_SCALE = np.array([0, 0.35, 0.35], np.float32), np.array([255, 364, 364], np.float32)
 HEAD_ROWS, LEAST_NECK = 3, 0.06
 SPECK = np.ones((3, 3), np.uint8)
@@ -38,7 +37,7 @@ SPECK = np.ones((3, 3), np.uint8)
 class Place:
     """Where a kind of garment is worn, in shares of height and width, and the least share of the picture it covers.
 
-    `soft` is how far it may reach beyond `top` and `bottom`; sideways that is once more `half_width`.
+    It may reach beyond `top` and `bottom` by `soft`, and sideways by another `half_width`.
     """
 
     top: float
@@ -60,12 +59,12 @@ LONG_PLACE = Place(0.19, 0.66, 0.24, 0.08, 0.04)
 
 
 def where_worn(part: Part, garment: str) -> Place:
-    """The place of a garment, by its part and its word."""
+    """The place where a garment is worn, given its part and its word."""
     return LONG_PLACE if part == "upper" and garment in LONG else PLACES[part]
 
 
 def weights_of(place: Place, height: int, width: int) -> Floats:
-    """How far each pixel [H, W] of a crop lies in the place, from 0 to 1."""
+    """How much each pixel [H, W] of a crop belongs to the place, from 0 to 1."""
     rows = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height
     columns = np.abs((np.arange(width, dtype=np.float32)[None] + 0.5) / width - 0.5)
     vertical = _smooth((rows - place.top) / place.soft + 1) * _smooth((place.bottom - rows) / place.soft + 1)
@@ -73,16 +72,16 @@ def weights_of(place: Place, height: int, width: int) -> Floats:
 
 
 def brightening(lab_HW3: Floats) -> float:
-    """What makes the lightest parts of a picture white, within limits: people name colours as if it were day."""
+    """The factor that makes a picture's lightest parts white, within limits: people name colours as seen by day."""
     lightest = float(np.percentile(lab_HW3[..., 0], 99))
     return float(np.clip(WHITE_LIGHTNESS / max(lightest, 0.1), 1, MOST_BRIGHTENING))
 
 
 def find_region(image: Pixels, place: Place, cloth: Sequence[str], *, shared: bool = False) -> Mask:
-    """The pixels [H, W] of the garment whose colour a caption calls `cloth`; `shared` when it has other colours too.
+    """The pixels [H, W] of a garment whose colour is one of `cloth`; `shared` if it has other colours too.
 
     Raises:
-        GenerationRefused: nothing there has the colour, too little has, or it cannot be told from the scenery.
+        GenerationRefused: nothing there has the colour, too little has it, or it cannot be told from the scenery.
     """
     height, width = image.shape[:2]
     size = (max(8, round(width * WORKING_HEIGHT / height)), WORKING_HEIGHT)
@@ -107,7 +106,7 @@ def _smooth(x: Floats) -> Floats:
 
 
 def _seeds(lab_HW3: Floats, weights_HW: Floats, cloth: Sequence[str], least_share: float) -> Mask:
-    """Pixels [H, W] of the colour clusters that the caption's word fits, where the garment is worn."""
+    """Pixels [H, W] where the garment is worn whose colour cluster fits the caption's word."""
     there = weights_HW > THERE
     labels, centres_C3 = _clusters(lab_HW3[there])
     weights_C = np.bincount(labels, weights=weights_HW[there], minlength=CLUSTERS) / weights_HW[there].sum()
@@ -124,7 +123,11 @@ def _seeds(lab_HW3: Floats, weights_HW: Floats, cloth: Sequence[str], least_shar
 
 
 def _in_other_light(centres_C3: Floats, main_3: Floats) -> NDArray[np.bool_]:
-    """Whether each colour [C, 3] may be the cloth of colour [3] in shade or sun: for coloured cloth, its multiple."""
+    """Whether each colour [C, 3] may be cloth of the main colour [3] in shade or sun.
+
+    In OKLab the same cloth in other light is a multiple of its colour. That helps only with coloured cloth: all greys
+    are multiples of each other.
+    """
     light_C = centres_C3[:, 0] / max(float(main_3[0]), 0.05)
     multiple = distance(centres_C3, main_3 * light_C[:, None]) < SAME_HUE
     is_coloured = float(np.hypot(*main_3[1:])) > LEAST_CHROMA
@@ -135,7 +138,7 @@ def _in_other_light(centres_C3: Floats, main_3: Floats) -> NDArray[np.bool_]:
 def _clusters(lab_N3: Floats) -> tuple[NDArray[np.int32], Floats]:
     """Cluster of each pixel [N] and the clusters' mean colours [C, 3], by k-means in which lightness counts less."""
     scale = np.array([LIGHTNESS_WEIGHT, 1, 1], np.float32)
-    cv2.setRNGSeed(0)
+    cv2.setRNGSeed(0)  # OpenCV draws from one generator per thread: the result must not depend on earlier calls
     until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 1e-3)
     _, labels, centres = cv2.kmeans(
         np.ascontiguousarray(lab_N3 * scale), CLUSTERS, None, until, 2, cv2.KMEANS_PP_CENTERS
@@ -144,7 +147,7 @@ def _clusters(lab_N3: Floats) -> tuple[NDArray[np.int32], Floats]:
 
 
 def _cut_out(lab_HW3: Floats, weights_HW: Floats, seeds_HW: Mask) -> Mask:
-    """GrabCut in OKLab: the seeds are probably the garment, what lies far from its place is surely not."""
+    """GrabCut in OKLab: the seeds are probably the garment; what lies far from its place certainly is not."""
     picture = np.clip((lab_HW3 + BYTE_OFFSET) * BYTE_SCALE, 0, 255).astype(np.uint8)
     labels = np.where(seeds_HW == 1, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[weights_HW < NOWHERE_NEAR] = cv2.GC_BGD
@@ -156,7 +159,7 @@ def _cut_out(lab_HW3: Floats, weights_HW: Floats, seeds_HW: Mask) -> Mask:
 
 
 def _without_specks(mask_HW: Mask, weights_HW: Floats) -> Mask:
-    """The mask opened and closed, and of its pieces those that count a tenth of the largest or more."""
+    """The mask, opened and closed, without pieces that weigh less than a tenth of the largest."""
     mask_HW = cv2.morphologyEx(cv2.morphologyEx(mask_HW, cv2.MORPH_OPEN, SPECK), cv2.MORPH_CLOSE, SPECK)
     count, pieces_HW = cv2.connectedComponents(mask_HW, connectivity=4)
     areas = np.bincount(pieces_HW.ravel(), weights=weights_HW.ravel(), minlength=count)
@@ -181,7 +184,7 @@ def _check_whole(weights_HW: Floats, seeds_HW: Mask, mask_HW: Mask) -> None:
 
 
 def _check_head(lab_HW3: Floats, weights_HW: Floats, mask_HW: Mask) -> None:
-    """What has the cloth's colour on past the upper end of its place is hair, or a hood that would stay as it is."""
+    """Refuse a mask whose colour continues above the garment: that is hair, or a hood that would keep its colour."""
     top = int(np.argmax(weights_HW.max(axis=1) >= NOWHERE_NEAR))
     reaching = mask_HW[top : top + HEAD_ROWS].max(axis=0) == 1
     if top < HEAD_ROWS or reaching.mean() < LEAST_NECK:

@@ -1,7 +1,7 @@
-"""Proximity images for a data set: every train identity again, one garment in another colour, as a new identity.
+"""Proximity images for a data set: each train identity with a garment in another colour, as a new identity.
 
-Attempts go in rounds, one attempt of each unsatisfied identity per round, so that the result depends on the data and
-the settings alone. A killed run finds the finished attempts in the cache.
+Attempts are made in rounds, one per round for each identity that still lacks images, so the result depends only on the
+data and the settings and not on the number of processes. A killed run finds its finished attempts in the cache.
 """
 
 import json
@@ -18,13 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from personsearch.augmentation.pdg.attempts import Attempt, Outcome, Workshop, make_in_worker, start_worker
-from personsearch.augmentation.pdg.changes import plan_changes
+from personsearch.augmentation.pdg.changes import new_record, plan_changes, store
 from personsearch.augmentation.pdg.config import ProximityConfig, identity_of
 from personsearch.augmentation.pdg.consistency import Judge
 from personsearch.augmentation.pdg.contact_sheet import save_contact_sheet
 from personsearch.augmentation.pdg.garments import Part
 from personsearch.augmentation.pdg.generator import Generator
-from personsearch.augmentation.pdg.new_records import new_record, store
 from personsearch.augmentation.pdg.recolour import Recolour
 from personsearch.augmentation.pdg.super_resolution import DiffusionUpscaler, Lanczos, NoEnlargement, SuperResolution
 from personsearch.data.records import ImageRecord
@@ -40,7 +39,7 @@ Make = Callable[[Sequence[Attempt]], Iterator[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of an attempt: the made image where it was accepted, else the reason."""
+    """The result of an attempt: the image if it was accepted, else the reason."""
 
     attempt: Attempt
     image: Path | None
@@ -50,9 +49,9 @@ class Decision:
 def generate_proximity(
     config: ProximityConfig, records: Sequence[ImageRecord], dataset: Path, out_dir: Path, judge: Judge | None
 ) -> tuple[list[ImageRecord], dict[str, float]]:
-    """Write new images below `out_dir`, and return their records with the counts of what was accepted and refused.
+    """Write new images below `out_dir`; return their records and the counts of accepted and refused attempts.
 
-    Beside them: proximity/decisions.jsonl, one line per attempt, and proximity/contact_sheet.png.
+    Also writes proximity/decisions.jsonl, one line per attempt, and proximity/contact_sheet.png.
 
     Raises:
         UserError: an image cannot be decoded, or a named folder holds no model.
@@ -78,7 +77,7 @@ def generate_proximity(
 
 
 def _plans(config: ProximityConfig, records: Sequence[ImageRecord], parts: frozenset[Part]) -> list[Iterator[Attempt]]:
-    """For each train identity, in the manifest's order, its attempts: images in random order, caption by caption."""
+    """The attempts of each train identity, in the manifest's order: images in random order, caption by caption."""
     images_of: dict[int, list[ImageRecord]] = defaultdict(list)
     for record in records:
         if record.split == "train":
@@ -89,6 +88,7 @@ def _plans(config: ProximityConfig, records: Sequence[ImageRecord], parts: froze
 
 
 def _attempts(seed: int, images: list[ImageRecord], parts: frozenset[Part]) -> Iterator[Attempt]:
+    # seeded by the person, so that adding or removing other people changes nothing for this one
     generator = np.random.default_rng([seed, images[0].person_id % 2**63])
     for index in generator.permutation(len(images)):
         record = images[int(index)]
@@ -97,7 +97,7 @@ def _attempts(seed: int, images: list[ImageRecord], parts: frozenset[Part]) -> I
 
 
 def _decide(config: ProximityConfig, plans: list[Iterator[Attempt]], make: Make, judge: Judge | None) -> list[Decision]:
-    """Every attempt's decision, identity by identity."""
+    """The decision on every attempt, identity by identity."""
     decisions: list[list[Decision]] = [[] for _ in plans]
     for number in range(config.attempts_per_identity):
         asked = [
@@ -116,13 +116,13 @@ def _decide(config: ProximityConfig, plans: list[Iterator[Attempt]], make: Make,
 
 
 def _next_attempt(plan: Iterator[Attempt], decisions: list[Decision]) -> Attempt | None:
-    """The next attempt on an image that has given none yet."""
+    """The next attempt on an image of which none was accepted yet."""
     used = {decision.attempt.record.image_id for decision in decisions if decision.image}
     return next((attempt for attempt in plan if attempt.record.image_id not in used), None)
 
 
 def _judged(attempts: list[Attempt], outcomes: Iterator[Outcome], judge: Judge | None) -> Iterator[Decision]:
-    """The outcomes as decisions, after the encoder had its say where there is one."""
+    """Turn outcomes into decisions; the encoder, if there is one, can reject an image."""
     pairs = zip(attempts, outcomes, strict=True)
     while group := list(islice(pairs, JUDGED_TOGETHER)):
         made = [(attempt, outcome.image) for attempt, outcome in group if outcome.image]
@@ -138,13 +138,13 @@ def _judged(attempts: list[Attempt], outcomes: Iterator[Outcome], judge: Judge |
 
 @contextmanager
 def _maker(config: ProximityConfig, dataset: Path) -> Iterator[tuple[Make, frozenset[Part]]]:
-    """A function that makes attempts in order, and the parts that the generator can change."""
+    """A function that makes attempts, with outcomes in their order, and the parts that the generator can change."""
     generator, enlargement = make_generator(config), make_super_resolution(config)
     workshop = Workshop(dataset, _cache_folder(config), generator, enlargement, identity_of(config))
     if config.workers == 1 or config.runs_a_network:
         yield (lambda attempts: map(workshop.make, attempts)), generator.parts
         return
-    fresh = get_context("spawn")  # a fork would inherit the locks of this process's OpenCV and torch threads
+    fresh = get_context("spawn")  # a forked child would inherit locks held by this process's OpenCV and torch threads
     with ProcessPoolExecutor(config.workers, fresh, start_worker, (workshop,)) as pool:
         yield (lambda attempts: pool.map(make_in_worker, attempts, chunksize=8)), generator.parts
 
@@ -186,7 +186,7 @@ def _metrics(decisions: list[Decision], made: list[ImageRecord], records: Sequen
 
 
 def make_generator(config: ProximityConfig) -> Generator:
-    """The generator that the settings name; its weights are loaded when it is first used."""
+    """The configured generator; its weights are loaded when it is first used."""
     if config.generator == "diffusion":
         from personsearch.augmentation.pdg.diffusion.editor import DiffusionEditor
 
@@ -196,7 +196,7 @@ def make_generator(config: ProximityConfig) -> Generator:
 
 
 def make_super_resolution(config: ProximityConfig) -> SuperResolution:
-    """The enlargement that the settings name."""
+    """The configured enlargement."""
     if isinstance(config.super_resolution, Path):
         device = config.diffusion.device if config.diffusion else "auto"
         return DiffusionUpscaler(config.super_resolution, config.upscaling_steps, device, config.seed)

@@ -1,4 +1,4 @@
-"""Enlarging a crop before it is edited."""
+"""Enlarges a crop before it is edited."""
 
 from dataclasses import dataclass, field
 from inspect import signature
@@ -16,14 +16,14 @@ FACTOR = 4
 
 
 class SuperResolution(Protocol):
-    """Enlarges an image [H, W, 3]; the caption says what it shows."""
+    """Enlarges an image [H, W, 3]; the caption describes it."""
 
     def enlarge(self, image: Pixels, caption: str) -> Pixels: ...
 
 
 @dataclass(frozen=True, slots=True)
 class NoEnlargement:
-    """The image as it is."""
+    """Leaves the image as it is."""
 
     def enlarge(self, image: Pixels, caption: str) -> Pixels:
         """The same image."""
@@ -32,17 +32,17 @@ class NoEnlargement:
 
 @dataclass(frozen=True, slots=True)
 class Lanczos:
-    """FACTOR times the size by Lanczos interpolation: no new detail, but room for an edit's."""
+    """Enlarges FACTOR times by Lanczos interpolation, which adds no detail but leaves room for an edit's."""
 
     def enlarge(self, image: Pixels, caption: str) -> Pixels:
-        """The image in FACTOR times the size."""
+        """The image at FACTOR times its size."""
         enlarged = cv2.resize(image, None, fx=FACTOR, fy=FACTOR, interpolation=cv2.INTER_LANCZOS4)
         return np.asarray(enlarged, np.uint8)
 
 
 @dataclass(slots=True)
 class DiffusionUpscaler:
-    """A diffusers pipeline in a local folder that takes an image and gives a larger one."""
+    """Enlarges with a diffusers upscaling pipeline from a local folder."""
 
     folder: Path
     steps: int
@@ -51,7 +51,7 @@ class DiffusionUpscaler:
     _pipeline: Any = field(default=None, repr=False)
 
     def enlarge(self, image: Pixels, caption: str) -> Pixels:
-        """The image in the size that the pipeline gives.
+        """The image at the size that the pipeline returns.
 
         Raises:
             UserError: the folder holds no such pipeline.

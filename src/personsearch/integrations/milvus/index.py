@@ -18,8 +18,16 @@ from personsearch.integrations.milvus.rows import CROP_FIELDS, crop_of, row_of
 from personsearch.integrations.milvus.vectors import VECTOR, VectorLayout
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
-from personsearch.search.guards import MAX_K, check_crop, check_k, check_vectors, latest_of_each
-from personsearch.search.index import SCORE_DECIMALS, Hit, rank
+from personsearch.search.index import (
+    MAX_K,
+    SCORE_DECIMALS,
+    Hit,
+    check_crop,
+    check_k,
+    check_vectors,
+    latest_of_each,
+    rank,
+)
 
 WRITE_ROWS = 1000
 QUERY_ROWS = 100

@@ -10,8 +10,7 @@ from pymilvus import CollectionSchema, DataType, MilvusClient
 from personsearch.errors import UserError
 from personsearch.integrations.milvus.filters import milliseconds
 from personsearch.search.crop import BoundingBox, Crop
-from personsearch.search.guards import MAX_BYTES
-from personsearch.search.index import CollectionProperties
+from personsearch.search.index import MAX_BYTES, CollectionProperties
 from personsearch.search.quantised import Centres, Coding, VectorStorage
 
 NAMES = [field.name for field in fields(CollectionProperties) if field.name != "coding"]

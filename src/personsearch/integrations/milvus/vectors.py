@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 from pymilvus import CollectionSchema, DataType
 
 from personsearch.errors import UserError
-from personsearch.search.guards import MAX_K
-from personsearch.search.index import CollectionProperties
-from personsearch.search.quantised import Centres, Coding, bits_about, int8_codes, unit_vectors
-from personsearch.search.stored_vectors import Int8Vectors
+from personsearch.search.index import MAX_K, CollectionProperties
+from personsearch.search.quantised import Centres, Coding, Int8Vectors, bits_about, int8_codes, unit_vectors
 
 IndexType = Literal["FLAT", "HNSW"]
 VECTOR = "embedding"

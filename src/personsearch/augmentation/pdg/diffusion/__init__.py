@@ -1,1 +1,1 @@
-"""Editing a real image with the user's Stable Diffusion by inversion and attention control; and fine-tuning it."""
+"""Editing real images with the user's Stable Diffusion, by inversion and attention control; and its fine-tuning."""

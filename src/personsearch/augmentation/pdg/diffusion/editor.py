@@ -1,23 +1,32 @@
-"""The generator with weights: a real image inverted, and denoised again under its new caption.
+"""The generator with weights: inverts a real image to noise, and denoises it again under its new caption.
 
-Shapes: H height, W width of the image; latents [1, C, h, w].
+Both directions are DDIM (Song, Meng and Ermon 2021) without randomness.
+
+Shapes: H height, W width of the image; latents [1, C, h, w]; S steps.
 """
 
+import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from personsearch.augmentation.pdg.colours import Floats
 from personsearch.augmentation.pdg.config import DiffusionConfig
-from personsearch.augmentation.pdg.diffusion.alignment import Alignment, align
-from personsearch.augmentation.pdg.diffusion.attention import EDITED, UNGUIDED, AttentionControl, ControlledAttention
-from personsearch.augmentation.pdg.diffusion.inversion import ddim_steps, invert, move
+from personsearch.augmentation.pdg.diffusion.attention import (
+    EDITED,
+    UNGUIDED,
+    Alignment,
+    AttentionControl,
+    ControlledAttention,
+    align,
+)
 from personsearch.augmentation.pdg.diffusion.model import DiffusionModel
 from personsearch.augmentation.pdg.garments import WORDS_OF_PART, Part
 from personsearch.augmentation.pdg.generator import Change, GenerationRefused, Pixels
-from personsearch.augmentation.pdg.oklab import Floats
 from personsearch.models.device import choose_device
 
 FEATHER = 0.01  # of the height
@@ -25,7 +34,7 @@ FEATHER = 0.01  # of the height
 
 @dataclass(slots=True)
 class DiffusionEditor:
-    """Stable Diffusion as a generator; every garment that captions name is within its reach."""
+    """Stable Diffusion as a generator; it can change every kind of garment that captions name."""
 
     config: DiffusionConfig
     parts: frozenset[Part] = field(default_factory=lambda: frozenset(WORDS_OF_PART))
@@ -33,7 +42,7 @@ class DiffusionEditor:
 
     @torch.inference_mode()
     def generate(self, image: Pixels, caption: str, change: Change) -> Pixels:
-        """The image edited where the changed phrase is seen; elsewhere its own pixels.
+        """The image, edited where the changed phrase is seen; elsewhere its own pixels.
 
         Raises:
             GenerationRefused: the phrase lies beyond the model's context, or is seen nowhere.
@@ -52,7 +61,7 @@ class DiffusionEditor:
     def _edit(
         self, model: DiffusionModel, latents: Tensor, old: str, new: str, alignment: Alignment
     ) -> tuple[Tensor, Tensor]:
-        """The edited latents and the mask [1, 1, h, w] outside which they are the real ones."""
+        """The edited latents, and the mask [1, 1, h, w] outside of which they equal the real ones."""
         config, steps = self.config, ddim_steps(model.scheduler, self.config.steps)
         text_3LD = model.embed(["", old, new])
         way = invert(model, latents, text_3LD[1:2], steps)
@@ -74,7 +83,7 @@ class DiffusionEditor:
                 control.done = 1 - (index - 1) / len(steps)
                 if (seen := control.mask()) is not None:
                     mask = seen
-                    edited = torch.where(mask, edited, way[index - 1])
+                    edited = torch.where(mask, edited, way[index - 1])  # keep the real image outside the phrase's place
         finally:
             model.unet.set_attn_processor(processors)
         return edited, mask
@@ -88,9 +97,47 @@ class DiffusionEditor:
 
 
 def _blend(image: Pixels, edited: Pixels, mask_hw: Floats) -> Pixels:
-    """The edited pixels under the mask, its edge feathered, the image's own elsewhere."""
+    """The edited pixels under the mask with a feathered edge, the image's own elsewhere."""
     height, width = image.shape[:2]
     edited = cv2.resize(edited, (width, height), interpolation=cv2.INTER_AREA)
     weight = cv2.resize(mask_hw.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     weight = cv2.GaussianBlur(weight, (0, 0), max(0.5, FEATHER * height))[..., None]
     return np.asarray(np.round(image * (1 - weight) + edited * weight), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The noise levels of S steps: `alphas[0]` is the clean image's, `alphas[s]` that of `timesteps[s - 1]`."""
+
+    timesteps: tuple[int, ...]
+    alphas: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.timesteps)
+
+
+def ddim_steps(scheduler: Any, count: int) -> Steps:
+    """The scheduler's `count` steps, from the clean image to noise."""
+    scheduler.set_timesteps(count)
+    timesteps = tuple(sorted(int(timestep) for timestep in scheduler.timesteps))
+    levels = [float(scheduler.final_alpha_cumprod), *(float(scheduler.alphas_cumprod[t]) for t in timesteps)]
+    return Steps(timesteps, tuple(levels))
+
+
+def move(latents: Tensor, noise: Tensor, level: float, other: float) -> Tensor:
+    """Move latents from noise level `level` (ᾱ, the image's share) to level `other` along the same noise."""
+    clean = (latents - math.sqrt(1 - level) * noise) / math.sqrt(level)
+    return math.sqrt(other) * clean + math.sqrt(1 - other) * noise
+
+
+def invert(model: DiffusionModel, latents: Tensor, text_1LD: Tensor, steps: Steps) -> list[Tensor]:
+    """The path from an image to noise: its latents at all S + 1 levels, clean first.
+
+    It follows the caption without guidance, because guided inversion drifts. An edit is tied to this path, so that what
+    it does not change comes back exactly.
+    """
+    way = [latents]
+    for index, timestep in enumerate(steps.timesteps):
+        noise = model.noise(way[-1], timestep, text_1LD)
+        way.append(move(way[-1], noise, steps.alphas[index], steps.alphas[index + 1]))
+    return way

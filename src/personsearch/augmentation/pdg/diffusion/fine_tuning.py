@@ -1,9 +1,12 @@
-"""The user's Stable Diffusion, taught what surveillance images of people look like: the UNet alone.
+"""Fine-tunes the UNet of the user's Stable Diffusion on images of people from surveillance cameras.
 
-Every step's batch, noise and times follow from (seed, step), so that a killed run goes on to the same weights.
+Each step's batch, noise and times follow from (seed, step), so a killed run resumes and reaches the same weights.
+UNet and optimiser are saved in one file, which is either whole or absent.
+
 Shapes: B pairs; latents [B, C, h, w].
 """
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +15,11 @@ import cv2
 import numpy as np
 import torch
 from pydantic import Field
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from personsearch.augmentation.pdg.diffusion.checkpoint import load_checkpoint, save_checkpoint
 from personsearch.augmentation.pdg.diffusion.model import COMPONENTS, DiffusionModel
 from personsearch.augmentation.pdg.generator import Pixels
 from personsearch.config import Config
@@ -23,13 +27,14 @@ from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import input_key
 from personsearch.data.records import ImageRecord
 from personsearch.errors import UserError
-from personsearch.files import hash_folder
+from personsearch.files import hash_folder, replacing
 from personsearch.images import open_image
 from personsearch.models.device import choose_device
 from personsearch.progress import track
 from personsearch.run_record import write_run_record
 
 CHECKPOINT = "checkpoint.safetensors"
+UNET, OPTIMISER, RUN = "unet.", "optimiser.", "run"
 LARGEST_GRADIENT = 1.0
 
 
@@ -58,10 +63,10 @@ class FineTuneConfig(Config):
     """AdamW's weight decay."""
 
     caption_dropout: float = Field(0.1, ge=0, lt=1)
-    """Share of pairs shown without their caption, which guidance needs."""
+    """Share of pairs trained without their caption; classifier-free guidance needs some."""
 
     gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, more time."""
+    """Recompute activations in the backward pass, which takes less memory and more time."""
 
     checkpoint_every: int = Field(500, ge=1)
     """Steps between checkpoints."""
@@ -74,17 +79,17 @@ class FineTuneConfig(Config):
 
 
 def fine_tune(config: FineTuneConfig, dataset: Path, out_dir: Path) -> dict[str, float]:
-    """Train the UNet on the train pairs of `dataset`, and write a whole model folder to `out_dir`.
+    """Train the UNet on the train pairs of `dataset` and write a complete model folder to `out_dir`.
 
     Raises:
-        UserError: no train images, no model in `config.model`, or an `out_dir` with another run in it.
+        UserError: no train images, no model in `config.model`, or an `out_dir` that holds another run.
     """
     settings = config.model_dump(mode="json", exclude={"device", "checkpoint_every", "model"})
     data = Dataset.open(dataset)
     key = input_key(settings, data.hash, hash_folder(config.model))
     records = data.records("train")
     if not records:
-        raise UserError(f"{dataset}: holds no train images")
+        raise UserError(f"{dataset}: no train images")
     model = DiffusionModel.from_folder(config.model, choose_device(config.device))
     model.unet.requires_grad_(True).train()
     if config.gradient_checkpointing:
@@ -112,7 +117,7 @@ def fine_tune(config: FineTuneConfig, dataset: Path, out_dir: Path) -> dict[str,
 def _loss(
     model: DiffusionModel, images: Sequence[Pixels], captions: Sequence[str], generator: torch.Generator
 ) -> Tensor:
-    """How badly the UNet tells the noise that was put on the images (Ho, Jain and Abbeel 2020, equation 14)."""
+    """The UNet's error in predicting the noise added to the images (Ho, Jain and Abbeel 2020, equation 14)."""
     with torch.no_grad():
         clean, text_BLD = model.latents_of(images), model.embed(captions)
     noise = torch.randn(clean.shape, generator=generator).to(clean)
@@ -132,7 +137,7 @@ def _step(model: DiffusionModel, optimiser: torch.optim.Optimizer, loss: Tensor)
 
 
 def _target(model: DiffusionModel, clean: Tensor, noise: Tensor, times_B: Tensor) -> Tensor:
-    """What the UNet should say: the noise, or the velocity where it was trained to say that."""
+    """What the UNet should predict: the noise, or the velocity if it was trained for that."""
     if model.scheduler.config.prediction_type == "epsilon":
         return noise
     velocity: Tensor = model.scheduler.get_velocity(clean, noise, times_B)
@@ -142,7 +147,7 @@ def _target(model: DiffusionModel, clean: Tensor, noise: Tensor, times_B: Tensor
 def _batch(
     config: FineTuneConfig, dataset: Path, records: Sequence[ImageRecord], step: int
 ) -> tuple[list[Pixels], list[str]]:
-    """Images [H, W, 3] and captions drawn for this step."""
+    """The images [H, W, 3] and captions of this step."""
     generator = np.random.default_rng([config.seed, step])
     chosen = [records[int(index)] for index in generator.integers(len(records), size=config.batch_size)]
     size = (config.width, config.height)
@@ -156,10 +161,46 @@ def _batch(
 
 
 def _write_model(source: Path, out_dir: Path, model: DiffusionModel) -> None:
-    """A folder like `source` with the trained UNet in it."""
+    """Write a folder like `source` with the trained UNet."""
     for name in COMPONENTS:
         if name != "unet":
             shutil.copytree(source / name, out_dir / name, dirs_exist_ok=True)
     if (source / "model_index.json").is_file():
         shutil.copyfile(source / "model_index.json", out_dir / "model_index.json")
     model.unet.eval().save_pretrained(out_dir / "unet", safe_serialization=True)
+
+
+def save_checkpoint(path: Path, key: str, step: int, model: DiffusionModel, optimiser: torch.optim.Optimizer) -> None:
+    """Write the state of the run `key` after this many steps."""
+    tensors = {f"{UNET}{name}": value for name, value in model.unet.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"{OPTIMISER}{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    with replacing(path) as temporary:
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, temporary, metadata={RUN: json.dumps({"key": key, "step": step})})
+
+
+def load_checkpoint(path: Path, key: str, model: DiffusionModel, optimiser: torch.optim.Optimizer) -> int:
+    """Load a checkpoint, if there is one, into UNet and optimiser; returns its number of steps.
+
+    Raises:
+        UserError: the file is not a checkpoint, or belongs to another run.
+    """
+    if not path.is_file():
+        return 0
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            run = json.loads(file.metadata()[RUN])
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: not a checkpoint: {error}; remove it to start again") from error
+    if run["key"] != key:
+        raise UserError(f"{path}: belongs to other settings or data; choose another folder")
+    model.unet.load_state_dict({name.removeprefix(UNET): t for name, t in tensors.items() if name.startswith(UNET)})
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith(OPTIMISER):
+            index, entry = name.removeprefix(OPTIMISER).split(".", 1)
+            state.setdefault(int(index), {})[entry] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    return int(run["step"])

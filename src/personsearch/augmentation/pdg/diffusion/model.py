@@ -21,7 +21,7 @@ COMPONENTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
 @dataclass(frozen=True, slots=True)
 class DiffusionModel:
-    """The parts of a latent diffusion model, on one device. There is no safety checker: it sees nothing but crops."""
+    """The parts of a latent diffusion model, on one device. No safety checker: the model sees only the user's crops."""
 
     unet: Any
     vae: Any
@@ -32,7 +32,7 @@ class DiffusionModel:
 
     @classmethod
     def from_folder(cls, folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> Self:
-        """Load every part from `folder`; nothing is fetched and no pickle is read.
+        """Load every part from `folder`; nothing is downloaded and no pickle is read.
 
         Raises:
             UserError: a part is missing or damaged.
@@ -42,9 +42,11 @@ class DiffusionModel:
 
         missing = [name for name in COMPONENTS if not (folder / name).is_dir()]
         if missing:
-            raise UserError(f"{folder}: no Stable Diffusion model in diffusers' format ({', '.join(missing)} missing)")
+            raise UserError(
+                f"{folder}: not a Stable Diffusion model in diffusers' format ({', '.join(missing)} missing)"
+            )
         options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
-        light: dict[str, Any] = {"torch_dtype": dtype, "low_cpu_mem_usage": False}  # else diffusers asks for accelerate
+        light: dict[str, Any] = {"torch_dtype": dtype, "low_cpu_mem_usage": False}  # or diffusers requires accelerate
         try:
             unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **options, **light).to(device)
             vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", **options, **light).to(device)
@@ -54,7 +56,7 @@ class DiffusionModel:
         except (OSError, ValueError) as error:
             raise UserError(f"{folder}: cannot be loaded: {error}") from error
         if (kind := scheduler.config.prediction_type) not in PREDICTIONS:
-            raise UserError(f"{folder}: its UNet predicts {kind!r}; one of {', '.join(PREDICTIONS)} is wanted")
+            raise UserError(f"{folder}: its UNet predicts {kind!r}; one of {', '.join(PREDICTIONS)} expected")
         for network in (unet, vae, text_encoder):
             network.eval().requires_grad_(False)
         return cls(unet, vae, text_encoder, tokenizer, scheduler, device)
@@ -66,7 +68,7 @@ class DiffusionModel:
         return dtype
 
     def latents_of(self, images: Sequence[Pixels]) -> Tensor:
-        """Scaled latents [B, C, h, w] in float32 of images of one size: the mean, so no chance is in it."""
+        """Scaled latents [B, C, h, w] in float32 of images of one size: the distribution's mean, not a sample."""
         pixels_BHW3 = torch.from_numpy(np.stack(images)).to(self.device, self.dtype)
         encoded = self.vae.encode(pixels_BHW3.permute(0, 3, 1, 2) / 127.5 - 1)
         latents: Tensor = encoded.latent_dist.mean.float() * self.vae.config.scaling_factor
@@ -78,7 +80,7 @@ class DiffusionModel:
         return np.asarray(((pixels_3HW.permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().cpu())
 
     def embed(self, texts: Sequence[str]) -> Tensor:
-        """Text features [B, L, D]; what is too long is cut."""
+        """Text features [B, L, D]; longer texts are cut."""
         tokens = self.tokenizer(
             list(texts), padding="max_length", truncation=True, max_length=self.context_length, return_tensors="pt"
         )
@@ -87,11 +89,11 @@ class DiffusionModel:
 
     @property
     def context_length(self) -> int:
-        """Tokens of a text."""
+        """Tokens per text."""
         return int(self.text_encoder.config.max_position_embeddings)
 
     def noise(self, latents: Tensor, timestep: Tensor | int, text_BLD: Tensor) -> Tensor:
-        """The noise in latents as the UNet sees it, whichever of noise and velocity it was trained to predict."""
+        """The noise that the UNet sees in latents, whether it was trained to predict noise or velocity."""
         predicted = self.unet(latents.to(self.dtype), timestep, encoder_hidden_states=text_BLD).sample.to(latents.dtype)
         if self.scheduler.config.prediction_type == "epsilon":
             return torch.as_tensor(predicted)

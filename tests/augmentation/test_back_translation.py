@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from personsearch.augmentation.augment import AugmentConfig, augment
-from personsearch.augmentation.back_translate import BackTranslateConfig, back_translate
-from personsearch.augmentation.translations import read_translations
+from personsearch.augmentation.back_translation import BackTranslateConfig, back_translate, read_translations
 from personsearch.augmentation.translator import Translator
 from personsearch.data.records import ImageRecord, write_manifest
 from personsearch.errors import UserError
@@ -78,15 +77,15 @@ def test_the_file_is_what_augment_reads(config: BackTranslateConfig, dataset: Pa
     metrics = back_translate(config, dataset, out)
     assert metrics == {"captions": 5, "distinct": 4, "translated": 4, "empty": 0, "unchanged": 0}
     there, back = (Translator(f, torch.device("cpu"), num_beams=2, max_tokens=12) for f in (config.there, config.back))
-    wanted = {text: back(there([text]))[0] for text in TEXTS}
+    expected = {text: back(there([text]))[0] for text in TEXTS}
     lines = [json.loads(line) for line in out.read_text().splitlines()]
-    assert {line["caption"]: line["translation"] for line in lines} == wanted
+    assert {line["caption"]: line["translation"] for line in lines} == expected
     assert len(read_translations(out)) == 4
     augmented = augment(AugmentConfig(translations=out), dataset, tmp_path / "augmented")
     assert (augmented["translated"], augmented["untranslated"]) == (5, 1)
 
 
-def test_a_killed_run_goes_on_and_new_captions_cost_only_themselves(
+def test_a_killed_run_resumes_and_only_new_captions_are_translated(
     config: BackTranslateConfig, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, journal = tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"
@@ -118,8 +117,8 @@ def test_mistakes_are_one_line(config: BackTranslateConfig, dataset: Path, tmp_p
     (strange / "config.json").write_text('{"model_type": "clip"}')
     for folder, message in (
         (tmp_path / "absent", "absent: no such folder"),
-        (empty, "empty: holds no translation model"),
-        (strange, "strange: a translation model and its tokenizer are wanted"),
+        (empty, "empty: not a translation model"),
+        (strange, "strange: a translation model and its tokenizer expected"),
     ):
         with pytest.raises(UserError, match=message) as caught:
             back_translate(config.model_copy(update={"back": folder}), dataset, tmp_path / "out.jsonl")
@@ -135,7 +134,7 @@ def test_models_that_say_nothing_are_a_mistake(config: BackTranslateConfig, data
     model.final_logits_bias[0, 0] = 1e4  # the end of the text before anything else
     model.save_pretrained(mute)
     MarianTokenizer.from_pretrained(config.back).save_pretrained(mute)
-    with pytest.raises(UserError, match="gave back 4 empty texts"):
+    with pytest.raises(UserError, match="returned 4 empty texts"):
         back_translate(config.model_copy(update={"back": mute}), dataset, tmp_path / "out.jsonl")
 
 
@@ -147,5 +146,5 @@ def test_a_tokenizer_of_another_model_is_refused(config: BackTranslateConfig, tm
     tokenizer = MarianTokenizer.from_pretrained(config.there)
     tokenizer.add_tokens(["umbrella"])
     tokenizer.save_pretrained(mixed)
-    with pytest.raises(UserError, match=r"the tokenizer has \d+ tokens, the model knows \d+"):
+    with pytest.raises(UserError, match=r"the tokenizer has \d+ tokens, the model \d+"):
         Translator(mixed, torch.device("cpu"), num_beams=1, max_tokens=12)

@@ -1,7 +1,7 @@
-"""Fill the file of back-translations that `augment` reads: captions go into another language and come back.
+"""Back-translations: made by two translation models, stored in a file, looked up by caption.
 
-Every finished caption stands in a journal beside the file: a killed run goes on where it stopped, and new captions cost
-only themselves.
+Every finished caption is appended to a journal beside the file, so a killed run resumes where it stopped, and only new
+captions are translated.
 """
 
 import json
@@ -10,15 +10,17 @@ from pathlib import Path
 
 from pydantic import Field
 
-from personsearch.augmentation.translations import same_wording
 from personsearch.config import Config
+from personsearch.data.checks import Refused, clean_caption
 from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import input_key
+from personsearch.data.readers.json_stream import stream_items
 from personsearch.errors import UserError
 from personsearch.files import Journal, hash_folder, replacing
 from personsearch.progress import track
 
 ALGORITHM = "back-translate-1"
+MAX_WORDS = 1000
 
 
 class BackTranslateConfig(Config):
@@ -31,13 +33,13 @@ class BackTranslateConfig(Config):
     """Folder of the model that translates back."""
 
     num_beams: int = Field(default=4, ge=1, le=64)
-    """Beams of the search for a translation; 1 is greedy, more is slower and usually better."""
+    """Beams of the beam search; 1 is greedy, more is slower and usually better."""
 
     max_tokens: int = Field(default=256, ge=8)
     """Longest translation in tokens."""
 
     batch_size: int = Field(default=32, ge=1)
-    """Captions translated at once; lower it when memory is short."""
+    """Captions translated at once; lower it if memory runs out."""
 
     device: str = "auto"
     """`auto` (a GPU if there is one, else the CPU), `cpu`, `cuda` or `cuda:<number>`."""
@@ -46,20 +48,22 @@ class BackTranslateConfig(Config):
 def back_translate(config: BackTranslateConfig, dataset: Path, out_file: Path) -> dict[str, float]:
     """Write JSON lines {caption, translation} for every training caption of a prepared data set.
 
-    Captions that differ only in case and spaces are translated once. Other models than the journal's start anew.
+    Captions that differ only in case and spaces are translated once. With other models than the journal's, everything
+    is translated again.
 
     Raises:
-        UserError: no training captions, no models in the folders, or models that give back nothing but empty texts.
+        UserError: no training captions, no models in the folders, or models that return only empty texts.
     """
     captions = [caption for record in Dataset.open(dataset).records("train") for caption in record.captions]
     distinct = {same_wording(caption): caption for caption in reversed(captions)}
     if not distinct:
-        raise UserError(f"{dataset}: no caption of split train")
+        raise UserError(f"{dataset}: split train has no captions")
     for folder in (config.there, config.back):
         if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; a translation model is wanted")
+            raise UserError(f"{folder}: no such folder; a translation model expected")
     path = out_file.with_name(f"{out_file.name}.journal")
     journal: Journal[tuple[str, str]] = Journal(path, _key(config), encode=list, decode=tuple)
+    # sorted by length, because a batch is padded to its longest text
     missing = sorted(distinct.keys() - dict(journal.entries()).keys(), key=lambda wording: (len(wording), wording))
     if missing:
         with journal:
@@ -87,7 +91,7 @@ def _translated(
 def _write(out_file: Path, distinct: dict[str, str], translations: dict[str, str], count: int) -> dict[str, float]:
     pairs = [(caption, translations[wording]) for wording, caption in distinct.items() if translations[wording]]
     if not pairs:
-        raise UserError(f"{out_file}: the models gave back {len(distinct)} empty texts; do they fit each other?")
+        raise UserError(f"{out_file}: the models returned {len(distinct)} empty texts; do their languages match?")
     with replacing(out_file) as temporary, temporary.open("w", encoding="utf-8") as file:
         for caption, translation in pairs:
             file.write(json.dumps({"caption": caption, "translation": translation}, ensure_ascii=False) + "\n")
@@ -104,3 +108,60 @@ def _write(out_file: Path, distinct: dict[str, str], translations: dict[str, str
 def _key(config: BackTranslateConfig) -> str:
     models = hash_folder(config.there), hash_folder(config.back)
     return input_key(ALGORITHM, *models, config.num_beams, config.max_tokens)
+
+
+def same_wording(caption: str) -> str:
+    """The key of a caption: captions that differ only in case and spaces share a translation."""
+    return " ".join(caption.lower().split())
+
+
+def read_translations(path: Path) -> dict[str, str]:
+    """Read JSON lines {caption, translation}, or a JSON array of TBPS-CLIP's rows {captions, captions_bt}.
+
+    Raises:
+        UserError: the file cannot be read or holds no translation.
+    """
+    pairs = _tbps_pairs(path) if _starts_with_array(path) else _line_pairs(path)
+    translations = {}
+    for caption, translation in pairs:
+        try:
+            translations[same_wording(clean_caption(caption, MAX_WORDS))] = clean_caption(translation, MAX_WORDS)
+        except Refused:
+            continue  # an empty translation counts as missing
+    if not translations:
+        raise UserError(f"{path}: no translations; JSON lines with caption and translation expected")
+    return translations
+
+
+def _starts_with_array(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _tbps_pairs(path: Path) -> Iterator[tuple[object, object]]:
+    for item in stream_items(path):
+        captions = item.get("captions") if isinstance(item, dict) else None
+        translations = item.get("captions_bt") if isinstance(item, dict) else None
+        if isinstance(captions, list) and isinstance(translations, list):
+            yield from zip(captions, translations, strict=False)
+
+
+def _line_pairs(path: Path) -> Iterator[tuple[object, object]]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _pair(path, number, line)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text: {error.reason}") from error
+
+
+def _pair(path: Path, number: int, line: str) -> tuple[object, object]:
+    try:
+        item = json.loads(line)
+        return item["caption"], item["translation"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} line {number}: an object with caption and translation expected") from error

@@ -1,6 +1,8 @@
-"""Changes of colour, each image by its own amount; an amount of 0 changes nothing. Pixels in [0, 1].
+"""The changes that operations and policies are made of, first of colour, then of place. Pixels are in [0, 1].
 
-Amounts mean what they mean in Pillow and torchvision; what those define on bytes works on 256 levels here too.
+Each image changes by its own amount; an amount of 0 changes nothing. Amounts mean what they mean in Pillow and
+torchvision; where those work on bytes, so do these, on 256 levels. Changes of place sample bilinearly, and what comes
+from outside the image is black.
 
 Shapes: N images, C = 3 channels, H height, W width, L = 256 levels.
 """
@@ -9,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import affine_grid, conv2d, grid_sample
 
 Change = Callable[[Tensor, Tensor], Tensor]
 LEVELS = 256
@@ -17,13 +19,13 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def grey(pixels_N3HW: Tensor) -> Tensor:
-    """The luminance, [N, 1, H, W]."""
+    """The luminance [N, 1, H, W]."""
     red, green, blue = pixels_N3HW.unbind(dim=1)
     return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
 
 
 def blend(pixels_N3HW: Tensor, other: Tensor, factor_N: Tensor) -> Tensor:
-    """`factor` of the pixels and the rest of the other; factors above 1 lead away from it."""
+    """`factor` of the pixels plus `1 - factor` of the other; a factor above 1 moves away from it."""
     return (other + (pixels_N3HW - other) * factor_N[:, None, None, None]).clamp(0, 1)
 
 
@@ -33,17 +35,17 @@ def brightness(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
 
 
 def contrast(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
-    """Away from the image's mean grey, towards it for a negative amount."""
+    """Move away from the image's mean grey, or towards it for a negative amount."""
     return blend(pixels_N3HW, grey(pixels_N3HW).mean(dim=(1, 2, 3), keepdim=True), 1 + amount_N)
 
 
 def saturation(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
-    """Away from grey, towards it for a negative amount."""
+    """Move away from grey, or towards it for a negative amount."""
     return blend(pixels_N3HW, grey(pixels_N3HW), 1 + amount_N)
 
 
 def sharpness(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
-    """Away from a 3×3 smoothing whose centre weighs 5/13; the outermost pixels stay."""
+    """Move away from a 3×3 smoothing with a centre weight of 5/13; the outermost pixels stay."""
     kernel = torch.ones(3, 3, dtype=pixels_N3HW.dtype, device=pixels_N3HW.device)
     kernel[1, 1] = 5
     smooth_N3HW = pixels_N3HW.clone()
@@ -52,7 +54,7 @@ def sharpness(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
 
 
 def hue(pixels_N3HW: Tensor, turn_N: Tensor) -> Tensor:
-    """Rotate the hue of the HSV colour by a share of the whole circle."""
+    """Rotate the hue (HSV) by a share of the whole circle."""
     value_N1HW, brightest_N1HW = pixels_N3HW.max(dim=1, keepdim=True)
     chroma_N1HW = value_N1HW - pixels_N3HW.amin(dim=1, keepdim=True)
     red, green, blue = pixels_N3HW.unbind(dim=1)
@@ -64,13 +66,13 @@ def hue(pixels_N3HW: Tensor, turn_N: Tensor) -> Tensor:
 
 
 def posterize(pixels_N3HW: Tensor, bits_N: Tensor) -> Tensor:
-    """Drop that many of the eight bits."""
-    step_N = 2 ** bits_N.round()[:, None, None, None]
+    """Drop this many of the eight bits."""
+    step_N = 2 ** bits_N.round()[:, None, None, None]  # PIL masks the low bits; flooring to a step does the same
     return (_levels(pixels_N3HW) / step_N).floor() * step_N / (LEVELS - 1)
 
 
 def solarize(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
-    """Invert what is as bright as 1 - amount or brighter; by definition pure white goes even at 0."""
+    """Invert pixels of brightness 1 - amount or more; as in Pillow, an amount of 0 still inverts pure white."""
     threshold = (LEVELS - 1) * (1 - amount_N)[:, None, None, None]
     return torch.where(_levels(pixels_N3HW) >= threshold, 1 - pixels_N3HW, pixels_N3HW)
 
@@ -88,7 +90,7 @@ def autocontrast(pixels_N3HW: Tensor) -> Tensor:
 
 
 def equalize(pixels_N3HW: Tensor) -> Tensor:
-    """Give each channel's levels equal shares of the image, by Pillow's integer rule."""
+    """Equalise each channel's histogram by Pillow's integer rule."""
     count, channels, height, width = pixels_N3HW.shape
     level_RP = _levels(pixels_N3HW).long().reshape(count * channels, height * width)
     histogram_RL = torch.zeros(count * channels, LEVELS, dtype=torch.long, device=pixels_N3HW.device)
@@ -103,3 +105,43 @@ def equalize(pixels_N3HW: Tensor) -> Tensor:
 
 def _levels(pixels_N3HW: Tensor) -> Tensor:
     return (pixels_N3HW * (LEVELS - 1)).round()
+
+
+def warp(pixels_N3HW: Tensor, affine_N23: Tensor) -> Tensor:
+    """Read each pixel from the affine image of its place; coordinates run from -1 to 1 along both sides."""
+    grid = affine_grid(affine_N23, list(pixels_N3HW.shape), align_corners=False)
+    return grid_sample(pixels_N3HW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def rotate(pixels_N3HW: Tensor, angle_N: Tensor) -> Tensor:
+    """Turn about the centre by an angle in radians."""
+    height, width = pixels_N3HW.shape[-2:]
+    cos, sin, none = angle_N.cos(), angle_N.sin(), torch.zeros_like(angle_N)
+    # coordinates are scaled to each side, so a rotation of pixels needs the aspect ratio
+    rows = [cos, -sin * height / width, none, sin * width / height, cos, none]
+    return warp(pixels_N3HW, torch.stack(rows, dim=1).reshape(-1, 2, 3))
+
+
+def shear_x(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
+    """Shift each row sideways by amount × its distance from the top."""
+    height, width = pixels_N3HW.shape[-2:]
+    slope = amount_N * height / width
+    none, one = torch.zeros_like(slope), torch.ones_like(slope)
+    return warp(pixels_N3HW, torch.stack([one, slope, slope, none, one, none], dim=1).reshape(-1, 2, 3))
+
+
+def shear_y(pixels_N3HW: Tensor, amount_N: Tensor) -> Tensor:
+    """Shift each column up or down by amount × its distance from the left."""
+    return shear_x(pixels_N3HW.transpose(2, 3), amount_N).transpose(2, 3)
+
+
+def translate_x(pixels_N3HW: Tensor, distance_N: Tensor) -> Tensor:
+    """Shift to the right by a number of pixels."""
+    shift = -2 * distance_N / pixels_N3HW.shape[-1]
+    none, one = torch.zeros_like(shift), torch.ones_like(shift)
+    return warp(pixels_N3HW, torch.stack([one, none, shift, none, one, none], dim=1).reshape(-1, 2, 3))
+
+
+def translate_y(pixels_N3HW: Tensor, distance_N: Tensor) -> Tensor:
+    """Shift down by a number of pixels."""
+    return translate_x(pixels_N3HW.transpose(2, 3), distance_N).transpose(2, 3)
