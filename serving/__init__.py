@@ -1,1 +1,1 @@
-"""The HTTP service: search by description, crop images, health, metrics, and the search page. No torch."""
+"""The HTTP service: search by description, crop images, health, metrics and the search page. It needs no torch."""

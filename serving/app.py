@@ -1,4 +1,4 @@
-"""The application: `create_app(settings)` puts the parts together; importing this does nothing."""
+"""The application: `create_app(settings)` assembles the service; importing this module does nothing."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -22,12 +22,12 @@ from serving.settings import ServingSettings
 from serving.source import PlatformSource
 
 DESCRIPTION = (
-    "Find a person in surveillance imagery by describing them. Answers are candidates, to be confirmed by a person."
+    "Find a person in surveillance imagery by describing them. Results are candidates for a person to confirm."
 )
 
 
 def application() -> FastAPI:
-    """The application of this environment: `uvicorn --factory serving.app:application`."""
+    """The application, configured by the environment: `uvicorn --factory serving.app:application`."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         return create_app(ServingSettings())
@@ -36,10 +36,10 @@ def application() -> FastAPI:
 
 
 def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -> FastAPI:
-    """The application. `source` stands in for Milvus and MLflow.
+    """Create the application. `source` replaces Milvus and MLflow.
 
     Raises:
-        UserError: no API key is set, or the gallery cannot be opened.
+        UserError: there is no API key, or the gallery cannot be opened.
     """
     service = _service(settings, source)
     app = FastAPI(

@@ -1,4 +1,4 @@
-"""The OpenAPI document as the repository keeps it; `python -m serving.document` writes it."""
+"""Writes the repository's copy of the OpenAPI document: `python -m serving.document`."""
 
 import json
 import tempfile
@@ -11,7 +11,7 @@ DOCUMENT = Path(__file__).parent / "openapi.json"
 
 
 def document() -> str:
-    """The document as it is kept in the repository."""
+    """The OpenAPI document as JSON."""
     with tempfile.TemporaryDirectory() as home:
         app = create_app(ServingSettings(home=Path(home), allow_anonymous=True))
         return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"

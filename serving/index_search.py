@@ -1,7 +1,7 @@
-"""Searches one live collection, in a copy of it in memory if it fits.
+"""Searches one live collection, or a copy of it in memory if it is small enough.
 
-The copy follows the gallery's sequence of changes: erased crops leave it at once, added ones enter it when the
-collection has their vectors. Requests read `_searcher` once, so a change never affects a request in flight.
+The copy follows the gallery's sequence of changes: erased crops leave it at once, added ones enter it once the
+collection has their vectors. A request reads `_searcher` once, so a change never affects a request in flight.
 """
 
 import logging
@@ -40,7 +40,7 @@ class Changes(Protocol):
 class IndexSearch:
     """A LiveSearch over any VectorIndex.
 
-    `sequence` is the gallery's change number up to which no erased crop is in memory any more.
+    Crops erased up to change number `sequence` of the gallery are no longer in memory.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class IndexSearch:
         self._crops = -1
 
     def refresh(self) -> int:
-        """Catch up with the gallery and the collection. Returns how many crops the collection holds."""
+        """Catch up with the gallery and the collection. Returns the collection's number of crops."""
         crops = self._stored.index.count()
         if not (self._mirrors and crops <= MIRROR_LIMIT):
             self._follow_unmirrored(crops)
@@ -76,7 +76,7 @@ class IndexSearch:
         return crops
 
     def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
-        """Candidates, best first, and whether the best of them can be trusted."""
+        """Candidates, best first, and whether the best one is reliable."""
         return self._searcher.answer(text, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
 
     def _follow_unmirrored(self, crops: int) -> None:

@@ -1,4 +1,4 @@
-"""Keeps the live index: follows the alias, loads its collection and encoder, and swaps without losing a request."""
+"""Follows the live alias: loads the collection that it names, with its encoder, and swaps without losing a request."""
 
 import logging
 import threading
@@ -13,13 +13,13 @@ from serving.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 STARTING = "starting: the live collection has not been looked up yet"
-NO_COLLECTION = "no live collection yet: promote a model version and index the gallery"
+NO_COLLECTION = "there is no live collection yet: promote a model version and index the gallery"
 WARM_UP_QUERY = "a person in a dark jacket"
 LONGEST_RETRY_SECONDS = 60.0
 
 
 class LiveSearch(Protocol):
-    """One collection with the encoder of the model that made it."""
+    """One collection, with the encoder of the model that made its vectors."""
 
     @property
     def collection(self) -> str: ...
@@ -29,13 +29,13 @@ class LiveSearch(Protocol):
 
     @property
     def sequence(self) -> int:
-        """The gallery's change number up to which no erased crop is in memory any more."""
+        """Crops erased up to this change number of the gallery are no longer in memory."""
         ...
 
     def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer: ...
 
     def refresh(self) -> int:
-        """Catch up with crops added and erased. Returns how many the collection holds."""
+        """Catch up with added and erased crops. Returns the collection's number of crops."""
         ...
 
 
@@ -43,7 +43,7 @@ class LiveSource(Protocol):
     """Where live collections come from."""
 
     def target(self) -> str | None:
-        """The collection that should be live, None if there is none yet."""
+        """The collection that should be live; None if there is none yet."""
         ...
 
     def load(self) -> LiveSearch:
@@ -52,9 +52,9 @@ class LiveSource(Protocol):
 
 
 class LiveWatcher:
-    """Keeps `current` at what the alias names. If a collection cannot be loaded, the previous one stays in place.
+    """Keeps `current` on the collection that the alias names; if that cannot be loaded, on the previous one.
 
-    Requests read `current` once and keep that object, so a swap never affects a request in flight.
+    A request reads `current` once and keeps that object, so a swap never affects a request in flight.
     """
 
     def __init__(self, source: LiveSource, *, interval_seconds: float, metrics: Metrics) -> None:
@@ -71,15 +71,15 @@ class LiveWatcher:
         self._thread = threading.Thread(target=self._watch, name="live-watcher", daemon=True)
 
     def start(self) -> None:
-        """Look now and every few seconds, in a separate thread."""
+        """Look now and then at the interval, in a thread of its own."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking; does not wait for a collection that is being loaded."""
+        """Stop looking, without waiting for a collection that is being loaded."""
         self._stopping.set()
 
     def look(self) -> None:
-        """Look at the alias once: swap, refresh or record the problem. Never raises."""
+        """Look at the alias once and swap, refresh, or record the problem. Never raises."""
         with self._looking:
             self._look()
 
@@ -92,13 +92,13 @@ class LiveWatcher:
                 self._succeed()
             elif target != self._failed or time.monotonic() >= self._retry_at:
                 self._swap(target)
-        except Exception as error:  # whatever fails in a platform, serving continues with what it has
+        except Exception as error:  # whatever fails in a platform, the service continues with what it has
             self.problem = f"the live collection cannot be looked up: {error}"
             logger.warning("%s", self.problem)
         self._metrics.ready.set(self.current is not None)
 
     def _is_still(self, target: str) -> bool:
-        """Whether the target is live already; if its connection has broken, a swap opens a new one."""
+        """Whether the target is already live and answers; if its connection broke, a swap opens a new one."""
         if self.current is None or target != self.current.collection:
             return False
         try:
@@ -111,12 +111,13 @@ class LiveWatcher:
     def _swap(self, target: str) -> None:
         try:
             loaded = self._source.load()
+            # warm up before the swap: the first search of an engine is slow, and a broken one must not go live
             loaded.search(WARM_UP_QUERY, k=1, crop_filter=CropFilter(), group_by_track=False)
             crops = loaded.refresh()
-        except Exception as error:  # whatever is wrong with it, the previous collection stays live
+        except Exception as error:  # whatever is wrong with the new collection, the previous one stays live
             self._fail(target, error)
             return
-        self.current = loaded
+        self.current = loaded  # one assignment, so a request sees either the old collection or the new one
         self._metrics.live_crops.set(crops)
         self._metrics.live_switches.inc()
         self._succeed()

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus. Labels come from small fixed sets: never a query, a crop or a key."""
+"""Metrics for Prometheus. Label values come from small fixed sets: never a query, a crop or a key."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 

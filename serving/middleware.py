@@ -1,4 +1,4 @@
-"""Middleware around every request: its id, its size limit, security headers, metrics, and a catch-all for bugs."""
+"""Middleware around every request: an id, a size limit, security headers, metrics, and a catch-all for bugs."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ SECURITY_HEADERS = {
 
 
 class RequestEnvelope:
-    """Gives each request an id (the client's own if it is well-formed) and measures it."""
+    """Gives each request an id (the client's if it is well-formed), adds security headers and measures the time."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self.app = app
@@ -61,7 +61,7 @@ class RequestEnvelope:
             logger.exception("request %s failed", request_id)
             if started:
                 raise
-            detail = "Something went wrong here. The log names this request."
+            detail = "Internal error. The service's log has the details under this request id."
             response = problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id)
             await response(scope, receive, send_enveloped)
         finally:
@@ -96,7 +96,7 @@ class BodyLimit:
         await self.app(scope, replay, send)
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """The whole body, None if it is too long; if the client disconnects, whatever arrived is passed on."""
+        """The whole body, or None if it is too long; if the client disconnects, what has arrived."""
         body = bytearray()
         while True:
             message = await receive()
@@ -107,7 +107,7 @@ class BodyLimit:
                 return bytes(body)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        detail = f"The body is too large; at most {self.max_bytes:,} bytes are read."
+        detail = f"The body is too large; at most {self.max_bytes:,} bytes expected."
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         await problem_response(status, detail, scope.get("request_id", ""))(scope, receive, send)
 

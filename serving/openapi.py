@@ -1,4 +1,4 @@
-"""Builds the OpenAPI document: FastAPI's, with problem details for errors."""
+"""Builds the OpenAPI document: FastAPI's, with problem details in place of its own errors."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ REFERENCES = "#/components/schemas/{model}"
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The document of an application."""
+    """The OpenAPI document of an application."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = document["components"]["schemas"]
     problem = TypeAdapter(ProblemDetails).json_schema(ref_template=REFERENCES)

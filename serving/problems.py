@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: one shape, a readable sentence, the request's id."""
+"""Errors as RFC 9457 problem details: always the same fields, a readable sentence, the request id."""
 
 import logging
 from http import HTTPStatus
@@ -95,20 +95,20 @@ def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
 def _on_audit_unavailable(request: Request, error: Exception) -> JSONResponse:
     logger.error("audit log cannot be written: %s", error)
     request.app.state.service.metrics.audit_failures.inc()
-    detail = "The audit log cannot be written, so the search was not answered."
+    detail = "The audit log cannot be written, so the request was refused."
     return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, detail, _request_id(request))
 
 
 def _on_unavailable(request: Request, error: Exception) -> JSONResponse:
-    """Client mistakes were caught earlier, so this means that a store or a file cannot be reached."""
+    """Mistakes of the client were refused earlier, so a store or a file cannot be reached."""
     logger.error("request %s: %s", _request_id(request), error)
-    detail = "The index or the gallery cannot be reached. The log says why."
+    detail = "The index or the gallery cannot be reached. The service's log says why."
     headers = {"Retry-After": "5"}
     return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, detail, _request_id(request), headers=headers)
 
 
 def _on_exception(request: Request, error: Exception) -> JSONResponse:
-    detail = "Something went wrong here. The log names this request."
+    detail = "Internal error. The service's log has the details under this request id."
     return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, detail, _request_id(request))
 
 

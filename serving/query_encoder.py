@@ -1,4 +1,4 @@
-"""Encodes queries and caches the latest: people narrow a search step by step without changing the words.
+"""Encodes queries and caches the latest: people often change a filter and search for the same words again.
 
 Shapes: N items, H height, W width, D embedding dimension.
 """
@@ -18,7 +18,7 @@ KEPT_QUERIES = 256
 
 
 class QueryEncoder:
-    """An Encoder in front of another one. Any number of threads may use it."""
+    """An Encoder that caches the text vectors of another one. Any number of threads may use it."""
 
     def __init__(self, encoder: Encoder, *, metrics: Metrics, kept: int = KEPT_QUERIES) -> None:
         self._encoder = encoder
@@ -48,6 +48,7 @@ class QueryEncoder:
             if text in self._vectors:
                 self._vectors.move_to_end(text)
                 return self._vectors[text]
+        # not under the lock, so that one query does not wait for another; two equal ones may both be encoded
         with self._metrics.encode_seconds.time():
             vector_D: NDArray[np.float32] = self._encoder.encode_texts([text])[0]
         with self._lock:

@@ -52,7 +52,7 @@ class AcceptedKeys:
         """Read the keys.
 
         Raises:
-            UserError: there is none, and anonymous access was not asked for; or the file is damaged.
+            UserError: there is no key and anonymous access is not allowed, or the file is damaged.
         """
         self._given = keys_from_text(settings.api_keys.get_secret_value())
         self._path = settings.home / KEYS_FILE
@@ -65,7 +65,7 @@ class AcceptedKeys:
             )
 
     def name_of(self, key: str) -> str | None:
-        """The name of a presented key, None if it is not accepted. A changed file is read again."""
+        """The name of a presented key; None if it is not accepted. A changed file is read again."""
         state = _state(self._path)
         if state != self._state:
             self._keys = self._read_or_refuse()
@@ -77,7 +77,7 @@ class AcceptedKeys:
         return ApiKeys([*self._given, *read_keys(self._path.parent)])
 
     def _read_or_refuse(self) -> ApiKeys:
-        """Accept no key from a damaged file: a key remembered from before may have been revoked."""
+        """Accept no key from a damaged file: one that was valid before may have been revoked."""
         try:
             return self._read()
         except UserError as error:
@@ -115,13 +115,13 @@ Caller = Annotated[str, Depends(caller)]
 
 
 def searching_caller(request: Request, name: Caller) -> str:
-    """The caller, if still within the limit of searches."""
+    """The caller, unless over the limit of searches."""
     _limit(request, request.app.state.service.search_limit, name)
     return name
 
 
 def viewing_caller(request: Request, name: Caller) -> str:
-    """The caller, if still within the limit of images."""
+    """The caller, unless over the limit of images."""
     _limit(request, request.app.state.service.image_limit, name)
     return name
 

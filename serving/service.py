@@ -1,4 +1,4 @@
-"""The service object that every route works with, made once per application."""
+"""The service object that every route uses, created once per application."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -28,7 +28,7 @@ class Service:
 
 
 def service_of(request: Request) -> Service:
-    """The service that a request reached."""
+    """The service of the application that a request reached."""
     service = request.app.state.service
     assert isinstance(service, Service)
     return service

@@ -8,34 +8,35 @@ from personsearch.installation.settings import Settings
 
 
 class ServingSettings(Settings):
-    """Settings of the service, on top of those of the installation."""
+    """Settings of the service, in addition to those of the installation."""
 
     api_keys: SecretStr = SecretStr("")
-    """Accepted API keys, separated by commas, 16 characters or more each; added to those in `<home>/api_keys.json`."""
+    """Accepted API keys, separated by commas, each of 16 characters or more; added to those in `<home>/api_keys.json`.
+    """
 
     allow_anonymous: bool = False
-    """Let everybody in where there is no key at all. Without it the service refuses to start without a key."""
+    """Accept requests without a key. If this is off, the service does not start until a key exists."""
 
     audit_file: Path | None = None
-    """The audit log; `<home>/audit.jsonl` when unset."""
+    """File of the audit log; `<home>/audit.jsonl` if unset."""
 
     mirror: bool = True
-    """Copy the live collection into memory where it is small enough, which makes a search faster and exact."""
+    """Copy the live collection into memory if it is small enough, which makes searches faster and exact."""
 
     encoder_threads: int = Field(default=0, ge=0)
     """Threads that encode queries; 0 is one per core."""
 
     watch_seconds: float = Field(default=2.0, gt=0)
-    """How often the service looks for a new live collection, in seconds."""
+    """Seconds between looks for a new live collection."""
 
     searches_per_minute: int = Field(default=240, ge=1)
-    """Searches that each key may make a minute."""
+    """Searches per minute allowed to each key."""
 
     images_per_minute: int = Field(default=6000, ge=1)
-    """Images that each key may fetch a minute."""
+    """Images per minute allowed to each key."""
 
     max_body_bytes: int = Field(default=65_536, ge=1024)
-    """Largest request body in bytes; a larger one is refused with 413."""
+    """Largest request body in bytes; a larger one is refused with status 413."""
 
     @property
     def audit_path(self) -> Path:

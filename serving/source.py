@@ -1,4 +1,4 @@
-"""Loads live collections from Milvus and their models from MLflow; both are imported on first use."""
+"""Loads live collections from Milvus and their models from MLflow; both libraries are imported on first use."""
 
 from personsearch.bundle import Bundle
 from personsearch.encoders.encoder import Encoder
@@ -13,7 +13,7 @@ from serving.settings import ServingSettings
 
 
 class PlatformSource:
-    """The collection that Milvus' live alias names, with the model version that the collection names."""
+    """The collection that the live alias in Milvus names, with the model version that the collection names."""
 
     def __init__(self, settings: ServingSettings, gallery: Gallery, metrics: Metrics) -> None:
         self._settings = settings
@@ -22,7 +22,7 @@ class PlatformSource:
         self._store: CollectionStore | None = None
 
     def target(self) -> str | None:
-        """Raises UserError if Milvus does not answer; the next call connects again."""
+        """The alias's target. Raises UserError if Milvus does not answer; the next call connects again."""
         try:
             return self._opened_store().alias_target(LIVE_ALIAS)
         except Exception:
@@ -30,7 +30,11 @@ class PlatformSource:
             raise
 
     def load(self) -> LiveSearch:
-        """Raises UserError if the model is missing, did not make the vectors, or fails its golden inputs."""
+        """Open the live collection.
+
+        Raises:
+            UserError: its model is missing, is another one, or fails its golden inputs.
+        """
         from personsearch.installation.platforms import open_registry
 
         live = open_live(self._opened_store(), open_registry(self._settings), self._encoder)

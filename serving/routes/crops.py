@@ -21,7 +21,7 @@ Identifier = Annotated[str, Path(min_length=1, max_length=256)]
 
 
 class CameraView(BaseModel):
-    """A camera: how many crops the gallery holds of it, and from when to when."""
+    """A camera, its number of crops in the gallery, and the times of the first and the last."""
 
     camera_id: str
     crops: int
@@ -30,13 +30,13 @@ class CameraView(BaseModel):
 
 
 class Cameras(BaseModel):
-    """Every camera in the gallery, by name."""
+    """All cameras in the gallery, by name."""
 
     cameras: list[CameraView]
 
 
 class Track(BaseModel):
-    """The crops of one person's passage, in the order of time."""
+    """The crops of one person passing a camera, in order of time."""
 
     track_id: str
     crops: list[CropView]
@@ -44,7 +44,7 @@ class Track(BaseModel):
 
 @router.get("/cameras", responses=responses(HTTPStatus.UNAUTHORIZED))
 def cameras(service: ServiceDep, _: Caller) -> Cameras:
-    """The cameras that a search can be narrowed to."""
+    """The cameras to which a search can be restricted."""
     held = service.gallery.cameras()
     views = [CameraView(camera_id=c.camera_id, crops=c.crops, first=c.first, last=c.last) for c in held]
     return Cameras(cameras=views)
@@ -56,11 +56,11 @@ def cameras(service: ServiceDep, _: Caller) -> Cameras:
     responses={200: {"content": {"image/jpeg": {}}}, **responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND)},
 )
 def image(crop_id: Identifier, service: ServiceDep, _: ViewingCaller) -> FileResponse:
-    """The picture of a crop."""
+    """The image of a crop."""
     crop = service.gallery.crop(crop_id)
     path = service.gallery.image(crop) if crop is not None else None
     if path is None or not path.is_file():
-        raise Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no picture of crop {crop_id!r}.")
+        raise Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no image of crop {crop_id!r}.")
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": IMAGE_CACHE})
 
 
@@ -72,7 +72,7 @@ def crops(
     track_id: Annotated[str, Query(min_length=1, max_length=256)],
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Track:
-    """The crops of one track of a camera, to see a candidate from other sides."""
+    """The other crops of a candidate's track."""
     crop_filter = CropFilter(cameras=(camera_id,), tracks=(track_id,))
     held = sorted(service.gallery.crops(crop_filter=crop_filter), key=lambda crop: crop.captured_at)
     return Track(track_id=track_id, crops=[CropView(**crop_view(crop)) for crop in held[:limit]])

@@ -1,4 +1,4 @@
-"""Routes for the platform underneath: liveness, readiness, metrics."""
+"""Routes for whatever runs the service: liveness, readiness, metrics."""
 
 from http import HTTPStatus
 
@@ -12,7 +12,7 @@ router = APIRouter(tags=["health"])
 
 
 class Readiness(BaseModel):
-    """Whether searches are answered; `problem` says what is wrong, even while an earlier collection still answers."""
+    """Whether searches are answered. `problem` says what is wrong, even while an earlier collection still answers."""
 
     ready: bool
     problem: str = ""
@@ -26,13 +26,13 @@ class Readiness(BaseModel):
 
 @router.get("/healthz")
 def healthz() -> dict[str, str]:
-    """The process answers."""
+    """Report that the process is alive."""
     return {"status": "alive"}
 
 
-@router.get("/readyz", responses={503: {"model": Readiness, "description": "No search can be answered yet."}})
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "Searches cannot be answered yet."}})
 def readyz(service: ServiceDep, response: Response) -> Readiness:
-    """A collection is loaded, its encoder warmed up, and one search was answered by it."""
+    """Report whether a collection is loaded and has answered a first search."""
     live, problem = service.live.current, service.live.problem
     if live is None:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
@@ -48,5 +48,5 @@ def readyz(service: ServiceDep, response: Response) -> Readiness:
 
 @router.get("/metrics", include_in_schema=False)
 def metrics(service: ServiceDep) -> Response:
-    """For Prometheus."""
+    """Metrics for Prometheus."""
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""Serves the search page; it loads nothing from other sites."""
+"""Serves the search page, which loads nothing from other sites."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,13 +13,13 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 def page() -> FileResponse:
-    """The page itself; it asks for the key, which is never part of an address."""
+    """The page; it asks for the API key, which never becomes part of a URL."""
     return _file("index.html")
 
 
 @router.get("/web/{name}")
 def asset(name: Literal["app.js", "api.js", "detail.js", "view.js", "style.css", "icon.svg"]) -> FileResponse:
-    """A file of the page: script, style or icon."""
+    """A script, the style sheet or the icon."""
     return _file(name)
 
 

@@ -1,4 +1,4 @@
-"""`POST /v1/search`: a description and filters in, candidates out, and a record in the audit log before that."""
+"""`POST /v1/search`: takes a description and filters, records the search in the audit log, returns candidates."""
 
 import time
 from datetime import datetime
@@ -16,7 +16,7 @@ from serving.problems import Problem, responses
 from serving.security import SearchingCaller
 from serving.service import Service, ServiceDep
 
-NOTICE = "Candidates, to be confirmed by a person."
+NOTICE = "Candidates for a person to confirm."
 MAX_K = 200
 MAX_TEXT = 1000
 MAX_CAMERAS = 200
@@ -29,20 +29,20 @@ Purpose = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200
 
 
 class SearchRequest(BaseModel):
-    """Whom to look for, and where and when."""
+    """Whom to search for, where and when."""
 
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={"examples": [{"text": "a woman in a red jacket and blue jeans", "cameras": ["junction"]}]},
     )
 
-    text: Text = Field(description="What the person looks like, in English.")
+    text: Text = Field(description="Description of the person, in English.")
     cameras: list[CameraId] | None = Field(default=None, min_length=1, max_length=MAX_CAMERAS)
     after: Moment | None = Field(default=None, description="Inclusive; ISO 8601 with a zone.")
     before: Moment | None = Field(default=None, description="Exclusive; ISO 8601 with a zone.")
-    k: int = Field(default=20, ge=1, le=MAX_K, description="How many candidates at most.")
-    group_by_track: bool = Field(default=True, description="Only the best crop of each track.")
-    purpose: Purpose = Field(default="", description="Why, or for which case; kept in the audit log.")
+    k: int = Field(default=20, ge=1, le=MAX_K, description="Largest number of candidates.")
+    group_by_track: bool = Field(default=True, description="Return only the best crop of each track.")
+    purpose: Purpose = Field(default="", description="Purpose or case; kept in the audit log.")
 
     @model_validator(mode="after")
     def _after_before_before(self) -> "SearchRequest":
@@ -51,7 +51,7 @@ class SearchRequest(BaseModel):
         return self
 
     def crop_filter(self) -> CropFilter:
-        """The conditions as a filter."""
+        """The filter on cameras and times."""
         cameras = tuple(self.cameras) if self.cameras is not None else None
         return CropFilter(cameras=cameras, after=self.after, before=self.before)
 
@@ -80,14 +80,14 @@ class CandidateView(CropView):
     """A crop that may show the person."""
 
     rank: int
-    score: float = Field(description="Cosine similarity of description and picture.")
+    score: float = Field(description="Cosine similarity of the description and the image.")
     confidence: float | None = Field(
-        description="Estimated probability that this is a right match; null where the model was never calibrated."
+        description="Estimated probability that this is the right person; null if the model was never calibrated."
     )
 
 
 class ModelView(BaseModel):
-    """The model that made the vectors and read the query."""
+    """The model that encoded the crops and the query."""
 
     name: str
     version: str
@@ -100,7 +100,7 @@ class SearchResponse(BaseModel):
     request_id: str
     notice: str = NOTICE
     no_reliable_match: bool | None = Field(
-        description="True where no candidate is likely right; null where the model was never calibrated."
+        description="True if no candidate is likely to be right; null if the model was never calibrated."
     )
     candidates: list[CandidateView]
     collection: str
@@ -119,7 +119,7 @@ class SearchResponse(BaseModel):
     ),
 )
 def search(body: SearchRequest, request: Request, service: ServiceDep, caller: SearchingCaller) -> SearchResponse:
-    """Rank the gallery's crops by how well they fit a description."""
+    """Rank the gallery's crops by how well they match a description."""
     start = time.perf_counter()
     live = live_or_unavailable(service)
     answer = live.search(body.text, k=body.k, crop_filter=body.crop_filter(), group_by_track=body.group_by_track)
@@ -127,6 +127,7 @@ def search(body: SearchRequest, request: Request, service: ServiceDep, caller: S
     seconds = time.perf_counter() - start
     reliable = answer.reliable if candidates else False
     request_id = request.scope["request_id"]
+    # before the answer: if the log cannot be written, nobody gets results that were not recorded
     service.audit.append("search", _record(body, live, candidates, reliable, caller=caller, request_id=request_id))
     service.metrics.search_seconds.observe(seconds)
     service.metrics.searches.labels(_outcome(reliable)).inc()
@@ -134,10 +135,10 @@ def search(body: SearchRequest, request: Request, service: ServiceDep, caller: S
 
 
 def live_or_unavailable(service: Service) -> LiveSearch:
-    """The collection that answers.
+    """The live collection.
 
     Raises:
-        Problem: 503, saying why, while there is none.
+        Problem: 503 with the reason if there is none yet.
     """
     live = service.live.current
     if live is None:

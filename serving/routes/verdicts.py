@@ -16,7 +16,7 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 class VerdictRequest(BaseModel):
-    """What a person saw in a candidate."""
+    """A person's judgement of a candidate."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,7 +27,7 @@ class VerdictRequest(BaseModel):
 
 
 class VerdictResponse(BaseModel):
-    """Where the verdict was recorded."""
+    """The record of the verdict in the audit log."""
 
     request_id: str
     record_hash: str
@@ -39,7 +39,7 @@ class VerdictResponse(BaseModel):
     responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 def judge(body: VerdictRequest, request: Request, service: ServiceDep, caller: SearchingCaller) -> VerdictResponse:
-    """Record that a person confirmed or rejected a candidate, or took that back."""
+    """Record that a person confirmed or rejected a candidate, or withdrew that verdict."""
     if service.gallery.crop(body.crop_id) is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no crop {body.crop_id!r}.")
     request_id = request.scope["request_id"]

@@ -1,4 +1,4 @@
-// Requests to the service. The key travels in a header only: never in an address, never in storage that outlives the tab.
+// Requests to the service. The key is sent only in a header: it never becomes part of a URL or outlives the tab.
 
 const STORED_KEY = "personsearch-key";
 
@@ -9,7 +9,7 @@ export class ApiError extends Error {
   }
 }
 
-// A link may hand over the key behind "#", which browsers do not send; it is taken out of the address at once.
+// A link may carry the key after "#", which browsers do not send; it is removed from the address at once.
 export function takeKeyFromAddress() {
   const key = new URLSearchParams(location.hash.slice(1)).get("key");
   if (key) {
@@ -31,7 +31,7 @@ export async function post(path, body, options = {}) {
   return (await request(path, { ...options, method: "POST", headers, body: JSON.stringify(body) })).json();
 }
 
-// An object URL of a picture; the caller revokes it.
+// An object URL of an image; the caller must revoke it.
 export async function picture(path, options = {}) {
   const blob = await (await request(path, options)).blob();
   return URL.createObjectURL(blob);

@@ -1,4 +1,4 @@
-// The search page: reads the form, asks the service, shows what it answered.
+// The search page: reads the form, queries the service, shows the results.
 
 import { get, post, readiness, setKey, takeKeyFromAddress } from "/web/api.js";
 import { Detail } from "/web/detail.js";
@@ -11,7 +11,7 @@ const EXAMPLES = [
   "a white shirt and grey trousers",
 ];
 const READINESS_INTERVAL = 4000;
-const NARROW = matchMedia("(max-width: 720px)"); // there the form fills the screen
+const NARROW = matchMedia("(max-width: 720px)"); // here the form fills the screen
 
 const find = (id) => document.getElementById(id);
 const form = find("search");
@@ -86,10 +86,10 @@ function showAnswer(found) {
     find("messages").scrollIntoView({ block: "start" });
   }
   if (!candidates.length) {
-    find("messages").replaceChildren(message("quiet", "Nothing here.", "No crop in the gallery passes these filters."));
+    find("messages").replaceChildren(message("quiet", "No results.", "No crop in the gallery matches these filters."));
   } else if (found.no_reliable_match) {
     find("messages").replaceChildren(message("quiet", "No reliable match.",
-      "None of these is likely to be the person described; they are only the nearest."));
+      "None of these is likely to be the person; they are only the most similar."));
   }
 }
 
@@ -105,7 +105,7 @@ function showError(error) {
     askForKey("", search);
     return;
   }
-  find("messages").replaceChildren(message("error", "The search was not answered.", error.message));
+  find("messages").replaceChildren(message("error", "The search failed.", error.message));
 }
 
 async function judge(candidate, verdict) {
@@ -146,19 +146,19 @@ async function loadCameras({ isRetry = false } = {}) {
     if (error.status === 401) {
       askForKey(isRetry ? "This key is not accepted." : "", () => loadCameras({ isRetry: true }));
     } else {
-      find("messages").replaceChildren(message("error", "The cameras could not be listed.", error.message));
+      find("messages").replaceChildren(message("error", "The cameras could not be loaded.", error.message));
     }
   }
 }
 
 async function watchReadiness() {
-  let state = "down", words = "the service cannot be reached";
+  let state = "down", words = "service not reachable";
   try {
     const ready = await readiness();
     state = ready.ready ? (ready.problem ? "worried" : "ready") : "waiting";
     words = ready.ready ? `model version ${ready.model_version}` : ready.problem;
     find("status-text").title = ready.problem;
-  } catch { /* said by the words above */ }
+  } catch { /* the service is down, which is the initial state */ }
   find("status-dot").dataset.state = state;
   find("status-text").textContent = words;
   setTimeout(watchReadiness, READINESS_INTERVAL);

@@ -93,11 +93,11 @@ function facts(candidate) {
     ["Camera", candidate.camera_id],
     ["Time", localTime(candidate.captured_at)],
     ["", utcTime(candidate.captured_at)],
-    ["Confidence", candidate.confidence === null ? "not known: the model was not calibrated" : percent(candidate.confidence)],
+    ["Confidence", candidate.confidence === null ? "unknown: the model was not calibrated" : percent(candidate.confidence)],
     ["Score", candidate.score.toFixed(4)],
     ["Track", candidate.track_id],
     ["Crop", candidate.crop_id],
-    ["In the frame", `${box.width}×${box.height} px at (${box.x}, ${box.y})`],
+    ["Position in frame", `${box.width}×${box.height} px at (${box.x}, ${box.y})`],
   ];
   return rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
 }

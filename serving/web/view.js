@@ -1,4 +1,4 @@
-// Builds what is seen. Text is always set as text, never as markup.
+// Builds the page's elements. Text is always set as text, never as markup.
 
 import { picture } from "/web/api.js";
 
@@ -36,7 +36,7 @@ export function describe(crop) {
   return `Person at camera ${crop.camera_id}, ${localTime(crop.captured_at)}`;
 }
 
-// Pictures are fetched with the key when they come near the view, and let go when the results change.
+// Images are fetched, with the key, when they come near the viewport, and released when the results change.
 export class Pictures {
   constructor() {
     this.controller = new AbortController();
@@ -107,9 +107,9 @@ export function card(candidate, { pictures, open, judge }) {
 }
 
 function confidence(candidate) {
-  const score = element("span", { class: "score", title: "Cosine similarity of description and picture" }, `score ${candidate.score.toFixed(3)}`);
+  const score = element("span", { class: "score", title: "Cosine similarity of the description and the image" }, `score ${candidate.score.toFixed(3)}`);
   if (candidate.confidence === null) {
-    return element("div", { class: "confidence" }, element("span", { class: "small" }, "confidence not known"), score);
+    return element("div", { class: "confidence" }, element("span", { class: "small" }, "confidence unknown"), score);
   }
   const label = `confidence ${percent(candidate.confidence)}`;
   return element("div", { class: "confidence" },

@@ -34,7 +34,7 @@ def test_a_description_shows_the_person_first(page: Page, service: RunningServic
     expect(first).to_contain_text("confidence")
     expect(first.locator("img")).to_have_js_property("complete", True)
     expect(page.locator("#grid img").first).to_have_js_property("naturalWidth", 64)
-    expect(page.locator("#summary")).to_contain_text("to be confirmed by a person")
+    expect(page.locator("#summary")).to_contain_text("for a person to confirm")
     expect(page.locator(".message")).to_have_count(0)
 
 
@@ -84,7 +84,7 @@ def test_no_reliable_match_is_said(page: Page, service: RunningService) -> None:
     expect(page.get_by_text("No reliable match.")).to_be_visible()
     page.get_by_label("From").fill("2030-01-01T00:00:00")
     ask(page, "a purple kangaroo")
-    expect(page.get_by_text("No crop in the gallery passes these filters.")).to_be_visible()
+    expect(page.get_by_text("No crop in the gallery matches these filters.")).to_be_visible()
 
 
 def test_verdicts_are_recorded_and_can_be_taken_back(page: Page, service: RunningService) -> None:

@@ -46,7 +46,7 @@ def _draw_title(sheet: Image.Image, text: str, answer: Answer) -> None:
     elif answer.reliable is False:
         note, colour = "no reliable match: these are only the most similar, probably not the person", WARNING
     else:
-        note, colour = "candidates, to be confirmed by a person", FAINT_INK
+        note, colour = "candidates for a person to confirm", FAINT_INK
     draw.text((MARGIN, 44), note, fill=colour, font=_font(16))
 
 

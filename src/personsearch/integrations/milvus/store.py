@@ -31,7 +31,7 @@ class MilvusStore:
         layout.add_fields(schema)
         with readable_errors(self.uri, f"create collection {name!r}"):
             if self._client.has_collection(name):
-                raise UserError(f"{self.uri}: collection or alias {name!r} exists already")
+                raise UserError(f"{self.uri}: collection or alias {name!r} already exists")
             parameters = self._client.prepare_index_params()
             parameters.add_index(VECTOR, **layout.index_parameters(self.index_type))
             self._client.create_collection(
@@ -80,7 +80,7 @@ class MilvusStore:
             raise UserError(f"{self.uri}: collection {name!r} does not exist")
         with readable_errors(self.uri, f"drop collection {name!r}"):
             if aliases := self._aliases(name):
-                raise UserError(f"{self.uri}: collection {name!r} is in use: alias {', '.join(aliases)} names it")
+                raise UserError(f"{self.uri}: collection {name!r} is in use by alias {', '.join(aliases)}")
             self._client.drop_collection(name)
 
     def purge(self, name: str, *, spare: str) -> str:
