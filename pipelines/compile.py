@@ -7,6 +7,7 @@ from typing import Any
 
 from kfp import compiler
 
+from personsearch.config import nearest
 from personsearch.errors import UserError
 from pipelines.indexing import indexing_pipeline
 from pipelines.training import training_pipeline
@@ -22,7 +23,7 @@ def compile_pipeline(name: str, folder: Path = COMPILED) -> Path:
         UserError: there is no such pipeline.
     """
     if name not in PIPELINES:
-        raise UserError(f"pipeline {name!r}: unknown; known: {', '.join(PIPELINES)}")
+        raise UserError(f"pipeline {name!r}: unknown; {nearest(name, PIPELINES)}")
     path = folder / f"{name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     compiler.Compiler().compile(PIPELINES[name], str(path))

@@ -8,7 +8,10 @@ from pipelines.cluster import GALLERY, REGISTRY_SECRETS, VECTOR_SECRETS, place
 
 @dsl.pipeline(name="personsearch-indexing", description="Re-index the gallery with a model version and switch to it.")
 def indexing_pipeline(
-    index_config: dict, model_version: str = "", gallery: str = "", model_name: str = "personsearch"
+    index_config: dict = {},  # noqa: B006 (kfp reads the default, nothing changes it)
+    model_version: str = "",
+    gallery: str = "",
+    model_name: str = "personsearch",
 ) -> str:
     """`model_version` is a number, the champion's if empty; an empty `gallery` means the installation's own."""
     indexed = index_gallery(

@@ -3,19 +3,40 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Self, Union, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from personsearch.errors import UserError
 
+EXPECTED = " expected"
+# Pydantic's errors, and what it expected instead of the value.
+WHAT = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "an integer"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list"),
+    **dict.fromkeys(("dict_type", "model_type"), "a mapping"),
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "path_type": "a path",
+    "literal_error": "{expected}",
+    "union_tag_invalid": "one of {expected_tags}",
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "too_short": "at least {min_length} entries",
+    "too_long": "at most {max_length} entries",
+}
+
 
 class Config(BaseModel):
     """Frozen settings of one stage, declared in the file that uses them; a docstring under each field explains it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     @classmethod
     def from_yaml(cls, path: Path, section: str | None = None, *, optional: bool = False) -> Self:
@@ -40,7 +61,12 @@ class Config(BaseModel):
             UserError: one of them fails validation.
         """
         given = {name: value for name, value in options.items() if value is not None}
-        return self._validated(self.model_dump() | given, "option")
+        try:
+            return self.model_validate(self.model_dump() | given)
+        except ValidationError as error:
+            raise UserError(
+                "; ".join(f"--{key.replace('_', '-')}{text}" for key, text in problems(error, type(self)))
+            ) from error
 
     @classmethod
     def _validated(cls, values: Any, source: str) -> Self:
@@ -102,41 +128,83 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def describe_validation_error(error: ValidationError, kind: Any) -> str:
-    """One line that names each wrong key of a `kind`, what it held and what was expected; of an unknown key, the
-    nearest known one.
+    """One line that names each wrong key of a `kind`, what it held and what was expected."""
+    return "; ".join(f"{key or 'value'}{text}" for key, text in problems(error, kind))
+
+
+def problems(error: ValidationError, kind: Any) -> list[tuple[str, str]]:
+    """Each wrong key of a `kind`, dotted, and what follows it in a message: its value and what was expected, or what
+    is wrong with it; of an unknown key, the nearest known one.
     """
-    return "; ".join(
-        _describe_unknown_key(problem["loc"], kind)
-        if problem["type"] == "extra_forbidden"
-        else f"{_dotted(problem['loc']) or 'value'}={problem['input']!r}: {problem['msg']}"
-        for problem in error.errors()
-    )
+    found: dict[str, list[str]] = {}
+    values: dict[str, str] = {}
+    for problem in error.errors():
+        keys, siblings = _locate(problem["loc"], kind)
+        context = problem.get("ctx", {})
+        if "discriminator" in context:  # the field that decides between the models of a union
+            keys = [*keys, context["discriminator"].strip("'")]
+        key = ".".join(keys)
+        values[key] = f"={context.get('tag', problem['input'])!r}"
+        found.setdefault(key, []).append(_expected(problem, siblings))
+    return [(key, _joined(values[key], texts)) for key, texts in found.items()]
 
 
-def _describe_unknown_key(path: tuple[int | str, ...], kind: Any) -> str:
-    known = _fields_at(path[:-1], kind)
-    return f"{_dotted(path)}: unknown; {nearest(str(path[-1]), known)}"
+def _joined(value: str, texts: list[str]) -> str:
+    """What is wrong with one key. The members of a union have each their own expectation of the same value."""
+    expected = [text.removesuffix(EXPECTED) for text in texts if text.endswith(EXPECTED)]
+    return f"{value}: {' or '.join(expected)}{EXPECTED}" if expected else f": {'; '.join(texts)}"
 
 
-def _fields_at(path: tuple[int | str, ...], kind: Any) -> list[str]:
-    """Names of the fields at a place inside a `kind`: a model, a container of models or a union of them."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        if not path:
-            return list(kind.model_fields)
-        field = kind.model_fields.get(str(path[0]))
-        return _fields_at(path[1:], field.annotation) if field else []
-    parts, inner = get_args(kind), path[1:]
+def _expected(problem: Any, siblings: list[str]) -> str:
+    """What pydantic found wrong, in the words of this house; ends with "expected" where the value shows the rest."""
+    name, context = problem["type"], problem.get("ctx", {})
+    if name == "extra_forbidden":
+        return f"unknown; {nearest(str(problem['loc'][-1]), siblings)}"
+    if name == "value_error":
+        return str(context["error"])
+    if name in WHAT:
+        return WHAT[name].format(**context) + EXPECTED
+    return "missing" if name in ("missing", "union_tag_not_found") else str(problem["msg"])
+
+
+def _locate(location: tuple[int | str, ...], kind: Any) -> tuple[list[str], list[str]]:
+    """The keys of a place inside a `kind`, and the fields that are known beside the last of them.
+
+    Pydantic's locations also hold a label for each union passed on the way, which is no key.
+    """
+    keys: list[str] = []
+    siblings: list[str] = []
+    kinds = [kind]
+    for part in location:
+        members = [member for one in kinds for member in _members(one)]
+        if len(members) > len(kinds):
+            kinds = [member for member in members if _tag(member) in (part, None)]
+            continue
+        keys.append(str(part))
+        models = [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
+        siblings = [name for model in models for name in model.model_fields]
+        kinds = [inner for member in members for inner in _inside(member, part)]
+    return keys, siblings
+
+
+def _members(kind: Any) -> list[Any]:
+    """The kinds that a value may have: those of a union, without None."""
+    if get_origin(kind) is Annotated:
+        return _members(get_args(kind)[0])
     if get_origin(kind) in (Union, UnionType):
-        inner = path
-    elif get_origin(kind) is Annotated:  # a union that one of its fields decides, whose value begins the path
-        union, decided_by = parts
-        parts = tuple(
-            part
-            for part in get_args(union)
-            if path[0] == get_args(part.model_fields[decided_by.discriminator].annotation)[0]
-        )
-    return [name for part in parts for name in _fields_at(inner, part)]
+        return [member for part in get_args(kind) if part is not NoneType for member in _members(part)]
+    return [kind]
 
 
-def _dotted(path: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, path))
+def _tag(kind: Any) -> str | None:
+    """The value of `kind` that tells a model from the others of its union."""
+    field = getattr(kind, "model_fields", {}).get("kind")
+    return get_args(field.annotation)[0] if field and get_origin(field.annotation) is Literal else None
+
+
+def _inside(kind: Any, key: int | str) -> list[Any]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        field = kind.model_fields.get(str(key))
+        return [field.annotation] if field else []
+    parts = get_args(kind)
+    return [parts[-1]] if get_origin(kind) is dict else [part for part in parts if part is not Ellipsis]

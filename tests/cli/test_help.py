@@ -28,3 +28,12 @@ def test_no_help_is_cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         for parameter in command.params:
             assert all(option in printed for option in parameter.opts if option.startswith("-")), path
             assert "".join((getattr(parameter, "help", None) or "").split()) in "".join(printed.split()), path
+
+
+def test_arguments_and_values_are_named_in_capitals(capsys: pytest.CaptureFixture[str]) -> None:
+    root = command_line()
+    for path, _ in commands(root):
+        root(args=[*path, "--help"], prog_name="personsearch", standalone_mode=False)
+        usage, *_ = printed = capsys.readouterr().out.splitlines()
+        assert re.findall(r"[{<]\w*|\[[a-z]\w*", usage) == [], path
+        assert re.findall(r"<(?:path|str|int|float|list)\b", "\n".join(printed)) == [], path

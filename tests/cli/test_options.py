@@ -46,8 +46,9 @@ def test_params_are_the_given_file_else_params_yaml_else_the_defaults(
     assert configured(PrepareConfig, "prepare", None).max_caption_words == 3
     assert configured(PrepareConfig, "prepare", Path("other.yaml")).max_caption_words == 4
     assert configured(ProbeConfig, "probe", None) == ProbeConfig()
-    with pytest.raises(UserError, match=r"other\.yaml: section 'probe' is missing"):
-        configured(ProbeConfig, "probe", Path("other.yaml"))
+    assert configured(ProbeConfig, "probe", Path("other.yaml")) == ProbeConfig()
+    Path("empty.yaml").write_text("")
+    assert configured(PrepareConfig, "prepare", Path("empty.yaml")) == PrepareConfig()
     with pytest.raises(UserError, match=r"absent\.yaml: cannot be read"):
         configured(PrepareConfig, "prepare", Path("absent.yaml"))
 
@@ -224,7 +225,7 @@ def test_a_wrong_params_file_is_one_readable_line(content: bytes, message: str, 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     result = command("models", PERSONSEARCH_HOME=str(tmp_path), PERSONSEARCH_MILVUS_INDEX="FOO")
     assert result.returncode == 2
-    assert result.stderr.startswith("personsearch: PERSONSEARCH_MILVUS_INDEX: Input should be 'FLAT' or 'HNSW'")
+    assert result.stderr.startswith("personsearch: PERSONSEARCH_MILVUS_INDEX='FOO': 'FLAT' or 'HNSW' expected")
 
 
 def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
@@ -244,3 +245,16 @@ def test_a_start_that_leaves_no_time_for_frames_is_refused() -> None:
 def test_a_tag_without_a_value_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
     result = command("register", tiny_bundle, "--tag", "foo", PERSONSEARCH_HOME=str(tmp_path))
     assert (result.returncode, result.stderr) == (2, "personsearch: --tag 'foo': KEY=VALUE expected\n")
+
+
+def test_a_recipe_decides_the_device_unless_the_option_does(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("model: {weights: random}\ndevice: tpu\n")
+    arguments = ("train", "recipe.yaml", "--dataset", "data", "--out", "out")
+    assert "tpu" in run(tmp_path, *arguments).stderr
+    assert "abacus" in run(tmp_path, *arguments, "--device", "abacus").stderr
+
+
+def test_indexing_needs_no_params_file(tmp_path: Path) -> None:
+    result = run(tmp_path, "pipeline", "run", "indexing", "--set", "model_version=99")
+    assert "index_config" not in result.stderr
+    assert "has no version '99'" in result.stderr

@@ -51,4 +51,4 @@ def test_a_wrong_start_is_one_line(tiny_bundle: Path, tiny_dataset: Path, tmp_pa
 def test_an_option_that_cannot_be_is_one_line(tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path) -> None:
     result = run(tiny_bundle, tiny_bundle, tiny_dataset, tmp_path / "out", "--max-loss", "0")
     assert result.returncode == 2
-    assert result.stderr.strip() == "personsearch: option: max_loss=0.0: Input should be greater than 0"
+    assert result.stderr.strip() == "personsearch: --max-loss=0.0: a number above 0 expected"

@@ -233,7 +233,7 @@ def test_teachers_that_cannot_teach_are_refused(tmp_path: Path, tiny_bundle: Pat
     [
         ("mixup.level=features", "does not work with mixup.level features"),
         ("objective.losses={ss_i: 1}", "needs losses that read the image and the text"),
-        ("distillation.losses=[logits]", "Input should be 'features' or 'relations'"),
+        ("distillation.losses=[logits]", "'features' or 'relations' expected"),
     ],
 )
 def test_recipes_without_what_a_teacher_reads_are_refused(recipe: Recipe, setting: str, reason: str) -> None:

@@ -223,16 +223,39 @@ def test_settings_change_a_recipe(recipe: Recipe) -> None:
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
-        ("optimiser.lr", "expected key=value"),
+        ("optimiser.lr", "key=value expected"),
         ("epochs.more=1", "epochs is not a section"),
         ("optimizer.lr=1", "optimizer: unknown; did you mean optimiser?"),
         ("optimiser.ler=1", "optimiser.ler: unknown; did you mean lr?"),
         ("epochs=[", "--set epochs: not valid YAML"),
-        ("batch_size=many", "batch_size='many'"),
+        ("batch_size=many", "--set batch_size=many: batch_size='many': an integer expected"),
+        ("objective={losses: {ritc: 1}}", "objective.losses: 'ritc' is not a loss; did you mean r_itc?"),
+        ("objective.settings={n_itc: {foo: 1}}", "objective: settings.n_itc.foo: unknown; it has no numbers"),
+        (
+            "objective={losses: {tal: 1}, settings: {tal: {margn: 1}}}",
+            "objective: settings.tal.margn: unknown; did you mean margin?",
+        ),
+        (
+            "objective={losses: {ss_it: 1}, settings: {ss_it: {temperature: 0}}}",
+            "objective: settings.ss_it.temperature=0: a number above 0 expected",
+        ),
+        ("optimiser.lr=.inf", "--set optimiser.lr=.inf: optimiser.lr=inf: a finite number expected"),
+        ("objective.losses.n_itc=.nan", "objective.losses.n_itc=nan: a finite number expected"),
+        ("mixup.level=features", "mixup.level features: needs"),
     ],
 )
 def test_wrong_settings_are_told_in_one_line(recipe: Recipe, setting: str, reason: str) -> None:
     with pytest.raises(UserError) as told:
         read_recipe(recipe(), [setting])
     assert reason in str(told.value)
+    assert str(told.value).replace("'", "").startswith(f"--set {setting.partition('=')[0]}")
     assert "\n" not in str(told.value)
+
+
+def test_a_mistake_is_told_of_the_file_or_of_the_setting_that_has_it(recipe: Recipe) -> None:
+    path = recipe(epochs=-1)
+    with pytest.raises(UserError) as told:
+        read_recipe(path, ["seed=1", "optimiser.lr=0"])
+    assert str(told.value) == (
+        f"--set optimiser.lr=0: optimiser.lr=0: a number above 0 expected; {path}: epochs=-1: at least 0 expected"
+    )

@@ -3,12 +3,14 @@
 import inspect
 import sys
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import typer
 
 from personsearch.errors import UserError
 
+VALUES = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
 GROUPS = ("data", "generation", "model", "probe", "study", "gallery", "registry", "search", "platform", "pipeline")
 
 
@@ -46,15 +48,30 @@ def command_line() -> Any:
     for group in GROUPS:
         import_module(f"personsearch.cli.{group}").register(app)
     command = typer.main.get_command(app)
-    _summarise(command)
+    _complete_help(command)
     return command
 
 
-def _summarise(command: Any) -> None:
-    """Let a list of commands show the whole first paragraph of each help; typer would cut it."""
+def _complete_help(command: Any) -> None:
+    """Let a list of commands show the whole first paragraph of each help, which typer would cut, and name arguments
+    and the values of options in capitals, where typer mixes {name}, <path> and <list[str]>.
+    """
+    for parameter in command.params:
+        _in_capitals(parameter)
     for one in getattr(command, "commands", {}).values():
         one.short_help = " ".join(inspect.cleandoc(one.help or "").partition("\n\n")[0].split())
-        _summarise(one)
+        _complete_help(one)
+
+
+def _in_capitals(parameter: Any) -> None:
+    if parameter.param_type_name == "argument":
+        name = parameter.metavar = parameter.metavar or parameter.name.upper()
+        parameter.get_usage_pieces = lambda ctx: [name if parameter.required else f"[{name}]"]
+        parameter.display_type_rich = lambda ctx: None
+    elif parameter.metavar is None and not parameter.is_flag:
+        given = parameter.type_descriptor
+        kind = get_args(given.annotation)[0] if given.is_list else given.annotation
+        parameter.metavar = "|".join(map(str, given.choices)) if given.is_choice else VALUES[kind]
 
 
 def _explain(error: Any) -> int:

@@ -24,7 +24,9 @@ def train(
     dataset: Dataset,
     out: Annotated[Path, typer.Option(help="Folder to write; an unfinished run in it is resumed.")],
     settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help=SETTING_HELP)] = [],  # noqa: B006
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or, for one of several, cuda:0.")] = "auto",
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or, for one of several, cuda:0; default: the recipe's.")
+    ] = None,
     as_json: output.JsonFlag = False,
 ) -> None:
     """Train a model by a recipe and write its bundle to OUT/bundle.
@@ -36,7 +38,7 @@ def train(
     from personsearch.training.recipe import read_recipe
     from personsearch.training.train import train as run
 
-    config = read_recipe(recipe, [*settings, f"device={device}"])
+    config = read_recipe(recipe, settings).overridden({"device": device})
     output.show(run(config, dataset, out, callbacks=mlflow_callbacks()), as_json=as_json)
 
 

@@ -20,8 +20,8 @@ Params = Annotated[
     typer.Option(
         "--params",
         metavar="FILE",
-        help="YAML file with a section for each stage. "
-        "[default: params.yaml in the current folder; without one, the built-in settings]",
+        help="YAML file with a section for each stage; one that is missing means the built-in settings. "
+        "[default: params.yaml in the current folder, if there is one]",
         show_default=False,
     ),
 ]
@@ -62,10 +62,10 @@ def configured(kind: type[C], section: str, params: Path | None) -> C:
     """A stage's settings: its `section` of the file that --params names, else of params.yaml, else the defaults.
 
     Raises:
-        UserError: the file given does not exist or lacks the section; a setting is unknown or fails validation.
+        UserError: the file given does not exist, or a setting is unknown or fails validation.
     """
     path = params_file(params)
-    return kind() if path is None else kind.from_yaml(path, section, optional=params is None)
+    return kind() if path is None else kind.from_yaml(path, section, optional=True)
 
 
 def gallery_folder(given: Path | None) -> Path:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from personsearch.config import problems
 from personsearch.errors import UserError
 from personsearch.installation.service_records import running_address
 
@@ -50,8 +51,8 @@ class Settings(BaseSettings):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            wrong = [f"PERSONSEARCH_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()]
-            raise UserError("; ".join(wrong)) from error
+            wrong = problems(error, type(self))
+            raise UserError("; ".join(f"PERSONSEARCH_{key.upper()}{text}" for key, text in wrong)) from error
 
     @property
     def gallery_folder(self) -> Path:

@@ -7,6 +7,7 @@ Shapes: N pairs of the global batch, D embedding dimension.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from personsearch.config import Config
+from personsearch.config import Config, nearest
 from personsearch.errors import UserError
 from personsearch.losses.c_itc import c_itc
 from personsearch.losses.info_nce import info_nce
@@ -80,12 +81,21 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One named loss: its function, the views that it reads, and the sides that it projects first."""
+    """One named loss: its function, the views that it reads, the sides that it projects first, and the function whose
+    keyword numbers `objective.settings` can change.
+    """
 
     value: Callable[..., Tensor]
     images: tuple[str, ...] = (IMAGE,)
     texts: tuple[str, ...] = (TEXT,)
     heads: tuple[str, ...] = ()
+    of: Callable[..., Tensor] | None = None
+
+    @property
+    def numbers(self) -> list[str]:
+        """Names of the loss's own numbers."""
+        taken = signature(self.of).parameters.values() if self.of else ()
+        return [each.name for each in taken if each.kind is each.KEYWORD_ONLY and each.annotation is float]
 
 
 def _n_itc(image: str, text: str) -> Callable[[Features, Labels, nn.ModuleDict], Tensor]:
@@ -111,13 +121,15 @@ LOSSES: dict[str, Loss] = {
     "mvs_t": Loss(_n_itc(IMAGE, TEXT_2), texts=(TEXT_2,)),
     "mvs_it": Loss(_n_itc(IMAGE_2, TEXT_2), images=(IMAGE_2,), texts=(TEXT_2,)),
     "r_itc": Loss(lambda f, y, _: r_itc(f.logits(), y.targets, weights_N=y.trust_N)),
-    "c_itc": Loss(lambda f, y, _, **given: c_itc(f.images[IMAGE], f.texts[TEXT], **given)),
-    "ss_i": Loss(_self_supervised("image"), images=SIMCLR, texts=(), heads=("image",)),
-    "ss_t": Loss(_self_supervised("text"), images=(), texts=(TEXT, TEXT_2), heads=("text",)),
-    "ss_it": Loss(_self_supervised("image", "text"), images=SIMCLR, texts=(TEXT, TEXT_2), heads=("image", "text")),
-    "sdm": Loss(lambda f, y, _, **given: sdm(f.cosines(), y.targets, weights_N=y.trust_N, **given)),
-    "info_nce": Loss(lambda f, y, _, **given: info_nce(f.cosines(), weights_N=y.trust_N, **given)),
-    "tal": Loss(lambda f, y, _, **given: tal(f.cosines(), y.person_ids_N, weights_N=y.trust_N, **given)),
+    "c_itc": Loss(lambda f, y, _, **given: c_itc(f.images[IMAGE], f.texts[TEXT], **given), of=c_itc),
+    "ss_i": Loss(_self_supervised("image"), images=SIMCLR, texts=(), heads=("image",), of=nt_xent),
+    "ss_t": Loss(_self_supervised("text"), images=(), texts=(TEXT, TEXT_2), heads=("text",), of=nt_xent),
+    "ss_it": Loss(
+        _self_supervised("image", "text"), images=SIMCLR, texts=(TEXT, TEXT_2), heads=("image", "text"), of=nt_xent
+    ),
+    "sdm": Loss(lambda f, y, _, **given: sdm(f.cosines(), y.targets, weights_N=y.trust_N, **given), of=sdm),
+    "info_nce": Loss(lambda f, y, _, **given: info_nce(f.cosines(), weights_N=y.trust_N, **given), of=info_nce),
+    "tal": Loss(lambda f, y, _, **given: tal(f.cosines(), y.person_ids_N, weights_N=y.trust_N, **given), of=tal),
 }
 
 
@@ -151,14 +163,20 @@ class ObjectiveConfig(Config):
     def _known(cls, losses: dict[str, float]) -> dict[str, float]:
         for name in losses:
             if name not in LOSSES:
-                raise ValueError(f"{name!r} is not a loss; known: {', '.join(LOSSES)}")
+                raise ValueError(f"{name!r} is not a loss; {nearest(name, LOSSES)}")
         return losses
 
     @model_validator(mode="after")
     def _settings_fit(self) -> "ObjectiveConfig":
-        for name in self.settings:
+        for name, numbers in self.settings.items():
             if name not in self.losses:
                 raise ValueError(f"settings.{name}: not among the losses ({', '.join(self.losses)})")
+            for number, value in numbers.items():
+                if number not in LOSSES[name].numbers:
+                    known = nearest(number, LOSSES[name].numbers) if LOSSES[name].numbers else "it has no numbers"
+                    raise ValueError(f"settings.{name}.{number}: unknown; {known}")
+                if number == "temperature" and value <= 0:
+                    raise ValueError(f"settings.{name}.temperature={value:g}: a number above 0 expected")
         return self
 
     @property

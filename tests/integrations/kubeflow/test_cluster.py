@@ -142,7 +142,7 @@ def test_a_refused_run_says_why(kubeflow: Kubeflow, spec: Path) -> None:
 
 
 def test_wrong_arguments_do_not_reach_the_cluster(kubeflow: Kubeflow, spec: Path) -> None:
-    with pytest.raises(UserError, match="unknown parameter colour"):
+    with pytest.raises(UserError, match="parameter 'colour': unknown"):
         kubeflow_cluster.submit(kubeflow_cluster.connect(), spec, {"colour": "red"})
     assert kubeflow.runs == []
 

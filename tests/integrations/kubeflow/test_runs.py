@@ -142,10 +142,11 @@ def test_progress_is_told_and_noise_is_not(spec: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"config": {}, "diary": "d", "colour": "red"}, "unknown parameter colour; known: "),
+        ({"config": {}, "diary": "d", "colour": "red"}, "parameter 'colour': unknown; known: "),
+        ({"config": {}, "diary": "d", "dairy": "e"}, r"parameter 'dairy': unknown; did you mean diary\?"),
         ({"config": {}}, "parameter diary is missing"),
-        ({"config": "deep", "diary": "d"}, "config='deep': struct expected"),
-        ({"config": {}, "diary": "d", "seconds": True}, "seconds=True: number_double expected"),
+        ({"config": "deep", "diary": "d"}, "config='deep': a mapping expected"),
+        ({"config": {}, "diary": "d", "seconds": True}, "seconds=True: a number expected"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_runs(

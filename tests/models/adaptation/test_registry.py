@@ -18,10 +18,10 @@ MODIFIED = {"image_size": 16, "patch_size": 8, "width": 32, "layers": 1, "head_w
     [
         ({"kind": "prefix"}, "model.adaptation: .*'cskt', 'lora', 'coop', 'clip_adapter'"),
         ({}, "model.adaptation: .*kind"),
-        ({"kind": "lora", "rank": 0}, "model.adaptation: lora.rank=0: Input should be greater than or equal to 1"),
+        ({"kind": "lora", "rank": 0}, "model.adaptation: rank=0: at least 1 expected"),
         (
             {"kind": "cskt", "depth": 3},
-            "model.adaptation: cskt.depth: unknown; known: kind, prompts, reduction, image_scale, text_scale",
+            "model.adaptation: depth: unknown; known: kind, prompts, reduction, image_scale, text_scale",
         ),
     ],
 )

@@ -19,18 +19,19 @@ from typing import Any, NoReturn
 import yaml
 
 import personsearch
+from personsearch.config import nearest
 from personsearch.errors import UserError
 from personsearch.files import hash_file, write_json
 from personsearch.integrations.kubeflow.log import Step, StepLog, announce_plainly, last_words
 from personsearch.integrations.kubeflow.steps import CHECKPOINTS_VARIABLE, identity_hash
 
-PARAMETER_TYPES: dict[str, tuple[type, ...]] = {
-    "STRING": (str,),
-    "BOOLEAN": (bool,),
-    "NUMBER_INTEGER": (int,),
-    "NUMBER_DOUBLE": (int, float),
-    "LIST": (list,),
-    "STRUCT": (dict,),
+PARAMETER_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "STRING": ((str,), "text"),
+    "BOOLEAN": ((bool,), "true or false"),
+    "NUMBER_INTEGER": ((int,), "an integer"),
+    "NUMBER_DOUBLE": ((int, float), "a number"),
+    "LIST": ((list,), "a list"),
+    "STRUCT": ((dict,), "a mapping"),
 }
 
 
@@ -108,14 +109,15 @@ def check_arguments(spec: Path, arguments: Mapping[str, Any]) -> tuple[str, list
     content, known = _read(spec), parameters(spec)
     name = content["pipelineInfo"]["name"]
     if unknown := sorted(set(arguments) - set(known)):
-        raise UserError(f"pipeline {name}: unknown parameter {', '.join(unknown)}; known: {', '.join(known)}")
+        advice = "; ".join(f"parameter {key!r}: unknown; {nearest(key, known)}" for key in unknown)
+        raise UserError(f"pipeline {name}: {advice}")
     required = {key for key, value in known.items() if not value.get("isOptional")}
     if missing := sorted(required - set(arguments)):
-        raise UserError(f"pipeline {name}: parameter {', '.join(missing)} is missing")
+        raise UserError(f"pipeline {name}: parameter {', '.join(missing)} is missing; give it as --set NAME=VALUE")
     for key, value in arguments.items():
-        wanted = PARAMETER_TYPES[known[key]["parameterType"]]
-        if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-            raise UserError(f"pipeline {name}: {key}={value!r}: {known[key]['parameterType'].lower()} expected")
+        expected, words = PARAMETER_TYPES[known[key]["parameterType"]]
+        if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
+            raise UserError(f"pipeline {name}: {key}={value!r}: {words} expected")
     return name, _task_names(content)
 
 
