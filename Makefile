@@ -75,5 +75,10 @@ browser:
 milvus: setup
 	@$(PYTHON) tests/servers/install_milvus.py
 
+# The installation's folder may hold files of others too: only what runs write is removed from it.
+INSTALLATION := $(or $(PERSONSEARCH_HOME),var)
+WRITTEN := api_key api_keys.json audit.jsonl data-repository demo gallery logs milvus.db milvus.db.lock mlflow-artifacts \
+  mlflow.db models pipelines promoter.json services.json services.lock
 clean: down  ## Stop the services and remove what runs have written (keeps .venv).
-	rm -rf var demo
+	rm -rf $(foreach name,$(WRITTEN),"$(INSTALLATION)/$(name)") demo
+	@if [ -d "$(INSTALLATION)" ]; then rmdir --ignore-fail-on-non-empty "$(INSTALLATION)"; fi

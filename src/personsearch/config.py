@@ -11,9 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from personsearch.errors import UserError
 
-EXPECTED = " expected"
-# Pydantic's errors, and what it expected instead of the value.
-WHAT = {
+# What was expected instead of the value, by the type of pydantic's error.
+EXPECTED = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "an integer"),
     **dict.fromkeys(("float_type", "float_parsing"), "a number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
@@ -136,7 +135,7 @@ def problems(error: ValidationError, kind: Any) -> list[tuple[str, str]]:
     """Each wrong key of a `kind`, dotted, and what follows it in a message: its value and what was expected, or what
     is wrong with it; of an unknown key, the nearest known one.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[tuple[bool, str]]] = {}
     values: dict[str, str] = {}
     for problem in error.errors():
         keys, siblings = _locate(problem["loc"], kind)
@@ -145,26 +144,26 @@ def problems(error: ValidationError, kind: Any) -> list[tuple[str, str]]:
             keys = [*keys, context["discriminator"].strip("'")]
         key = ".".join(keys)
         values[key] = f"={context.get('tag', problem['input'])!r}"
-        found.setdefault(key, []).append(_expected(problem, siblings))
-    return [(key, _joined(values[key], texts)) for key, texts in found.items()]
+        found.setdefault(key, []).append(_wrong(problem, siblings))
+    return [(key, _joined(values[key], wrong)) for key, wrong in found.items()]
 
 
-def _joined(value: str, texts: list[str]) -> str:
-    """What is wrong with one key. The members of a union have each their own expectation of the same value."""
-    expected = [text.removesuffix(EXPECTED) for text in texts if text.endswith(EXPECTED)]
-    return f"{value}: {' or '.join(expected)}{EXPECTED}" if expected else f": {'; '.join(texts)}"
+def _joined(value: str, wrong: list[tuple[bool, str]]) -> str:
+    """What is wrong with one key; each member of a union expects something else of its value."""
+    expected = [text for is_expected, text in wrong if is_expected]
+    return f"{value}: {' or '.join(expected)} expected" if expected else f": {'; '.join(text for _, text in wrong)}"
 
 
-def _expected(problem: Any, siblings: list[str]) -> str:
-    """What pydantic found wrong, in the words of this house; ends with "expected" where the value shows the rest."""
+def _wrong(problem: Any, siblings: list[str]) -> tuple[bool, str]:
+    """What was expected instead of the value (true), or what is wrong (false)."""
     name, context = problem["type"], problem.get("ctx", {})
+    if name in EXPECTED:
+        return True, EXPECTED[name].format(**context)
     if name == "extra_forbidden":
-        return f"unknown; {nearest(str(problem['loc'][-1]), siblings)}"
+        return False, f"unknown; {nearest(str(problem['loc'][-1]), siblings)}"
     if name == "value_error":
-        return str(context["error"])
-    if name in WHAT:
-        return WHAT[name].format(**context) + EXPECTED
-    return "missing" if name in ("missing", "union_tag_not_found") else str(problem["msg"])
+        return False, str(context["error"])
+    return False, "missing" if name in ("missing", "union_tag_not_found") else str(problem["msg"])
 
 
 def _locate(location: tuple[int | str, ...], kind: Any) -> tuple[list[str], list[str]]:

@@ -20,6 +20,7 @@ from personsearch.compression.probing import ProbeConfig
 from personsearch.data.prepare import PrepareConfig
 from personsearch.errors import UserError
 from personsearch.gallery.ingest.tracks import IngestConfig
+from personsearch.gallery.store import Gallery
 from personsearch.integrations.mlflow.registry import ModelRegistry
 from tests.cli.test_help import commands
 
@@ -143,6 +144,7 @@ def test_a_table_neither_cuts_nor_wraps_nor_reads_markup(capsys: pytest.CaptureF
 
 def test_a_result_shows_whole_paths(tmp_path: Path) -> None:
     folder = tmp_path / LONG.replace("/", "-")
+    Gallery(folder)
     result = run(tmp_path, "gallery", "show", "--gallery", folder)
     assert result.returncode == 0, result.stderr
     assert f"{folder}\n" in result.stdout
@@ -247,9 +249,9 @@ def test_a_tag_without_a_value_is_refused(tiny_bundle: Path, tmp_path: Path) -> 
     assert (result.returncode, result.stderr) == (2, "personsearch: --tag 'foo': KEY=VALUE expected\n")
 
 
-def test_a_recipe_decides_the_device_unless_the_option_does(tmp_path: Path) -> None:
+def test_a_recipe_decides_the_device_unless_the_option_does(tmp_path: Path, tiny_dataset: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("model: {weights: random}\ndevice: tpu\n")
-    arguments = ("train", "recipe.yaml", "--dataset", "data", "--out", "out")
+    arguments = ("train", "recipe.yaml", "--dataset", tiny_dataset, "--out", "out")
     assert "tpu" in run(tmp_path, *arguments).stderr
     assert "abacus" in run(tmp_path, *arguments, "--device", "abacus").stderr
 
@@ -258,3 +260,67 @@ def test_indexing_needs_no_params_file(tmp_path: Path) -> None:
     result = run(tmp_path, "pipeline", "run", "indexing", "--set", "model_version=99")
     assert "index_config" not in result.stderr
     assert "has no version '99'" in result.stderr
+
+
+def test_commands_that_add_nothing_make_no_gallery(tmp_path: Path) -> None:
+    expected = "personsearch: nope: no gallery; `personsearch ingest` and `personsearch gallery add-dataset` make one\n"
+    for arguments in (
+        ("gallery", "show"),
+        ("gallery", "erase", "--camera", "gate", "--dry-run"),
+        ("search", "a man"),
+        ("index",),
+        ("rollback",),
+    ):
+        result = run(tmp_path, *arguments, "--gallery", "nope")
+        assert (result.returncode, result.stderr) == (2, expected), arguments
+    assert not (tmp_path / "nope").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("search", " "), "the description is empty; say what the person looks like"),
+        (("search", "a man", "--save", "x.gif"), "--save x.gif: a file name ending in .png or .jpg or .jpeg expected"),
+        (
+            ("data", "synthesize", "out", "--contact-sheet", "x.txt"),
+            "--contact-sheet x.txt: a file name ending in .png expected",
+        ),
+        (
+            ("data", "synthesize", "out", "--contact-sheet", "."),
+            "--contact-sheet .: a file name ending in .png expected",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_work(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    result = run(tmp_path, *arguments)
+    assert (result.returncode, result.stderr) == (2, f"personsearch: {message}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lists_and_mappings_are_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show(
+        {
+            "passed": True,
+            "reasons": ["one", "two"],
+            "cameras": {"gate": {"crops": 3, "first": None}, "yard": {"crops": 1, "first": "9:00"}},
+            "erased": [],
+        },
+        as_json=False,
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "passed   yes",
+        "reasons  one",
+        "         two",
+        "cameras  gate: crops 3, first –",
+        "         yard: crops 1, first 9:00",
+        "erased   none",
+    ]
+
+
+def test_synthesize_takes_settings_from_params_and_options_go_before_them(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(
+        "synthesize: {identities_train: 1, identities_val: 0, identities_test: 0, images_per_identity: 1, workers: 1}"
+    )
+    made = run(tmp_path, "data", "synthesize", "out", "--images-per-identity", "2", "--json")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["images"] == 2

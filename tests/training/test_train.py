@@ -241,7 +241,6 @@ def test_settings_change_a_recipe(recipe: Recipe) -> None:
         ),
         ("optimiser.lr=.inf", "--set optimiser.lr=.inf: optimiser.lr=inf: a finite number expected"),
         ("objective.losses.n_itc=.nan", "objective.losses.n_itc=nan: a finite number expected"),
-        ("mixup.level=features", "mixup.level features: needs"),
     ],
 )
 def test_wrong_settings_are_told_in_one_line(recipe: Recipe, setting: str, reason: str) -> None:

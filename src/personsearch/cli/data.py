@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from personsearch.cli import output
-from personsearch.cli.options import Params, configured
+from personsearch.cli.options import Params, configured, picture_file
 from personsearch.data.readers import FormatName
 
 data = typer.Typer(
@@ -75,36 +75,45 @@ def prepare(
 def synthesize(
     out: Annotated[Path, typer.Argument(help="Folder to write in CUHK-PEDES's format (imgs/, reid_raw.json).")],
     *,
-    identities_train: Annotated[int, typer.Option(min=0, help="People to train on.")] = 600,
-    identities_val: Annotated[int, typer.Option(min=0, help="People to select the model on.")] = 60,
-    identities_test: Annotated[int, typer.Option(min=0, help="People to test on; a quarter are near twins.")] = 220,
-    images_per_identity: Annotated[int, typer.Option(min=1, max=12, help="Pictures of each, by other cameras.")] = 4,
-    cameras: Annotated[int, typer.Option(min=1, max=200, help="Cameras, each with its own look.")] = 12,
+    params: Params = None,
+    identities_train: Annotated[int | None, typer.Option(min=0, help="People to train on.")] = None,
+    identities_val: Annotated[int | None, typer.Option(min=0, help="People to select the model on.")] = None,
+    identities_test: Annotated[
+        int | None, typer.Option(min=0, help="People to test on; a quarter are near twins.")
+    ] = None,
+    images_per_identity: Annotated[
+        int | None, typer.Option(min=1, max=12, help="Pictures of each, by other cameras.")
+    ] = None,
+    cameras: Annotated[int | None, typer.Option(min=1, max=200, help="Cameras, each with its own look.")] = None,
     domain: Annotated[
-        Literal["day", "night"], typer.Option(help="Night: dim, orange and grainy, to study transfer.")
-    ] = "day",
-    seed: Annotated[int, typer.Option(help="Same seed, same data set, whatever the number of workers.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that draw.")] = 2,
-    contact_sheet: Annotated[Path | None, typer.Option(help="Also save a sheet of samples to this PNG.")] = None,
+        Literal["day", "night"] | None, typer.Option(help="Night: dim, orange and grainy, to study transfer.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same data set, whatever the number of workers.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that draw.")] = None,
+    contact_sheet: Annotated[Path | None, typer.Option(help="Also save a sheet of samples to this .png file.")] = None,
     as_json: output.JsonFlag = False,
 ) -> None:
     """Invent pedestrians: draw them as surveillance cameras would see them, and describe them.
 
-    Run it again after an interruption: it continues.
+    What no option gives is as in section `synthesize` of --params (docs/settings.md). Run it again after an
+    interruption: it continues.
     """
     from personsearch.data.synthetic.synthesize import SynthesizeConfig, save_contact_sheet
     from personsearch.data.synthetic.synthesize import synthesize as run
 
-    config = SynthesizeConfig(
-        identities_train=identities_train,
-        identities_val=identities_val,
-        identities_test=identities_test,
-        images_per_identity=images_per_identity,
-        cameras=cameras,
-        domain=domain,
-        seed=seed,
-        workers=workers,
-    )
+    flags = {
+        "identities_train": identities_train,
+        "identities_val": identities_val,
+        "identities_test": identities_test,
+        "images_per_identity": images_per_identity,
+        "cameras": cameras,
+        "domain": domain,
+        "seed": seed,
+        "workers": workers,
+    }
+    config = configured(SynthesizeConfig, "synthesize", params).overridden(flags)
+    if contact_sheet is not None:
+        picture_file("--contact-sheet", contact_sheet, (".png",))
     output.show(run(config, out), as_json=as_json)
     if contact_sheet is not None:
         save_contact_sheet(out, contact_sheet)

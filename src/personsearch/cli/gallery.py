@@ -11,6 +11,7 @@ from personsearch.cli.options import (
     GalleryFolder,
     Params,
     configured,
+    existing_gallery,
     gallery_folder,
     optional_moment,
     start_moment,
@@ -83,9 +84,7 @@ def add_dataset(
 
 def show_gallery(gallery: GalleryFolder = None, as_json: JsonFlag = False) -> None:
     """Say what the gallery holds, by camera."""
-    from personsearch.gallery.store import Gallery
-
-    show(Gallery(gallery_folder(gallery)).summary(), as_json=as_json)
+    show(existing_gallery(gallery).summary(), as_json=as_json)
 
 
 def erase(
@@ -105,14 +104,13 @@ def erase(
     Ends when pictures, rows, vectors and the running search service have lost them, and says which copies it cannot
     reach.
     """
-    from personsearch.gallery.store import Gallery
     from personsearch.installation.erasure import erase as run
     from personsearch.installation.platforms import open_existing_store
     from personsearch.installation.service_records import running_address
     from personsearch.installation.settings import Settings
 
-    opened = Gallery(gallery_folder(gallery))
     crop_filter = _crop_filter(cameras=camera, tracks=track, crops=crop, after=after, before=before)
+    opened = existing_gallery(gallery)
     count = opened.count(crop_filter)
     if dry_run:
         return show({"would_erase": count}, as_json=as_json)

@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from personsearch.config import Config, nearest, read_yaml
 from personsearch.errors import UserError
+
+if TYPE_CHECKING:
+    from personsearch.gallery.store import Gallery
 
 PARAMS = Path("params.yaml")
 SECTIONS = ("synthesize", "prepare", "augment", "ingest", "index", "demo", "evaluate", "compress", "probe", "gate")
@@ -73,6 +76,31 @@ def gallery_folder(given: Path | None) -> Path:
     from personsearch.installation.settings import Settings
 
     return given or Settings().gallery_folder
+
+
+def existing_gallery(given: Path | None) -> "Gallery":
+    """The gallery that --gallery names, else the installation's own, for a command that adds nothing to it.
+
+    Raises:
+        UserError: there is none.
+    """
+    from personsearch.gallery.store import Gallery
+
+    folder = gallery_folder(given)
+    if not Gallery.is_in(folder):
+        raise UserError(f"{folder}: no gallery; `personsearch ingest` and `personsearch gallery add-dataset` make one")
+    return Gallery(folder)
+
+
+def picture_file(option: str, path: Path, suffixes: tuple[str, ...]) -> Path:
+    """The picture that `option` asks for.
+
+    Raises:
+        UserError: it is a folder, or its name has none of the suffixes.
+    """
+    if path.suffix.lower() not in suffixes or path.is_dir():
+        raise UserError(f"{option} {path}: a file name ending in {' or '.join(suffixes)} expected")
+    return path
 
 
 def moment(option: str, text: str) -> datetime:

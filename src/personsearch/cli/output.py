@@ -5,7 +5,7 @@ is never wrapped, a cell never cut, and nothing in it is read as markup.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +21,7 @@ def show(result: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False, default=str))
         return
-    for line in _aligned([[key, _text(value)] for key, value in result.items()], numeric=False):
+    for line in _aligned(list(_rows(result)), numeric=False):
         typer.echo(line)
 
 
@@ -42,8 +42,29 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
+def _rows(result: Mapping[str, Any]) -> Iterator[list[str]]:
+    """A row for each value; for one of several values a row each, below the first key."""
+    for key, value in result.items():
+        if isinstance(value, Mapping):
+            lines = [f"{name}: {_inline(each)}" for name, each in value.items()]
+        elif isinstance(value, list | tuple):
+            lines = [_inline(each) for each in value]
+        else:
+            lines = [_text(value)]
+        yield from ([key if number == 0 else "", line] for number, line in enumerate(lines or ["none"]))
+
+
+def _inline(value: object) -> str:
+    """A value inside another one."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_inline(each)}" for key, each in value.items())
+    return ", ".join(map(_inline, value)) if isinstance(value, list | tuple) else _text(value)
+
+
 def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _aligned(rows: Sequence[Sequence[str]], *, numeric: bool) -> list[str]:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from personsearch.cli.options import GalleryFolder, Params, configured, gallery_folder
+from personsearch.cli.options import GalleryFolder, Params, configured, existing_gallery
 from personsearch.cli.output import JsonFlag, show, show_table
 from personsearch.errors import UserError
 
 if TYPE_CHECKING:
-    from personsearch.gallery.store import Gallery
     from personsearch.integrations.milvus.store import MilvusStore
     from personsearch.integrations.mlflow.registry import ModelRegistry
 
@@ -104,7 +103,7 @@ def index(
     from personsearch.installation.promotion import index_version
 
     config = configured(IndexConfig, "index", params).overridden({"rebuild": rebuild or None})
-    report = index_version(config, _registry(), _store(), _gallery(gallery), model_version)
+    report = index_version(config, _registry(), _store(), existing_gallery(gallery), model_version)
     values = report.model_dump()
     show(values | values.pop("findings"), as_json=as_json)
 
@@ -113,7 +112,7 @@ def rollback(*, gallery: GalleryFolder = None, as_json: JsonFlag = False) -> Non
     """Make the previous collection live again, with the model that made it; what was erased stays erased."""
     from personsearch.installation.promotion import roll_back
 
-    properties = roll_back(_registry(), _store(), _gallery(gallery))
+    properties = roll_back(_registry(), _store(), existing_gallery(gallery))
     show({"champion": properties.model_version, "fingerprint": properties.fingerprint}, as_json=as_json)
 
 
@@ -129,9 +128,3 @@ def _store() -> "MilvusStore":
     from personsearch.installation.settings import Settings
 
     return open_store(Settings())
-
-
-def _gallery(folder: Path | None) -> "Gallery":
-    from personsearch.gallery.store import Gallery
-
-    return Gallery(gallery_folder(folder))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from personsearch.cli.options import TIME, GalleryFolder, gallery_folder, optional_moment
+from personsearch.cli.options import TIME, GalleryFolder, existing_gallery, optional_moment, picture_file
 from personsearch.cli.output import JsonFlag, show, show_table
 
 if TYPE_CHECKING:
@@ -37,12 +37,15 @@ def search(
     Results are candidates, to be confirmed by a person. The confidence is calibrated for the model; where even the
     best candidate is not to be trusted, the answer says "no reliable match".
     """
-    from personsearch.gallery.store import Gallery
+    from personsearch.search.searcher import checked_text
 
+    checked_text(text)
     crop_filter = _crop_filter(camera, after, before)
+    if save is not None:
+        picture_file("--save", save, (".png", ".jpg", ".jpeg"))
+    pictures = existing_gallery(gallery)
     live = _open_live()
     answer = live.searcher.answer(text, k=k, crop_filter=crop_filter, group_by_track=group)
-    pictures = Gallery(gallery_folder(gallery))
     if save is not None:
         from personsearch.search.grid import save_grid
 

@@ -34,6 +34,7 @@ from personsearch.gallery.database import (
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
 
+DATABASE = "gallery.db"
 JPEG_START = b"\xff\xd8\xff"
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 PAGE_ROWS = 1000
@@ -63,9 +64,14 @@ class Gallery:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{folder}: cannot hold a gallery: {error.strerror}") from error
-        self.database = folder / "gallery.db"
+        self.database = folder / DATABASE
         with self._writing():
             create_schema(self.database)
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether a folder holds a gallery; opening it would make one."""
+        return (folder / DATABASE).is_file()
 
     def add(self, crops: Iterable[tuple[Crop, bytes]]) -> int:
         """Store crops with their JPEG bytes, all of them or none. Returns how many were new.

@@ -142,3 +142,10 @@ def test_an_unreachable_server_is_a_readable_error(tmp_path: Path) -> None:
         for address in ("http://127.0.0.1:9", f"http://127.0.0.1:{silent.getsockname()[1]}"):
             with pytest.raises(UserError, match="MLflow cannot be reached"):
                 ModelRegistry(address, "model", cache=tmp_path).versions()
+
+
+@pytest.mark.parametrize("address", ["rubbish://", "postgresql://127.0.0.1:1/x"])
+def test_an_address_that_mlflow_cannot_use_is_a_readable_error(address: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"^{address}: MLflow cannot be used there: ") as told:
+        ModelRegistry(address, "model", cache=tmp_path).versions()
+    assert "\n" not in str(told.value)

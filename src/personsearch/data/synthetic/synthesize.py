@@ -61,7 +61,7 @@ class SynthesizeConfig(Config):
     seed: int = 0
     """Another seed gives other people."""
 
-    workers: int = Field(1, ge=1, le=64)
+    workers: int = Field(2, ge=1, le=64)
     """Processes that draw; the images do not depend on it."""
 
 

@@ -39,8 +39,11 @@ def connect(uri: str) -> "MlflowClient":
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     import mlflow
 
-    mlflow.set_tracking_uri(uri)  # MLflow's SQL store reads the global tracking URI when it resolves models:/…
-    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    try:
+        mlflow.set_tracking_uri(uri)  # MLflow's SQL store reads the global tracking URI when it resolves models:/…
+        return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except Exception as error:  # MLflow's stores and their database drivers share no base exception
+        raise UserError(f"{uri}: MLflow cannot be used there: {first_line(error)}") from error
 
 
 def experiment_id(client: "MlflowClient", uri: str, name: str = EXPERIMENT) -> str:
