@@ -127,7 +127,7 @@ def test_ordinary_images_keep_their_bytes_and_the_others_become_upright_rgb(
 
 
 def test_bad_images_are_refused_one_by_one(cuhk_pedes: Write, row: Row, run_prepare: Run) -> None:
-    source = cuhk_pedes([row(number) for number in range(1, 8)])
+    source = cuhk_pedes([row(number) for number in range(1, 9)])
     folder = source / "imgs/cam_a"
     (folder / "001.jpg").write_bytes(b"")
     (folder / "002.jpg").write_bytes((folder / "002.jpg").read_bytes()[:250])
@@ -136,6 +136,8 @@ def test_bad_images_are_refused_one_by_one(cuhk_pedes: Write, row: Row, run_prep
     (folder / "005.jpg").unlink()
     (folder / "006.jpg").unlink()
     os.mkfifo(folder / "006.jpg")
+    (folder / "008.jpg").unlink()
+    (folder / "008.jpg").symlink_to("/gone/008.jpg")
     prepared = run_prepare(source)
     assert prepared.reasons == [
         (1, "image-unreadable"),
@@ -144,7 +146,9 @@ def test_bad_images_are_refused_one_by_one(cuhk_pedes: Write, row: Row, run_prep
         (4, "image-too-small"),
         (5, "image-missing"),
         (6, "image-unreadable"),
+        (8, "image-missing"),
     ]
+    assert prepared.refused[-1]["detail"] == "cam_a/008.jpg: a link to /gone/008.jpg, which does not exist"
     assert [record.person_id for record in prepared.records] == [7]
 
 

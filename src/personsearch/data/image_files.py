@@ -54,7 +54,8 @@ def read_image(path: Path, shown: str) -> CheckedImage:
 def _read_bytes(path: Path, shown: str) -> bytes:
     try:
         if not path.exists():
-            raise Refused("image-missing", f"{shown}: no such file")
+            missing = f"a link to {path.readlink()}, which does not exist" if path.is_symlink() else "no such file"
+            raise Refused("image-missing", f"{shown}: {missing}")
         if not path.is_file():  # a folder, or a pipe that would never end
             raise Refused("image-unreadable", f"{shown}: not a regular file")
         if path.stat().st_size > LARGEST_FILE_BYTES:

@@ -48,6 +48,9 @@ def test_what_is_expected_is_named(tmp_path: Path) -> None:
         find_format(tmp_path, "rstpreid")
     with pytest.raises(UserError, match="no such folder"):
         find_format(tmp_path / "absent")
+    (tmp_path / "UFine6926.json").symlink_to(tmp_path / "gone.json")
+    with pytest.raises(UserError, match="no annotation file found"):
+        find_format(tmp_path)
     (tmp_path / "file.json").touch()
     with pytest.raises(UserError, match="is a file"):
         find_format(tmp_path / "file.json")

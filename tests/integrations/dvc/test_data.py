@@ -177,6 +177,14 @@ def test_no_data_set_is_a_mistake(tmp_path: Path) -> None:
         commit_dataset(tmp_path / "data-repository", tmp_path / "absent", "Add")
 
 
+def test_a_dangling_link_in_a_data_set_is_named(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "set")
+    (dataset / "imgs" / "12.jpg").symlink_to("/gone/12.jpg")
+    create_data_repository(tmp_path / "data-repository")
+    with pytest.raises(UserError, match=r"set/imgs/12\.jpg: a link to /gone/12\.jpg, which does not exist"):
+        commit_dataset(tmp_path / "data-repository", dataset, "Add")
+
+
 def test_a_repository_that_moved_with_its_remote_still_works(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
     create_data_repository(tmp_path / "old" / "data-repository")

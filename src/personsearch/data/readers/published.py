@@ -85,7 +85,8 @@ def tbps_clip_rows(annotation: Path) -> Iterator[AnnotationRow]:
 
 def ufine6926_annotations(source: Path) -> list[Path]:
     """Every `UFine6926….json` in the folder, in any case: one file, or one per split."""
-    return sorted(path for path in source.glob("*.json") if path.name.lower().startswith("ufine6926"))
+    named = (path for path in source.glob("*.json") if path.name.lower().startswith("ufine6926"))
+    return sorted(path for path in named if path.is_file())
 
 
 # Li et al., CVPR 2017.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from personsearch.errors import UserError
-from personsearch.integrations.dvc.data import quiet_dvc
+from personsearch.integrations.dvc.version import quiet_dvc
 
 REMOTE_FOLDER = "dvc-remote"
 # The user's own Git settings (signing, hooks, no name yet) must not stop an unattended commit.
@@ -86,6 +86,14 @@ def _add_to_remote(folder: Path, dataset: Path) -> str:
             return str(stages[0].outs[0].hash_info.value)
     except DvcException as error:
         raise UserError(f"{folder}: DVC cannot add {dataset}: {error}") from error
+    except OSError as error:
+        raise UserError(f"{error.filename or dataset}: {_why_unreadable(error)}") from error
+
+
+def _why_unreadable(error: OSError) -> str:
+    path = Path(str(error.filename))
+    dangling = path.is_symlink() and not path.exists()
+    return f"a link to {path.readlink()}, which does not exist" if dangling else error.strerror or str(error)
 
 
 def _remove_left_uploads(remote: Path) -> None:
