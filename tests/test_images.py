@@ -6,6 +6,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -64,6 +65,27 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
     deep = Image.fromarray(np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8))
     values = np.asarray(open_image(encode(deep, "PNG")))[..., 0].ravel()
     assert np.array_equal(values, np.linspace(0, 65535, 64, dtype=np.uint16) >> 8)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_a_sensor_of_few_bits_in_a_deep_image_fills_the_range(tmp_path: Path, bits: int) -> None:
+    grey = np.linspace(0, 2**bits - 1, 64).astype(np.uint16).reshape(8, 8)
+    for name in ("deep.png", "deep.tif"):
+        Image.fromarray(grey).save(tmp_path / name)
+        values = np.asarray(open_image(tmp_path / name))[..., 0]
+        assert np.array_equal(values, grey >> (bits - 8))
+    assert values.max() == 255
+
+
+def test_deep_colour_that_would_be_black_is_refused(tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 4096, (8, 8, 3), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "scaled.png"), colour << 4)
+    assert np.array_equal(np.asarray(open_image(tmp_path / "scaled.png"))[..., ::-1], colour >> 4)
+    cv2.imwrite(str(tmp_path / "low.png"), colour)
+    with pytest.raises(ImageRejected, match="16 bits per channel of which the upper 4 are empty"):
+        open_image(tmp_path / "low.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "black.png")
+    assert np.asarray(open_image(tmp_path / "black.png")).max() == 0
 
 
 def test_floating_point_pixels_are_refused() -> None:

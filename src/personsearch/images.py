@@ -13,6 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from personsearch.errors import UserError
 
 MAX_PIXELS = 50_000_000
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits in which a sensor counts."""
 FORMATS = (
     "JPEG",
     "PNG",
@@ -40,8 +42,12 @@ def open_image(source: Path | bytes) -> Image.Image:
         with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageRejected(f"{image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are read")
+            deep_colour = image.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in image.tile)
             image.load()
-            return _as_rgb(ImageOps.exif_transpose(image))
+            upright = _as_rgb(ImageOps.exif_transpose(image))
+            if deep_colour and np.asarray(upright).max() < 1 << (12 - 8):
+                raise ImageRejected("16 bits per channel of which the upper 4 are empty; scale them to the full range")
+            return upright
     except ImageRejected:
         raise
     except FileNotFoundError as error:
@@ -57,7 +63,10 @@ def open_image(source: Path | bytes) -> Image.Image:
 def _as_rgb(image: Image.Image) -> Image.Image:
     """Eight bits per channel; PIL would clip sixteen to white instead of scaling them."""
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+        pixels = np.asarray(image)
+        # Sensors of 10, 12 or 14 bits are stored in sixteen without being scaled, and the file does not say so.
+        depth = next(depth for depth in DEPTHS if not (pixels >> depth).any())
+        return Image.fromarray((pixels >> (depth - 8)).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise ImageRejected(f"pixels of mode {image.mode}; 8 or 16 bits per channel are read")
     return image.convert("RGB")
