@@ -1,5 +1,6 @@
 """CUHK-PEDES as it is published, with its quirks."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,17 @@ def test_optional_keys_travel(
     assert record.captions_bt == ["a", "b"]
     assert record.camera_id == "gate 3"
     assert record.attributes == '{"bag": null, "upper": "red"}'
+
+
+def test_json_lines_are_an_annotation_too(
+    cuhk_pedes: Callable[..., Path], row: Callable[..., dict[str, Any]], run_prepare: Callable[..., Any]
+) -> None:
+    rows = [row(1), row(2, split="test")]
+    source = cuhk_pedes(rows)
+    (source / "reid_raw.json").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    prepared = run_prepare(source)
+    assert [(record.person_id, record.split) for record in prepared.records] == [(1, "train"), (2, "test")]
+    assert prepared.refused == []
 
 
 @pytest.mark.parametrize(

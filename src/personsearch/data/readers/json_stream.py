@@ -1,4 +1,4 @@
-"""Reads annotation files of any size: one item at a time from a JSON array or object."""
+"""Reads annotation files of any size: one item at a time from a JSON array or object, or from JSON Lines."""
 
 import json
 import re
@@ -8,12 +8,14 @@ from typing import TextIO
 
 from personsearch.errors import UserError
 
-CHUNK_CHARACTERS = 1 << 20
+CHUNK_CHARACTERS = LONGEST_FIRST_LINE = 1 << 20
 WHITE_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def stream_items(path: Path) -> Iterator[object]:
-    """Yield the items of a top-level array, or the values of a top-level object, with only a chunk of text in memory.
+    """Yield the items of a top-level array, the values of a top-level object or the objects of JSON Lines.
+
+    Only a chunk of the text is in memory.
 
     Raises:
         UserError: the file cannot be read, is not UTF-8, or is not such JSON.
@@ -79,6 +81,14 @@ class _JsonText:
                 self._position = end
                 return value
 
+    def is_lines(self) -> bool:
+        """Whether this is JSON Lines: the first line is a whole object, and another object follows."""
+        self.peek()
+        while True:
+            first, _, rest = self._text[self._position :].partition("\n")
+            if rest.strip() or len(self._text) > LONGEST_FIRST_LINE or not self._read_more():
+                return rest.lstrip().startswith("{") and _is_object(first)
+
     def _read_more(self) -> bool:
         rest = self._text[self._position :]
         chunk = self._file.read(max(CHUNK_CHARACTERS, len(rest)))
@@ -86,7 +96,18 @@ class _JsonText:
         return bool(chunk)
 
 
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
 def _items(text: _JsonText) -> Iterator[object]:
+    if text.is_lines():
+        while text.peek():
+            yield text.value()
+        return
     opening = text.take("[{")
     closing = "]" if opening == "[" else "}"
     if text.peek() != closing:
