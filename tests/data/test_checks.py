@@ -86,6 +86,7 @@ def test_whole_number(value: object, number: int | None) -> None:
         ("a 🙂 👩‍🦰 man", "a 🙂 👩‍🦰 man"),
         ("a\x00man\x1b[31m", "a man [31m"),
         ("a \ud83d man", "a man"),
+        ("a cafe\u0301 owner", "a café owner"),
         ("一个男人", "一个男人"),
     ],
 )

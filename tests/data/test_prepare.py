@@ -17,6 +17,7 @@ from PIL import Image
 from personsearch.data import prepare as stage
 from personsearch.data.prepare import PrepareConfig, prepare
 from personsearch.data.records import dataset_hash
+from personsearch.data.statistics import describe_dataset
 from personsearch.errors import UserError
 from personsearch.images import open_image
 
@@ -297,7 +298,18 @@ def test_statistics_and_card(cuhk_pedes: Write, row: Row, run_prepare: Run) -> N
     assert train["captions"] == 3
     assert train["words_per_caption"] == 2.33
     assert train["cameras"] == {"cam_a": 1, "gate": 1}
+    assert train["images_without_camera"] == 0
     assert (train["height"], train["width"]) == ([16, 16], [8, 8])
     assert prepared.statistics["licence"] == "CC0-1.0"
     assert "Licence: CC0-1.0." in (prepared.folder / "DATA_CARD.md").read_text(encoding="utf-8")
     assert json.loads((prepared.folder / "run.json").read_text())["stage"] == "prepare"
+
+
+def test_images_without_a_camera_are_no_camera(cuhk_pedes: Write, row: Row, run_prepare: Run) -> None:
+    rows = [row(1, camera_id="gate"), row(2, file_path="CUHK01/2.png"), row(3, camera_id="unknown")]
+    prepared = run_prepare(cuhk_pedes(rows))
+    train = prepared.statistics["splits"]["train"]
+    assert train["cameras"] == {"gate": 1, "unknown": 1}
+    assert train["images_without_camera"] == 1
+    assert "| train | 3 | 3 | 6 | 4.0 | 2 |" in (prepared.folder / "DATA_CARD.md").read_text(encoding="utf-8")
+    assert describe_dataset(prepared.folder)["train_cameras"] == 2

@@ -54,7 +54,11 @@ def quoted(value: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text without control characters and without the lone surrogates that JSON allows and UTF-8 does not."""
+    """The text in NFC, without control characters and without the lone surrogates that JSON allows and UTF-8 does not.
+
+    NFC: an accented letter is one character, however a person's system writes it.
+    """
+    text = unicodedata.normalize("NFC", text)
     if text.isprintable():  # most captions, and much faster
         return " ".join(text.split())
     kept = (" " if unicodedata.category(character) in ("Cc", "Cs") else character for character in text)

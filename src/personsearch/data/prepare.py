@@ -32,7 +32,7 @@ REJECTED, WARNINGS, STATISTICS, CARD, JOURNAL = (
     "rejected.jsonl", "warnings.jsonl", "stats.json", "DATA_CARD.md", ".journal.jsonl",
 )  # fmt: skip
 WRITTEN = ("images", MANIFEST, REJECTED, WARNINGS, STATISTICS, CARD, RUN_RECORD, JOURNAL)
-ALGORITHM = "prepare-1"  # to be raised when the same input gives another output
+ALGORITHM = "prepare-2"  # to be raised when the same input gives another output
 
 logger = logging.getLogger(__name__)
 

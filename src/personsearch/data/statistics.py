@@ -34,7 +34,8 @@ class SplitStatistics:
         self.words += sum(lengths)
         self.longest_caption = max(self.longest_caption, *lengths)
         self.identities.add(record.person_id)
-        self.cameras[record.camera_id or "unknown"] += 1
+        if record.camera_id:
+            self.cameras[record.camera_id] += 1
         self.captions_per_image[len(lengths)] += 1
         low_height, high_height, low_width, high_width = self.sizes
         height, width = size
@@ -52,6 +53,7 @@ class SplitStatistics:
             "height": self.sizes[:2] if self.images else None,
             "width": self.sizes[2:] if self.images else None,
             "cameras": dict(sorted(self.cameras.items())),
+            "images_without_camera": self.images - self.cameras.total(),
         }
 
 
@@ -174,6 +176,6 @@ def describe_dataset(dataset: Path) -> dict[str, Any]:
         described[f"{split}_words_per_caption"] = (
             round(counted.words / counted.captions, 2) if counted.captions else 0.0
         )
-        described[f"{split}_cameras"] = len(counted.cameras - Counter(unknown=counted.images))
+        described[f"{split}_cameras"] = len(counted.cameras)
         described[f"{split}_back_translated"] = sum(record.captions_bt is not None for record in records)
     return {**described, "dataset_hash": data.hash}

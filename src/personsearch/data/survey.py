@@ -5,11 +5,12 @@ out, and makes a key that changes whenever an annotation or an image does.
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from personsearch.data.checks import Refused, image_path, split_name, whole_number
+from personsearch.data.checks import Refused, image_path, one_line, split_name, whole_number
 from personsearch.data.readers import AnnotationRow, DatasetFormat
 from personsearch.data.records import SPLITS, Split
 from personsearch.data.splits import hold_out
@@ -34,7 +35,7 @@ class Survey:
         Raises:
             Refused: neither a whole number nor, where names are allowed, a name.
         """
-        number = self.identity_of_name.get(str(person).strip()) if self.identity_of_name else whole_number(person)
+        number = self.identity_of_name.get(one_line(str(person))) if self.identity_of_name else whole_number(person)
         if number is None:
             raise Refused("person-invalid", f"identity {person!r:.80}: a whole number from 0 expected")
         return number
@@ -45,8 +46,13 @@ class Survey:
 
 
 def resolve_image(source: Path, folders: tuple[str, ...], image: str) -> Path:
-    """The path of an image in the first of the format's folders that holds it, otherwise in the first of them."""
-    candidates = [source / folder / image for folder in folders]
+    """The path of an image in the first of the format's folders that holds it, otherwise in the first of them.
+
+    An accented letter is one character or two: macOS writes file names in one way (NFD), most editors text in the other
+    (NFC), and other systems tell the two apart. So both are tried.
+    """
+    spellings = dict.fromkeys([image, *(unicodedata.normalize(form, image) for form in ("NFC", "NFD"))])
+    candidates = [source / folder / spelling for folder in folders for spelling in spellings]
     return next((path for path in candidates if path.is_file()), candidates[0])
 
 
@@ -84,7 +90,7 @@ def survey(source: Path, layout: DatasetFormat, annotations: list[Path], val_fra
 
 def _hashable(person: object) -> object:
     text_or_number = person if isinstance(person, str | int | float) else str(person)[:100]
-    return text_or_number.strip() if isinstance(text_or_number, str) else text_or_number
+    return one_line(text_or_number) if isinstance(text_or_number, str) else text_or_number
 
 
 def _image_state(source: Path, layout: DatasetFormat, row: AnnotationRow) -> str:

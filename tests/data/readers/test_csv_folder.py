@@ -1,5 +1,6 @@
 """A folder of images with one CSV file."""
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,10 @@ def test_a_back_translation_column(csv_folder: Callable[..., Path], run_prepare:
     [
         (b"image,caption\na.jpg,x\n", "columns missing: person_id; found: image, caption"),
         (b"", "columns missing: image, person_id, caption"),
+        (
+            b"image;person_id;caption\na.jpg;1;x\n",
+            "found: image;person_id;caption; columns separated by commas expected",
+        ),
         (b"image,person_id,caption\na.jpg,1,\xe9t\xe9\n", "not UTF-8"),
         (b"image,person_id,caption\n", "none of 0 rows"),
     ],
@@ -88,6 +93,26 @@ def test_broken_tables_give_one_line(
     (source / "captions.csv").write_bytes(content)
     with pytest.raises(UserError, match=message):
         run_prepare(source)
+
+
+@pytest.mark.parametrize(("on_disk", "in_csv"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_accented_file_names_are_found_in_either_form(
+    csv_folder: Callable[..., Path], run_prepare: Callable[..., Any], on_disk: str, in_csv: str
+) -> None:
+    stored, written = (unicodedata.normalize(form, "élan/Zoë 1.jpg") for form in (on_disk, in_csv))
+    text = f"image,person_id,caption,split\n{written},1,a coat,train\n"
+    prepared = run_prepare(csv_folder(text, images=(stored,)))
+    assert prepared.refused == []
+    assert len(prepared.records) == 1
+
+
+def test_a_name_is_one_person_in_either_form(csv_folder: Callable[..., Path], run_prepare: Callable[..., Any]) -> None:
+    lines = [
+        f"{image},{unicodedata.normalize(form, 'Zoë')},x,{form}" for image, form in (("a.jpg", "NFC"), ("b.jpg", "NFD"))
+    ]
+    prepared = run_prepare(csv_folder("image,person_id,caption,camera_id\n" + "\n".join(lines)))
+    assert [record.person_id for record in prepared.records] == [1, 1]
+    assert prepared.statistics["identity_names"] == {"Zoë": 1}
 
 
 def test_ragged_lines_are_items_not_failures(csv_folder: Callable[..., Path], run_prepare: Callable[..., Any]) -> None:

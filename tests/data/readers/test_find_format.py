@@ -41,6 +41,26 @@ def test_a_published_annotation_wins_over_a_csv_file(tmp_path: Path) -> None:
     assert find_format(tmp_path)[0].name == "cuhk-pedes"
 
 
+def test_hidden_csv_files_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").touch()
+    (tmp_path / "._mine.csv").write_bytes(b"\0\5\x16\7")
+    assert find_format(tmp_path)[1] == [tmp_path / "mine.csv"]
+
+
+def test_of_several_csv_files_the_one_with_the_columns_is_read(tmp_path: Path) -> None:
+    (tmp_path / "cameras.csv").write_text("camera,place\n")
+    (tmp_path / "damaged.csv").write_bytes(b"\xff\xfe")
+    (tmp_path / "mine.csv").write_text("image, person_id, caption, split\n")
+    assert find_format(tmp_path)[1] == [tmp_path / "mine.csv"]
+    (tmp_path / "theirs.csv").write_text("image,person_id,caption\n")
+    with pytest.raises(
+        UserError, match=r"several CSV files \(.*, mine\.csv, theirs\.csv\); rename .* to captions\.csv"
+    ):
+        find_format(tmp_path)
+    (tmp_path / "reid_raw.json").touch()
+    assert find_format(tmp_path)[0].name == "cuhk-pedes"
+
+
 def test_what_is_expected_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no annotation file found; reid_raw\.json or"):
         find_format(tmp_path)

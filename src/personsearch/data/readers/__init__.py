@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, get_args
 
-from personsearch.data.readers.csv_folder import CSV_FOLDER
+from personsearch.data.readers.csv_folder import CSV_FOLDER, csv_files
 from personsearch.data.readers.published import CUHK_PEDES, ICFG_PEDES, RSTPREID, TBPS_CLIP, UFINE6926
 from personsearch.data.readers.row import AnnotationRow, DatasetFormat, PublishedSplit
 from personsearch.errors import UserError
@@ -37,6 +37,9 @@ def find_format(source: Path, name: FormatName = "auto") -> tuple[DatasetFormat,
     expected = " or ".join(each.expected for each in candidates)
     if (source / NOT_AN_ANNOTATION).is_file():
         raise UserError(f"{source / NOT_AN_ANNOTATION}: has no split and no identities; {CUHK_PEDES.expected} expected")
+    if CSV_FOLDER in candidates and (several := csv_files(source)):
+        names = ", ".join(path.name for path in several)
+        raise UserError(f"{source}: holds several CSV files ({names}); rename the one to read to captions.csv")
     raise UserError(f"{source}: no annotation file found; {expected} expected")
 
 

@@ -6,6 +6,7 @@ An image may have several lines, one per caption. Without a `split` column ident
 
 import csv
 import json
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,10 +21,19 @@ Line = dict[str, str]
 
 
 def annotations(source: Path) -> list[Path]:
-    """`captions.csv`, or else the only CSV file in the folder."""
-    found = sorted(path for path in source.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
+    """`captions.csv`, or else the only CSV file in the folder, or the only one with the required columns."""
+    found = csv_files(source)
     preferred = [path for path in found if path.name.lower() == "captions.csv"]
-    return preferred or (found if len(found) == 1 else [])
+    if preferred or len(found) == 1:
+        return preferred or found
+    fitting = [path for path in found if _has_required_columns(path)]
+    return fitting if len(fitting) == 1 else []
+
+
+def csv_files(source: Path) -> list[Path]:
+    """The CSV files in a folder, without hidden ones: macOS puts a `._name.csv` beside each on foreign disks."""
+    found = (path for path in source.iterdir() if path.suffix.lower() == ".csv" and not path.name.startswith("."))
+    return sorted(path for path in found if path.is_file())
 
 
 def rows(annotation: Path) -> Iterator[AnnotationRow]:
@@ -38,7 +48,7 @@ def rows(annotation: Path) -> Iterator[AnnotationRow]:
     lines = _lines(annotation)
     groups: dict[tuple[str | None, ...], list[tuple[int, Line]]] = {}
     for number, line in lines:
-        key = tuple(line.get(column) for column in ("image", "person_id", "split", "camera_id"))
+        key = tuple(map(line.get, ("image", "person_id", "split", "camera_id")))
         groups.setdefault(key, []).append((number, line))
     has_splits = bool(lines) and "split" in lines[0][1]
     divided = None if has_splits else assign_splits(line["person_id"] for _, line in lines)
@@ -57,6 +67,14 @@ def rows(annotation: Path) -> Iterator[AnnotationRow]:
         )
 
 
+def _has_required_columns(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return set(REQUIRED) <= {name.strip() for name in next(csv.reader(file), [])}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+
+
 def _lines(annotation: Path) -> list[tuple[int, Line]]:
     csv.field_size_limit(LONGEST_FIELD)  # beyond csv's own limit one long caption would end the whole reading
     try:
@@ -65,7 +83,10 @@ def _lines(annotation: Path) -> list[tuple[int, Line]]:
             columns = [name.strip() for name in reader.fieldnames or []]
             missing = [name for name in REQUIRED if name not in columns]
             if missing:
-                raise UserError(f"{annotation}: columns missing: {', '.join(missing)}; found: {', '.join(columns)}")
+                found = ", ".join(columns)
+                raise UserError(
+                    f"{annotation}: columns missing: {', '.join(missing)}; found: {found}{_advice(columns)}"
+                )
             reader.fieldnames = columns
             return [(reader.line_num, _stripped(line)) for line in reader]
     except OSError as error:
@@ -76,9 +97,15 @@ def _lines(annotation: Path) -> list[tuple[int, Line]]:
         raise UserError(f"{annotation}: not valid CSV: {error}") from error
 
 
+def _advice(columns: list[str]) -> str:
+    """Spreadsheets of many countries write semicolons."""
+    other = len(columns) == 1 and any(separator in columns[0] for separator in ";\t")
+    return "; columns separated by commas expected" if other else ""
+
+
 def _stripped(line: dict[str, str]) -> Line:
-    """Drop the surplus fields of a line with more commas than columns, which csv puts under the key None."""
-    return {name: value.strip() for name, value in line.items() if isinstance(value, str)}
+    """Text in NFC, without the surplus fields of a line with too many commas, which csv puts under the key None."""
+    return {name: unicodedata.normalize("NFC", value.strip()) for name, value in line.items() if isinstance(value, str)}
 
 
 def _attributes(text: str | None) -> object:
