@@ -1,15 +1,20 @@
 """Loads live collections from Milvus and their models from MLflow; both libraries are imported on first use."""
 
+from typing import TYPE_CHECKING
+
 from personsearch.bundle import Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.gallery.store import Gallery
-from personsearch.search.index import LIVE_ALIAS, CollectionStore
+from personsearch.search.index import LIVE_ALIAS
 from personsearch.search.live import open_live
 from serving.index_search import IndexSearch
 from serving.live import LiveSearch
 from serving.metrics import Metrics
 from serving.query_encoder import QueryEncoder
 from serving.settings import ServingSettings
+
+if TYPE_CHECKING:
+    from personsearch.installation.platforms import Platforms
 
 
 class PlatformSource:
@@ -19,14 +24,15 @@ class PlatformSource:
         self._settings = settings
         self._gallery = gallery
         self._metrics = metrics
-        self._store: CollectionStore | None = None
+        self._platforms: Platforms | None = None
 
     def target(self) -> str | None:
         """The alias's target. Raises UserError if Milvus does not answer; the next call connects again."""
+        platforms = self._opened()
         try:
-            return self._opened_store().alias_target(LIVE_ALIAS)
+            return platforms.store().alias_target(LIVE_ALIAS)
         except Exception:
-            self._store = None
+            platforms.forget_store()
             raise
 
     def load(self) -> LiveSearch:
@@ -35,9 +41,8 @@ class PlatformSource:
         Raises:
             UserError: its model is missing, is another one, or fails its golden inputs.
         """
-        from personsearch.installation.platforms import open_registry
-
-        live = open_live(self._opened_store(), open_registry(self._settings), self._encoder)
+        platforms = self._opened()
+        live = open_live(platforms.store(), platforms.registry(), self._encoder)
         return IndexSearch(live.collection, live.properties, live.searcher, self._gallery, mirror=self._settings.mirror)
 
     def _encoder(self, bundle: Bundle) -> Encoder:
@@ -46,9 +51,9 @@ class PlatformSource:
         encoder = load_graph_encoder(bundle, threads=self._settings.encoder_threads)
         return QueryEncoder(encoder, metrics=self._metrics)
 
-    def _opened_store(self) -> CollectionStore:
-        if self._store is None:
-            from personsearch.installation.platforms import open_store
+    def _opened(self) -> "Platforms":
+        if self._platforms is None:
+            from personsearch.installation.platforms import Platforms
 
-            self._store = open_store(self._settings)
-        return self._store
+            self._platforms = Platforms(self._settings)
+        return self._platforms

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
+from personsearch.installation.service_records import installation_id
 from serving.service import ServiceDep
 
 router = APIRouter(tags=["health"])
@@ -25,9 +26,9 @@ class Readiness(BaseModel):
 
 
 @router.get("/healthz")
-def healthz() -> dict[str, str]:
-    """Report that the process is alive."""
-    return {"status": "alive"}
+def healthz(service: ServiceDep) -> dict[str, str]:
+    """Report that the process is alive, and the id of the installation that it serves."""
+    return {"status": "alive", "installation": installation_id(service.settings.home)}
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Searches cannot be answered yet."}})

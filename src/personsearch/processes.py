@@ -1,11 +1,12 @@
-"""Child processes on this machine: servers and when they answer, commands of our own, and why they failed."""
+"""Child processes on this machine: servers, who holds their ports, when they answer; commands of our own."""
 
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from personsearch.errors import UserError
@@ -13,6 +14,8 @@ from personsearch.errors import UserError
 HOST = "127.0.0.1"
 START_SECONDS = 180.0
 TAIL_BYTES = 4096
+BACKLOG = 128
+LISTENING = "0A"  # the state in /proc/net/tcp
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, name: str) -> None:
@@ -33,6 +36,61 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def listen(port: int) -> socket.socket | None:
+    """A socket that listens at a port of this machine, for a child process; None if the port is taken."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a killed process may linger
+    # Accepted connections inherit it: a server that is handed a socket does not set it, and small answers would wait.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        return None
+    return listener
+
+
+def holds_port(session: int, port: int) -> bool:
+    """Whether a process of this session holds the listening socket of a port.
+
+    Where the system has no /proc, whoever listens there counts.
+    """
+    if not Path("/proc/net/tcp").exists():
+        return is_listening(port)
+    sockets = _listening_sockets(port)
+    return bool(sockets) and any(sockets & _open_files(pid) for pid in _members(session))
+
+
+def _listening_sockets(port: int) -> set[str]:
+    """The listening sockets of a port, named as in /proc/<pid>/fd."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                _, local, _, state, *rest = line.split()
+                if state == LISTENING and int(local.rpartition(":")[2], 16) == port:
+                    found.add(f"socket:[{rest[5]}]")
+    return found
+
+
+def _members(session: int) -> Iterator[int]:
+    """The processes of a session."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if stat.read_text().rpartition(")")[2].split()[3] == str(session):
+                yield int(stat.parent.name)
+
+
+def _open_files(pid: int) -> set[str]:
+    names = set()
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                names.add(os.readlink(descriptor))  # noqa: PTH115
+    return names
 
 
 def is_listening(port: int, host: str = HOST) -> bool:

@@ -11,7 +11,7 @@ from personsearch.gallery.collections import PREVIOUS_ALIAS
 from personsearch.gallery.indexing import IndexConfig
 from personsearch.installation.promoter import Promoter
 from personsearch.installation.promotion import index_version
-from personsearch.integrations.mlflow.registry import ModelRegistry
+from personsearch.integrations.mlflow.registry import CHAMPION, ModelRegistry
 from personsearch.search.exact import ExactStore
 from personsearch.search.index import LIVE_ALIAS
 from tests.browser.conftest import PATIENCE_MILLISECONDS
@@ -75,13 +75,23 @@ def test_a_click_in_mlflow_makes_a_model_live_and_another_takes_it_back(
 ) -> None:
     gallery, store = add_figures(tmp_path / "gallery", COLOURS), ExactStore()
 
-    def index(version: str) -> None:
-        index_version(IndexConfig(), registry, store, gallery, version)
+    class World:
+        def champion(self) -> str | None:
+            return registry.alias_version(CHAMPION)
+
+        def last_sequence(self) -> int:
+            return gallery.last_sequence()
+
+        def live_collection(self) -> str | None:
+            return store.alias_target(LIVE_ALIAS)
+
+        def index(self, version: str) -> str:
+            return index_version(IndexConfig(), registry, store, gallery, version).collection
 
     def live(alias: str = LIVE_ALIAS) -> str:
         return store.properties(alias).model_version
 
-    promoter = Promoter(tmp_path / "home", registry, last_sequence=gallery.last_sequence, index=index)
+    promoter = Promoter(tmp_path / "home", World())
     assert promoter.look() == "version 1 is live"
     assert live() == "1"
     tab.goto(f"{address}/#/models/{MODEL}")

@@ -68,14 +68,11 @@ def promoter() -> None:
     """
     import logging
 
-    from personsearch.gallery.store import Gallery
-    from personsearch.installation.platforms import open_registry
     from personsearch.installation.promoter import run_promoter
     from personsearch.installation.settings import Settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    settings = Settings()
-    run_promoter(settings.home, open_registry(settings), Gallery(settings.gallery_folder).last_sequence)
+    run_promoter(Settings())
 
 
 def verify(

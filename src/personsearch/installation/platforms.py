@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from personsearch.installation.service_records import installation_id
 from personsearch.installation.settings import Settings
 from personsearch.integrations.mlflow.registry import ModelRegistry
 
@@ -11,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def open_registry(settings: Settings) -> ModelRegistry:
-    """The model registry; nothing is contacted until it is used."""
+    """The model registry; nothing is contacted until it is used.
+
+    Raises:
+        UserError: this installation's MLflow server has ended.
+    """
     return ModelRegistry(settings.mlflow_address, settings.model_name, cache=settings.home / "models")
 
 
@@ -19,12 +24,15 @@ def open_store(settings: Settings) -> "MilvusStore":
     """The vector store.
 
     Raises:
-        UserError: it does not answer.
+        UserError: it does not answer, or belongs to another installation.
     """
+    from personsearch.integrations.milvus.server import installation_token
     from personsearch.integrations.milvus.store import MilvusStore
 
-    token = settings.milvus_token.get_secret_value()
-    return MilvusStore(settings.milvus_address, token, index_type=settings.milvus_index)
+    token, address = settings.milvus_token.get_secret_value(), settings.milvus_address
+    if not token and not settings.milvus_uri:
+        token = installation_token(installation_id(settings.home))
+    return MilvusStore(address, token, index_type=settings.milvus_index)
 
 
 def open_existing_store(settings: Settings) -> "MilvusStore | None":
@@ -37,3 +45,32 @@ def open_existing_store(settings: Settings) -> "MilvusStore | None":
 
     address = settings.milvus_address
     return None if is_local(address) and not Path(address).exists() else open_store(settings)
+
+
+class Platforms:
+    """The registry and the vector store for a process that runs for long: where one gets another address, it is opened
+    again, and what answers at the old address is not asked any more.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._registry: tuple[str, ModelRegistry] | None = None
+        self._store: tuple[str, MilvusStore] | None = None
+
+    def registry(self) -> ModelRegistry:
+        """Raises UserError as `open_registry`."""
+        address = self._settings.mlflow_address
+        if self._registry is None or self._registry[0] != address:
+            self._registry = address, open_registry(self._settings)
+        return self._registry[1]
+
+    def store(self) -> "MilvusStore":
+        """Raises UserError as `open_store`."""
+        address = self._settings.milvus_address
+        if self._store is None or self._store[0] != address:
+            self._store = address, open_store(self._settings)
+        return self._store[1]
+
+    def forget_store(self) -> None:
+        """Open the store again at the next use, because it failed."""
+        self._store = None

@@ -5,23 +5,29 @@ It polls, because MLflow does not fire webhooks for every way to move an alias. 
 the promoter down; that command verifies the collection before it goes live and tags the model version.
 """
 
+import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.files import write_json
+from personsearch.gallery.store import Gallery
+from personsearch.installation.platforms import Platforms
+from personsearch.installation.settings import Settings
+from personsearch.integrations.mlflow.registry import CHAMPION
 from personsearch.processes import run_python
+from personsearch.search.index import LIVE_ALIAS
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT = "promoter.json"
-CHAMPION = "champion"
 POLL_SECONDS = 5.0
-RETRY_SECONDS = 120.0
+LONGEST_RETRY_SECONDS = 120.0
 
 
 class Wanted(Config):
@@ -46,32 +52,49 @@ class Heartbeat(Config):
     indexed: Wanted | None = None
     """What the live index holds; null before the first indexing."""
 
+    collection: str = ""
+    """The collection that holds it."""
 
-class Registry(Protocol):
-    """What the promoter asks of the model registry."""
 
-    def alias_version(self, alias: str) -> str | None: ...
+class World(Protocol):
+    """What the promoter looks at and works on. Each method raises UserError if it fails."""
+
+    def champion(self) -> str | None:
+        """The version that the alias names, None if there is none."""
+        ...
+
+    def last_sequence(self) -> int:
+        """The number of the gallery's latest change."""
+        ...
+
+    def live_collection(self) -> str | None:
+        """The collection that the vector store holds live, None if there is none."""
+        ...
+
+    def index(self, version: str) -> str:
+        """Bring the live index to this version; returns the collection that is live afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What could not be indexed, how often in a row, and when it is tried again."""
+
+    wanted: Wanted
+    times: int
+    again_at: float
 
 
 class Promoter:
-    """Keeps the live index at the champion and the gallery as they are now. `index` raises UserError if it fails."""
+    """Keeps the live index at the champion and the gallery as they are now."""
 
-    def __init__(
-        self,
-        home: Path,
-        registry: Registry,
-        *,
-        last_sequence: Callable[[], int],
-        index: Callable[[str], None],
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, home: Path, world: World, *, clock: Callable[[], float] = time.time) -> None:
         self._path = home / HEARTBEAT
-        self._registry = registry
-        self._last_sequence = last_sequence
-        self._index = index
+        self._world = world
         self._clock = clock
-        self._indexed = read_heartbeat(home).indexed
-        self._failed: tuple[Wanted, float] | None = None
+        heartbeat = read_heartbeat(home)
+        self._indexed, self._collection = heartbeat.indexed, heartbeat.collection
+        self._failure: Failure | None = None
 
     def look(self) -> str:
         """Look once and index where needed. Returns what was seen; never raises."""
@@ -83,30 +106,36 @@ class Promoter:
         return state
 
     def _follow(self) -> str:
-        version = self._registry.alias_version(CHAMPION)
+        version = self._world.champion()
         if version is None:
             return "no champion yet"
-        wanted = Wanted(version=version, sequence=self._last_sequence())
-        if wanted == self._indexed:
+        wanted = Wanted(version=version, sequence=self._world.last_sequence())
+        # The store is asked, because it may have been lost, replaced or rolled back since we indexed.
+        if wanted == self._indexed and self._world.live_collection() == self._collection:
             return f"version {version} is live"
         if wanted.sequence == 0:
             return f"version {version} waits: the gallery is empty"
-        if self._failed and self._failed[0] == wanted and self._clock() < self._failed[1]:
+        if self._failure and self._failure.wanted == wanted and self._clock() < self._failure.again_at:
             return f"version {version} failed; it will be tried again"
         return self._bring(wanted)
 
     def _bring(self, wanted: Wanted) -> str:
         self._beat(f"indexing with version {wanted.version}")
         try:
-            self._index(wanted.version)
+            self._collection = self._world.index(wanted.version)
         except UserError:
-            self._failed = wanted, self._clock() + RETRY_SECONDS
+            self._failure = self._failed_again(wanted)
             raise
-        self._indexed, self._failed = wanted, None
+        self._indexed, self._failure = wanted, None
         return f"version {wanted.version} is live"
 
+    def _failed_again(self, wanted: Wanted) -> Failure:
+        """Wait longer each time: a fault of the network passes soon, a broken model does not."""
+        times = 1 + (self._failure.times if self._failure and self._failure.wanted == wanted else 0)
+        return Failure(wanted, times, self._clock() + min(POLL_SECONDS * 2 ** (times - 1), LONGEST_RETRY_SECONDS))
+
     def _beat(self, state: str) -> None:
-        beat = Heartbeat(looked_at=self._clock(), state=state, indexed=self._indexed)
+        beat = Heartbeat(looked_at=self._clock(), state=state, indexed=self._indexed, collection=self._collection)
         write_json(self._path, beat.model_dump(mode="json"))
 
 
@@ -118,8 +147,32 @@ def read_heartbeat(home: Path) -> Heartbeat:
         return Heartbeat(looked_at=0.0, state="never ran")
 
 
-def index_in_a_process(version: str) -> None:
-    """Run `personsearch index` for a model version.
+class Installation:
+    """The world of a running installation."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._platforms = Platforms(settings)
+        self._gallery = Gallery(settings.gallery_folder)
+
+    def champion(self) -> str | None:
+        return self._platforms.registry().alias_version(CHAMPION)
+
+    def last_sequence(self) -> int:
+        return self._gallery.last_sequence()
+
+    def live_collection(self) -> str | None:
+        try:
+            return self._platforms.store().alias_target(LIVE_ALIAS)
+        except UserError:
+            self._platforms.forget_store()
+            raise
+
+    def index(self, version: str) -> str:
+        return index_in_a_process(version)
+
+
+def index_in_a_process(version: str) -> str:
+    """Run `personsearch index` for a model version; returns the live collection.
 
     Raises:
         UserError: it failed; the message says why.
@@ -129,11 +182,12 @@ def index_in_a_process(version: str) -> None:
     except UserError as error:
         raise UserError(f"indexing with version {version} failed: {error}") from error
     logger.info("indexed with version %s: %s", version, printed.strip())
+    return str(json.loads(printed)["collection"])
 
 
-def run_promoter(home: Path, registry: Registry, last_sequence: Callable[[], int]) -> None:
+def run_promoter(settings: Settings) -> None:
     """Look every few seconds until the process stops."""
-    promoter = Promoter(home, registry, last_sequence=last_sequence, index=index_in_a_process)
+    promoter = Promoter(settings.home, Installation(settings))
     said = ""
     while True:
         if (state := promoter.look()) != said:

@@ -1,29 +1,38 @@
 """The list of an installation's services on this machine, from which every command learns their addresses.
 
-<home>/services.json   {"milvus": {"pid": …, "started": …, "address": "http://127.0.0.1:19530", "log": …}, …}
+<home>/services.json     {"milvus": {"pid": …, "started": …, "address": "http://127.0.0.1:19530", "log": …}, …}
+<home>/installation_id   a random name, by which services and clients tell this installation from others
 """
 
 import json
 import os
+import secrets
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from personsearch.errors import UserError
-from personsearch.files import write_json
+from personsearch.files import replacing, write_json
+from personsearch.processes import holds_port
 
 RECORDS = "services.json"
+INSTALLATION_ID = "installation_id"
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """A process that was started. `started` is the kernel's start time, because process ids are reused."""
+    """A process that was started, as the leader of a session of its own.
+
+    `started` is the kernel's start time, because process ids are reused; `elsewhere` is a hash of the addresses of
+    services that run elsewhere, as this one was told them.
+    """
 
     pid: int
     started: str
     address: str
     log: str
+    elsewhere: str = ""
 
     @property
     def port(self) -> int:
@@ -56,10 +65,44 @@ def is_running(record: ServiceRecord) -> bool:
     return bool(record.started) and start_of_process(record.pid) == record.started
 
 
+def holds_its_port(record: ServiceRecord) -> bool:
+    """Whether it is our process that listens at the recorded address."""
+    return is_running(record) and holds_port(record.pid, record.port)
+
+
 def running_address(home: Path, name: str) -> str | None:
-    """The address of a service of this installation, None if it is not running."""
+    """The address of a service that was started for this installation, None if none was.
+
+    Raises:
+        UserError: it was started, but has ended or does not listen yet; what listens at its address is a stranger.
+    """
     record = read_records(home).get(name)
-    return record.address if record is not None and is_running(record) else None
+    if record is None:
+        return None
+    if not is_running(record):
+        raise UserError(
+            f"{name} of {home} has ended (see {record.log}); `personsearch up` starts it again, "
+            "`personsearch down` forgets it"
+        )
+    if not holds_its_port(record):
+        raise UserError(f"{name} of {home} does not listen at {record.address} yet; try again in a moment")
+    return record.address
+
+
+def installation_id(home: Path) -> str:
+    """The id of an installation, "" if no service was ever started for it."""
+    try:
+        return (home / INSTALLATION_ID).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def ensure_installation_id(home: Path) -> str:
+    """The id of an installation; the first call makes it."""
+    if not installation_id(home):
+        with replacing(home / INSTALLATION_ID) as temporary:
+            temporary.write_text(f"{secrets.token_hex(8)}\n", encoding="utf-8")
+    return installation_id(home)
 
 
 def start_of_process(pid: int) -> str:

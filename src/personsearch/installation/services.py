@@ -1,13 +1,16 @@
 """Start, find and stop the services of one machine: MLflow, Milvus Lite's server, the search service, the promoter.
 
 They are detached processes with logs in `<home>/logs`, listed in `<home>/services.json`. Starting is idempotent:
-running services are left alone, dead ones restart at their old address. Only processes that are provably ours are
-stopped.
+running services are left alone, dead ones restart at their old address, or at another where a stranger took it. Only
+processes that are provably ours are believed and stopped.
 """
 
+import hashlib
+import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,13 +24,14 @@ from personsearch.installation.api_keys import local_key
 from personsearch.installation.service_commands import KINDS, ServiceName, environment
 from personsearch.installation.service_records import (
     ServiceRecord,
+    ensure_installation_id,
     is_running,
     read_records,
     start_of_process,
     write_records,
 )
 from personsearch.installation.settings import Settings
-from personsearch.processes import is_listening, last_line
+from personsearch.processes import last_line, listen
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +42,7 @@ PORT_SECONDS = 2.0
 PORTS_TRIED = 100
 EVERY_SERVICE: tuple[ServiceName, ...] = ("mlflow", "milvus", "serving", "promoter")
 ONE_SHOT_SERVICES: tuple[ServiceName, ...] = ("mlflow", "milvus", "serving")
+FOLLOWERS: tuple[ServiceName, ...] = ("serving", "promoter")  # they read from the other two
 
 Report = Callable[[str], None]
 
@@ -74,12 +79,13 @@ def start_services(
     """
     home = home.resolve()
     key = local_key(home)
+    ensure_installation_id(home)
     elsewhere = _elsewhere()
     with alone(home / LOCK):
-        started = [_ensure(home, name, elsewhere, report) for name in names if name not in elsewhere]
-        for name, record, since in started:
-            _wait_until_it_answers(home, name, record, since)
-            report(f"{KINDS[name].title}: {record.address or 'running'}")
+        started = {name: _ensure(home, name, elsewhere, report) for name in names if name not in elsewhere}
+        for name, since in started.items():
+            address = _wait_until_it_answers(home, name, since, report)
+            report(f"{KINDS[name].title}: {address or 'running'}")
     addresses = {name: record.address for name, record in read_records(home).items()} | elsewhere
     return Services(
         mlflow_uri=addresses.get("mlflow", ""),
@@ -115,43 +121,58 @@ def service_states(home: Path) -> list[ServiceState]:
     ]
 
 
-def _ensure(
-    home: Path, name: ServiceName, elsewhere: Mapping[str, str], report: Report
-) -> tuple[ServiceName, ServiceRecord, float]:
-    """The process of a service, started if it is not running, and the time of that start (0.0: it ran already)."""
-    records = read_records(home)
-    record = records.get(name)
+def _ensure(home: Path, name: ServiceName, elsewhere: Mapping[str, str], report: Report) -> float:
+    """Start a service if it is not running; returns when that was (0.0: it ran already)."""
+    record = read_records(home).get(name)
+    told = _fingerprint(elsewhere)
     if record is not None and is_running(record):
-        return name, record, 0.0
-    port = _free_port(KINDS[name].port, record)
-    addresses = {known: value.address for known, value in records.items()} | dict(elsewhere)
+        if record.elsewhere == told or name not in FOLLOWERS:
+            return 0.0
+        report(f"{KINDS[name].title}: restarting, because PERSONSEARCH_MLFLOW_URI or PERSONSEARCH_MILVUS_URI changed")
+        _stop(record)
+    else:
+        report(f"{KINDS[name].title}: starting …")
     since = time.time()
-    report(f"{KINDS[name].title}: starting …")
-    record = _start(home, name, port, addresses)
-    write_records(home, {**records, name: record})
-    return name, record, since
+    _start(home, name, record.port if record else 0, told)
+    return since
 
 
-def _start(home: Path, name: ServiceName, port: int, addresses: Mapping[str, str]) -> ServiceRecord:
+def _start(home: Path, name: ServiceName, earlier_port: int, elsewhere: str) -> None:
+    """Start the process of a service, at its earlier port if that is free (0: there is none), and record it."""
+    kind = KINDS[name]
+    listener = _listener(kind.port, earlier_port) if kind.port else None
+    port = listener.getsockname()[1] if listener else 0
+    if listener and not kind.takes_socket:
+        listener.close()
     log = home / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            KINDS[name].command(home, port),
-            stdin=subprocess.DEVNULL,
+            kind.command(home, port),
+            stdin=listener.fileno() if listener and kind.takes_socket else subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=environment(home, addresses),
+            env=environment(home),
             start_new_session=True,
         )
-    return ServiceRecord(process.pid, start_of_process(process.pid), KINDS[name].address(port), str(log))
+    if listener:
+        listener.close()
+    record = ServiceRecord(process.pid, start_of_process(process.pid), kind.address(port), str(log), elsewhere)
+    write_records(home, {**read_records(home), name: record})
 
 
-def _wait_until_it_answers(home: Path, name: ServiceName, record: ServiceRecord, since: float) -> None:
+def _wait_until_it_answers(home: Path, name: ServiceName, since: float, report: Report) -> str:
+    """Its address, once it answers; one that found its port taken is started at another."""
     deadline = time.monotonic() + START_SECONDS
-    while not KINDS[name].answers(home, record.address, since):
+    while True:
+        record = read_records(home)[name]
+        if KINDS[name].answers(home, record, since):
+            return record.address
         ended = not is_running(record)
-        if ended or time.monotonic() > deadline:
+        if ended and record.port and _is_taken(record.port):
+            report(f"{KINDS[name].title}: somebody else took port {record.port}; starting at another …")
+            _start(home, name, 0, record.elsewhere)
+        elif ended or time.monotonic() > deadline:
             what = "ended" if ended else f"does not answer after {START_SECONDS:.0f} s"
             said = last_line(Path(record.log)) or "it said nothing"
             raise UserError(f"{KINDS[name].title} {what}: {said} (see {record.log})")
@@ -161,7 +182,7 @@ def _wait_until_it_answers(home: Path, name: ServiceName, record: ServiceRecord,
 def _state(home: Path, name: ServiceName, record: ServiceRecord) -> str:
     if not is_running(record):
         return "stopped"
-    return "answers" if KINDS[name].answers(home, record.address, 0.0) else "starting"
+    return "answers" if KINDS[name].answers(home, record, 0.0) else "starting"
 
 
 def _stop(record: ServiceRecord) -> None:
@@ -178,26 +199,34 @@ def _stop(record: ServiceRecord) -> None:
         os.waitpid(record.pid, os.WNOHANG)
 
 
-def _free_port(usual: int, record: ServiceRecord | None) -> int:
-    """The port used last time, else the default one, else the next free one."""
-    if usual == 0:
-        return 0
-    if record is not None and record.port and _falls_free(record.port):
-        return record.port
+def _listener(usual: int, earlier: int) -> socket.socket:
+    """A socket that listens at the earlier port (0: none), else at the usual one, else at the next free one."""
+    if earlier and (listener := _listen_soon(earlier)):
+        return listener
     for port in range(usual, usual + PORTS_TRIED):
-        if not is_listening(port):
-            return port
+        if listener := listen(port):
+            return listener
     raise UserError(f"no free port between {usual} and {usual + PORTS_TRIED - 1}")
 
 
-def _falls_free(port: int) -> bool:
-    """Whether the port is free or becomes free shortly: a killed process closes its sockets a moment after it exits."""
+def _listen_soon(port: int) -> socket.socket | None:
+    """A socket at a port that falls free shortly: a killed process closes its sockets a moment after it exits."""
     deadline = time.monotonic() + PORT_SECONDS
-    while is_listening(port):
-        if time.monotonic() > deadline:
-            return False
+    while (listener := listen(port)) is None and time.monotonic() < deadline:
         time.sleep(0.05)
-    return True
+    return listener
+
+
+def _is_taken(port: int) -> bool:
+    listener = listen(port)
+    if listener:
+        listener.close()
+    return listener is None
+
+
+def _fingerprint(elsewhere: Mapping[str, str]) -> str:
+    """A hash, because an address may hold a password."""
+    return hashlib.sha256(json.dumps(dict(elsewhere), sort_keys=True).encode()).hexdigest() if elsewhere else ""
 
 
 def _elsewhere() -> dict[str, str]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 from pymilvus import MilvusClient, MilvusException
 
 from personsearch.errors import UserError
@@ -41,10 +42,12 @@ def connect(uri: str, token: str) -> MilvusClient:
         Path(uri).parent.mkdir(parents=True, exist_ok=True)
     try:
         options = _PATIENT if _is_on_this_machine(uri) else {}
-        return MilvusClient(uri=uri, token=token, timeout=CONNECT_SECONDS, grpc_options=options)
-    except MilvusException as error:
+        client = MilvusClient(uri=uri, token=token, timeout=CONNECT_SECONDS, grpc_options=options)
+        client.get_server_version()
+        return client
+    except (MilvusException, grpc.RpcError) as error:
         hint = "; is another process using it? `personsearch up` serves it to several" if is_local(uri) else ""
-        raise UserError(f"{uri}: Milvus cannot be reached: {error.message}{hint}") from error
+        raise UserError(f"{uri}: Milvus cannot be reached: {_message(error)}{hint}") from error
 
 
 @contextmanager
@@ -52,5 +55,10 @@ def readable_errors(uri: str, action: str) -> Iterator[None]:
     """Turn Milvus' exceptions into a UserError that says where and what failed."""
     try:
         yield
-    except MilvusException as error:
-        raise UserError(f"{uri}: Milvus cannot {action}: {error.message}") from error
+    except (MilvusException, grpc.RpcError) as error:
+        raise UserError(f"{uri}: Milvus cannot {action}: {_message(error)}") from error
+
+
+def _message(error: Any) -> str:
+    """What an error of pymilvus says; it passes on gRPC's own where asking again is of no use."""
+    return str(error.message if isinstance(error, MilvusException) else error.details())
