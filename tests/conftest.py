@@ -32,6 +32,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from personsearch.encoders.golden import write_golden
     from personsearch.encoders.torch import TorchEncoder
+    from personsearch.models.architecture import Architecture
     from personsearch.models.clip import DualEncoder
     from personsearch.models.vocabulary import learn_tokenizer
 
@@ -41,7 +42,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = ARCHITECTURE["text_cfg"] | {"vocab_size": tokenizer.get_vocab_size()}
     architecture = ARCHITECTURE | {"text_cfg": text}
     torch.manual_seed(0)
-    state = DualEncoder(architecture).clip.state_dict()
+    state = DualEncoder(Architecture(architecture)).clip.state_dict()
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / WEIGHTS)
     write_spec(
         folder,

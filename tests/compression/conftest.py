@@ -14,6 +14,7 @@ from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage,
 from personsearch.data.records import read_manifest, write_manifest
 from personsearch.encoders.golden import write_golden
 from personsearch.encoders.torch import TorchEncoder
+from personsearch.models.architecture import Architecture
 from personsearch.models.build import create_model
 from personsearch.models.encoder import PersonEncoder
 
@@ -26,12 +27,12 @@ def bundle_of() -> BundleOf:
 
     def write(folder: Path, model: PersonEncoder, tokenizer: Tokenizer) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
-        height, width = model.architecture["vision_cfg"]["image_size"]
+        height, width = model.architecture.image_size
         write_spec(
             folder,
             BundleSpec(
                 method="tiny",
-                architecture=model.architecture,
+                architecture=model.architecture.to_dict(),
                 preprocessing=Preprocessing(height=height, width=width, mean=(0.5,) * 3, std=(0.5,) * 3),
                 context_length=model.context_length,
                 embedding_dim=model.embedding_dim,
@@ -53,7 +54,7 @@ def make_model() -> Callable[[dict[str, Any]], PersonEncoder]:
 
     def make(architecture: dict[str, Any]) -> PersonEncoder:
         torch.manual_seed(0)
-        return create_model(architecture).eval()
+        return create_model(Architecture(architecture)).eval()
 
     return make
 

@@ -8,6 +8,7 @@ import pytest
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Bundle
 from personsearch.compression.export import export_onnx
+from personsearch.models.architecture import Architecture
 from personsearch.models.build import load_bundle_model
 from personsearch.models.clip import DualEncoder
 
@@ -64,7 +65,7 @@ def test_attentional_pooling_is_exported_as_it_is(tiny_bundle: Path, tmp_path: P
     spec = Bundle.open(tiny_bundle).spec
     vision = spec.architecture["vision_cfg"] | {"attentional_pool": True, "attn_pooler_heads": 2, "layers": 1}
     torch.manual_seed(0)
-    model = DualEncoder(spec.architecture | {"vision_cfg": vision}).eval()
+    model = DualEncoder(Architecture(spec.architecture | {"vision_cfg": vision})).eval()
     export_onnx(model, spec, tmp_path)
     pixels = np.random.default_rng(0).normal(size=(5, 3, 32, 16)).astype(np.float32)
     expected = model.encode_image(torch.from_numpy(pixels)).detach().numpy()

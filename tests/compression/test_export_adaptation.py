@@ -12,6 +12,7 @@ import torch
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, BundleSpec, Lineage, Preprocessing
 from personsearch.compression.export import export_onnx
 from personsearch.compression.quantise import quantise_dynamic
+from personsearch.models.architecture import Architecture
 from personsearch.models.clip import DualEncoder
 
 PARITY = 1e-4
@@ -31,7 +32,8 @@ def adapted(kind: str) -> DualEncoder:
     """A model whose adaptation has left its start."""
     torch.manual_seed(0)
     depth = DEEP if kind == "cskt" else {}  # later layers replace prompts; an export costs seconds
-    model = DualEncoder(ARCHITECTURE | depth | {"adaptation": SECTIONS[kind]}).eval().requires_grad_(False)
+    architecture = Architecture(ARCHITECTURE | depth | {"adaptation": SECTIONS[kind]})
+    model = DualEncoder(architecture).eval().requires_grad_(False)
     for parameter in model.adaptation.parameters():
         parameter.add_(torch.randn_like(parameter), alpha=0.2)
     return model
@@ -40,7 +42,7 @@ def adapted(kind: str) -> DualEncoder:
 def export(model: DualEncoder, folder: Path) -> Path:
     spec = BundleSpec(
         method="adapted",
-        architecture=model.architecture,
+        architecture=model.architecture.to_dict(),
         preprocessing=Preprocessing(height=32, width=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         context_length=model.context_length,
         embedding_dim=model.embedding_dim,
@@ -90,7 +92,7 @@ def test_graphs_equal_torch_at_any_batch_and_length(exported: tuple[DualEncoder,
 
 def test_the_frozen_model_gives_other_vectors(exported: tuple[DualEncoder, Path]) -> None:
     model, folder = exported
-    frozen = DualEncoder({key: value for key, value in model.architecture.items() if key != "adaptation"}).eval()
+    frozen = DualEncoder(model.architecture.without("adaptation")).eval()
     frozen.clip.load_state_dict(model.clip.state_dict())
     images = frozen.encode_image(torch.from_numpy(draw_pixels(3))).detach().numpy()
     texts = frozen.encode_text(torch.from_numpy(draw_tokens(3, 9))).detach().numpy()

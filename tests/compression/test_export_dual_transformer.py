@@ -9,6 +9,7 @@ import torch
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, BundleSpec, Lineage, Preprocessing
 from personsearch.compression.export import export_onnx
+from personsearch.models.architecture import Architecture
 from personsearch.models.dual_transformer import DualTransformer
 
 PARITY = 1e-4
@@ -25,7 +26,7 @@ def model() -> DualTransformer:
         "vision_cfg": {"image_size": [40, 28], "width": 48, "layers": 2, "heads": 3},
         "text_cfg": text | {"context_length": CONTEXT, "vocab_size": 60, "max_position_embeddings": CONTEXT},
     }
-    return DualTransformer(architecture).eval()
+    return DualTransformer(Architecture(architecture)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def exported(model: DualTransformer, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("onnx")
     spec = BundleSpec(
         method="ctlg",
-        architecture=model.architecture,
+        architecture=model.architecture.to_dict(),
         preprocessing=Preprocessing(height=40, width=28, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         context_length=CONTEXT,
         embedding_dim=32,

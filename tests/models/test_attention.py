@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from personsearch.models import composed_attention
+from personsearch.models.architecture import Architecture
 from personsearch.models.attention import PackedAttention, pack_attention
 from personsearch.models.clip import DualEncoder
 
@@ -36,7 +37,7 @@ def test_results_and_gradients_are_those_of_torch(masked: bool) -> None:
 
 
 def test_every_block_of_both_towers_is_packed() -> None:
-    clip = DualEncoder(ARCHITECTURE).clip
+    clip = DualEncoder(Architecture(ARCHITECTURE)).clip
     kinds = [type(module) for module in clip.modules() if isinstance(module, nn.MultiheadAttention)]
     assert kinds == [PackedAttention] * 4
 
@@ -55,7 +56,7 @@ def test_training_composes_attention_and_gives_what_evaluation_gives(monkeypatch
     monkeypatch.setattr(
         composed_attention, "composed_attention", lambda *given, **named: calls.append(0) or ours(*given, **named)
     )
-    model = DualEncoder(ARCHITECTURE)
+    model = DualEncoder(Architecture(ARCHITECTURE))
     pixels, ids = torch.randn(2, 3, 32, 16), torch.tensor([[1, 2, 49, 0], [3, 49, 0, 0]])
     wanted = model.eval().encode_image(pixels), model.encode_text(ids)
     assert calls == []

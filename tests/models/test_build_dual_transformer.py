@@ -40,7 +40,7 @@ def bundle_of(made: BuiltModel, folder: Path) -> Path:
     save_file({name: value.detach() for name, value in made.model.named_weights().items()}, folder / WEIGHTS)
     spec = BundleSpec(
         method="ctlg",
-        architecture=made.model.architecture,
+        architecture=made.model.architecture.to_dict(),
         preprocessing=made.preprocessing,
         context_length=made.model.context_length,
         embedding_dim=made.model.embedding_dim,

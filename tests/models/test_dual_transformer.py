@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
 
 from personsearch.errors import UserError
+from personsearch.models.architecture import Architecture
 from personsearch.models.dual_transformer import DualTransformer, complete_architecture
 from personsearch.models.mixing import Mixing
 
@@ -33,7 +34,7 @@ ARCHITECTURE: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def model() -> DualTransformer:
     torch.manual_seed(0)
-    return DualTransformer(ARCHITECTURE).eval()
+    return DualTransformer(Architecture(ARCHITECTURE)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ REVERSED = list(reversed(range(24)))
 
 def test_the_paper_s_sizes() -> None:
     with torch.device("meta"):
-        model = DualTransformer({"kind": "dual_transformer"})
+        model = DualTransformer(Architecture({"kind": "dual_transformer"}))
     assert model.visual.grid_size == (31, 10)
     assert model.visual.positional_embedding.shape == (311, 768)
     vit_b16, positions_197 = 85_798_656, 197 * 768
@@ -81,7 +82,7 @@ def test_vectors_are_unit_and_padding_changes_nothing(
 
 def test_gradients_of_texts_in_one_row_are_those_of_padded_ones(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     torch.manual_seed(0)
-    ours = DualTransformer(ARCHITECTURE).train()
+    ours = DualTransformer(Architecture(ARCHITECTURE)).train()
     ours.set_text_attention_dropout(0)
     for module in ours.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -101,14 +102,14 @@ def test_the_temperature_is_fixed(model: DualTransformer) -> None:
     model.clamp_logit_scale()
     assert model.logit_scale().item() == pytest.approx(200)
     assert not model.logit_scale().requires_grad
-    warm = DualTransformer(ARCHITECTURE | {"temperature": 0.1})
+    warm = DualTransformer(Architecture(ARCHITECTURE | {"temperature": 0.1}))
     assert warm.logit_scale().item() == pytest.approx(10)
 
 
 def test_a_bundle_s_description_and_weights_give_the_model_back(
     model: DualTransformer, batch: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    again = DualTransformer(json.loads(json.dumps(model.architecture))).eval()
+    again = DualTransformer(Architecture(json.loads(json.dumps(model.architecture.to_dict())))).eval()
     assert again.architecture == model.architecture
     assert not torch.equal(again.encode_image(batch[0]), model.encode_image(batch[0]))
     again.load_named_weights({name: value.detach().clone() for name, value in model.named_weights().items()})
@@ -119,7 +120,7 @@ def test_a_bundle_s_description_and_weights_give_the_model_back(
 def test_named_weights_are_every_parameter(model: DualTransformer) -> None:
     assert model.named_weights().keys() == dict(model.named_parameters()).keys()
     assert {name.split(".")[0] for name in model.named_weights()} == {"visual", "text", "image_projection"}
-    fresh = DualTransformer(ARCHITECTURE)
+    fresh = DualTransformer(Architecture(ARCHITECTURE))
     fresh.freeze(["visual.conv1", "text.bert.embeddings"])
     frozen = dict(fresh.named_parameters()).keys() - fresh.trained_names()
     assert len(frozen) == 2 + 5
@@ -171,7 +172,7 @@ def test_features_are_mixed_after_the_first_block(
 
 def test_a_few_steps_reduce_the_contrastive_loss(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     torch.manual_seed(0)
-    model = DualTransformer(ARCHITECTURE | {"temperature": 0.05})
+    model = DualTransformer(Architecture(ARCHITECTURE | {"temperature": 0.05}))
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     losses = []
     for _ in range(25):
@@ -195,19 +196,19 @@ def test_each_tower_takes_its_own_weights(tmp_path: Path, model: DualTransformer
     vit = VisionTransformer((32, 32), 16, embed_dim=48, depth=2, num_heads=3)
     save_file(vit.state_dict(), tmp_path / "vit.safetensors")
     sizes = {"image_size": (64, 32), "context_length": 12, "text_weights": str(tmp_path)}
-    found = DualTransformer(complete_architecture(ARCHITECTURE | {"text_cfg": {}}, **sizes))
+    found = DualTransformer(complete_architecture(Architecture(ARCHITECTURE | {"text_cfg": {}}), **sizes))
     assert found.architecture["text_cfg"] == model.architecture["text_cfg"]
     found.load_pretrained(str(tmp_path / "vit.safetensors"), str(tmp_path))
     assert torch.equal(found.text.bert.pooler.dense.weight, bert.pooler.dense.weight)
     assert torch.equal(found.visual.blocks[1].attn.qkv.weight, vit.blocks[1].attn.qkv.weight)
     with pytest.raises(UserError, match=r"num_hidden_layers: 3, but .* has 2"):
-        complete_architecture({"text_cfg": {"num_hidden_layers": 3}}, **sizes)
-    dropout = complete_architecture({"text_cfg": {"hidden_dropout_prob": 0.0}}, **sizes)
+        complete_architecture(Architecture({"text_cfg": {"num_hidden_layers": 3}}), **sizes)
+    dropout = complete_architecture(Architecture({"text_cfg": {"hidden_dropout_prob": 0.0}}), **sizes)
     assert dropout["text_cfg"]["hidden_dropout_prob"] == 0.0
 
 
 def test_a_recipe_s_sizes_enter_the_architecture() -> None:
-    found = complete_architecture(ARCHITECTURE, image_size=(96, 32), context_length=8, text_weights=None)
+    found = complete_architecture(Architecture(ARCHITECTURE), image_size=(96, 32), context_length=8, text_weights=None)
     model = DualTransformer(found)
     assert (model.visual.grid_size, model.context_length) == ((7, 2), 8)
     assert ARCHITECTURE["vision_cfg"]["image_size"] == [64, 32]
@@ -224,4 +225,4 @@ def test_a_recipe_s_sizes_enter_the_architecture() -> None:
 )
 def test_wrong_architectures_are_named(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
-        DualTransformer(ARCHITECTURE | changes)
+        DualTransformer(Architecture(ARCHITECTURE | changes))

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from personsearch.errors import UserError
+from personsearch.models.architecture import Architecture
 from personsearch.models.build import create_model
 from personsearch.models.mixing import Mixing
 
@@ -68,7 +69,7 @@ def answers(call: Any) -> bool:
 @pytest.mark.parametrize("name", TABLE)
 def test_facts(name: str) -> None:
     architecture, expected = TABLE[name]
-    model = create_model(architecture)
+    model = create_model(Architecture(architecture))
     pixels, ids = torch.zeros(2, 3, 32, 16), torch.tensor([[1, 49], [2, 49]])
     mixing = Mixing(torch.tensor([1, 0]), torch.tensor([0.5, 0.5]))
     assert expected == Facts(
@@ -85,4 +86,4 @@ def test_facts(name: str) -> None:
 def test_a_model_that_cannot_be_mixed_names_the_setting() -> None:
     mixing = Mixing(torch.tensor([0]), torch.tensor([1.0]))
     with pytest.raises(UserError, match=r"mixup\.level features: expected a dual transformer, not DualEncoder"):
-        create_model(CLIP).encode_mixed(torch.zeros(1, 3, 32, 16), torch.tensor([[1, 49]]), mixing)
+        create_model(Architecture(CLIP)).encode_mixed(torch.zeros(1, 3, 32, 16), torch.tensor([[1, 49]]), mixing)

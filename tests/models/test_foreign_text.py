@@ -15,6 +15,7 @@ from tokenizers.processors import TemplateProcessing
 from personsearch.bundle import BundleSpec, Lineage
 from personsearch.compression.export import export_onnx
 from personsearch.errors import UserError
+from personsearch.models.architecture import Architecture
 from personsearch.models.build import build_model, create_model
 from personsearch.models.clip import DualEncoder
 from personsearch.models.config import ModelConfig
@@ -52,14 +53,14 @@ def texts(padding: int) -> tuple[torch.Tensor, torch.Tensor]:
 )
 def test_vectors_are_open_clip_s_own(architecture: dict[str, Any], padding: int) -> None:
     torch.manual_seed(0)
-    model = create_model(architecture).eval()
+    model = create_model(Architecture(architecture)).eval()
     assert isinstance(model, DualEncoder)
     cut, whole = texts(padding)
     pixels = torch.randn(3, 3, 32, 16)
     with torch.no_grad():
         assert torch.allclose(model.encode_text(cut), model.clip.encode_text(whole, normalize=True), atol=1e-6)
         assert torch.allclose(model.encode_image(pixels), model.clip.encode_image(pixels, normalize=True), atol=1e-6)
-    again = create_model(architecture)
+    again = create_model(Architecture(architecture))
     again.load_named_weights({name: value.detach() for name, value in model.named_weights().items()})
     assert torch.equal(again.eval().encode_text(cut), model.encode_text(cut))
 
@@ -78,7 +79,7 @@ def test_a_hugging_face_tower_is_built_from_its_folder(tmp_path: Path) -> None:
         "text_cfg": text | {"context_length": CONTEXT, "pad_id": PADDING},
     }
     torch.manual_seed(0)
-    model = create_model(architecture).eval()
+    model = create_model(Architecture(architecture)).eval()
     assert isinstance(model, DualEncoder)
     cut, whole = texts(PADDING)
     with torch.no_grad():
@@ -89,7 +90,7 @@ def test_a_hugging_face_tower_is_built_from_its_folder(tmp_path: Path) -> None:
 
 def test_an_adaptation_of_another_text_tower_is_refused() -> None:
     with pytest.raises(UserError, match="this architecture has another"):
-        create_model(SIGLIP | {"adaptation": {"kind": "lora"}})
+        create_model(Architecture(SIGLIP | {"adaptation": {"kind": "lora"}}))
 
 
 def word_tokenizer(path: Path) -> Path:
@@ -128,7 +129,7 @@ def test_its_tokenizer_may_be_a_file_whose_padding_is_kept(tmp_path: Path) -> No
 @pytest.mark.parametrize("architecture", [SIGLIP, COCA], ids=["siglip", "coca"])
 def test_it_exports_to_onnx(tmp_path: Path, architecture: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    model = create_model(architecture).eval()
+    model = create_model(Architecture(architecture)).eval()
     spec = BundleSpec.model_validate(
         {
             "method": "test",

@@ -8,6 +8,7 @@ import torch
 
 from personsearch.bundle import Bundle
 from personsearch.errors import UserError
+from personsearch.models.architecture import Architecture
 from personsearch.models.build import build_model, load_bundle_model
 from personsearch.models.config import ModelConfig
 from personsearch.models.layers import frozen_prefixes, weights_without_layers, without_layers
@@ -22,17 +23,16 @@ def config(**values: Any) -> ModelConfig:
 
 
 def test_an_architecture_loses_layers_and_stays_as_it_was_given() -> None:
-    smaller = without_layers(ARCHITECTURE, text=[2, 4], image=[1])
+    smaller = without_layers(Architecture(ARCHITECTURE), text=[2, 4], image=[1])
     assert (smaller["text_cfg"]["layers"], smaller["vision_cfg"]["layers"]) == (2, 2)
     assert (TEXT["layers"], VISION["layers"]) == (4, 3)
-    assert without_layers({"embed_dim": 8, "text_cfg": {}, "vision_cfg": {}}, text=[7], image=[])["text_cfg"] == {
-        "layers": 11  # open_clip's default is 12
-    }
+    unsaid = Architecture({"embed_dim": 8, "text_cfg": {}, "vision_cfg": {}})
+    assert without_layers(unsaid, text=[7], image=[])["text_cfg"] == {"layers": 11}  # open_clip's default is 12
 
 
 def test_what_is_pruned_of_the_layers_that_remain_goes_with_them() -> None:
     pruned = {"text": {1: {"heads": 1}, 2: {"heads": 0}, 4: {"feed_forward": 8}}, "image": {3: {"heads": 1}}}
-    smaller = without_layers(ARCHITECTURE | {"pruned": pruned}, text=[2, 3], image=[])
+    smaller = without_layers(Architecture(ARCHITECTURE | {"pruned": pruned}), text=[2, 3], image=[])
     assert smaller["pruned"] == {"text": {1: {"heads": 1}, 2: {"feed_forward": 8}}, "image": {3: {"heads": 1}}}
 
 
@@ -53,7 +53,7 @@ def test_the_layers_that_remain_are_numbered_anew() -> None:
 
 def test_frozen_layers_are_named_where_they_are_after_dropping() -> None:
     recipe = config(freeze_text_layers=[4, 1], drop_text_layers=[2, 3], freeze_image_layers=[3])
-    smaller = without_layers(ARCHITECTURE, text=[2, 3], image=[])
+    smaller = without_layers(Architecture(ARCHITECTURE), text=[2, 3], image=[])
     assert frozen_prefixes(recipe, smaller) == (
         "visual.conv1",
         "transformer.resblocks.0.",
@@ -63,7 +63,7 @@ def test_frozen_layers_are_named_where_they_are_after_dropping() -> None:
 
 
 def test_layer_1_is_not_also_10_to_12() -> None:
-    wide = ARCHITECTURE | {"text_cfg": TEXT | {"layers": 12}}
+    wide = Architecture(ARCHITECTURE | {"text_cfg": TEXT | {"layers": 12}})
     assert frozen_prefixes(config(freeze_text_layers=[2]), wide)[1] == "transformer.resblocks.1."
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from personsearch.errors import UserError
+from personsearch.models.architecture import Architecture
 from personsearch.models.clip import DualEncoder
 from personsearch.models.layers import weights_without_layers, without_layers
 from personsearch.models.pruned import block_of, keep_heads, keep_neurons, read_pruned
@@ -21,7 +22,7 @@ IDS = torch.tensor([[47, 5, 9, 49, 0], [47, 8, 49, 0, 0], [47, 3, 4, 6, 49]])
 
 def model(pruned: dict[str, Any] | None = None) -> DualEncoder:
     torch.manual_seed(3)
-    return DualEncoder(ARCHITECTURE | ({} if pruned is None else {"pruned": pruned})).eval()
+    return DualEncoder(Architecture(ARCHITECTURE | ({} if pruned is None else {"pruned": pruned}))).eval()
 
 
 def size(encoder: DualEncoder) -> int:
@@ -100,21 +101,23 @@ def test_what_is_not_there_cannot_remain(pruned: dict[str, Any], reason: str) ->
 def test_other_towers_and_adaptations_are_refused() -> None:
     foreign = ARCHITECTURE | {"text_cfg": ARCHITECTURE["text_cfg"] | {"no_causal_mask": True, "pool_type": "last"}}
     with pytest.raises(UserError, match="the text tower has 0 layers of open_clip's own kind"):
-        DualEncoder(foreign | {"pruned": {"text": {"1": {"heads": 1}}}})
+        DualEncoder(Architecture(foreign | {"pruned": {"text": {"1": {"heads": 1}}}}))
+    adapted = {"adaptation": {"kind": "lora"}, "pruned": {"text": {"1": {"heads": 1}}}}
     with pytest.raises(UserError, match="adapts whole blocks"):
-        DualEncoder(ARCHITECTURE | {"adaptation": {"kind": "lora"}, "pruned": {"text": {"1": {"heads": 1}}}})
+        DualEncoder(Architecture(ARCHITECTURE | adapted))
 
 
 def test_the_section_is_what_was_read() -> None:
     section = {"text": {"2": {"heads": 1}}, "image": {"1": {"heads": 0, "feed_forward": 8}}}
-    assert read_pruned({"pruned": section}).section() == section
-    assert read_pruned({}).section() == {}
+    assert read_pruned(Architecture({"pruned": section})).section() == section
+    assert read_pruned(Architecture({})).section() == {}
 
 
 def test_pruned_layers_keep_what_remains_when_others_are_dropped() -> None:
     pruned = {"text": {"1": {"heads": 1}, "3": {"feed_forward": 8}}, "image": {"2": {"heads": 1}}}
-    smaller = without_layers(ARCHITECTURE | {"pruned": pruned}, text=(1,), image=())
-    assert read_pruned(smaller) == read_pruned({"pruned": {"text": {2: {"feed_forward": 8}}, "image": pruned["image"]}})
+    smaller = without_layers(Architecture(ARCHITECTURE | {"pruned": pruned}), text=(1,), image=())
+    remaining = {"text": {2: {"feed_forward": 8}}, "image": pruned["image"]}
+    assert read_pruned(smaller) == read_pruned(Architecture({"pruned": remaining}))
     whole, encoder = model(pruned), DualEncoder(smaller).eval()
     encoder.load_named_weights(weights_without_layers(whole.named_weights(), text=(1,), image=()))
     assert block_of(encoder.clip, "text", 2).mlp.c_fc.out_features == 8

@@ -7,6 +7,7 @@ import torch
 from open_clip.transformer import QuickGELU
 from torch.autograd import gradcheck
 
+from personsearch.models.architecture import Architecture
 from personsearch.models.clip import DualEncoder
 from personsearch.models.quick_gelu import FusedQuickGELU
 
@@ -49,7 +50,7 @@ def test_one_tensor_is_kept_for_the_gradient() -> None:
 
 def test_a_model_of_openai_has_it_and_trains_and_serves_the_same() -> None:
     torch.manual_seed(0)
-    model = DualEncoder(ARCHITECTURE | {"quick_gelu": True})
+    model = DualEncoder(Architecture(ARCHITECTURE | {"quick_gelu": True}))
     kinds = [type(module) for module in model.modules() if "GELU" in type(module).__name__]
     assert kinds == [FusedQuickGELU] * 4
     pixels, ids = torch.randn(2, 3, 32, 16), torch.tensor([[1, 2, 49, 0], [3, 49, 0, 0]])
@@ -63,5 +64,6 @@ def test_a_model_of_openai_has_it_and_trains_and_serves_the_same() -> None:
 
 
 def test_another_activation_is_left_alone() -> None:
-    kinds = {type(module).__name__ for module in DualEncoder(ARCHITECTURE).modules() if "GELU" in type(module).__name__}
+    names = {type(module).__name__ for module in DualEncoder(Architecture(ARCHITECTURE)).modules()}
+    kinds = {name for name in names if "GELU" in name}
     assert kinds == {"GELU"}

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from personsearch.models.architecture import Architecture
 from personsearch.models.clip import DualEncoder
 from personsearch.models.encoder import groups_by_length, text_lengths
 from personsearch.models.pruned import keep_heads
@@ -18,7 +19,7 @@ END = 49
 
 def make_model(**text_cfg: object) -> DualEncoder:
     torch.manual_seed(0)
-    model = DualEncoder({"embed_dim": 16, "vision_cfg": VISION, "text_cfg": LAYERED | text_cfg})
+    model = DualEncoder(Architecture({"embed_dim": 16, "vision_cfg": VISION, "text_cfg": LAYERED | text_cfg}))
     torch.nn.init.normal_(model.clip.transformer.resblocks[0].attn.in_proj_bias)
     return model
 

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from personsearch.bundle import Bundle
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
+from personsearch.models.architecture import Architecture
 from personsearch.models.build import build_model, load_bundle_model
 from personsearch.models.clip import DualEncoder
 from personsearch.models.config import ModelConfig
@@ -27,7 +28,7 @@ ARCHITECTURE: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def model() -> DualEncoder:
     torch.manual_seed(0)
-    return DualEncoder(ARCHITECTURE)
+    return DualEncoder(Architecture(ARCHITECTURE))
 
 
 def built(weights: Path | str, folder: Path, **changes: Any) -> DualEncoder:

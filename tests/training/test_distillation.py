@@ -18,6 +18,7 @@ from personsearch.bundle import TOKENIZER, Bundle, Preprocessing
 from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.losses.distillation import feature_distance, relation_divergence
+from personsearch.models.architecture import Architecture
 from personsearch.models.build import BuiltModel, load_bundle_model
 from personsearch.models.clip import DualEncoder
 from personsearch.models.vocabulary import learn_tokenizer
@@ -46,7 +47,9 @@ def make_with_teacher(
 ) -> tuple[DualEncoder, Objective, Batch, Teacher]:
     """A student, its batch, and another model of its architecture that looks on."""
     torch.manual_seed(1)
-    student, teacher = DualEncoder(ARCHITECTURE).train(), DualEncoder(ARCHITECTURE).eval().requires_grad_(False)
+    student, teacher = (DualEncoder(Architecture(ARCHITECTURE)) for _ in range(2))
+    student.train()
+    teacher.eval().requires_grad_(False)
     ids = torch.randint(1, VOCABULARY - 1, (PAIRS, 12))
     ids[:, -1] = VOCABULARY - 1
     batch = Batch({"image": torch.randn(PAIRS, 3, 32, 16)}, {"text": ids}, torch.arange(PAIRS) // 2, teacher_ids_NL=ids)
@@ -221,7 +224,7 @@ def test_teachers_that_cannot_teach_are_refused(tmp_path: Path, tiny_bundle: Pat
     taller = replace(student, preprocessing=student.preprocessing.model_copy(update={"height": 64}))
     with pytest.raises(UserError, match="takes images of 32×16, expected the student's 64×16"):
         load_teacher(config, taller, tmp_path, cpu)
-    narrow = BuiltModel(DualEncoder(ARCHITECTURE), student.tokenizer, student.preprocessing)
+    narrow = BuiltModel(DualEncoder(Architecture(ARCHITECTURE)), student.tokenizer, student.preprocessing)
     with pytest.raises(UserError, match=r"vectors of 32 numbers, the student of 16; use losses \[relations\]"):
         load_teacher(config, narrow, tmp_path, cpu)
     only_relations = DistillationConfig(teacher=tiny_bundle, losses=("relations",))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from personsearch.bundle import Preprocessing
+from personsearch.models.architecture import Architecture
 from personsearch.models.build import BuiltModel
 from personsearch.models.encoder import PersonEncoder
 from personsearch.training.batches import Batch
@@ -45,7 +46,7 @@ class CountingEncoder(PersonEncoder):
     def __init__(self, *, rows: Counter[str] | None = None, image: str = "image", text: str = "text") -> None:
         super().__init__()
         self.tower_names = image, text
-        self.architecture, self.context_length, self.embedding_dim = {}, LENGTH, DIM
+        self.architecture, self.context_length, self.embedding_dim = Architecture({}), LENGTH, DIM
         self.image, self.text = nn.Linear(3 * HEIGHT * WIDTH, DIM), nn.EmbeddingBag(VOCABULARY, DIM, padding_idx=0)
         self.rows = Counter[str]() if rows is None else rows
 

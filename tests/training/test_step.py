@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from personsearch.errors import UserError
+from personsearch.models.architecture import Architecture
 from personsearch.models.clip import DualEncoder
 from personsearch.training.batches import Batch
 from personsearch.training.objective import TOTAL, Features, Labels, Objective, ObjectiveConfig
@@ -31,7 +32,7 @@ EVERYTHING = FULL | {"mvs_t": 0.2, "mvs_it": 0.2, "ss_t": 0.3, "ss_it": 0.1, "sd
 
 def make(losses: dict[str, float] | None = None, **settings: Any) -> tuple[DualEncoder, Objective, Batch]:
     torch.manual_seed(1)
-    model = DualEncoder(ARCHITECTURE).train()
+    model = DualEncoder(Architecture(ARCHITECTURE)).train()
     ids = torch.randint(1, 48, (PAIRS, 12))
     ends = torch.randint(3, 12, (PAIRS,))
     ids[torch.arange(12)[None] > ends[:, None]] = 0

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import Field
@@ -21,11 +20,11 @@ from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.config import Config
 from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
-from personsearch.models.architecture import SIDES, Side
+from personsearch.models.architecture import ADAPTATION, PRUNED, SIDES, Side
 from personsearch.models.build import load_bundle_model
 from personsearch.models.clip import DualEncoder, require_clip
 from personsearch.models.encoder import PersonEncoder
-from personsearch.models.pruned import KEY, Pruned, Remaining, keep_heads, keep_neurons, read_pruned
+from personsearch.models.pruned import Pruned, Remaining, keep_heads, keep_neurons, read_pruned
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +156,7 @@ def _take_out(model: DualEncoder, plan: Pruned, importance: Importance) -> None:
     for side in SIDES:
         for layer, remaining in plan.of(side).items():
             if (side, layer) not in blocks:
-                raise UserError(f"{KEY}.{side}: there is no layer {layer}")
+                raise UserError(f"{PRUNED}.{side}: there is no layer {layer}")
             block = blocks[side, layer]
             if remaining.heads is not None:
                 keep_heads(block, _best(importance, Module(side, layer, "attention"), remaining.heads))
@@ -165,14 +164,14 @@ def _take_out(model: DualEncoder, plan: Pruned, importance: Importance) -> None:
                 keep_neurons(block, _best(importance, Module(side, layer, "feed_forward"), remaining.feed_forward))
             known = merged[side].get(layer, Remaining())
             merged[side][layer] = known.model_copy(update=remaining.model_dump(exclude_none=True))
-    model.architecture = {**model.architecture, KEY: Pruned(**merged).section()}
+    model.architecture = model.architecture.with_values(pruned=Pruned(**merged).section())
 
 
 def _best(importance: Importance, module: Module, count: int) -> Tensor:
     """The places of the most important units, in their order."""
     scores = importance.get(module, torch.zeros(0))
     if count > len(scores):
-        raise UserError(f"{KEY}.{module.side}: layer {module.layer} has {len(scores)} units, {count} cannot remain")
+        raise UserError(f"{PRUNED}.{module.side}: layer {module.layer} has {len(scores)} units, {count} cannot remain")
     return scores.topk(count).indices.sort().values
 
 
@@ -187,9 +186,10 @@ def _plain(model: PersonEncoder) -> DualEncoder:
         return clip
     clip.merge_adaptation()
     if clip.adaptation.computes:
-        kind = clip.architecture["adaptation"]["kind"]
-        raise UserError(f"pruning: the adaptation {kind} cannot be merged into the weights; an unadapted CLIP wanted")
-    architecture: dict[str, Any] = {key: value for key, value in clip.architecture.items() if key != "adaptation"}
-    merged = DualEncoder(architecture)
+        raise UserError(
+            f"pruning: the adaptation {clip.architecture.adaptation} cannot be merged into the weights;"
+            " expected an unadapted CLIP"
+        )
+    merged = DualEncoder(clip.architecture.without(ADAPTATION))
     merged.clip.load_state_dict(clip.clip.state_dict())
     return merged.eval()

@@ -80,7 +80,7 @@ def drop_layers(bundle: Path, *, text: Collection[int], image: Collection[int], 
     if not text and not image:
         raise ValueError(f"{bundle}: no layers to drop; at least one wanted")
     model = load_bundle_model(Bundle.open(bundle)).model
-    if "adaptation" in model.architecture:
+    if model.architecture.adaptation is not None:
         raise UserError(f"{bundle}: its adaptation belongs to all of its layers; none can be dropped")
     smaller = create_model(without_layers(model.architecture, text=text, image=image)).eval()
     smaller.load_named_weights(weights_without_layers(model.named_weights(), text=text, image=image))

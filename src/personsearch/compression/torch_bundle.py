@@ -34,7 +34,7 @@ def write_torch_bundle(
     parent = Bundle.open(source)
     dtype = weights_dtype(parent)
     changes = {
-        "architecture": model.architecture,
+        "architecture": model.architecture.to_dict(),
         "context_length": model.context_length,
         "embedding_dim": model.embedding_dim,
         "lineage": parent.spec.lineage.model_copy(update={"parent": parent.fingerprint}),

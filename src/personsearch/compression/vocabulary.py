@@ -8,7 +8,6 @@ longest. Any other text is spelt in shorter tokens, down to single bytes or lett
 Shapes: V tokens, C channels of the text tower.
 """
 
-import copy
 import json
 import logging
 from collections import defaultdict
@@ -131,9 +130,7 @@ def _renumbered(content: dict[str, Any], ids: dict[str, int]) -> Tokenizer:
 
 def _with_rows(model: PersonEncoder, name: str, old_id_V: list[int]) -> PersonEncoder:
     """The same model with these rows of its token embedding, the weight `name`."""
-    architecture = copy.deepcopy(model.architecture)
-    architecture["text_cfg"]["vocab_size"] = len(old_id_V)
-    trimmed = create_model(architecture)
+    trimmed = create_model(model.architecture.with_section("text", vocab_size=len(old_id_V)))
     state = {name: value.detach() for name, value in model.named_weights().items()}
     trimmed.load_named_weights(state | {name: state[name][old_id_V]})
     return trimmed.eval()

@@ -1,8 +1,6 @@
 """From a recipe's model section, or a bundle, to a dual encoder with its tokenizer."""
 
-import copy
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +8,11 @@ from typing import Any
 from personsearch.bundle import TOKENIZER, Bundle, Preprocessing
 from personsearch.errors import UserError
 from personsearch.files import replacing
+from personsearch.models.architecture import CLIP, DUAL_TRANSFORMER, Architecture
 from personsearch.models.clip import ADAPTATION, DualEncoder
 from personsearch.models.config import MEAN_STD, RANDOM, ModelConfig
-from personsearch.models.dual_transformer import KIND as DUAL_TRANSFORMER
 from personsearch.models.dual_transformer import DualTransformer, complete_architecture
 from personsearch.models.encoder import PersonEncoder
-from personsearch.models.foreign_text import is_foreign
 from personsearch.models.layers import frozen_prefixes, weights_without_layers, without_layers
 from personsearch.models.vocabulary import clip_tokenizer, learn_tokenizer, padding_token, read_tokenizer
 from personsearch.models.weights import Weights, bundle_weights, fit, load_weights
@@ -40,11 +37,10 @@ def build_model(config: ModelConfig, captions: Callable[[], Iterable[str]], toke
     weights = None if config.weights == RANDOM else load_weights(config.weights, name)
     architecture = resolve_architecture(config, weights)
     _provide_tokenizer(config, weights, architecture, captions, tokenizer_file)
-    if is_foreign_clip(architecture):
-        architecture["text_cfg"].setdefault("pad_id", padding_token(tokenizer_file))
-    vocab_size = Tokenizer(tokenizer_file, 2).vocab_size
+    if architecture.is_foreign and "pad_id" not in architecture.section("text"):
+        architecture = architecture.with_section("text", pad_id=padding_token(tokenizer_file))
     if weights is None and config.text_weights is None:
-        architecture["text_cfg"]["vocab_size"] = vocab_size
+        architecture = architecture.with_section("text", vocab_size=Tokenizer(tokenizer_file, 2).vocab_size)
     model = create_model(architecture)
     if weights is not None:
         state = weights_without_layers(weights.state, text=config.drop_text_layers, image=config.drop_image_layers)
@@ -58,23 +54,22 @@ def build_model(config: ModelConfig, captions: Callable[[], Iterable[str]], toke
     return BuiltModel(model, Tokenizer(tokenizer_file, model.context_length), _preprocessing(config, weights))
 
 
-def create_model(architecture: dict[str, Any]) -> PersonEncoder:
-    """The untrained encoder of an architecture, which is kept as it is given.
+def create_model(architecture: Architecture) -> PersonEncoder:
+    """The untrained encoder of an architecture.
 
     Raises:
         UserError: no such kind, or the configuration does not make one.
     """
-    kind = architecture.get("kind", "clip")
-    if kind == "clip":
+    if architecture.kind == CLIP:
         return DualEncoder(architecture)
-    if kind == DUAL_TRANSFORMER:
+    if architecture.kind == DUAL_TRANSFORMER:
         return DualTransformer(architecture)
-    raise UserError(f"model.architecture.kind: {kind!r} is none; known: clip, {DUAL_TRANSFORMER}")
+    raise UserError(f"model.architecture.kind: {architecture.kind!r} is unknown; known: {CLIP}, {DUAL_TRANSFORMER}")
 
 
 def load_bundle_model(bundle: Bundle) -> BuiltModel:
     """The model of a bundle's torch variant, in evaluation mode, computing in float32."""
-    model = create_model(copy.deepcopy(bundle.spec.architecture))
+    model = create_model(Architecture(bundle.spec.architecture))
     _load(model, bundle_weights(bundle))
     return BuiltModel(model.eval(), bundle.tokenizer, bundle.spec.preprocessing)
 
@@ -91,18 +86,18 @@ def _load(model: PersonEncoder, weights: Weights) -> None:
     model.load_named_weights(fit(weights, expected, getattr(visual, "grid_size", None)) | fresh)
 
 
-def resolve_architecture(config: ModelConfig, weights: Weights | None) -> dict[str, Any]:
+def resolve_architecture(config: ModelConfig, weights: Weights | None) -> Architecture:
     """What a bundle will say of the model: the recipe's architecture at its size, with its adaptation."""
-    given = config.architecture
+    given: str | Mapping[str, Any] | None = config.architecture
     if given is None and weights is not None:
         given = weights.architecture
     if given is None:
         raise UserError("model.architecture: missing; only weights from a bundle bring their own")
-    whole = _named(given) if isinstance(given, str) else dict(given)
+    whole = _named(given) if isinstance(given, str) else Architecture(given)
     architecture = without_layers(whole, text=config.drop_text_layers, image=config.drop_image_layers)
     if config.adaptation is not None:
-        architecture["adaptation"] = copy.deepcopy(config.adaptation)
-    if architecture.get("kind") == DUAL_TRANSFORMER:
+        architecture = architecture.with_values(adaptation=config.adaptation)
+    if architecture.kind == DUAL_TRANSFORMER:
         return complete_architecture(
             architecture,
             image_size=config.image_size,
@@ -113,21 +108,21 @@ def resolve_architecture(config: ModelConfig, weights: Weights | None) -> dict[s
     if absent:
         raise UserError(f"model.architecture: {', '.join(absent)} missing")
     if weights is not None and weights.quick_gelu:
-        architecture["quick_gelu"] = True
-    architecture["vision_cfg"]["image_size"] = list(config.image_size)
+        architecture = architecture.with_values(quick_gelu=True)
+    architecture = architecture.with_section("image", image_size=config.image_size)
     if config.context_length is not None:
-        architecture["text_cfg"]["context_length"] = config.context_length
+        architecture = architecture.with_section("text", context_length=config.context_length)
     return architecture
 
 
-def _named(name: str) -> dict[str, Any]:
+def _named(name: str) -> Architecture:
     import open_clip
 
     found = open_clip.get_model_config(name)
     if found is None:
         close = [known for known in open_clip.list_models() if known.lower().startswith(name.lower()[:5])]
         raise UserError(f"model.architecture: open_clip has no {name!r}; near it: {', '.join(close[:6]) or 'nothing'}")
-    return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+    return Architecture(found)
 
 
 def _preprocessing(config: ModelConfig, weights: Weights | None) -> Preprocessing:
@@ -138,15 +133,10 @@ def _preprocessing(config: ModelConfig, weights: Weights | None) -> Preprocessin
     return Preprocessing(height=height, width=width, mean=mean, std=std)
 
 
-def is_foreign_clip(architecture: dict[str, Any]) -> bool:
-    """Whether it is an open_clip model whose texts are padded in a way of their own."""
-    return architecture.get("kind", "clip") == "clip" and is_foreign(architecture)
-
-
 def _provide_tokenizer(
     config: ModelConfig,
     weights: Weights | None,
-    architecture: dict[str, Any],
+    architecture: Architecture,
     captions: Callable[[], Iterable[str]],
     target: Path,
 ) -> None:
@@ -154,14 +144,14 @@ def _provide_tokenizer(
         return
     if weights is not None and weights.bundle is not None:
         content = weights.bundle.path(TOKENIZER).read_text(encoding="utf-8")
-    elif isinstance(config.architecture, dict) and config.architecture.get("kind") == DUAL_TRANSFORMER:
+    elif architecture.kind == DUAL_TRANSFORMER:
         content = wordpiece_tokenizer(config.vocabulary, captions, config.text_weights).to_str()
     elif isinstance(config.vocabulary, int):
         content = learn_tokenizer(captions(), config.vocabulary).to_str()
     elif config.vocabulary != "clip":
         content = read_tokenizer(config.vocabulary).to_str()
-    elif "hf_tokenizer_name" in architecture["text_cfg"]:
-        content = read_tokenizer(f"hf-hub:{architecture['text_cfg']['hf_tokenizer_name']}").to_str()
+    elif "hf_tokenizer_name" in architecture.section("text"):
+        content = read_tokenizer(f"hf-hub:{architecture.section('text')['hf_tokenizer_name']}").to_str()
     else:
         content = clip_tokenizer().to_str()
     with replacing(target) as temporary:

@@ -13,11 +13,10 @@ from torch.nn.functional import normalize
 
 from personsearch.errors import UserError
 from personsearch.models.adaptation import Unadapted, make_adaptation
-from personsearch.models.architecture import Side
+from personsearch.models.architecture import PRUNED, Architecture, Side
 from personsearch.models.attention import pack_attention
 from personsearch.models.encoder import MAX_LOGIT_SCALE, PersonEncoder, TextGroup
-from personsearch.models.foreign_text import build_foreign, is_foreign, whole_context
-from personsearch.models.pruned import KEY as PRUNED
+from personsearch.models.foreign_text import build_foreign, whole_context
 from personsearch.models.pruned import prune_blocks
 from personsearch.models.quick_gelu import fuse_quick_gelu
 from personsearch.models.ragged_text import has_plain_text_blocks, ragged_text_features
@@ -31,14 +30,14 @@ DEFAULT_CONTEXT = 77
 class DualEncoder(PersonEncoder):
     """open_clip's CLIP under `clip`, in a bundle by open_clip's names, and what adapts it under `adaptation`."""
 
-    def __init__(self, architecture: dict[str, Any]) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
         self.clip = _open_clip_model(architecture)
         pack_attention(self.clip)
         fuse_quick_gelu(self.clip)
         prune_blocks(self.clip, architecture)
-        self.foreign_text = is_foreign(architecture)
+        self.foreign_text = architecture.is_foreign
         section = architecture.get("adaptation")
         if section is not None and self.foreign_text:
             raise UserError("model.adaptation: adapts CLIP's own text tower; this architecture has another")
@@ -85,8 +84,8 @@ class DualEncoder(PersonEncoder):
         if self.foreign_text or IMAGE_PROJECTION not in state:
             raise UserError("embedding: expected both towers of open_clip's own kind, each ending in a matrix")
         if not self.adaptation.fits_any_embedding:
-            kind = self.architecture["adaptation"]["kind"]
-            raise UserError(f"embedding: {kind} works on whole embeddings; they cannot be reduced")
+            adaptation = self.architecture.adaptation
+            raise UserError(f"embedding: {adaptation} works on whole embeddings; they cannot be reduced")
         projected = {IMAGE_PROJECTION: state[IMAGE_PROJECTION] @ basis_DR}
         if LINEAR_TEXT in state:  # a linear layer holds its matrix transposed
             projected[LINEAR_TEXT] = basis_DR.T @ state[LINEAR_TEXT]
@@ -129,14 +128,15 @@ class DualEncoder(PersonEncoder):
             attention.dropout = probability
 
 
-def _open_clip_model(architecture: dict[str, Any]) -> Any:
+def _open_clip_model(architecture: Architecture) -> Any:
     from open_clip.model import CLIP
 
-    known = {key: architecture[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
+    values = architecture.to_dict()
+    known = {key: values[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
     try:
-        if is_foreign(architecture):
+        if architecture.is_foreign:
             return build_foreign(architecture)
-        return CLIP(**known, quick_gelu=bool(architecture.get("quick_gelu", False)))
+        return CLIP(**known, quick_gelu=bool(values.get("quick_gelu", False)))
     except (TypeError, ValueError, RuntimeError, AssertionError, OSError) as error:
         raise UserError(f"model.architecture: open_clip cannot build it: {error}") from error
 

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
+from personsearch.models.architecture import Architecture
 from personsearch.models.bert import Bert, BertSettings, read_settings
 from personsearch.models.encoder import PersonEncoder, TextGroup
 from personsearch.models.mixing import Mixing
@@ -20,7 +21,6 @@ from personsearch.models.overlap_vit import OverlapViT, OverlapViTConfig
 from personsearch.models.position import Grid
 from personsearch.models.pretrained import bert_folder
 
-KIND = "dual_transformer"
 IMAGE_PROJECTION, TEXT_PROJECTION = "image_projection.weight", "text_projection.weight"
 
 
@@ -48,10 +48,10 @@ class DualTransformer(PersonEncoder):
 
     scale: Tensor
 
-    def __init__(self, architecture: dict[str, Any]) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         config = _parse(architecture)
-        self.architecture = config.model_dump(mode="json")
+        self.architecture = Architecture(config.model_dump(mode="json"))
         self.context_length = config.text_cfg.context_length
         self.embedding_dim = config.embed_dim
         self.visual = OverlapViT(config.vision_cfg)
@@ -115,20 +115,19 @@ class DualTransformer(PersonEncoder):
 
 
 def complete_architecture(
-    architecture: dict[str, Any], *, image_size: Grid, context_length: int | None, text_weights: str | None
-) -> dict[str, Any]:
+    architecture: Architecture, *, image_size: Grid, context_length: int | None, text_weights: str | None
+) -> Architecture:
     """The architecture at a recipe's sizes, its text tower as the BERT at `text_weights` is, if there is one.
 
     Raises:
         UserError: there is no BERT, or text_cfg asks for another one.
     """
-    vision = {**architecture.get("vision_cfg", {}), "image_size": list(image_size)}
-    text = dict(architecture.get("text_cfg", {}))
+    text = dict(architecture.section("text"))
     if context_length is not None:
         text["context_length"] = context_length
     if text_weights is not None:
         text = _like_bert(text, text_weights)
-    return {**architecture, "vision_cfg": vision, "text_cfg": text}
+    return architecture.with_section("image", image_size=image_size).with_section("text", **text)
 
 
 def _like_bert(text: dict[str, Any], text_weights: str) -> dict[str, Any]:
@@ -140,9 +139,9 @@ def _like_bert(text: dict[str, Any], text_weights: str) -> dict[str, Any]:
     return settings | text
 
 
-def _parse(architecture: dict[str, Any]) -> DualTransformerConfig:
+def _parse(architecture: Architecture) -> DualTransformerConfig:
     try:
-        return DualTransformerConfig.model_validate(architecture)
+        return DualTransformerConfig.model_validate(architecture.to_dict())
     except ValidationError as error:
         raise UserError(f"model.architecture: {describe_validation_error(error, DualTransformerConfig)}") from error
 

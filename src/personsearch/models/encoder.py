@@ -4,17 +4,16 @@ Shapes: N items, G items of a group, H height, W width, L tokens, M tokens of a 
 groups, D embedding dimension.
 """
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from personsearch.errors import UserError
-from personsearch.models.architecture import Side
+from personsearch.models.architecture import Architecture, Side
 from personsearch.models.mixing import Mixing
 
 MAX_LOGIT_SCALE = 100.0
@@ -32,7 +31,7 @@ class TextGroup:
 class PersonEncoder(nn.Module, ABC):
     """Images and texts to unit vectors of one space. `architecture` is what bundle.yaml says to build it again."""
 
-    architecture: dict[str, Any]
+    architecture: Architecture
     context_length: int
     embedding_dim: int
 
@@ -104,7 +103,7 @@ class PersonEncoder(nn.Module, ABC):
         """
         state = {name: value.detach() for name, value in self.named_weights().items()}
         projections = self._projections(state, basis_DR)
-        projected = type(self)({**copy.deepcopy(self.architecture), "embed_dim": basis_DR.shape[1]})
+        projected = type(self)(self.architecture.with_values(embed_dim=basis_DR.shape[1]))
         projected.load_named_weights(state | projections)
         return projected.eval()
 

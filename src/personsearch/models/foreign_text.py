@@ -12,32 +12,24 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from personsearch.models.architecture import Architecture
 from personsearch.models.encoder import text_lengths
 
-CAUSAL_POOLING = "argmax"
-FOREIGN = ("hf_model_name", "no_causal_mask", "embed_cls")
 
-
-def is_foreign(architecture: dict[str, Any]) -> bool:
-    """Whether texts need the whole context."""
-    text = architecture["text_cfg"]
-    other_pooling = text.get("pool_type", CAUSAL_POOLING) != CAUSAL_POOLING
-    return other_pooling or "multimodal_cfg" in architecture or any(text.get(key) for key in FOREIGN)
-
-
-def build_foreign(architecture: dict[str, Any]) -> Any:
+def build_foreign(architecture: Architecture) -> Any:
     """open_clip's own model of it, untrained; a Hugging Face tower from its configuration alone."""
     from open_clip.coca_model import CoCa
     from open_clip.model import CustomTextCLIP
 
     keys = ("embed_dim", "vision_cfg", "init_logit_scale", "init_logit_bias", "quick_gelu")
-    known = {key: architecture[key] for key in keys if key in architecture}
-    own = ("pad_id",) if "hf_model_name" in architecture["text_cfg"] else ()
-    known["text_cfg"] = {key: value for key, value in architecture["text_cfg"].items() if key not in own}
+    values = architecture.to_dict()
+    known = {key: values[key] for key in keys if key in values}
+    own = ("pad_id",) if "hf_model_name" in values["text_cfg"] else ()
+    known["text_cfg"] = {key: value for key, value in values["text_cfg"].items() if key not in own}
     if "hf_model_name" in known["text_cfg"]:
         known["text_cfg"]["hf_model_pretrained"] = False
-    if "multimodal_cfg" in architecture:
-        return CoCa(multimodal_cfg=architecture["multimodal_cfg"], **known)
+    if "multimodal_cfg" in values:
+        return CoCa(multimodal_cfg=values["multimodal_cfg"], **known)
     return CustomTextCLIP(**known)
 
 

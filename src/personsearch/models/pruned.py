@@ -7,7 +7,6 @@ says what remains of a layer, counted from 1; at 0 the residual branch is gone w
 Shapes: K kept heads or neurons, E channels of a head.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,10 +15,8 @@ from torch import Tensor, nn
 
 from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
-from personsearch.models.architecture import SIDES, Side
+from personsearch.models.architecture import PRUNED, SIDES, Architecture, Side
 from personsearch.models.attention import PackedAttention
-
-KEY = "pruned"
 
 
 class Remaining(Config):
@@ -50,19 +47,19 @@ class Pruned(Config):
         return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
-def read_pruned(architecture: Mapping[str, Any]) -> Pruned:
+def read_pruned(architecture: Architecture) -> Pruned:
     """What an architecture says of it.
 
     Raises:
         UserError: it says it wrongly.
     """
     try:
-        return Pruned.model_validate(architecture.get(KEY, {}))
+        return Pruned.model_validate(architecture.to_dict().get(PRUNED, {}))
     except ValidationError as error:
-        raise UserError(f"model.architecture.{KEY}: {describe_validation_error(error, Pruned)}") from error
+        raise UserError(f"model.architecture.{PRUNED}: {describe_validation_error(error, Pruned)}") from error
 
 
-def prune_blocks(clip: Any, architecture: Mapping[str, Any]) -> None:
+def prune_blocks(clip: Any, architecture: Architecture) -> None:
     """Take from an open_clip model what its architecture says; of heads and neurons the first remain.
 
     Raises:
@@ -88,10 +85,10 @@ def block_of(clip: Any, side: Side, layer: int) -> Any:
     blocks = getattr(getattr(tower, "transformer", None), "resblocks", ())
     if not 1 <= layer <= len(blocks):
         raise UserError(
-            f"{KEY}.{side}: layer {layer}; the {side} tower has {len(blocks)} layers of open_clip's own kind"
+            f"{PRUNED}.{side}: layer {layer}; the {side} tower has {len(blocks)} layers of open_clip's own kind"
         )
     if not isinstance(blocks[layer - 1].attn, PackedAttention | NoAttention):
-        raise UserError(f"{KEY}.{side}: layer {layer} is no standard attention block")
+        raise UserError(f"{PRUNED}.{side}: layer {layer} is no standard attention block")
     return blocks[layer - 1]
 
 
@@ -166,4 +163,4 @@ def _slice(weight: Tensor, dim: int, parts: tuple[int, int, int], kept_K: Tensor
 
 def _check(wanted: int, present: int, what: str) -> None:
     if wanted > present:
-        raise UserError(f"{KEY}: {wanted} {what} cannot remain of {present}")
+        raise UserError(f"{PRUNED}: {wanted} {what} cannot remain of {present}")

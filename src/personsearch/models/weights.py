@@ -4,13 +4,13 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from personsearch.bundle import SPEC, WEIGHTS, Bundle
 from personsearch.errors import UserError
+from personsearch.models.architecture import Architecture
 from personsearch.models.position import Grid, resize_position_embedding
 
 POSITIONS = "visual.positional_embedding"
@@ -29,7 +29,7 @@ class Weights:
 
     state: State
     origin: str
-    architecture: dict[str, Any] | None = None
+    architecture: Architecture | None = None
     bundle: Bundle | None = None
     quick_gelu: bool = False
 
@@ -58,7 +58,7 @@ def fit(weights: Weights, expected: State, new_grid: Grid | None) -> State:
     """
     state = {name: value.float() if value.is_floating_point() else value for name, value in weights.state.items()}
     if new_grid is not None and POSITIONS in state:
-        old_grid = _grid(weights.architecture) if weights.architecture else None
+        old_grid = weights.architecture.grid if weights.architecture else None
         state[POSITIONS] = resize_position_embedding(state[POSITIONS], old_grid, new_grid)
     if TEXT_POSITIONS in state and TEXT_POSITIONS in expected:
         state[TEXT_POSITIONS] = state[TEXT_POSITIONS][: len(expected[TEXT_POSITIONS])]
@@ -85,15 +85,6 @@ def check_shapes(state: State, expected: State, origin: str) -> None:
         )
 
 
-def _grid(architecture: dict[str, Any]) -> Grid | None:
-    vision = architecture["vision_cfg"]
-    size, patch = vision.get("image_size", 224), vision.get("patch_size", 16)
-    height, width = (size, size) if isinstance(size, int) else size
-    patch_height, patch_width = (patch, patch) if isinstance(patch, int) else patch
-    stride_height, stride_width = (vision["stride"],) * 2 if "stride" in vision else (patch_height, patch_width)
-    return (height - patch_height) // stride_height + 1, (width - patch_width) // stride_width + 1
-
-
 def bundle_weights(bundle: Bundle) -> Weights:
     """The weights of a bundle's torch variant.
 
@@ -103,7 +94,7 @@ def bundle_weights(bundle: Bundle) -> Weights:
     if not bundle.path(WEIGHTS).is_file():
         raise UserError(f"weights {bundle}: the bundle has no {WEIGHTS}; only its torch variant can be trained")
     loaded = _from_file(bundle.path(WEIGHTS))
-    return Weights(loaded.state, str(bundle), bundle.spec.architecture, bundle=bundle)
+    return Weights(loaded.state, str(bundle), Architecture(bundle.spec.architecture), bundle=bundle)
 
 
 def _from_file(path: Path, *, quick_gelu: bool = False) -> Weights:

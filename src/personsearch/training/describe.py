@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from personsearch.bundle import SPEC, Bundle
+from personsearch.models.architecture import Architecture
 from personsearch.models.build import create_model, resolve_architecture
 from personsearch.models.config import RANDOM, ModelConfig
 from personsearch.models.encoder import PersonEncoder
@@ -107,10 +108,10 @@ def describe(config: TrainConfig) -> Description:
     architecture = model.architecture
     return Description(
         method=config.method,
-        kind=architecture.get("kind", "clip"),
+        kind=architecture.kind,
         weights=config.model.weights,
-        architecture=architecture,
-        image_size=_image_size(architecture),
+        architecture=architecture.to_dict(),
+        image_size=architecture.image_size,
         image_tokens=_image_tokens(model),
         text_tokens=_positions(model, "positional_embedding") or model.context_length,
         caption_tokens=model.context_length,
@@ -145,12 +146,12 @@ def outline(config: ModelConfig) -> PersonEncoder:
     """
     folder = Path(config.weights)
     start = Bundle.open(folder) if (folder / SPEC).is_file() else None
-    weights = Weights({}, config.weights, start.spec.architecture, bundle=start) if start else None
+    weights = Weights({}, config.weights, Architecture(start.spec.architecture), bundle=start) if start else None
     if config.text_weights is not None and config.text_weights.startswith(HUB):
         config = config.model_copy(update={"text_weights": None})
     architecture = resolve_architecture(config, weights)
     if config.weights == RANDOM and isinstance(config.vocabulary, int):
-        architecture["text_cfg"] = architecture.get("text_cfg", {}) | {"vocab_size": config.vocabulary}
+        architecture = architecture.with_section("text", vocab_size=config.vocabulary)
     with torch.device("meta"):
         model = create_model(architecture)
     model.freeze(frozen_prefixes(config, architecture))
@@ -196,11 +197,6 @@ def _crossed(model: PersonEncoder) -> tuple[bool, bool]:
     trained = {_part(name) for name in model.trained_names()}
     image, text = (side in model.crosses or f"{side} tower" in trained for side in ("image", "text"))
     return image, text
-
-
-def _image_size(architecture: Mapping[str, Any]) -> tuple[int, int]:
-    size = architecture["vision_cfg"]["image_size"]
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def _image_tokens(model: PersonEncoder) -> int | None:

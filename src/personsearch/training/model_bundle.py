@@ -66,7 +66,7 @@ def write_bundle(out_dir: Path, built: BuiltModel, tokenizer_file: Path, facts: 
 def _spec(built: BuiltModel, facts: TrainingFacts) -> BundleSpec:
     return BundleSpec(
         method=facts.config.method,
-        architecture=built.model.architecture,
+        architecture=built.model.architecture.to_dict(),
         preprocessing=built.preprocessing,
         context_length=built.model.context_length,
         embedding_dim=built.model.embedding_dim,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from personsearch.compression.probes.forks import Probe, probe_features
 from personsearch.compression.probes.towers import KINDS, PARAMETERS, Kind, Tower, take_apart
 from personsearch.errors import UserError
-from personsearch.models.architecture import Side
+from personsearch.models.architecture import Architecture, Side
 from personsearch.models.build import create_model
 from personsearch.models.clip import DualEncoder
 
@@ -37,7 +37,7 @@ ALL = [Probe(layer, kind, alpha) for layer in range(1, LAYERS + 1) for kind in K
 def make(seed: int) -> DualEncoder:
     """Random weights large enough for every module to matter, biases and norms included."""
     torch.manual_seed(seed)
-    model = create_model(ARCHITECTURE).eval()
+    model = create_model(Architecture(ARCHITECTURE)).eval()
     assert isinstance(model, DualEncoder)
     with torch.no_grad():
         for value in model.clip.parameters():
@@ -162,7 +162,7 @@ def test_no_probe_costs_more_than_one_pass_of_its_tower(probes: list[Probe], sid
 )
 def test_what_cannot_be_taken_apart_is_told(architecture: dict[str, Any], side: Side, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        take_apart(create_model(architecture), side)
+        take_apart(create_model(Architecture(architecture)), side)
 
 
 def test_kinds_are_the_papers() -> None:

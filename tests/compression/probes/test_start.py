@@ -1,6 +1,5 @@
 """The weights before fine-tuning: from a bundle or a file, of the same architecture."""
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ def test_another_image_size_context_or_vocabulary_is_no_other_architecture(
     make_model: Callable[[dict[str, Any]], PersonEncoder],
 ) -> None:
     model = load_bundle_model(Bundle.open(tiny_bundle)).model
-    other = copy.deepcopy(model.architecture)
+    other = model.architecture.to_dict()
     other["vision_cfg"]["image_size"] = [48, 16]
     other["text_cfg"] |= {"context_length": 24, "vocab_size": 400}
     start = bundle_of(tmp_path / "start", make_model(other), Tokenizer.from_file(str(tiny_bundle / TOKENIZER)))

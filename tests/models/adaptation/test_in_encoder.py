@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle, BundleSpec, write_spec
+from personsearch.models.architecture import Architecture
 from personsearch.models.build import create_model, load_bundle_model
 from personsearch.models.encoder import PersonEncoder
 from personsearch.tokenizer import Tokenizer
@@ -31,7 +32,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def model(kind: str, tiny_bundle: Path, stir: Callable[[nn.Module], None]) -> PersonEncoder:
     torch.manual_seed(1)
-    model = create_model(Bundle.open(tiny_bundle).spec.architecture | {"adaptation": SECTIONS[kind]}).eval()
+    architecture = Architecture(Bundle.open(tiny_bundle).spec.architecture).with_values(adaptation=SECTIONS[kind])
+    model = create_model(architecture).eval()
     stir(model.get_submodule("adaptation"))
     return model
 
@@ -66,7 +68,7 @@ def test_groups_of_similar_length_give_the_same_vectors(model: PersonEncoder, id
 @torch.no_grad()
 def test_a_bundle_gives_the_same_vectors(model: PersonEncoder, ids: Tensor, tiny_bundle: Path, tmp_path: Path) -> None:
     spec = Bundle.open(tiny_bundle).spec.model_dump()
-    changes = {"architecture": model.architecture, "context_length": model.context_length}
+    changes = {"architecture": model.architecture.to_dict(), "context_length": model.context_length}
     write_spec(tmp_path, BundleSpec.model_validate(spec | changes))
     (tmp_path / TOKENIZER).write_bytes((tiny_bundle / TOKENIZER).read_bytes())
     save_file({name: value.contiguous() for name, value in model.named_weights().items()}, tmp_path / WEIGHTS)

@@ -15,7 +15,6 @@ from personsearch.models.adaptation.blocks import embed_image, pool_image
 from personsearch.models.architecture import Side
 from personsearch.models.clip import require_clip
 from personsearch.models.encoder import PersonEncoder
-from personsearch.models.layers import block_prefix
 
 Kind = Literal["attention", "feed_forward", "layer"]
 # A module is a residual branch with its norm, a layer is both of its modules.
@@ -98,11 +97,11 @@ def take_apart(model: PersonEncoder, side: Side) -> Tower:
     if encoder.foreign_text:
         raise UserError("probing: needs CLIP's own text tower; this model has another text tower")
     if encoder.adaptation.computes:
-        kind = encoder.architecture["adaptation"]["kind"]
-        raise UserError(f"probing: expected an unadapted model; this one has the adaptation {kind}")
+        adaptation = encoder.architecture.adaptation
+        raise UserError(f"probing: expected an unadapted model; this one has the adaptation {adaptation}")
     if side == "image" and not isinstance(encoder.clip.visual, VisionTransformer):
         raise UserError(f"probing: needs a Vision Transformer, not a {type(encoder.clip.visual).__name__}")
-    prefix = block_prefix(encoder.architecture, side)
+    prefix = encoder.architecture.block_prefix(side)
     tower: Tower = TextTower(encoder.clip, prefix) if side == "text" else ImageTower(encoder.clip.visual, prefix)
     if not all(isinstance(block, ResidualAttentionBlock) for block in tower.blocks):
         raise UserError(f"probing: needs standard blocks, not {type(tower.blocks[0]).__name__}")

@@ -1,5 +1,6 @@
 """From an architecture's `adaptation` section to its modules."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -16,14 +17,14 @@ AdaptationConfig = Annotated[CsktConfig | LoraConfig | CoopConfig | ClipAdapterC
 _CONFIGS: TypeAdapter[AdaptationConfig] = TypeAdapter(AdaptationConfig)
 
 
-def make_adaptation(section: dict[str, Any], clip: Any) -> Adaptation:
+def make_adaptation(section: Mapping[str, Any], clip: Any) -> Adaptation:
     """The untrained adaptation that `section` describes ({kind: cskt | lora | coop | clip_adapter, …}) of a CLIP.
 
     Raises:
         UserError: the section is wrong, or does not suit the model's towers.
     """
     try:
-        config = _CONFIGS.validate_python(section)
+        config = _CONFIGS.validate_python(dict(section))
     except ValidationError as error:
         raise UserError(f"model.adaptation: {describe_validation_error(error, AdaptationConfig)}") from error
     match config:
