@@ -1,5 +1,7 @@
 """Image operations on pictures whose result is known, and the pool's statistics."""
 
+import subprocess
+import sys
 from itertools import combinations
 
 import numpy as np
@@ -183,3 +185,18 @@ def test_random_numbers_belong_to_the_sample() -> None:
     others = [uniform_rows(6, 2, [7], 14), uniform_rows(5, 3, [7], 14), rows[1:2]]
     assert not any(np.array_equal(rows[:1], other) for other in others)
     assert abs(uniform_rows(0, 0, range(2000), 14).mean() - 0.5) < 0.01
+
+
+def test_importing_the_training_runs_no_operation() -> None:
+    """Defaults are built at import; only an operation that someone wrote is tried."""
+    code = """
+from personsearch.augmentation.operations import OPERATIONS
+tried = []
+OPERATIONS.update({name: lambda *_, name=name, **__: tried.append(name) for name in OPERATIONS})
+import personsearch.training.train
+from personsearch.augmentation.images import ImageAugmentationConfig
+ImageAugmentationConfig(operations=({"name": "rotation", "degrees": 3},))
+print(tried)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['rotation']\n"

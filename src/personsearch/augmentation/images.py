@@ -38,6 +38,7 @@ CSKT: tuple[dict[str, Any], ...] = (
     {"name": "pad_crop", "padding": 10},
     {"name": "erasing", "probability": 0.5, "area": (0.02, 0.4)},
 )
+PUBLISHED = (*TBPS_CLIP_POOL, *SIMCLR, *CSKT)
 PRESETS: dict[str, dict[str, Any]] = {
     "tbps_clip_pool": {"policy": "pool", "operations": TBPS_CLIP_POOL},
     "simclr": {"policy": "stack", "operations": SIMCLR},
@@ -68,6 +69,8 @@ class ImageAugmentationConfig(Config):
         for operation in self.operations:
             if operation.get("name") not in OPERATIONS:
                 raise ValueError(f"{operation.get('name')!r} is not an operation; known: {', '.join(OPERATIONS)}")
+            if operation in PUBLISHED:  # they are the defaults of settings: importing those must run no operation
+                continue
             try:
                 _apply(operation, torch.zeros(1, 3, *TRIAL_SIZE), torch.zeros(1, DRAWS))
             except (TypeError, ValueError, RuntimeError) as error:

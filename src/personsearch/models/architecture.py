@@ -75,7 +75,8 @@ class Architecture(Mapping[str, Any]):
     @property
     def adaptation(self) -> str | None:
         """Kind of the adaptation, None without one."""
-        return self._values[ADAPTATION]["kind"] if ADAPTATION in self._values else None
+        section = self._values.get(ADAPTATION)
+        return None if section is None else str(section["kind"])
 
     @property
     def is_foreign(self) -> bool:
