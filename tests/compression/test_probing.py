@@ -245,5 +245,5 @@ def test_another_architecture_is_no_start(
     ):
         probe(CONFIG, models[0], tiny_bundle, tiny_dataset, tmp_path)
     adapted = make_bundle("adapted", 0.0, {"adaptation": {"kind": "lora"}})
-    with pytest.raises(UserError, match="adaptation lora; none wanted"):
+    with pytest.raises(UserError, match="expected an unadapted model; this one has the adaptation lora"):
         probe(CONFIG, adapted, adapted, tiny_dataset, tmp_path)
