@@ -87,7 +87,7 @@ def test_a_bert_without_a_pooler_is_refused(tmp_path: Path) -> None:
 
 
 def test_weights_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"embeddings.position_embeddings.weight is \(24, 32\), \(20, 32\) wanted"):
+    with pytest.raises(UserError, match=r"embeddings.position_embeddings.weight is \(24, 32\), expected \(20, 32\)"):
         tower(max_position_embeddings=20).load_pretrained(folder)
     with pytest.raises(UserError, match="cannot be read"):
         tower().load_pretrained(tmp_path)
@@ -100,9 +100,9 @@ def test_weights_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"model_type": "roberta"}, "model_type is 'roberta', 'bert' wanted"),
-        ({"pad_token_id": 1}, "pad_token_id is 1, 0 wanted"),
-        ({"position_embedding_type": "relative_key"}, "'absolute' wanted"),
+        ({"model_type": "roberta"}, "model_type is 'roberta', expected 'bert'"),
+        ({"pad_token_id": 1}, "pad_token_id is 1, expected 0"),
+        ({"position_embedding_type": "relative_key"}, "expected 'absolute'"),
         ({"max_position_embeddings": 8}, "context_length 16: it has 8 positions"),
     ],
 )

@@ -57,7 +57,7 @@ def test_from_nothing_it_learns_its_words_and_takes_the_recipe_s_sizes(tmp_path:
     assert made.model.context_length == made.tokenizer.context_length == 12
     assert made.model.architecture["text_cfg"]["vocab_size"] == made.tokenizer.vocab_size
     assert made.model.text.bert.encoder.layer[0].attention.self.dropout.p == 0.2
-    with pytest.raises(UserError, match="a number of tokens to learn is wanted"):
+    with pytest.raises(UserError, match="expected a number of tokens to learn"):
         built(tmp_path / "other", vocabulary="clip")
 
 

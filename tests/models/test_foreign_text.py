@@ -84,7 +84,7 @@ def test_a_hugging_face_tower_is_built_from_its_folder(tmp_path: Path) -> None:
     cut, whole = texts(PADDING)
     with torch.no_grad():
         assert torch.allclose(model.encode_text(cut), model.clip.encode_text(whole, normalize=True), atol=1e-6)
-    with pytest.raises(UserError, match="takes none; 0 wanted"):
+    with pytest.raises(UserError, match="takes none; expected 0"):
         model.set_text_attention_dropout(0.05)
 
 

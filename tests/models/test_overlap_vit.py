@@ -103,7 +103,7 @@ def test_the_hub_offline_fails_early(source: str, monkeypatch: pytest.MonkeyPatc
 
 def test_weights_of_another_architecture_are_named(tmp_path: Path) -> None:
     save_file(timm_vit(patch_size=16).state_dict(), tmp_path / "vit.safetensors")
-    with pytest.raises(UserError, match=r"conv1.weight is \(32, 3, 16, 16\), \(32, 3, 8, 8\) wanted"):
+    with pytest.raises(UserError, match=r"conv1.weight is \(32, 3, 16, 16\), expected \(32, 3, 8, 8\)"):
         tower().load_pretrained(str(tmp_path / "vit.safetensors"))
 
 

@@ -119,7 +119,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_architecture_are_named(tiny_bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"do not fit the architecture: .* wanted"):
+    with pytest.raises(UserError, match=r"do not fit the architecture: .* expected"):
         built(tiny_bundle, tmp_path)
     with pytest.raises(UserError, match="8 image positions do not form a 2×2 grid"):
         built(tiny_bundle / "weights.safetensors", tmp_path)

@@ -1,7 +1,7 @@
-"""Golden inputs: a few texts and pictures whose embeddings a bundle carries, so that it can prove itself.
+"""Golden inputs: a few texts and pictures whose embeddings a bundle carries, so that a loaded model can be checked.
 
-A model loaded wrongly (other preprocessing, other tokenizer, damaged weights, all embeddings alike) fails here,
-before it meets a user's gallery.
+A model that is loaded wrongly (other preprocessing, another tokenizer, damaged weights) or gives all inputs the same
+embedding fails here, before it meets a user's gallery.
 
 Shapes: N golden inputs, H height, W width, D embedding dimension.
 """
@@ -82,7 +82,7 @@ def verify_golden(bundle: Bundle, encoder: Encoder, tolerance: float = TOLERANCE
     if not distance <= tolerance:
         raise UserError(
             f"{bundle}: the model does not reproduce its golden embeddings: cosine distance {distance:.2g}, "
-            f"at most {tolerance:g} expected"
+            f"expected at most {tolerance:g}"
         )
     _check_spread(bundle, text_ND, image_ND)
     return distance

@@ -52,9 +52,11 @@ class GraphEncoder:
         Raises:
             ValueError: the pixels are not uint8 of the model's height and width.
         """
-        wanted = (self._preprocessing.height, self._preprocessing.width, 3)
-        if pixels_NHW3.shape[1:] != wanted or pixels_NHW3.dtype != np.uint8:
-            raise ValueError(f"pixels {pixels_NHW3.dtype} {pixels_NHW3.shape}: uint8 [N, {wanted}] expected")
+        height, width = self._preprocessing.height, self._preprocessing.width
+        if pixels_NHW3.shape[1:] != (height, width, 3) or pixels_NHW3.dtype != np.uint8:
+            raise ValueError(
+                f"pixels {pixels_NHW3.dtype} {list(pixels_NHW3.shape)}; expected uint8 [N, {height}, {width}, 3]"
+            )
         vectors_ND = self._empty(len(pixels_NHW3))
         for start in range(0, len(pixels_NHW3), BATCH_SIZE):
             batch = slice(start, start + BATCH_SIZE)
@@ -63,7 +65,7 @@ class GraphEncoder:
         return vectors_ND
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors [N, D]. Texts of like length share a batch, cut to its longest: padding changes nothing."""
+        """Unit vectors [N, D]. Texts of similar length share a batch, cut to its longest: padding changes nothing."""
         vectors_ND = self._empty(len(texts))
         if not texts:
             return vectors_ND
@@ -78,7 +80,7 @@ class GraphEncoder:
 
 
 def length_batches(lengths_N: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Rows by rising length, in batches of at most BATCH_SIZE; the longest is at most MAX_STRETCH times as long."""
+    """Rows in batches of at most BATCH_SIZE texts, short ones first; in a batch, lengths differ by MAX_STRETCH."""
     order_N = np.argsort(lengths_N, kind="stable")
     sorted_N = lengths_N[order_N]
     start = 0

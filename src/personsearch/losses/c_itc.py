@@ -9,8 +9,8 @@ from torch import Tensor
 def c_itc(image_ND: Tensor, text_ND: Tensor, *, lambda_1: float = 0.25, lambda_2: float = 0.25) -> Tensor:
     """λ1 · mean (S_II − S_TT)² + λ2 · mean (S_IT − S_TI)², of unit features and without logit scale.
 
-    The first term wants images to lie among each other as their texts do, the second wants image i and text j as
-    close as image j and text i. TBPS-CLIP (Cao et al., AAAI 2024), after CyCLIP (Goel et al., NeurIPS 2022).
+    The first term makes images as similar to each other as their texts are, the second makes image i as similar to
+    text j as image j to text i. TBPS-CLIP (Cao et al., AAAI 2024), after CyCLIP (Goel et al., NeurIPS 2022).
     """
     within_NN = image_ND @ image_ND.T - text_ND @ text_ND.T
     across_NN = image_ND @ text_ND.T

@@ -1,4 +1,4 @@
-"""What a frozen teacher asks of a student: its vectors, and how they lie to one another.
+"""Losses against a frozen teacher: on its vectors, and on the similarities between them.
 
 Shapes: N pairs of the global batch, D embedding dimension.
 """
@@ -15,9 +15,9 @@ def feature_distance(student_ND: Tensor, teacher_ND: Tensor) -> Tensor:
 def relation_divergence(student_NN: Tensor, teacher_NN: Tensor, *, temperature: float | Tensor) -> Tensor:
     """Mean over both directions and their rows of KL(softmax(teacher's cosines / τ) ‖ softmax(student's / τ)).
 
-    It is 0 where the student ranks and separates the batch as the teacher does, whatever either's dimension. Both
-    are read at the teacher's τ: a student's own logit scale could otherwise fit the sharpness in place of the
-    cosines, which are all that search uses. Knowledge distillation (Hinton et al., 2015) of a batch's similarities.
+    It is 0 where the student ranks and separates the batch as the teacher does, whatever the dimensions. Both use
+    the teacher's τ: with its own, a student could fit the sharpness in place of the cosines, and search uses
+    nothing but cosines. Knowledge distillation (Hinton et al., 2015) of a batch's similarities.
     """
     student_NN, teacher_NN = student_NN / temperature, teacher_NN / temperature
     return (_divergence(student_NN, teacher_NN) + _divergence(student_NN.T, teacher_NN.T)) / 2

@@ -13,9 +13,9 @@ from personsearch.losses.pair_weights import mean_over_pairs
 def info_nce(similarity_NN: Tensor, *, weights_N: Tensor | None = None, temperature: float = 0.005) -> Tensor:
     """Mean over both directions of −log softmax(cosine / τ) on the diagonal.
 
-    A negative j pulls on row i with softmax_ij / τ, so the lower τ, the more the hardest negatives decide. Only a
-    pair's own partner is positive; another pair of the same person counts as a negative. CTLG (Wu et al., TCSVT
-    2023), after InfoNCE (van den Oord et al., 2018).
+    The gradient at a negative j of row i is softmax_ij / τ: the lower τ, the more the hardest negatives dominate.
+    Only a pair's own partner is positive; another pair of the same person counts as a negative. CTLG (Wu et al.,
+    TCSVT 2023), after InfoNCE (van den Oord et al., 2018).
     """
     return mean_over_pairs(info_nce_per_pair(similarity_NN, temperature=temperature), weights_N)
 

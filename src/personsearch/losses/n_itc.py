@@ -21,9 +21,9 @@ def n_itc(logits_NN: Tensor, targets_NN: Tensor, *, alpha: float, weights_N: Ten
     contrastive loss with the sum over positives outside the logarithm (Khosla et al., NeurIPS 2020, equation 2), so
     multi-positive training needs q̂ and no loss of its own.
 
-    Soft labels of the same forward pass turn no gradient, they shorten it: with p = softmax(S) the gradient at S is
-    p − (α p + (1 − α) q̂) = (1 − α)(p − q̂), which is 1 − α times that of hard labels. Beside other losses α is thus
-    a weight. It says more only where the labels come from another pass, with dropout of its own.
+    Soft labels of the same forward pass do not turn the gradient, they shorten it: with p = softmax(S) the gradient at
+    S is p − (α p + (1 − α) q̂) = (1 − α)(p − q̂), which is 1 − α times that of hard labels. So α is
+    a weight beside other losses. It does more only where the labels come from another pass, with its own dropout.
     """
     directions = (_one_direction(logits_NN, targets_NN, alpha) + _one_direction(logits_NN.T, targets_NN, alpha)) / 2
     return mean_over_pairs(directions, weights_N)

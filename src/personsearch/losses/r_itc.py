@@ -8,14 +8,14 @@ from torch.nn.functional import log_softmax
 
 from personsearch.losses.pair_weights import mean_over_pairs
 
-EPSILON = 1e-2
+EPSILON = 1e-2  # keeps the logarithm finite where two pairs show different persons
 
 
 def r_itc(logits_NN: Tensor, targets_NN: Tensor, *, weights_N: Tensor | None = None) -> Tensor:
     """½ Σ over both directions of the mean over rows of KL(softmax(S) ‖ q̂ + ε), with hard targets and ε = 0.01.
 
     The reversed divergence pushes other persons' pairs apart, where N-ITC pulls the right ones together.
-    It is least, −log(1 + Nε), at softmax(S) = (q̂ + ε) / (1 + Nε): a little short of certainty.
+    Its minimum, −log(1 + Nε), is at softmax(S) = (q̂ + ε) / (1 + Nε): a little short of certainty.
     TBPS-CLIP (Cao et al., AAAI 2024), equation 4, after CMPM (Zhang and Lu, ECCV 2018).
     """
     return mean_over_pairs(reversed_divergence(logits_NN, targets_NN, EPSILON) / 2, weights_N)

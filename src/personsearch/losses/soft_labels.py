@@ -20,4 +20,5 @@ def soft_targets(logits_NN: Tensor, targets_NN: Tensor, alpha: float) -> Tensor:
     """
     if alpha == 0:
         return targets_NN
+    # Detached: labels are a target, which no gradient may move.
     return alpha * torch.softmax(logits_NN.detach(), dim=1) + (1 - alpha) * targets_NN

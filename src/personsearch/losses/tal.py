@@ -1,4 +1,4 @@
-"""Triplet alignment loss (TAL), which bears pairs that do not belong together.
+"""Triplet alignment loss (TAL), which tolerates pairs that do not belong together.
 
 Shapes: N pairs of the global batch.
 """
@@ -20,9 +20,9 @@ def tal(
     """Mean over pairs of their image's and their text's hinge [m − S⁺ + τ log Σ over negatives exp(cosine / τ)]₊.
 
     S⁺ is the mean cosine of the same person's pairs, weighted by softmax(cosine / τ) among them with no gradient
-    through the weights. The log-sum lies above the hardest negative, which triplet ranking takes alone, and comes
-    down to it as τ → 0: no single pair, right or wrong, decides the gradient. RDE (Qin et al., CVPR 2024),
-    at m = 0.1, τ = 0.015; RDE sums over the batch, here it is the mean. `weights_N` are its clean labels.
+    through the weights. The log-sum is an upper bound of the hardest negative, which triplet ranking uses
+    alone, and approaches it as τ → 0; so no single pair, right or wrong, decides the gradient. RDE (Qin et al., CVPR
+    2024), at m = 0.1, τ = 0.015; RDE sums over the batch, here it is the mean. `weights_N` are its clean labels.
     """
     losses_N = tal_per_pair(similarity_NN, person_ids_N, margin=margin, temperature=temperature)
     return mean_over_pairs(losses_N, weights_N)

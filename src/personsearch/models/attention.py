@@ -23,6 +23,7 @@ class PackedAttention(nn.MultiheadAttention):
         attn_mask: Tensor | None = None,
     ) -> tuple[Tensor, None]:
         """Self-attention of `query` [N, L, C]; `key` and `value` are the same tensor."""
+        # open_clip passes one tensor three times, which is what lets one product make query, key and value.
         assert key is query
         assert value is query
         assert not need_weights
@@ -31,14 +32,16 @@ class PackedAttention(nn.MultiheadAttention):
 
 
 def by_head(mask: Tensor | None, items: int) -> Tensor | None:
-    """A mask of every item and head, which open_clip stacks in one dimension, as [N, H, L, L]; others as they are."""
+    """Unstack a mask that open_clip gives per item and head to [N, H, L, L]; leave other masks as they are."""
     return mask if mask is None or mask.ndim < 3 else torch.unflatten(mask, 0, (items, -1))
 
 
 def pack_attention(clip: Any) -> None:
-    """Let every standard block of an open_clip model attend so, its weights as they are."""
+    """Switch every standard block of an open_clip model to PackedAttention; weights stay."""
     from open_clip.transformer import ResidualAttentionBlock
 
     for block in clip.modules():
+        # A block with `ln_1_kv` attends to another sequence, so its key is not its query.
         if type(block) is ResidualAttentionBlock and not hasattr(block, "ln_1_kv"):
+            # Another class on the same object keeps weights, their names and their training flags.
             block.attn.__class__ = PackedAttention

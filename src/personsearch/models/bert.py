@@ -81,6 +81,7 @@ class Bert(nn.Module):
         super().__init__()
         from transformers import AttentionInterface, BertConfig, BertModel
 
+        # transformers finds an attention by its name, so ours must be registered before the model is built.
         AttentionInterface.register(ATTENTION, _attend)
         values = settings.model_dump(exclude={"context_length"})
         try:
@@ -91,12 +92,14 @@ class Bert(nn.Module):
     def forward(self, ids_NL: Tensor, mixing: Mixing | None = None) -> Tensor:
         """Pooler output [N, C]; padding is masked. `mixing` blends rows of the first layer's output.
 
-        In a blend, a position where one text has ended holds the other text's share alone.
+        Where one text of a blend has ended, its position holds the other text's share alone.
         """
         present_NL = ids_NL != PADDING
         x_NLC = self.bert.embeddings(ids_NL)
         for index, layer in enumerate(self.bert.encoder.layer):
-            seen_N1LL = present_NL[:, None, None, :].expand(-1, -1, ids_NL.shape[1], -1)  # ONNX wants every query's row
+            seen_N1LL = present_NL[:, None, None, :].expand(
+                -1, -1, ids_NL.shape[1], -1
+            )  # ONNX needs a row for every query
             x_NLC = layer(x_NLC, seen_N1LL)
             if index == 0 and mixing is not None:
                 x_NLC = mixing.blend(x_NLC * present_NL[:, :, None])
@@ -107,7 +110,7 @@ class Bert(nn.Module):
     def forward_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
         """Pooler output [N, C], one group after the other.
 
-        What treats tokens one by one sees those of all groups at once, as in `ragged_text`.
+        Layers that treat tokens one by one run on those of all groups at once, as in `ragged_text`.
         """
         cut, ids_T, positions_T = in_one_row(ids_NL, groups)
         seen = [(ids_GM != PADDING)[:, None, None, :] for ids_GM in cut]
@@ -122,7 +125,7 @@ class Bert(nn.Module):
             layer.attention.self.dropout.p = probability
 
     def load_pretrained(self, folder: Path) -> None:
-        """The weights of a BERT folder.
+        """Load the weights of a BERT folder.
 
         Raises:
             UserError: they cannot be read, lack a part of BERT such as the pooler, or are of another size.
@@ -137,7 +140,7 @@ class Bert(nn.Module):
 def _attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | list[Tensor], **given: Any
 ) -> tuple[Tensor, None]:
-    """What transformers asks: [N, L, H, E] of three times [N, H, L, E].
+    """The function that transformers calls: from query, key and value [N, H, L, E] to [N, L, H, E].
 
     `seen` says which keys count, for each query [N, 1, L, L]; or for each group of texts, whose tokens then stand one
     after the other in one item, [G, 1, 1, M].
@@ -156,7 +159,7 @@ def _attend(
 
 
 def _read_weights(folder: Path) -> tuple[State, list[str]]:
-    """A BERT folder's state without the heads of its pretraining, and what it lacks."""
+    """A BERT folder's state without the heads of its pretraining, and the names of tensors that it lacks."""
     from transformers import BertModel
 
     try:
@@ -171,7 +174,7 @@ def _read_weights(folder: Path) -> tuple[State, list[str]]:
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Without its bars and its long table of the heads that are left out on purpose."""
+    """Silence progress bars, and the long table of pretraining heads that are left out on purpose."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -196,10 +199,10 @@ def read_settings(folder: Path, context_length: int | None = None) -> dict[str, 
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON: {error}") from error
-    wanted = {"model_type": "bert", "pad_token_id": PADDING, "position_embedding_type": "absolute", "is_decoder": False}
-    for key, value in wanted.items():
+    fixed = {"model_type": "bert", "pad_token_id": PADDING, "position_embedding_type": "absolute", "is_decoder": False}
+    for key, value in fixed.items():
         if values.get(key, value) != value:
-            raise UserError(f"{path}: {key} is {values[key]!r}, {value!r} wanted")
+            raise UserError(f"{path}: {key} is {values[key]!r}, expected {value!r}")
     known = {key: values[key] for key in BertSettings.model_fields if key in values}
     if context_length is not None:
         known["context_length"] = context_length

@@ -75,19 +75,20 @@ def load_bundle_model(bundle: Bundle) -> BuiltModel:
 
 
 def _load(model: PersonEncoder, weights: Weights) -> None:
-    """Weights into the model; an adaptation that they do not bring keeps its start."""
+    """Load weights into the model; an adaptation that they lack keeps its initial values."""
     if isinstance(model, DualEncoder) and not model.foreign_text:
+        # Files of open_clip's custom text models put the text tower under `text.`; CLIP's own has no prefix.
         plain = {name.removeprefix("text."): value for name, value in weights.state.items()}
         weights = replace(weights, state=plain)
-    wanted = {name: value.detach() for name, value in model.named_weights().items()}
-    fresh = {name: value for name, value in wanted.items() if name.startswith(ADAPTATION) and name not in weights.state}
+    named = {name: value.detach() for name, value in model.named_weights().items()}
+    fresh = {name: value for name, value in named.items() if name.startswith(ADAPTATION) and name not in weights.state}
     visual = (model.clip if isinstance(model, DualEncoder) else model).visual
-    expected = {name: value for name, value in wanted.items() if name not in fresh}
+    expected = {name: value for name, value in named.items() if name not in fresh}
     model.load_named_weights(fit(weights, expected, getattr(visual, "grid_size", None)) | fresh)
 
 
 def resolve_architecture(config: ModelConfig, weights: Weights | None) -> Architecture:
-    """What a bundle will say of the model: the recipe's architecture at its size, with its adaptation."""
+    """The architecture that the bundle will hold: the recipe's, at its image size and with its adaptation."""
     given: str | Mapping[str, Any] | None = config.architecture
     if given is None and weights is not None:
         given = weights.architecture

@@ -52,12 +52,12 @@ class DualEncoder(PersonEncoder):
         self.embedding_dim = int(architecture["embed_dim"])
 
     def encode_image(self, pixels_N3HW: Tensor) -> Tensor:
-        if self.foreign_text:  # CoCa's image tower gives tokens beside the vector
+        if self.foreign_text:  # CoCa's image tower returns tokens beside the vector; only encode_image drops them
             return normalize(self.clip.encode_image(pixels_N3HW).float(), dim=-1)
         return normalize(self.adaptation.image_features(self.clip, pixels_N3HW).float(), dim=-1)
 
     def encode_text(self, ids_NL: Tensor) -> Tensor:
-        """As of any encoder: where attention is causal and pooling takes the end token, padding changes nothing."""
+        """Padding changes nothing: attention is causal and pooling takes the end token."""
         if self.foreign_text:
             features_ND = self.clip.encode_text(whole_context(ids_NL, self.context_length, self.padding))
             return normalize(features_ND.float(), dim=-1)
@@ -123,7 +123,7 @@ class DualEncoder(PersonEncoder):
         text = self.clip.text if self.foreign_text else self.clip.transformer
         attentions = [module for module in text.modules() if isinstance(module, nn.MultiheadAttention)]
         if probability and not attentions:
-            raise UserError(f"model.text_attention_dropout: this text tower takes none; 0 wanted, not {probability}")
+            raise UserError(f"model.text_attention_dropout: this text tower takes none; expected 0, not {probability}")
         for attention in attentions:
             attention.dropout = probability
 

@@ -1,7 +1,7 @@
-"""Attention as training does it fastest: torch's, or on a CPU one of batched products with its own backward pass.
+"""The fastest attention for training: torch's own, or on a CPU batched products with a backward pass of their own.
 
-torch's fused kernel works in tiles larger than a caption or the patches of a small image, and knows no dropout; what it
-falls back to then keeps half a dozen copies. Here forward and backward are six products and a softmax.
+torch's fused kernel works in tiles larger than a caption or the patches of a small image, and has no dropout; its
+fallback keeps half a dozen copies. Here forward and backward are six products and a softmax.
 
 Shapes: N items, H heads, B items times heads, L queries, K keys, E channels of a head.
 """
@@ -19,9 +19,9 @@ LEVELS = 1 << 16
 def attention(
     query_NHLE: Tensor, key_NHKE: Tensor, value_NHKE: Tensor, mask_LK: Tensor | None, *, dropout: float, training: bool
 ) -> Tensor:
-    """`scaled_dot_product_attention` [N, H, L, E], with `dropout` in training alone.
+    """`scaled_dot_product_attention` [N, H, L, E], with `dropout` only in training.
 
-    `mask_LK` may have leading dimensions; it is added, or if it is of booleans says which keys are seen.
+    `mask_LK` may have leading dimensions; a mask of numbers is added, one of booleans says which keys are seen.
     """
     if training and is_composed(query_NHLE, key_NHKE, dropout=dropout):
         return composed_attention(query_NHLE, key_NHKE, value_NHKE, mask_LK, dropout=dropout)
@@ -32,7 +32,7 @@ def attention(
 def is_composed(query_NHLE: Tensor, key_NHKE: Tensor, *, dropout: float) -> bool:
     """Whether products are faster in training: on a CPU, in float32, over few keys or with dropout.
 
-    It does not ask whether a gradient is wanted: gradient caching draws the same dropout with and without.
+    Whether a gradient is needed plays no part: gradient caching draws the same dropout with and without one.
     """
     plain = query_NHLE.device.type == "cpu" and query_NHLE.dtype == torch.float32
     return plain and (dropout > 0 or key_NHKE.shape[2] <= MOST_KEYS)
@@ -41,7 +41,7 @@ def is_composed(query_NHLE: Tensor, key_NHKE: Tensor, *, dropout: float) -> bool
 def composed_attention(
     query_NHLE: Tensor, key_NHKE: Tensor, value_NHKE: Tensor, mask_LK: Tensor | None, *, dropout: float
 ) -> Tensor:
-    """The same of products and a softmax. Dropout is drawn in steps of 1/65536 from torch's generator."""
+    """Attention as products and a softmax. Dropout is drawn in steps of 1/65536 from torch's generator."""
     items, heads, queries, _ = query_NHLE.shape
     if mask_LK is not None:
         if mask_LK.dtype == torch.bool:
@@ -53,7 +53,7 @@ def composed_attention(
 
 
 class _Attention(torch.autograd.Function):
-    """Of items and heads as one dimension: [B, L, E], [B, K, E] twice, a mask [B, L, K], the share that is dropped."""
+    """Takes query [B, L, E], key and value [B, K, E], a mask [B, L, K] and the share that is dropped."""
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
@@ -65,6 +65,7 @@ class _Attention(torch.autograd.Function):
             scores = torch.baddbmm(mask, query, key.mT, alpha=ctx.scale)
         weights = scores.softmax(dim=-1)
         kept = _kept(weights, ctx.dropout) if ctx.dropout else None
+        # Kept, not computed again: over so few keys the weights take little memory.
         ctx.save_for_backward(query, key, value, weights, kept)
         return torch.bmm(_dropped(weights, kept, ctx.dropout), value)
 
@@ -78,7 +79,8 @@ class _Attention(torch.autograd.Function):
 
 
 def _kept(weights: Tensor, dropout: float) -> Tensor:
-    """Which weights remain: four draws of 16 bits from each random number of 64, which torch makes as fast as one."""
+    """Which weights remain: each random number of 64 bits gives four draws of 16 bits, in the time of one."""
+    # From the lowest int64 to the highest: only then are all four parts of a number uniform.
     numbers = torch.empty(-(-weights.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)
     draws = numbers.view(torch.int16)[: weights.numel()].view_as(weights)
     return draws >= round(dropout * LEVELS) - LEVELS // 2

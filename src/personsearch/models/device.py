@@ -1,4 +1,4 @@
-"""Where tensors live."""
+"""The device that tensors live on."""
 
 import torch
 
@@ -16,7 +16,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"device {name!r}: auto, cpu, cuda or cuda:<number> wanted") from error
+        raise UserError(f"device {name!r}: expected auto, cpu, cuda or cuda:<number>") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices")
     return device

@@ -58,13 +58,14 @@ class DualTransformer(PersonEncoder):
         self.text = Bert(config.text_cfg)
         self.image_projection = _projection(config.vision_cfg.width, config.embed_dim)
         self.text_projection = _projection(config.text_cfg.hidden_size, config.embed_dim)
+        # A constant of the architecture: it moves with the model but is no weight of the bundle.
         self.register_buffer("scale", torch.tensor(1 / config.temperature), persistent=False)
 
     def encode_image(self, pixels_N3HW: Tensor, mixing: Mixing | None = None) -> Tensor:
         return normalize(self.image_projection(self.visual(pixels_N3HW, mixing)).float(), dim=-1)
 
     def encode_text(self, ids_NL: Tensor, mixing: Mixing | None = None) -> Tensor:
-        """As of any encoder: attention sees all tokens but padding, so cutting padding changes nothing."""
+        """Padding changes nothing: attention masks it."""
         return normalize(self.text_projection(self.text(ids_NL, mixing)).float(), dim=-1)
 
     def encode_text_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
@@ -117,7 +118,7 @@ class DualTransformer(PersonEncoder):
 def complete_architecture(
     architecture: Architecture, *, image_size: Grid, context_length: int | None, text_weights: str | None
 ) -> Architecture:
-    """The architecture at a recipe's sizes, its text tower as the BERT at `text_weights` is, if there is one.
+    """The architecture at a recipe's sizes; its text tower is like the BERT at `text_weights`, if that is given.
 
     Raises:
         UserError: there is no BERT, or text_cfg asks for another one.
@@ -131,7 +132,7 @@ def complete_architecture(
 
 
 def _like_bert(text: dict[str, Any], text_weights: str) -> dict[str, Any]:
-    """config.json's settings, but for dropout that the recipe sets itself."""
+    """The settings of its config.json, except dropout that the recipe sets itself."""
     settings = read_settings(bert_folder(text_weights), text.get("context_length"))
     for key, value in text.items():
         if not key.endswith("_dropout_prob") and settings.get(key, value) != value:

@@ -29,7 +29,7 @@ class TextGroup:
 
 
 class PersonEncoder(nn.Module, ABC):
-    """Images and texts to unit vectors of one space. `architecture` is what bundle.yaml says to build it again."""
+    """Turns images and texts into unit vectors of one space. `architecture` is what it can be built from again."""
 
     architecture: Architecture
     context_length: int
@@ -119,7 +119,7 @@ class PersonEncoder(nn.Module, ABC):
         """The factor of similarities in the losses."""
 
     def set_logit_scale(self, factor: float) -> None:
-        """Start the factor there; without effect where it is fixed."""
+        """Set the factor's initial value; without effect where it is fixed."""
 
     def clamp_logit_scale(self) -> None:
         """Keep a learnt factor where its clamp has a gradient; call after each optimiser step."""
@@ -128,11 +128,11 @@ class PersonEncoder(nn.Module, ABC):
         """Dropout on attention weights of the text transformer (TBPS-CLIP, training trick 2)."""
         if probability:
             raise UserError(
-                f"model.text_attention_dropout: {type(self).__name__} takes none; 0 wanted, not {probability}"
+                f"model.text_attention_dropout: {type(self).__name__} takes none; expected 0, not {probability}"
             )
 
     def freeze(self, prefixes: Iterable[str]) -> None:
-        """Take parameters whose name in a bundle starts with one of `prefixes` out of training.
+        """Exclude from training every parameter whose name in a bundle starts with one of `prefixes`.
 
         Raises:
             UserError: a prefix matches no parameter.
@@ -152,6 +152,7 @@ class PersonEncoder(nn.Module, ABC):
 
 def groups_by_length(ids_NL: Tensor) -> list[TextGroup]:
     """Up to `TEXT_GROUPS` of nearly equal size, from the shortest texts to the longest."""
+    # Stable, so that ties keep the batch's order and the same batch always makes the same groups.
     lengths_N, order_N = text_lengths(ids_NL).sort(stable=True)
     parts = zip(order_N.chunk(TEXT_GROUPS), lengths_N.chunk(TEXT_GROUPS), strict=True)
     return [TextGroup(rows_G, int(lengths_G[-1])) for rows_G, lengths_G in parts]

@@ -27,6 +27,7 @@ def build_foreign(architecture: Architecture) -> Any:
     own = ("pad_id",) if "hf_model_name" in values["text_cfg"] else ()
     known["text_cfg"] = {key: value for key, value in values["text_cfg"].items() if key not in own}
     if "hf_model_name" in known["text_cfg"]:
+        # Or open_clip would download weights, only for the bundle's to replace them.
         known["text_cfg"]["hf_model_pretrained"] = False
     if "multimodal_cfg" in values:
         return CoCa(multimodal_cfg=values["multimodal_cfg"], **known)
@@ -34,7 +35,7 @@ def build_foreign(architecture: Architecture) -> Any:
 
 
 def whole_context(ids_NL: Tensor, context_length: int, padding: int) -> Tensor:
-    """The texts [N, context_length], padded with `padding` where 0 stood or nothing."""
+    """The texts [N, context_length], padded with `padding` instead of 0."""
     padded_NL = pad(ids_NL, (0, context_length - ids_NL.shape[1]))
     if padding == 0:
         return padded_NL

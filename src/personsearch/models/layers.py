@@ -31,7 +31,7 @@ def without_layers(architecture: Architecture, *, text: Collection[int], image: 
 def weights_without_layers(
     state: Mapping[str, Tensor], *, text: Collection[int], image: Collection[int]
 ) -> dict[str, Tensor]:
-    """A state dict in open_clip's names without those layers, the others numbered anew."""
+    """A state dict in open_clip's names without those layers, the others renumbered."""
     places = {f"visual.{BLOCKS}": image, BLOCKS: text, f"text.{BLOCKS}": text}
     kept = {}
     for name, value in state.items():
@@ -51,7 +51,7 @@ def new_index(layer: int, dropped: Collection[int]) -> int:
 
 
 def frozen_prefixes(config: ModelConfig, architecture: Architecture) -> tuple[str, ...]:
-    """What a recipe takes out of training in a model of `architecture`, which has lost the dropped layers already.
+    """Prefixes of the names that a recipe freezes; `architecture` is without the dropped layers already.
 
     Raises:
         UserError: a layer to freeze does not exist, or is dropped.

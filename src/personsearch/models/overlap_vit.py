@@ -99,7 +99,7 @@ class OverlapViT(nn.Module):
         return features_NC
 
     def load_pretrained(self, source: str) -> None:
-        """A timm ViT's weights, its positions resized to this grid; see `timm_state` for what `source` may be.
+        """Load a timm ViT's weights, its positions resized to this grid; see `timm_state` for what `source` may be.
 
         Raises:
             UserError: nothing is there, it cannot be read, or it is another architecture.

@@ -17,7 +17,7 @@ Grid = tuple[int, int]
 def resize_position_embedding(embedding_PW: Tensor, old_grid: Grid | None, new_grid: Grid) -> Tensor:
     """Bilinear interpolation of a grid of position embeddings, its class token kept.
 
-    `old_grid` None means square, which a file without a configuration leaves to be assumed.
+    `old_grid` None means a square one: a file of weights alone does not say.
 
     Raises:
         UserError: the embedding does not hold one class token and that grid.

@@ -48,10 +48,10 @@ class Pruned(Config):
 
 
 def read_pruned(architecture: Architecture) -> Pruned:
-    """What an architecture says of it.
+    """The section `pruned` of an architecture.
 
     Raises:
-        UserError: it says it wrongly.
+        UserError: it is not valid.
     """
     try:
         return Pruned.model_validate(architecture.to_dict().get(PRUNED, {}))
@@ -60,15 +60,16 @@ def read_pruned(architecture: Architecture) -> Pruned:
 
 
 def prune_blocks(clip: Any, architecture: Architecture) -> None:
-    """Take from an open_clip model what its architecture says; of heads and neurons the first remain.
+    """Prune an open_clip model to what its architecture says.
 
     Raises:
-        UserError: there is no such layer, or not so much in it.
+        UserError: there is no such layer, or it has less than should remain.
     """
     pruned = read_pruned(architecture)
     for side in SIDES:
         for layer, remaining in pruned.of(side).items():
             block = block_of(clip, side, layer)
+            # Any heads and neurons would do: the weights that are loaded next are those of the pruned model.
             if remaining.heads is not None:
                 keep_heads(block, torch.arange(remaining.heads))
             if remaining.feed_forward is not None:
@@ -107,7 +108,7 @@ def keep_heads(block: Any, kept_K: Tensor) -> None:
     """Leave a block only the heads at these places.
 
     Raises:
-        UserError: it has not so many.
+        UserError: it has fewer.
     """
     heads, attention = num_heads(block), block.attn
     _check(len(kept_K), heads, "heads")
@@ -126,7 +127,7 @@ def keep_neurons(block: Any, kept_K: Tensor) -> None:
     """Leave a block's feed-forward only the neurons at these places.
 
     Raises:
-        UserError: it has not so many.
+        UserError: it has fewer.
     """
     neurons, mlp = num_neurons(block), block.mlp
     _check(len(kept_K), neurons, "neurons")
@@ -140,15 +141,15 @@ def keep_neurons(block: Any, kept_K: Tensor) -> None:
 
 
 class NoAttention(nn.Module):
-    """What stands in the place of an attention that is gone: the branch adds nothing."""
+    """Stands in for a removed attention: the branch adds nothing."""
 
     def forward(self, query: Tensor, *_args: Tensor, **_options: object) -> tuple[Tensor, None]:
         """As nn.MultiheadAttention is called."""
-        return query.new_zeros(()), None
+        return query.new_zeros(()), None  # one zero, which broadcasts to any tokens
 
 
 class NoFeedForward(nn.Module):
-    """What stands in the place of a feed-forward that is gone: the branch adds nothing."""
+    """Stands in for a removed feed-forward: the branch adds nothing."""
 
     def forward(self, tokens: Tensor) -> Tensor:
         """As a feed-forward is called."""
@@ -161,6 +162,6 @@ def _slice(weight: Tensor, dim: int, parts: tuple[int, int, int], kept_K: Tensor
     return nn.Parameter(kept.flatten(dim, dim + 2).contiguous())
 
 
-def _check(wanted: int, present: int, what: str) -> None:
-    if wanted > present:
-        raise UserError(f"{PRUNED}: {wanted} {what} cannot remain of {present}")
+def _check(remaining: int, present: int, what: str) -> None:
+    if remaining > present:
+        raise UserError(f"{PRUNED}: {remaining} {what} cannot remain of {present}")

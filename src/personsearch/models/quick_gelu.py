@@ -1,4 +1,4 @@
-"""The activation of OpenAI's CLIP in training: in half of open_clip's time, with one tensor kept in place of two.
+"""The activation of OpenAI's CLIP: in training it takes half of open_clip's time and keeps one tensor, not two.
 
 Shapes: any.
 """
@@ -13,7 +13,7 @@ SLOPE = 1.702
 
 
 class FusedQuickGELU(nn.Module):
-    """x · sigmoid(1.702 x), which is silu(1.702 x) / 1.702. In use as open_clip computes it, so that it exports."""
+    """x · sigmoid(1.702 x), which is silu(1.702 x) / 1.702; in evaluation as open_clip computes it, which exports."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Of the same shape."""
@@ -38,7 +38,7 @@ class _QuickGELU(torch.autograd.Function):
 
 
 def fuse_quick_gelu(clip: Any) -> None:
-    """Let every QuickGELU of an open_clip model compute so; it has no weights."""
+    """Switch every QuickGELU of an open_clip model to FusedQuickGELU; it has no weights."""
     from open_clip.transformer import QuickGELU
 
     for module in clip.modules():

@@ -1,7 +1,7 @@
 """CLIP's text tower over captions of different length as one matrix of tokens.
 
-What treats tokens one by one (norms, linear maps, feed-forward) sees those of all captions at once, so that every
-weight has one product forward and one for its gradient. Attention alone goes by groups of similar length.
+Norms, linear maps and feed-forwards treat tokens one by one, so they run on those of all captions at once: each weight
+takes one product forward and one for its gradient. Only attention goes by groups of similar length.
 
 Shapes: N captions, G captions of a group, L tokens, M tokens of a group's longest caption, T tokens of all groups,
 C channels, S three times C, D embedding dimension.
@@ -21,7 +21,7 @@ from personsearch.models.encoder import TextGroup, in_one_row
 
 
 def has_plain_text_blocks(clip: Any) -> bool:
-    """Whether every block of the text tower attends in the way that `ragged_text_features` goes through."""
+    """Whether every block of the text tower has the attention that `ragged_text_features` computes."""
     return all(isinstance(block.attn, PackedAttention) for block in clip.transformer.resblocks)
 
 
@@ -51,4 +51,5 @@ def _ends(cut: Sequence[Tensor]) -> Tensor:
     """Where each caption's end token stands [N] among the tokens of all."""
     lengths_N = torch.cat([torch.full((len(ids_GM),), ids_GM.shape[1]) for ids_GM in cut])
     starts_N = lengths_N.cumsum(0) - lengths_N
+    # The end token has the highest id of the vocabulary.
     return starts_N + torch.cat([ids_GM.argmax(dim=-1) for ids_GM in cut])

@@ -33,8 +33,8 @@ CLEANED_AS_FTFY = (
 def clip_tokenizer() -> Tokenizer:
     """CLIP's byte-pair encoding from the merges that open_clip carries.
 
-    Token for token what open_clip's SimpleTokenizer gives, except for text that only ftfy mends (mojibake) and
-    HTML escapes: those are kept as they stand.
+    It gives the tokens of open_clip's SimpleTokenizer, except for mojibake, which only ftfy repairs, and HTML escapes:
+    both are kept as they are.
     """
     from open_clip.tokenizer import bytes_to_unicode, default_bpe
 
@@ -60,7 +60,7 @@ def learn_tokenizer(captions: Iterable[str], vocabulary_size: int) -> Tokenizer:
     learner = Tokenizer(BPE())
     _prepare_text(learner)
     trainer = BpeTrainer(
-        vocab_size=vocabulary_size - 2,
+        vocab_size=vocabulary_size - 2,  # start and end come last, so that the end has the highest id
         special_tokens=[PADDING],
         initial_alphabet=sorted(ByteLevel.alphabet()),
         show_progress=False,

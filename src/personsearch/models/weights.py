@@ -1,4 +1,4 @@
-"""Weights from where people keep them: a bundle, a local file, the hub. Nothing is unpickled that could run code."""
+"""Reads weights from a bundle, a local file or the hub; nothing is unpickled that could run code."""
 
 import os
 import zipfile
@@ -75,7 +75,7 @@ def check_shapes(state: State, expected: State, origin: str) -> None:
     problems = [f"{name} is missing" for name in expected.keys() - state.keys()]
     problems += [f"{name} is unknown" for name in state.keys() - expected.keys()]
     problems += [
-        f"{name} is {tuple(state[name].shape)}, {tuple(expected[name].shape)} wanted"
+        f"{name} is {tuple(state[name].shape)}, expected {tuple(expected[name].shape)}"
         for name in expected.keys() & state.keys()
         if state[name].shape != expected[name].shape
     ]
@@ -105,6 +105,7 @@ def _from_file(path: Path, *, quick_gelu: bool = False) -> Weights:
     except Exception as error:  # torch, safetensors and zip readers raise their own kinds on bad bytes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"weights {path}: cannot be read: {reason}") from error
+    # Checkpoints of distributed training put every name under `module.`.
     state = {name.removeprefix("module."): value for name, value in state.items()}
     return Weights(state, str(path), quick_gelu=quick_gelu or openai)
 

@@ -28,7 +28,7 @@ def wordpiece_tokenizer(
     if text_weights is not None:
         return bert_tokenizer(bert_folder(text_weights))
     if not isinstance(vocabulary, int):
-        raise UserError(f"model.vocabulary: {vocabulary!r}; without text_weights a number of tokens to learn is wanted")
+        raise UserError(f"model.vocabulary: {vocabulary!r}; without text_weights, expected a number of tokens to learn")
     return learn_wordpiece(captions(), vocabulary)
 
 

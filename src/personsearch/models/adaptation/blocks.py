@@ -33,7 +33,7 @@ def require_plain_towers(clip: Any, kind: str) -> None:
 
 def embed_image(visual: Any, pixels_N3HW: Tensor) -> Tensor:
     """Class token and patches [N, L, C] with their positions, after `ln_pre`: what the first block reads."""
-    tokens_NLC: Tensor = visual._embeds(pixels_N3HW)
+    tokens_NLC: Tensor = visual._embeds(pixels_N3HW)  # open_clip has no public way to run its tower in parts
     return tokens_NLC
 
 

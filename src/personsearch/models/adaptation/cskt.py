@@ -70,7 +70,7 @@ class Cskt(Adaptation):
     """Prompts and adapters of both towers.
 
     Raises:
-        UserError: the model's towers are not plain Transformers, or too short a context.
+        UserError: the model's towers are not plain Transformers, or its context is too short.
     """
 
     crosses = frozenset(SIDES)
@@ -106,6 +106,7 @@ class Cskt(Adaptation):
 
     def text_features(self, clip: Any, ids_NL: Tensor) -> Tensor:
         length, memory = ids_NL.shape[1], self.prompts.text_memory(clip)
+        # Prompts take positions 1 to Q without being in the sequence; the words after the start token follow them.
         position_LC = clip.positional_embedding[self.num_prompts : self.num_prompts + length]
         position_LC = torch.cat([clip.positional_embedding[:1], position_LC[1:]])
         tokens_NLC = clip.token_embedding(ids_NL) + position_LC
@@ -134,6 +135,7 @@ def _run_block(
 ) -> Tensor:
     attention, batch = block.attn, tokens_NLC.shape[0]
     query, key, value = split_heads(attention, query_key_value(attention, block.ln_1(tokens_NLC)))
+    # The next layer has prompts of its own: what this one would compute at their places is never read.
     prompt_key, prompt_value = prompts_2HQE[:, None].expand(-1, batch, -1, -1, -1)
     key, value = torch.cat([prompt_key, key], dim=2), torch.cat([prompt_value, value], dim=2)
     attended_NLC = attention.out_proj(attend(attention, query, key, value, mask_LK))

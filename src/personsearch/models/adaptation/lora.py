@@ -45,7 +45,7 @@ class LoraConfig(Config):
 
 
 class LowRank(nn.Module):
-    """What is added to a linear map of `parts` equal outputs, each with its own factors; zero at the start."""
+    """The update of a linear map whose output has `parts` equal parts, each with its own factors; zero at the start."""
 
     def __init__(self, inputs: int, outputs: int, config: LoraConfig, *, parts: int = 1) -> None:
         super().__init__()

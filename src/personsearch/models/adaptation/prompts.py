@@ -1,7 +1,7 @@
 """CSKT's bidirectional prompts transferring (arXiv 2309.09496): own prompts and projections per layer and direction.
 
-A layer replaces its prompts, so nobody reads what it gives at their places: they are run as keys and values of its
-attention alone, once for the whole batch, for the features of the full sequence.
+Each layer replaces its prompts, so what it would compute at their places is never read. They enter its attention as
+keys and values only, computed once for the whole batch; features equal those of the full sequence.
 
 Shapes: T layers of the text tower, V of the vision tower, B of either, P prompts, Q = 2P, C channels of the tower,
 H heads, E channels of a head.
@@ -53,7 +53,7 @@ class BidirectionalPrompts(nn.Module):
 
 
 class RememberedPrompts(nn.Module):
-    """The keys and values of trained prompts, which inference need not compute again."""
+    """The keys and values of trained prompts, so that inference does not compute them again."""
 
     def __init__(self, prompts: BidirectionalPrompts, clip: Any) -> None:
         super().__init__()
