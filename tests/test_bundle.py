@@ -3,10 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
+import onnx
 import pytest
 
 from personsearch import bundle as bundles
-from personsearch.bundle import SPEC, WEIGHTS, Bundle, BundleSpec
+from personsearch.bundle import IMAGE_ONNX, SPEC, WEIGHTS, Bundle, BundleSpec
 from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.errors import UserError
 from personsearch.integrations.mlflow.registry import ModelRegistry
@@ -48,6 +49,19 @@ def test_opening_a_live_index_reads_the_spec_and_hashes_each_file_once(
     registry = ModelRegistry("http://127.0.0.1:9", "model", cache=tmp_path)
     assert open_live(store, registry, load_graph_encoder).bundle.fingerprint == fingerprint
     assert reads == {"bundle.yaml": 1, "tokenizer.json": 1, "image_encoder.onnx": 1, "text_encoder.onnx": 1}
+
+
+def test_external_data_of_a_graph_is_part_of_the_fingerprint(tmp_path: Path) -> None:
+    folder = make_onnx_bundle(tmp_path / "bundle")
+    graph = onnx.load(folder / IMAGE_ONNX)
+    onnx.save(graph, folder / IMAGE_ONNX, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    before = Bundle.open(folder).fingerprint
+    (folder / "notes.txt").write_text("not a part of the model")
+    assert Bundle.open(folder).fingerprint == before
+    data = bytearray((folder / "weights.bin").read_bytes())
+    data[0] ^= 1
+    (folder / "weights.bin").write_bytes(data)
+    assert Bundle.open(folder).fingerprint != before
 
 
 def test_a_folder_without_a_spec_is_refused_at_once(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ It contains no pickles.
 """
 
 import hashlib
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ CALIBRATION = "calibration.json"
 METRICS = "metrics.json"
 GOLDEN = "golden.json"
 MODEL_CARD = "MODEL_CARD.md"
+FILES = (SPEC, TOKENIZER, WEIGHTS, IMAGE_ONNX, TEXT_ONNX, CALIBRATION, METRICS, GOLDEN, MODEL_CARD)
 
 Variant = Literal["torch", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8-static"]
 Runtime = Literal["onnxruntime", "openvino"]
@@ -135,12 +137,14 @@ class Bundle:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identity of what it computes: SHA-256 of weights, graphs, tokenizer and preprocessing, 16 hex digits."""
+        """Identity of what it computes, 16 hex digits: SHA-256 of weights, graphs with their external data, tokenizer
+        and preprocessing.
+        """
         digest = hashlib.sha256(self.spec.preprocessing.model_dump_json().encode())
         digest.update(str(self.spec.context_length).encode())
         if self.spec.runtime != DEFAULT_RUNTIME:  # the default leaves no trace: a bundle keeps its fingerprint
             digest.update(self.spec.runtime.encode())
-        for name in (TOKENIZER, WEIGHTS, IMAGE_ONNX, TEXT_ONNX):
+        for name in (TOKENIZER, WEIGHTS, IMAGE_ONNX, TEXT_ONNX, *self._external_data()):
             if self.path(name).is_file():
                 digest.update(f"{name}\0{hash_file(self.path(name))}".encode())
         return digest.hexdigest()[:16]
@@ -151,6 +155,13 @@ class Bundle:
         from personsearch.tokenizer import Tokenizer
 
         return Tokenizer(self.path(TOKENIZER), self.spec.context_length)
+
+    def _external_data(self) -> list[str]:
+        """Files in which the ONNX graphs keep tensors; a graph contains their names as plain bytes."""
+        graphs = [path for path in map(self.path, (IMAGE_ONNX, TEXT_ONNX)) if path.is_file()]
+        others = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+        candidates = sorted(name for name in others if name not in FILES)
+        return [name for name in candidates if any(_contains(graph, name.encode()) for graph in graphs)]
 
     def path(self, name: str) -> Path:
         """Where a file of the bundle is, whether or not it exists."""
@@ -164,3 +175,8 @@ def write_spec(folder: Path, spec: BundleSpec) -> None:
     """Write bundle.yaml completely or not at all."""
     with replacing(folder / SPEC) as temporary:
         temporary.write_text(yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+
+
+def _contains(path: Path, content: bytes) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        return mapped.find(content) >= 0
