@@ -1,15 +1,17 @@
 """What never goes live, and vectors kept in fewer bytes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from personsearch.errors import VerificationFailed
 from personsearch.gallery.collections import PREVIOUS_ALIAS
 from personsearch.gallery.indexing import IndexConfig
 from personsearch.gallery.store import Gallery
-from personsearch.gallery.verification import VerificationFailed, VerifyConfig
+from personsearch.gallery.verification import VerifyConfig
 from personsearch.search.exact import ExactIndex, ExactStore
 from personsearch.search.filters import EVERYTHING, CropFilter
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore, Hit
@@ -28,6 +30,37 @@ def test_a_collapsed_model_never_goes_live(store: CollectionStore, gallery: Gall
         build(store, gallery, CollapsedEncoder(), version="2")
     assert store.alias_target(LIVE_ALIAS) == "persons_v1_1"
     assert store.names() == ["persons_v1_1"]
+
+
+class ShortSighted(HashEncoder):
+    """Right for texts up to twenty words, NaN for longer ones."""
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors_ND = super().encode_texts(texts)
+        vectors_ND[[len(text.split()) > 20 for text in texts]] = np.nan
+        return vectors_ND
+
+
+def test_a_model_that_fails_on_long_texts_never_goes_live(store: CollectionStore, gallery: Gallery) -> None:
+    with pytest.raises(VerificationFailed, match="a description of 22 words has a vector of length nan"):
+        build(store, gallery, ShortSighted())
+    assert store.alias_target(LIVE_ALIAS) is None
+
+
+class Blinded(HashEncoder):
+    """NaN for one of the pictures."""
+
+    def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        vectors_ND = super().encode_images(pixels_NHW3)
+        if self.images_encoded > 20:
+            vectors_ND[-1, 3] = np.nan
+        return vectors_ND
+
+
+def test_a_model_that_fails_on_a_picture_never_goes_live(store: CollectionStore, gallery: Gallery) -> None:
+    with pytest.raises(VerificationFailed, match="crop crop00020: the model gives NaN or infinity"):
+        build(store, gallery, Blinded())
+    assert store.names() == []
 
 
 def test_vectors_of_another_model_are_found_out(store: CollectionStore, gallery: Gallery) -> None:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 import typer
 from PIL import Image
@@ -12,10 +14,10 @@ from typer.testing import CliRunner
 
 from personsearch.bundle import GOLDEN, IMAGE_ONNX, METRICS, Bundle, write_spec
 from personsearch.cli import registry, search
-from personsearch.errors import UserError
+from personsearch.errors import UserError, VerificationFailed
+from personsearch.gallery import indexing
 from personsearch.gallery.add_dataset import add_dataset
 from personsearch.gallery.store import Gallery
-from personsearch.gallery.verification import VerificationFailed
 from personsearch.installation.platforms import open_registry, open_store
 from personsearch.installation.settings import Settings
 from personsearch.search.filters import CropFilter
@@ -108,6 +110,102 @@ def test_a_version_that_serving_would_refuse_is_tagged_and_never_live(installati
         run("index")
     assert registry.version("2").tags["index_status"].startswith("failed: ")
     assert open_store(installation).alias_target("persons") == "persons_v1_1"
+
+
+def broken(bundle: Path, name: str) -> Path:
+    """A bundle that passes its golden inputs, or is not asked for them, and cannot be served."""
+    if name == "NaN on real pictures":
+        _make_blind(bundle / IMAGE_ONNX)
+    elif name == "another dimension":
+        spec = Bundle.open(bundle).spec
+        write_spec(bundle, spec.model_copy(update={"embedding_dim": spec.embedding_dim + 1}))
+    elif name == "a truncated graph":
+        whole = (bundle / IMAGE_ONNX).read_bytes()
+        (bundle / IMAGE_ONNX).write_bytes(whole[: len(whole) // 2])
+    return bundle
+
+
+def _make_blind(path: Path) -> None:
+    """Let a graph give NaN for pictures without the strong contrast that the golden ones have: x + 0·√(range − 1.9)."""
+    graph = onnx.load(path)
+    node = onnx.helper.make_node
+    nodes = [
+        node("ReduceMax", ["input"], ["max"], axes=[1, 2, 3]),
+        node("ReduceMin", ["input"], ["min"], axes=[1, 2, 3]),
+        node("Sub", ["max", "min"], ["range"]),
+        node("Sub", ["range", "bound"], ["above"]),
+        node("Sqrt", ["above"], ["root"]),
+        node("Mul", ["root", "zero"], ["nothing"]),
+        node("Add", ["input", "nothing"], ["checked"]),
+    ]
+    graph.graph.node[0].input[0] = "checked"
+    for place, one in enumerate(nodes):
+        graph.graph.node.insert(place, one)
+    for name, value in (("bound", 1.9), ("zero", 0.0)):
+        graph.graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, dtype=np.float32), name))
+    onnx.save(graph, path)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("NaN on real pictures", "the model gives NaN or infinity"),
+        ("another dimension", "gives vectors of 8 dimensions, the bundle says 9"),
+        ("a truncated graph", IMAGE_ONNX),
+        ("deleted from the store", "fingerprint"),
+    ],
+)
+def test_whatever_keeps_a_version_from_going_live_is_in_its_tag(
+    installation: Settings, tmp_path: Path, fault: str, reason: str
+) -> None:
+    run("register", str(make_onnx_bundle(tmp_path / "good", seed=1)))
+    run("promote", "1")
+    run("register", str(broken(make_onnx_bundle(tmp_path / "bad", seed=2), fault)))
+    registry = open_registry(installation)
+    if fault == "deleted from the store":
+        content = (tmp_path / "bad" / IMAGE_ONNX).read_bytes()
+        stored = [path for path in tmp_path.rglob(IMAGE_ONNX) if path.read_bytes() == content]
+        assert len(stored) == 2
+        for path in stored:
+            path.unlink()
+    registry._client.set_registered_model_alias("personsearch", "champion", "2")  # as MLflow's page would do
+    with pytest.raises(UserError, match=reason):
+        run("index")
+    assert registry.version("2").tags["index_status"].startswith("failed: ")
+    assert reason in registry.version("2").tags["index_status"]
+    assert open_store(installation).alias_target("persons") == "persons_v1_1"
+
+
+def test_a_champion_that_is_withdrawn_during_the_build_does_not_go_live(
+    installation: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in (1, 2):
+        run("register", str(make_onnx_bundle(tmp_path / str(seed), seed=seed)))
+    run("promote", "1")
+    registry, store = open_registry(installation), open_store(installation)
+    registry.promote("2")
+    verify = indexing.verify
+
+    def withdraw_and_verify(*arguments: Any, **named: Any) -> Any:
+        registry.promote("1")
+        return verify(*arguments, **named)
+
+    monkeypatch.setattr(indexing, "verify", withdraw_and_verify)
+    with pytest.raises(UserError, match="version 2 does not go live: version 1 has become the champion"):
+        run("index", "--model-version", "2", "--while-champion")
+    assert store.alias_target("persons") == "persons_v1_1"
+    assert "version 1 has become the champion" in registry.version("2").tags["index_status"]
+
+
+def test_a_rollback_that_cannot_be_completed_moves_nothing(installation: Settings, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        run("register", str(make_onnx_bundle(tmp_path / str(seed), seed=seed)))
+        run("promote", str(seed))
+    registry, store = open_registry(installation), open_store(installation)
+    registry._client.delete_model_version("personsearch", "1")  # as MLflow's page would do
+    with pytest.raises(UserError, match="no version '1'"):
+        run("rollback")
+    assert (store.alias_target("persons"), registry.alias_version("champion")) == ("persons_v2_2", "2")
 
 
 def test_the_users_mistakes_are_one_line(installation: Settings, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def promote(
     """Move the alias `champion` to a version, as a person does in MLflow's page, and make it live."""
     _registry().promote(version)
     if index_now:
-        index(model_version=version, gallery=gallery, params=params, as_json=as_json)
+        index(model_version=version, while_champion=True, gallery=gallery, params=params, as_json=as_json)
     else:
         show({"champion": version}, as_json=as_json)
 
@@ -89,6 +89,9 @@ def index(
     model_version: Annotated[
         str | None, typer.Option(help="The version to index with. [default: the champion]", show_default=False)
     ] = None,
+    while_champion: Annotated[
+        bool, typer.Option("--while-champion", help="Do not go live if another version has become champion meanwhile.")
+    ] = False,
     gallery: GalleryFolder = None,
     rebuild: Annotated[bool, typer.Option(help="Encode every crop again, also those already encoded.")] = False,
     params: Params = None,
@@ -103,7 +106,9 @@ def index(
     from personsearch.installation.promotion import index_version
 
     config = configured(IndexConfig, "index", params).overridden({"rebuild": rebuild or None})
-    report = index_version(config, _registry(), _store(), existing_gallery(gallery), model_version)
+    report = index_version(
+        config, _registry(), _store(), existing_gallery(gallery), model_version, while_champion=while_champion
+    )
     values = report.model_dump()
     show(values | values.pop("findings"), as_json=as_json)
 

@@ -61,7 +61,7 @@ class GraphEncoder:
         for start in range(0, len(pixels_NHW3), BATCH_SIZE):
             batch = slice(start, start + BATCH_SIZE)
             standard_B3HW = normalise(pixels_NHW3[batch], self._preprocessing.mean, self._preprocessing.std)
-            vectors_ND[batch] = self._image_graph(standard_B3HW)
+            vectors_ND[batch] = self._checked(self._image_graph(standard_B3HW), IMAGE_ONNX)
         return vectors_ND
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -72,8 +72,15 @@ class GraphEncoder:
         tokens_NL = self._tokenizer.encode(texts)
         lengths_N = text_lengths(tokens_NL)
         for rows_B in length_batches(lengths_N):
-            vectors_ND[rows_B] = self._text_graph(tokens_NL[rows_B, : lengths_N[rows_B[-1]]])
+            tokens_BL = tokens_NL[rows_B, : lengths_N[rows_B[-1]]]
+            vectors_ND[rows_B] = self._checked(self._text_graph(tokens_BL), TEXT_ONNX)
         return vectors_ND
+
+    def _checked(self, vectors_BD: NDArray[np.float32], graph: str) -> NDArray[np.float32]:
+        if vectors_BD.shape[1:] != (self._embedding_dim,):
+            given = "×".join(map(str, vectors_BD.shape[1:]))
+            raise UserError(f"{graph} gives vectors of {given} dimensions, the bundle says {self._embedding_dim}")
+        return vectors_BD
 
     def _empty(self, length: int) -> NDArray[np.float32]:
         return np.empty((length, self._embedding_dim), dtype=np.float32)

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from personsearch.config import Config
 from personsearch.encoders.encoder import Encoder
-from personsearch.errors import UserError
+from personsearch.errors import UserError, VerificationFailed
 from personsearch.files import alone
 from personsearch.gallery.collections import (
     BUILD_LOCK,
@@ -30,7 +30,7 @@ from personsearch.gallery.collections import (
 )
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import Synchroniser, read_pixels
-from personsearch.gallery.verification import Findings, VerificationFailed, VerifyConfig, spread_evenly, verify
+from personsearch.gallery.verification import Findings, VerifyConfig, spread_evenly, verify
 from personsearch.images import ImageRejected
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
 from personsearch.search.quantised import Centres, Coding, VectorStorage

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.encoders.encoder import Encoder
+from personsearch.errors import VerificationFailed
 from personsearch.gallery.store import Gallery
 from personsearch.images import ImageRejected, open_image, resize
 from personsearch.progress import track
@@ -65,7 +66,7 @@ class Synchroniser:
         for batch in batches(crops, self.batch_size):
             readable, pixels_BHW3 = self._read(batch)
             if readable:
-                self.index.upsert(readable, self.encoder.encode_images(pixels_BHW3))
+                self.index.upsert(readable, _finite(readable, self.encoder.encode_images(pixels_BHW3)))
                 self.encoded += len(readable)
 
     def _read(self, crops: list[Crop]) -> tuple[list[Crop], NDArray[np.uint8]]:
@@ -79,6 +80,14 @@ class Synchroniser:
                     logger.warning("crop %s is left out: %s", crop.crop_id, error)
                     self.unreadable.add(crop.crop_id)
         return readable, np.array(pixels, dtype=np.uint8)
+
+
+def _finite(crops: list[Crop], vectors_BD: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same vectors; raises VerificationFailed for one that is not finite."""
+    broken_B = ~np.isfinite(vectors_BD).all(axis=1)
+    if broken_B.any():
+        raise VerificationFailed(f"crop {crops[int(np.argmax(broken_B))].crop_id}: the model gives NaN or infinity")
+    return vectors_BD
 
 
 def read_pixels(gallery: Gallery, crop: Crop, encoder: Encoder) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ Shapes: N crops, Q probe queries, S sample crops, H height, W width, D embedding
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from typing import TypeVar
 
 import numpy as np
@@ -14,14 +15,14 @@ from pydantic import Field
 
 from personsearch.config import Config
 from personsearch.encoders.encoder import Encoder
-from personsearch.errors import UserError
+from personsearch.errors import VerificationFailed
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import read_pixels
 from personsearch.images import ImageRejected
 from personsearch.search.crop import Crop
 from personsearch.search.exact import MIRROR_LIMIT, ExactIndex
 from personsearch.search.filters import CropFilter
-from personsearch.search.index import MAX_K, SCORE_DECIMALS, Hit, VectorIndex, rank
+from personsearch.search.index import MAX_K, SCORE_DECIMALS, UNIT_TOLERANCE, Hit, VectorIndex, rank
 from personsearch.search.quantised import FLOAT32, Coding
 from personsearch.search.searcher import JUDGED
 
@@ -45,8 +46,8 @@ PROBE_TEXTS = (
 )
 
 
-class VerificationFailed(UserError):
-    """A collection that must not go live; the message is the reason."""
+MANY_WORDS = 96  # more than a context of 77 tokens holds
+WORDS_APART = 3
 
 
 class VerifyConfig(Config):
@@ -109,6 +110,7 @@ def verify(
     expected = gallery.count() - unreadable
     if (stored := index.count()) != expected:
         raise VerificationFailed(f"the collection holds {stored} crops, the gallery {expected} that can be read")
+    _verify_texts(encoder, config.probe_texts)
     exact = _Exact(encoder.encode_texts(config.probe_texts), config.recall_at)
     searched = [index, *_mirrors(index, exact, coding)]
     score_error = _verify_samples(config, searched, gallery, encoder, exact.queries_QD)
@@ -123,6 +125,22 @@ def verify(
             f"at least {config.min_recall:g} expected"
         )
     return Findings(crops=stored, recall=recall, spread=exact.spread, score_error=score_error)
+
+
+def _verify_texts(encoder: Encoder, probe_texts: Sequence[str]) -> None:
+    """Texts of every length must have unit vectors: a graph may be right for short ones only."""
+    words = " ".join(probe_texts).split()
+    longest = max(MANY_WORDS, len(words))
+    texts = [" ".join(islice(cycle(words), length)) for length in range(1, longest + 1, WORDS_APART)]
+    vectors_ND = encoder.encode_texts(texts)
+    lengths_N = np.linalg.norm(vectors_ND, axis=1)
+    wrong_N = ~(np.abs(lengths_N - 1.0) <= UNIT_TOLERANCE)  # also where it is NaN
+    if wrong_N.any():
+        words_of_first = len(texts[int(np.argmax(wrong_N))].split())
+        raise VerificationFailed(
+            f"a description of {words_of_first} words has a vector of length {lengths_N[np.argmax(wrong_N)]:.3g}; "
+            "unit length expected"
+        )
 
 
 def spread_evenly(items: Iterable[T], total: int, count: int) -> Iterator[T]:

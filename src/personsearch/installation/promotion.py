@@ -1,18 +1,19 @@
 """A model's way from the gate to a live index: register, promote, index, roll back."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from personsearch.bundle import CALIBRATION, METRICS, Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
-from personsearch.errors import UserError
-from personsearch.gallery.collections import rollback
+from personsearch.errors import UserError, VerificationFailed
+from personsearch.gallery.collections import previous_collection, rollback
 from personsearch.gallery.indexing import IndexConfig, IndexReport, build_index
 from personsearch.gallery.store import Gallery
-from personsearch.gallery.verification import VerificationFailed
 from personsearch.installation.platforms import open_registry
 from personsearch.installation.settings import Settings
 from personsearch.integrations.mlflow.registry import CHAMPION, ModelRegistry
@@ -20,31 +21,58 @@ from personsearch.search.index import CollectionProperties, CollectionStore
 
 INDEX_STATUS = "index_status"
 METRIC_TAG = "metric."
+TAG_LENGTH = 5000  # of a value, in MLflow
 
 
 def index_version(
-    config: IndexConfig, registry: ModelRegistry, store: CollectionStore, gallery: Gallery, version: str | None = None
+    config: IndexConfig,
+    registry: ModelRegistry,
+    store: CollectionStore,
+    gallery: Gallery,
+    version: str | None = None,
+    *,
+    while_champion: bool = False,
 ) -> IndexReport:
     """Index the gallery with a model version, the champion by default, and tag the version with the outcome.
 
+    With `while_champion`, and for the default, the version must still be the champion when its collection is ready.
+    Whatever fails is the reason in the tag.
+
     Raises:
-        UserError: there is no such version or no champion.
+        UserError: there is no such version or no champion, or another version has become champion.
         VerificationFailed: the bundle fails its golden inputs, or the collection may not go live.
     """
+    follow = while_champion or version is None
     version = version or champion(registry)
+    confirm = partial(_check_champion, registry, version) if follow else lambda: None
     try:
-        report = _build(config, registry, store, gallery, version)
-    except VerificationFailed as error:
-        registry.tag(version, INDEX_STATUS, f"failed: {error}"[:500])
-        raise
+        report = _build(config, registry, store, gallery, version=version, confirm=confirm)
+    except Exception as error:
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        with suppress(UserError):  # the registry may be what failed
+            registry.tag(version, INDEX_STATUS, f"failed: {reason}"[:TAG_LENGTH])
+        if isinstance(error, UserError):
+            raise
+        raise VerificationFailed(f"version {version} cannot be indexed with: {reason}") from error
     registry.tag(version, INDEX_STATUS, f"live: {report.collection}")
     return report
 
 
 def roll_back(registry: ModelRegistry, store: CollectionStore, gallery: Gallery) -> CollectionProperties:
-    """Go back to the previous collection, and move the champion to the model that made it."""
-    properties = rollback(store, gallery)
-    registry.promote(properties.model_version)
+    """Go back to the previous collection, and move the champion to the model that made it.
+
+    Raises:
+        UserError: there is no previous collection, or its model is not in the registry as it was. Nothing has moved.
+    """
+    properties = store.properties(previous_collection(store))
+    version = registry.version(properties.model_version)
+    _proven_encoder(registry.fetch(version.version, properties.fingerprint))
+    rollback(store, gallery)
+    try:
+        registry.promote(version.version)
+    except UserError:
+        rollback(store, gallery)  # the previous collection is now the one that was live
+        raise
     return properties
 
 
@@ -56,8 +84,19 @@ def champion(registry: ModelRegistry) -> str:
     return version
 
 
+def _check_champion(registry: ModelRegistry, version: str) -> None:
+    if (now := champion(registry)) != version:
+        raise UserError(f"version {version} does not go live: version {now} has become the champion")
+
+
 def _build(
-    config: IndexConfig, registry: ModelRegistry, store: CollectionStore, gallery: Gallery, version: str
+    config: IndexConfig,
+    registry: ModelRegistry,
+    store: CollectionStore,
+    gallery: Gallery,
+    *,
+    version: str,
+    confirm: Callable[[], None],
 ) -> IndexReport:
     registered = registry.version(version)
     bundle = registry.fetch(version, registered.fingerprint)
@@ -70,6 +109,7 @@ def _build(
         model_version=version,
         fingerprint=registered.fingerprint,
         dataset_hash=registered.tags.get("dataset_hash", "") or bundle.spec.lineage.dataset_hash,
+        confirm=confirm,
     )
 
 
