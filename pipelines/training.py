@@ -4,7 +4,7 @@ Every step takes the hash of what it reads and the version of the code, because 
 and not at the content of artifacts. Gate and register read and write the registry, so they always run.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
@@ -30,17 +30,118 @@ class Trained(NamedTuple):
     passed: bool
 
 
-Tasks = tuple[dsl.PipelineTask, ...]
+class Source(NamedTuple):
+    """The version of a data set that is fetched."""
+
+    repository: Any
+    revision: Any
+    path: Any
+    hash: Any
 
 
-def _place(*, fetching: dsl.PipelineTask, light: Tasks, heavy: Tasks, registry: Tasks) -> None:
-    place(fetching, cpu="2", memory="4Gi", secrets=STORAGE_SECRETS)
-    for task in light:
-        place(task, cpu="2", memory="4Gi")
-    for task in heavy:
-        place(task, cpu="4", memory="16Gi")
-    for task in registry:
-        place(task, cpu="1", memory="4Gi", secrets=REGISTRY_SECRETS)
+class Data(NamedTuple):
+    """A prepared data set, and its hash."""
+
+    folder: Any
+    hash: Any
+
+
+class Model(NamedTuple):
+    """A folder with a model bundle of a name, and the bundle's fingerprint."""
+
+    folder: Any
+    bundle: str
+    fingerprint: Any
+
+
+def _fetch(source: Source, code_version: str) -> dsl.PipelineTask:
+    task = fetch_dataset(
+        repository=source.repository,
+        revision=source.revision,
+        path=source.path,
+        dataset_hash=source.hash,
+        code_version=code_version,
+    )
+    place(task, cpu="2", memory="4Gi", secrets=STORAGE_SECRETS)
+    return task
+
+
+def _prepare(raw: dsl.PipelineTask, source: Source, config: dict[str, Any], code_version: str) -> Data:
+    task = prepare(raw=raw.outputs["dataset"], raw_hash=source.hash, config=config, code_version=code_version)
+    place(task, cpu="2", memory="4Gi")
+    return Data(task.outputs["dataset"], task.outputs["Output"])
+
+
+def _augment(prepared: Data, config: dict[str, Any], code_version: str, *, gpus: str) -> Data:
+    task = augment(prepared=prepared.folder, prepared_hash=prepared.hash, config=config, code_version=code_version)
+    place(task, cpu="4", memory="16Gi", volumes=(MODELS,))
+    accelerate(task, gpus)
+    return Data(task.outputs["dataset"], task.outputs["Output"])
+
+
+def _train(data: Data, config: dict[str, Any], code_version: str, *, gpus: str) -> Model:
+    task = train(dataset=data.folder, dataset_hash=data.hash, config=config, code_version=code_version)
+    place(task, cpu="8", memory="32Gi", secrets=REGISTRY_SECRETS, volumes=(CHECKPOINTS, MODELS))
+    accelerate(task, gpus)
+    return Model(task.outputs["model"], "bundle", task.outputs["Output"])
+
+
+def _compress(model: Model, data: Data, config: dict[str, Any], code_version: str, *, gpus: str) -> Model:
+    task = compress(
+        model=model.folder,
+        fingerprint=model.fingerprint,
+        dataset=data.folder,
+        dataset_hash=data.hash,
+        config=config,
+        code_version=code_version,
+    )
+    place(task, cpu="4", memory="16Gi", secrets=REGISTRY_SECRETS, volumes=(CHECKPOINTS,))
+    accelerate(task, gpus)
+    return Model(task.outputs["compressed"], "chosen", task.outputs["Output"])
+
+
+def _evaluate(model: Model, data: Data, config: dict[str, Any], code_version: str) -> dsl.PipelineTask:
+    task = evaluate(
+        model=model.folder,
+        fingerprint=model.fingerprint,
+        bundle=model.bundle,
+        dataset=data.folder,
+        dataset_hash=data.hash,
+        config=config,
+        code_version=code_version,
+    )
+    place(task, cpu="4", memory="16Gi")
+    return task
+
+
+def _gate(
+    before: dsl.PipelineTask, after: dsl.PipelineTask, data: Data, config: dict[str, Any], model_name: str
+) -> dsl.PipelineTask:
+    task = gate(
+        metrics=after.outputs["metrics"],
+        uncompressed=before.outputs["metrics"],
+        dataset_hash=data.hash,
+        model_name=model_name,
+        config=config,
+    ).set_caching_options(False)
+    place(task, cpu="1", memory="4Gi", secrets=REGISTRY_SECRETS)
+    return task
+
+
+def _register(  # noqa: PLR0917
+    model: Model, evaluation: dsl.PipelineTask, data: Data, source: Source, model_name: str, code_version: str
+) -> None:
+    task = register(
+        model=model.folder,
+        evaluation=evaluation.outputs["evaluation"],
+        metrics=evaluation.outputs["metrics"],
+        dataset_hash=data.hash,
+        model_name=model_name,
+        raw_hash=source.hash,
+        raw_revision=source.revision,
+        code_version=code_version,
+    ).set_caching_options(False)
+    place(task, cpu="1", memory="4Gi", secrets=REGISTRY_SECRETS)
 
 
 @dsl.pipeline(name="personsearch-training", description="From a version of a data set to a registered challenger.")
@@ -62,86 +163,20 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     compress_accelerators: str = "0",
 ) -> Trained:
     """Fetch → prepare → augment → train → compress → gate → register, with an evaluation before and after compress."""
-    raw = fetch_dataset(
-        repository=dataset_repository,
-        revision=dataset_revision,
-        path=dataset_path,
-        dataset_hash=dataset_hash,
-        code_version=code_version,
-    )
-    prepared = prepare(
-        raw=raw.outputs["dataset"],
-        raw_hash=dataset_hash,
-        config=prepare_config,
-        code_version=code_version,
-    )
-    augmented = augment(
-        prepared=prepared.outputs["dataset"],
-        prepared_hash=prepared.outputs["Output"],
-        config=augment_config,
-        code_version=code_version,
-    )
-    trained = train(
-        dataset=augmented.outputs["dataset"],
-        dataset_hash=augmented.outputs["Output"],
-        config=train_config,
-        code_version=code_version,
-    )
-    compressed = compress(
-        model=trained.outputs["model"],
-        fingerprint=trained.outputs["Output"],
-        dataset=augmented.outputs["dataset"],
-        dataset_hash=augmented.outputs["Output"],
-        config=compress_config,
-        code_version=code_version,
-    )
-    before = evaluate(
-        model=trained.outputs["model"],
-        fingerprint=trained.outputs["Output"],
-        bundle="bundle",
-        dataset=augmented.outputs["dataset"],
-        dataset_hash=augmented.outputs["Output"],
-        config=evaluate_config,
-        code_version=code_version,
-    )
-    after = evaluate(
-        model=compressed.outputs["compressed"],
-        fingerprint=compressed.outputs["Output"],
-        bundle="chosen",
-        dataset=augmented.outputs["dataset"],
-        dataset_hash=augmented.outputs["Output"],
-        config=evaluate_config,
-        code_version=code_version,
-    )
-    decision = gate(
-        metrics=after.outputs["metrics"],
-        uncompressed=before.outputs["metrics"],
-        dataset_hash=augmented.outputs["Output"],
-        model_name=model_name,
-        config=gate_config,
-    ).set_caching_options(False)
+    source = Source(dataset_repository, dataset_revision, dataset_path, dataset_hash)
+    raw = _fetch(source, code_version)
+    prepared = _prepare(raw, source, prepare_config, code_version)
+    data = _augment(prepared, augment_config, code_version, gpus=augment_accelerators)
+    trained = _train(data, train_config, code_version, gpus=accelerators)
+    chosen = _compress(trained, data, compress_config, code_version, gpus=compress_accelerators)
+    before = _evaluate(trained, data, evaluate_config, code_version)
+    after = _evaluate(chosen, data, evaluate_config, code_version)
+    decision = _gate(before, after, data, gate_config, model_name)
     with dsl.If(decision.outputs["Output"] == True, name="passed"):  # noqa: E712 (kfp builds the condition from it)
-        registered = register(
-            model=compressed.outputs["compressed"],
-            evaluation=after.outputs["evaluation"],
-            metrics=after.outputs["metrics"],
-            dataset_hash=augmented.outputs["Output"],
-            model_name=model_name,
-            raw_hash=dataset_hash,
-            raw_revision=dataset_revision,
-            code_version=code_version,
-        ).set_caching_options(False)
-
-    _place(fetching=raw, light=(prepared,), heavy=(before, after), registry=(decision, registered))
-    place(augmented, cpu="4", memory="16Gi", volumes=(MODELS,))
-    place(trained, cpu="8", memory="32Gi", secrets=REGISTRY_SECRETS, volumes=(CHECKPOINTS, MODELS))
-    place(compressed, cpu="4", memory="16Gi", secrets=REGISTRY_SECRETS, volumes=(CHECKPOINTS,))
-    accelerate(augmented, augment_accelerators)
-    accelerate(compressed, compress_accelerators)
-    accelerate(trained, accelerators)
+        _register(chosen, after, data, source, model_name, code_version)
     return Trained(
-        model=compressed.outputs["compressed"],
-        dataset=augmented.outputs["dataset"],
+        model=chosen.folder,
+        dataset=data.folder,
         metrics=after.outputs["metrics"],
         report=after.outputs["report"],
         decision=decision.outputs["decision"],
