@@ -1,8 +1,12 @@
 """Write docs/settings.md and docs/commands.md from configuration classes and the command line: `make reference`."""
 
+import ast
+import inspect
 import json
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path, PurePath
+from textwrap import dedent
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -129,11 +133,26 @@ def _text(model: type[BaseModel]) -> str:
 
 def _table(model: type[BaseModel], seen: Mapping[type[BaseModel], str], prefix: str = "") -> str:
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
+    texts = docstrings(model)
     for name, field in model.model_fields.items():
         key = prefix + name.upper() if prefix else name
-        cells = f"`{key}`", _type(field, seen), _default(field), field.description or ""
+        cells = f"`{key}`", _type(field, seen), _default(field), texts.get(name, "")
         rows.append(_row(*cells))
     return "\n".join(rows)
+
+
+def docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """The docstring under each field of a model and of those that it extends."""
+    texts: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        if issubclass(each, BaseModel) and each.model_fields:
+            (definition,) = ast.parse(dedent(inspect.getsource(each))).body
+            assert isinstance(definition, ast.ClassDef)
+            for field, text in pairwise(definition.body):
+                match field, text:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
+                        texts[name] = words
+    return texts
 
 
 def _type(field: FieldInfo, seen: Mapping[type[BaseModel], str]) -> str:

@@ -33,9 +33,12 @@ EXPECTED = {
 
 
 class Config(BaseModel):
-    """Frozen settings of one stage, declared in the file that uses them; a docstring under each field explains it."""
+    """Frozen settings of one stage, declared in the file that uses them; a docstring under each field explains it.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    Only the reference reads these docstrings (infra/write_reference.py): pydantic would parse every source at import.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def from_yaml(cls, path: Path, section: str | None = None, *, optional: bool = False) -> Self:

@@ -37,8 +37,9 @@ def below(model: type) -> Iterator[type[BaseModel]]:
         yield from below(child)
 
 
-def undocumented(model: type[BaseModel]) -> list[str]:
-    return [f"{model.__name__}.{name}" for name, field in model.model_fields.items() if not field.description]
+def undocumented(model: type[BaseModel], reference: ModuleType) -> list[str]:
+    texts = reference.docstrings(model)
+    return [f"{model.__name__}.{name}" for name in model.model_fields if not texts.get(name)]
 
 
 def modules_with_settings() -> Iterator[str]:
@@ -59,22 +60,27 @@ def test_the_reference_does_not_depend_on_the_terminal(reference: ModuleType, mo
     assert reference.commands_page() == wide
 
 
-def test_every_setting_has_a_docstring() -> None:
+def test_every_setting_has_a_docstring(reference: ModuleType) -> None:
     for module in modules_with_settings():
         import_module(module)
     models = {model for base in BASES for model in below(base) if model.__module__.split(".")[0] in SOURCES}
     assert len(models) > 50
-    assert sorted(name for model in models for name in undocumented(model)) == []
+    assert sorted(name for model in models for name in undocumented(model, reference)) == []
 
 
-def test_a_setting_without_a_docstring_is_seen() -> None:
+def test_a_setting_without_a_docstring_is_seen(reference: ModuleType) -> None:
     class Example(Config):
         told: int = 1
         """Said."""
 
         bare: int = 2
 
-    assert undocumented(Example) == ["Example.bare"]
+    class Extended(Example):
+        more: int = 3
+        """Said too."""
+
+    assert undocumented(Example, reference) == ["Example.bare"]
+    assert reference.docstrings(Extended) == {"told": "Said.", "more": "Said too."}
 
 
 def test_the_sections_of_params_are_those_of_the_reference(reference: ModuleType) -> None:

@@ -17,9 +17,7 @@ class Settings(BaseSettings):
     """Embedded defaults on one machine; each address may name a distributed engine instead."""
 
     # An empty variable counts as unset; as a path it would mean the current directory.
-    model_config = SettingsConfigDict(
-        env_prefix="PERSONSEARCH_", env_ignore_empty=True, frozen=True, use_attribute_docstrings=True
-    )
+    model_config = SettingsConfigDict(env_prefix="PERSONSEARCH_", env_ignore_empty=True, frozen=True)
 
     home: Path = Path("var")
     """Folder of everything that an installation keeps: databases, keys, logs, the gallery."""
