@@ -1,6 +1,7 @@
-"""What every image operation does to one synthetic pedestrian, and its cost; what text edits do to a caption.
+"""Shows what every image operation does to a synthetic pedestrian, what it costs, and how text edits change a caption.
 
-Run: `python benchmarks/augmentation_sheet.py [SHEET.png]`; prints CPU milliseconds per image and the captions.
+Run: `python benchmarks/augmentation_sheet.py [SHEET.png]`; draws the sheet, prints CPU milliseconds per image and the
+captions.
 """
 
 import argparse
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 HEIGHT, WIDTH, GAP, LABEL = 128, 64, 2, 16
 SAMPLES, BLOCKS = 8, 2
 BATCH = 96
-PERSON, PAIR = 7, 6  # a picture and random numbers that show something
+PERSON, PAIR = 7, 6  # a picture and random numbers for which every operation shows
 PARAMETERS: dict[str, dict[str, Any]] = {
     "color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1},
     "rotation": {"degrees": 15},
@@ -82,14 +83,14 @@ def configs() -> dict[str, ImageAugmentationConfig]:
 
 
 def augmented(config: ImageAugmentationConfig, pixels_N3HW: Tensor) -> Tensor:
-    """The pictures by the numbers of the first pairs."""
+    """The pictures, augmented with the random numbers of the first pairs."""
     return augment_images(
         config, pixels_N3HW, torch.from_numpy(uniform_rows(0, 0, range(len(pixels_N3HW)), config.draws))
     )
 
 
 def cost(config: ImageAugmentationConfig, picture: Tensor) -> float:
-    """CPU milliseconds per image, random numbers included; the best of five batches."""
+    """CPU milliseconds per image, including random numbers; the best of five batches."""
     batch, seconds = picture.repeat(BATCH, 1, 1, 1), []
     for _ in range(5):
         start = time.process_time()
@@ -112,7 +113,7 @@ def draw(rows: dict[str, Tensor], path: Path) -> None:
 
 
 def captions(caption: str) -> Table:
-    """The caption as each edit alone leaves it: at .3 per word, or always where it is a probability per caption."""
+    """The caption after each edit alone, at 0.3 per word; an edit with a probability per caption is always applied."""
     record = ImageRecord("1", "", 1, "train", [caption], "synthetic")
     table = Table("edit", "caption", show_lines=True)
     table.add_row("", caption)

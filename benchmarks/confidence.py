@@ -1,9 +1,9 @@
-"""Is the stated confidence honest where the gallery is not like the validation data?
+"""Does confidence stay calibrated in galleries unlike the validation data?
 
-Calibrates a bundle on synthetic people and judges the best candidate of each description: in galleries of four sizes,
-in pictures made worse in four ways, at night, and in real footage, each with the person there and with the person
-taken out (footage: 19 descriptions of people in it, 19 of nobody in it). It prints one table for two rules: `before`
-sees a candidate's similarity and its lead over the ten best crops, fitted in one gallery; `now` is the product's.
+Calibrates a bundle on synthetic people and checks the best candidate of each description: in galleries of four sizes,
+in images degraded in four ways, at night, and in real footage, each with the person in the gallery and with the person
+removed (footage: 19 descriptions of people in it, 19 of people who are not). Prints one table for two rules: `before`
+uses a candidate's similarity and its lead over the ten best crops, fitted in one gallery; `now` is the library's.
 
     python benchmarks/confidence.py [BUNDLE] [--footage ../shared/data/vtest.avi]
 
@@ -48,7 +48,7 @@ NIGHT = DAY.model_copy(update={"identities_val": 0, "domain": "night", "seed": 7
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What a rule said of the best candidate of each query, and the truth: arrays [Q]."""
+    """What a rule stated for the best candidate of each query, and the truth: arrays [Q]."""
 
     probability_Q: NDArray[np.float64]
     right_Q: NDArray[np.bool_]
@@ -60,12 +60,12 @@ class Verdicts:
 
     @property
     def loss(self) -> float:
-        """Mean negative logarithm of what was stated of the truth."""
+        """Mean negative logarithm of the probability given to the truth."""
         p_Q = self.probability_Q.clip(1e-6, 1 - 1e-6)
         return float(-np.log(np.where(self.right_Q, p_Q, 1 - p_Q)).mean())
 
     def row(self) -> str:
-        """Calibration error, log loss, precision of "reliable", right ones kept, absent ones called reliable."""
+        """Calibration error, log loss, precision of "reliable", shares of right and of absent ones called reliable."""
         called_Q = self.probability_Q >= THRESHOLD
         precision = f"{(called_Q & self.right_Q).sum() / called_Q.sum():.2f}" if called_Q.any() else "none called"
         kept, alarms = called_Q[self.right_Q].mean(), called_Q[~self.present_Q].mean()
@@ -74,7 +74,7 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Rule:
-    """From candidates to the probability of each [Q, K], and from scores of crops and the searcher's answer to one."""
+    """A rule for confidence: for candidates [Q, K], and for the best candidate of one search."""
 
     name: str
     of_candidates: Callable[[Candidates], NDArray[np.float64]]
@@ -82,8 +82,8 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Worse:
-    """An encoder that sees every picture made worse."""
+class Degraded:
+    """An encoder that sees every image degraded."""
 
     encoder: Encoder
     change: Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -118,7 +118,7 @@ def hazy(x_NHW3: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def coarse(x_NHW3: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Blocks of 4 × 4 pixels, as of a person far away."""
+    """Blocks of 4 × 4 pixels, like a person far away."""
     n, height, width, _ = x_NHW3.shape
     blocks = x_NHW3.reshape(n, height // 4, 4, width // 4, 4, 3).mean(axis=(2, 4))
     return blocks.repeat(4, axis=1).repeat(4, axis=2)
@@ -142,13 +142,15 @@ def main() -> None:
     val = embed(encoder, day, "val", keep / "val")
     calibration = fit_calibration(val, "val", THRESHOLD)
     rules = (before(val), now(calibration))
-    print("| gallery | R@1 | rule | calibration error | log loss | reliable: right | right ones kept | absent ones |")
+    print("| gallery | R@1 | rule | calibration error | log loss | precision | right kept | absent called reliable |")
     print("|---|---|---|---|---|---|---|---|")
     test = embed(encoder, day, "test", keep / "test")
     like_val = [print_rows(f"test, {people(parts)}", synthetic_verdicts(test, rules, parts)) for parts in SIZES]
-    like_val.append(print_rows(f"test, {people(1)} among those of val", synthetic_verdicts(among(test, val), rules, 1)))
+    like_val.append(
+        print_rows(f"test, {people(1)} among the people of val", synthetic_verdicts(among(test, val), rules, 1))
+    )
     shifted = {
-        change.__name__: embed(Worse(encoder, change), day, "test", keep / change.__name__) for change in CHANGES
+        change.__name__: embed(Degraded(encoder, change), day, "test", keep / change.__name__) for change in CHANGES
     }
     shifted["at night"] = embed(encoder, night, "test", keep / "night")
     unlike_val = [
@@ -158,17 +160,17 @@ def main() -> None:
     ]
     searcher = footage_searcher(arguments.gallery, arguments.footage, arguments.bundle, calibration)
     print_rows("footage", footage_verdicts(searcher, Gallery(arguments.gallery), rules))
-    print_means({"test": like_val, "test, worse and at night": unlike_val})
+    print_means({"test": like_val, "test, degraded and at night": unlike_val})
     print(f"\n{calibration.curve}")
 
 
 def embed(encoder: Encoder, prepared: Path, split: Split, folder: Path) -> SplitEmbeddings:
-    """The embeddings of one split, kept in `folder`."""
+    """The embeddings of one split, cached in `folder`."""
     return embed_records(encoder, prepared, read_manifest(prepared, split), folder)
 
 
 def among(embeddings: SplitEmbeddings, others: SplitEmbeddings) -> SplitEmbeddings:
-    """The same captions, searched in a gallery that holds other people's images too."""
+    """The same captions, searched in a gallery with other people's images added."""
     return replace(
         embeddings,
         records=embeddings.records + others.records,
@@ -177,7 +179,7 @@ def among(embeddings: SplitEmbeddings, others: SplitEmbeddings) -> SplitEmbeddin
 
 
 def before(val: SplitEmbeddings) -> Rule:
-    """The rule that saw neither tracks nor the size of the gallery."""
+    """The rule that considers neither tracks nor the size of the gallery."""
     found = [find_candidates(val, absent=absent, parts=(1,)) for absent in (False, True)]
     features_NF = np.concatenate([_score_and_lead(part).reshape(-1, 2) for part in found])
     intercept, *slopes = fit_logistic(features_NF, np.concatenate([part.right_QK.ravel() for part in found]))
@@ -193,7 +195,7 @@ def before(val: SplitEmbeddings) -> Rule:
 
 
 def now(calibration: Calibration) -> Rule:
-    """What the product states."""
+    """The confidence of the library's searcher."""
 
     def of_search(searcher: Searcher, text: str) -> float:
         return searcher.search(text, k=1)[0].confidence or 0.0
@@ -209,7 +211,7 @@ def _score_and_lead(candidates: Candidates) -> NDArray[np.float64]:
 def synthetic_verdicts(
     embeddings: SplitEmbeddings, rules: Sequence[Rule], parts: int
 ) -> Iterator[tuple[str, Verdicts]]:
-    """Every caption once with its person in the gallery and once without."""
+    """Every caption, once with its person in the gallery and once without."""
     present, absent = (find_candidates(embeddings, absent=absent, parts=(parts,)) for absent in (False, True))
     there_Q = np.repeat([True, False], [len(present.person_Q), len(absent.person_Q)])
     right_Q = np.concatenate([present.right_QK[:, 0], absent.right_QK[:, 0]])
@@ -219,7 +221,7 @@ def synthetic_verdicts(
 
 
 def footage_searcher(folder: Path, footage: Path, bundle: Path, calibration: Calibration) -> Searcher:
-    """An index of the footage, ingested where it is not yet, with this calibration."""
+    """A searcher of the footage with this calibration; ingests the footage if that has not been done."""
     gallery = Gallery(folder)
     ingest(IngestConfig(), footage, gallery, camera_id="junction", start=START)
     searcher = searcher_over(gallery, bundle)
@@ -227,7 +229,7 @@ def footage_searcher(folder: Path, footage: Path, bundle: Path, calibration: Cal
 
 
 def footage_verdicts(searcher: Searcher, gallery: Gallery, rules: Sequence[Rule]) -> Iterator[tuple[str, Verdicts]]:
-    """The descriptions of people in the footage, and those of nobody in it."""
+    """The descriptions of people in the footage, then those of people who are not."""
     written = json.loads(DESCRIPTIONS.read_text())
     texts = [entry["text"] for entry in written["descriptions"]] + written["absent"]
     first = [place_of(entry["seen"], searcher.search(entry["text"], k=1), gallery) for entry in written["descriptions"]]
@@ -242,7 +244,7 @@ def people(parts: int) -> str:
 
 
 def print_rows(name: str, verdicts: Iterator[tuple[str, Verdicts]]) -> dict[str, Verdicts]:
-    """One row for each rule; returns what was printed."""
+    """Print one row for each rule; returns the verdicts."""
     found = dict(verdicts)
     for rule, verdict in found.items():
         print(f"| {name} | {100 * verdict.right_Q[verdict.present_Q].mean():.0f} % | {rule} | {verdict.row()} |")
@@ -250,7 +252,7 @@ def print_rows(name: str, verdicts: Iterator[tuple[str, Verdicts]]) -> dict[str,
 
 
 def print_means(groups: dict[str, list[dict[str, Verdicts]]]) -> None:
-    """Calibration error and log loss, each gallery counting alike."""
+    """Print mean calibration error and log loss, each gallery weighted equally."""
     print("\n| mean of | rule | calibration error | log loss |\n|---|---|---|---|")
     for name, galleries in groups.items():
         for rule in galleries[0]:

@@ -1,9 +1,9 @@
-"""Claim: a text query of 20 tokens at ViT-B/16 takes a third of open_clip's time or less, its numbers right to 1e-3.
+"""Claim: a text query of 20 tokens at ViT-B/16 takes at most a third of open_clip's time, with vectors equal to 1e-3.
 
-Run: `python benchmarks/encoders.py [--size 224 224] [--rounds 10]`; prints one table. Random weights of open_clip's
-ViT-B-16, the same in every row. All rows take turns on one query and one picture, with one thread and with two; ratios
-are medians of the rounds' own. On busy cores set OMP_WAIT_POLICY=PASSIVE, as `make bench` does. Texts and pictures of
-synthetic people say how far a row's vectors are from open_clip's.
+Run: `python benchmarks/encoders.py [--size 224 224] [--rounds 10]`; prints one table. Every row has the same random
+weights of open_clip's ViT-B-16. In each round, every row encodes one query and one image, with one thread and with two;
+ratios are medians over the rounds. On busy cores set OMP_WAIT_POLICY=PASSIVE, as `make bench` does. Texts and images of
+synthetic people show how far a row's vectors are from open_clip's.
 """
 
 import argparse
@@ -62,7 +62,7 @@ FORMS = {
 
 
 class OpenClip:
-    """open_clip as its README uses it: its tokenizer, the whole context, its model."""
+    """open_clip used as in its README: its tokenizer, its full context length, its model."""
 
     def __init__(self, model: Any) -> None:
         self._model, self._tokenizer = model, open_clip.get_tokenizer(NAME)
@@ -79,7 +79,7 @@ class OpenClip:
 
 @dataclass
 class Row:
-    """Seconds of each round by number of threads; distances to the baseline's vectors; bytes of graphs."""
+    """Seconds of each round by number of threads, the vectors, and the size of the graphs."""
 
     text: dict[int, list[float]] = field(default_factory=dict)
     image: dict[int, list[float]] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Row:
 
 
 def main() -> None:
-    """Build every form of one random model, let them take turns, print the table."""
+    """Build every form of one random model, time them in turn, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, nargs=2, default=(224, 224), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--rounds", type=int, default=10)
@@ -119,7 +119,7 @@ def main() -> None:
 
 
 def make_bundle(model: Any, size: tuple[int, int], folder: Path) -> None:
-    """open_clip's model as a torch bundle."""
+    """Write open_clip's model as a torch bundle."""
     folder.mkdir()
     architecture = open_clip.get_model_config(NAME)
     architecture["vision_cfg"]["image_size"] = list(size)
@@ -146,12 +146,12 @@ def make_people(folder: Path) -> Path:
 
 
 def load_all(model: Any, folder: Path, threads: int) -> dict[str, Any]:
-    """Every encoder of the table, the baseline first."""
+    """Every encoder in the table, the baseline first."""
     encoders: dict[str, Any] = {
         BASELINE: OpenClip(model),
         "torch, cut to length": TorchEncoder.from_bundle(Bundle.open(folder / "torch"), "cpu"),
     }
-    compiled = load_compiled(folder / "torch") if threads == 1 else None  # it takes most of a minute
+    compiled = load_compiled(folder / "torch") if threads == 1 else None  # takes most of a minute
     if compiled is not None:
         encoders["torch.compile, cut to length"] = compiled
     for name in FORMS:
@@ -161,7 +161,7 @@ def load_all(model: Any, folder: Path, threads: int) -> dict[str, Any]:
 
 
 def load_compiled(bundle: Path) -> TorchEncoder | None:
-    """Compiled for the lengths it meets; None where that takes longer than a minute or fails."""
+    """The torch encoder, compiled for the lengths it is given; None if that takes more than a minute or fails."""
     built = load_bundle_model(Bundle.open(bundle))
     for name in ("encode_image", "encode_text"):
         setattr(built.model, name, torch.compile(getattr(built.model, name), dynamic=False))
@@ -172,14 +172,14 @@ def load_compiled(bundle: Path) -> TorchEncoder | None:
             encoder.encode_texts([query(bundle)])
             encoder.encode_images(np.zeros((1, *size, 3), dtype=np.uint8))
     except Exception as error:
-        Console(stderr=True).print(f"torch.compile is left out: {type(error).__name__} {str(error)[:200]}")
+        Console(stderr=True).print(f"torch.compile skipped: {type(error).__name__} {str(error)[:200]}")
         return None
     return encoder
 
 
 @contextmanager
 def at_most(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in whatever runs longer."""
+    """Raise TimeoutError in the block if it runs longer."""
 
     def stop(*_: object) -> None:
         raise TimeoutError(f"longer than {seconds} s")
@@ -194,7 +194,7 @@ def at_most(seconds: int) -> Iterator[None]:
 
 
 def query(bundle: Path) -> str:
-    """A text of exactly 20 tokens, its start and end included."""
+    """A text of exactly 20 tokens, including start and end."""
     tokenizer = Tokenizer(bundle / TOKENIZER, 77)
     words = QUERY.split()
     while int(text_lengths(tokenizer.encode([" ".join(words)]))[0]) > QUERY_TOKENS:
@@ -206,7 +206,7 @@ def query(bundle: Path) -> str:
 def take_turns(
     encoders: dict[str, Any], rows: dict[str, Row], judged: Sample, asked: str, *, threads: int, rounds: int
 ) -> None:
-    """Vectors of what is judged, which also warms up, then rounds of one query and one picture."""
+    """Encode the sample to compare vectors, which also warms up; then time rounds of one query and one image."""
     text, picture = [asked], judged.pixels_NHW3[:1]
     for name, encoder in encoders.items():
         row = rows.setdefault(name, Row())
@@ -229,8 +229,8 @@ def timed(encode: Callable[[Any], object], items: Any) -> float:
 
 
 def show(rows: dict[str, Row], size: tuple[int, int]) -> None:
-    """Milliseconds with their ratio to the baseline for each number of threads; the largest difference of a number and
-    the smallest cosine to the baseline's vectors; megabytes of both graphs.
+    """Milliseconds and their ratio to the baseline for each number of threads; the largest difference in a component
+    and the smallest cosine to the baseline's vectors; megabytes of both graphs.
     """
     baseline = rows[BASELINE]
     table = Table("encoder", title=f"{NAME} at {size[0]} × {size[1]}, load {os.getloadavg()[0]:.1f}")

@@ -1,4 +1,4 @@
-"""Claim: retrieval metrics of ICFG-PEDES' size (19,848 × 19,848, D = 512) need under 2 GiB.
+"""Claim: retrieval metrics at the size of ICFG-PEDES (19,848 × 19,848, D = 512) need less than 2 GiB.
 
 Run: `python benchmarks/evaluation.py [--size 19848] [--dim 512]`; prints one table.
 """

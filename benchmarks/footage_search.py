@@ -1,7 +1,7 @@
-"""Does a description typed by a person find people in real footage?
+"""Do descriptions written by a person find people in real footage?
 
-Ingests vtest.avi into a gallery of its own, asks every description of vtest_descriptions.json, and prints at which
-place (by track) the person described stands. `--pictures DIR` also draws the first five candidates of each.
+Ingests vtest.avi into its own gallery, searches for every description in vtest_descriptions.json, and prints the rank
+(by track) of the person described. `--pictures DIR` also draws the five best candidates of each.
 
     python benchmarks/footage_search.py [BUNDLE] [--footage ../shared/data/vtest.avi] [--pictures docs/pictures/footage]
 """
@@ -46,7 +46,7 @@ def main() -> None:
     searcher = searcher_over(gallery, arguments.bundle)
     tracks = len({crop.track_id for crop in gallery.crops()})
     print(f"{arguments.footage.name}: {gallery.count()} crops of {tracks} tracks\n")
-    print("| description | place | of tracks |\n|---|---|---|")
+    print("| description | rank | tracks |\n|---|---|---|")
     found = 0
     for number, entry in enumerate(json.loads(DESCRIPTIONS.read_text())["descriptions"], start=1):
         answer = searcher.answer(entry["text"], k=tracks)
@@ -76,13 +76,13 @@ def searcher_over(gallery: Gallery, bundle: Path) -> Searcher:
 
 
 def place_of(seen: Sequence[Sequence[int]], candidates: Sequence[Candidate], gallery: Gallery) -> int | None:
-    """The place of the first candidate whose track holds a crop of the person, seen in the same frame and place."""
+    """The rank of the first candidate whose track has a crop of the person, from the same frame and position."""
     tracks = {crop.track_id for crop in gallery.crops() if any(shows(crop, where) for where in seen)}
     return next((candidate.rank for candidate in candidates if candidate.crop.track_id in tracks), None)
 
 
 def shows(crop: Crop, where: Sequence[int]) -> bool:
-    """Whether the crop was taken from this frame, around this box: frame, left, top, width, height."""
+    """Whether the crop is from this frame and around this box: frame, left, top, width, height."""
     frame, *box = where
     same_frame = int(crop.frame_uri.rpartition("=")[2]) == frame
     return same_frame and overlap(crop.bbox, BoundingBox(*box)) >= SAME_PERSON_OVERLAP

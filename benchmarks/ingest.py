@@ -1,6 +1,6 @@
-"""Claim: on real footage ingest finds at least nine of ten people whom a viewer sees, in less than the video's time.
+"""Claim: on real footage, ingest finds at least nine of ten people that a viewer sees, faster than the video plays.
 
-Run: `python benchmarks/ingest.py [--footage ../shared/data]`; prints one row per annotated frame, then the sums.
+Run: `python benchmarks/ingest.py [--footage ../shared/data]`; prints one row per annotated frame, then the totals.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PEOPLE = ROOT / "tests" / "gallery" / "vtest_people.json"
 
 
 def main() -> None:
-    """Follow the people of vtest.avi on one core and compare with the frames annotated by eye."""
+    """Track the people in vtest.avi on one core and compare with frames annotated by hand."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--footage", type=Path, default=Path(os.environ.get("FOOTAGE_DIR", ROOT / ".." / "shared" / "data"))
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def found_boxes(video: Path) -> tuple[TrackFinder, dict[int, list[np.ndarray]]]:
-    """Boxes of the kept tracks by frame."""
+    """The boxes of accepted tracks, by frame."""
     finder = TrackFinder(IngestConfig.from_yaml(ROOT / "params.yaml", "ingest"), video, read_info(video))
     found: dict[int, list[np.ndarray]] = defaultdict(list)
     for track in finder:

@@ -1,8 +1,8 @@
-"""Claim: in training the layers that are ours take less time than those of torch and open_clip that they replace.
+"""Claim: in training, our layers take less time than the layers of torch and open_clip that they replace.
 
-Run: `python benchmarks/layers.py [--rounds 15]`; prints one row per layer: CPU milliseconds, forward and back, of ours
-and of theirs at the sizes of ViT-B/16, one after the other in every round, and the median of the rounds' own ratios.
-One thread, freed memory kept as in training; last, what that saves of a matrix product and its activation.
+Run: `python benchmarks/layers.py [--rounds 15]`; prints one row per layer: CPU milliseconds, forward and backward, of
+ours and of theirs at the sizes of ViT-B/16, timed one after the other in every round, and the median ratio. Runs on one
+thread and keeps freed memory, as training does; the last row shows what keeping memory saves.
 """
 
 import argparse
@@ -28,7 +28,7 @@ Action = Callable[[], object]
 
 
 def main() -> None:
-    """Time each pair in turns and print the table."""
+    """Time each pair in turn and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
@@ -37,7 +37,7 @@ def main() -> None:
     with kept_memory():
         for name, (ours, theirs) in layers().items():
             table.add_row(name, *in_turns(ours, theirs, rounds))
-    table.add_row("memory kept, or given back: linear and GELU", *in_turns(*memory(), rounds))
+    table.add_row("linear and GELU: freed memory kept or returned", *in_turns(*memory(), rounds))
     Console(width=110).print(table)
 
 
@@ -63,7 +63,7 @@ def layers() -> dict[str, tuple[Action, Action]]:
 
 
 def memory() -> tuple[Action, Action]:
-    """A step through one feed-forward, with the memory of the one before it and with new memory."""
+    """A step through one feed-forward layer, reusing the memory of the step before or with new memory."""
     tokens, weight = torch.randn(IMAGES * PATCHES, WIDTH), torch.randn(HIDDEN, WIDTH, requires_grad=True)
     step = both_ways(lambda weight: gelu(tokens @ weight.T), weight)
 
@@ -79,7 +79,7 @@ def memory() -> tuple[Action, Action]:
 
 
 def both_ways(layer: Callable[..., Tensor], *inputs: Tensor) -> Action:
-    """Forward, and back from a gradient of ones."""
+    """Forward, and backward from a gradient of ones."""
 
     def action() -> None:
         output = layer(*inputs)

@@ -1,8 +1,8 @@
-"""How a Milvus server searches smaller vectors: the time of a search, and what it finds.
+"""How a Milvus server searches smaller vectors: time and recall of a search.
 
-One real Milvus 2.3.5, that of the tests, holds the same random crops in each way; searches take turns. Ten crops show
-one person, alike by a cosine of .8, and a query is as like to them. Recall is against float32 in memory. The server's
-memory is not measured: what it keeps of the rows it took in is more than what the ways differ by.
+One real Milvus 2.3.5 (the one of the tests) stores the same random crops in each coding; searches alternate between
+them. Ten crops show each person, with a cosine of 0.8 to each other and to a query. Recall is relative to float32 in
+memory. The server's memory is not measured, because its buffers for inserted rows exceed the differences.
 
     python benchmarks/milvus_vectors.py [--crops 20000] [--numbers 512]
 
@@ -35,7 +35,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CROP = Crop("", "camera", NOON, "", "", BoundingBox(0, 0, 64, 128), "", 1.0, NOON)
 WAYS = {"float32": FLOAT32, "int8": Coding("int8"), "binary": Coding("binary", 10)}
 START_SECONDS = 120.0
-SETTLE_SECONDS = 20.0  # until the server has built its indexes
+SETTLE_SECONDS = 20.0  # time for the server to build its indexes
 ALIKE = 10
 QUERIES = 40
 
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def compare(store: MilvusStore, count: int, numbers: int) -> None:
-    """Fill a collection in each way, then ask them in turn."""
+    """Fill a collection in each coding, then search them in turn."""
     people_PD = directions(count // ALIKE, numbers, seed=0)
     vectors_ND = near(people_PD.repeat(ALIKE, axis=0), seed=1)
     queries_QD = near(people_PD[:QUERIES], seed=2)
@@ -71,19 +71,19 @@ def compare(store: MilvusStore, count: int, numbers: int) -> None:
     best = [{hit.crop.crop_id for hit in hits} for hits in exact.search(queries_QD, 10)]
     milliseconds: dict[str, list[float]] = {way: [] for way in indexes}
     found = dict.fromkeys(indexes, 0)
-    for query_D, wanted in zip(queries_QD, best, strict=True):
+    for query_D, expected in zip(queries_QD, best, strict=True):
         for way, index in indexes.items():
             start = time.perf_counter()
             [hits] = index.search(query_D[None], JUDGED)
             milliseconds[way].append((time.perf_counter() - start) * 1000)
-            found[way] += len(wanted & {hit.crop.crop_id for hit in hits[:10]})
+            found[way] += len(expected & {hit.crop.crop_id for hit in hits[:10]})
     print("| vectors | ms (median) | recall@10 |\n|---|---|---|")
     for way, times in milliseconds.items():
         print(f"| {way} | {np.median(times):.0f} | {found[way] / 10 / len(best):.3f} |")
 
 
 def connected(address: str) -> MilvusStore:
-    """A server accepts connections some seconds before it answers on them."""
+    """Connect, retrying because a server accepts connections some seconds before it answers them."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -101,7 +101,7 @@ def directions(count: int, numbers: int, *, seed: int) -> NDArray[np.float32]:
 
 
 def near(vectors_ND: NDArray[np.float32], *, seed: int) -> NDArray[np.float32]:
-    """Unit vectors of which two near the same vector have a cosine of .8."""
+    """A unit vector near each vector; two that are near the same one have a cosine of 0.8."""
     mixed_ND = vectors_ND + 0.5 * directions(*vectors_ND.shape, seed=seed)
     unit_ND: NDArray[np.float32] = mixed_ND / np.linalg.norm(mixed_ND, axis=1, keepdims=True)
     return unit_ND

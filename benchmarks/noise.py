@@ -1,10 +1,10 @@
-"""Claim: the division of noisy pairs keeps most right pairs and few wrong ones, also in a model that learns by TAL.
+"""Claim: the division of noisy pairs keeps most right pairs and few wrong ones, even in a model trained with TAL.
 
 Run: `python benchmarks/noise.py [DATASET] [--losses tal] [--epochs 3]`; trains the tiny recipe on prepared data, or on
-people seen at night that it makes, with 40 % of the captions shuffled, and before each epoch holds the division against
-the truth, once with TAL's margin, as RDE asks it, and once without, as training does. A row tells, of all pairs, how
-many are called noisy, uncertain and clean, and how many of those are wrong; then what share of the trust is in wrong
-pairs, and of right pairs is kept.
+synthetic people at night, with 40 % of the captions shuffled. Before each epoch it compares the division with the
+truth, once with TAL's margin, as in RDE, and once without, as in training. A row shows how many of all pairs are called
+noisy, uncertain and clean, and how many of those are wrong; then the share of the trust that wrong pairs get, and the
+share of right pairs that is kept.
 
 Shapes: P pairs of the data set, D embedding dimension.
 """
@@ -54,13 +54,13 @@ def main() -> None:
     """Train, and divide before each epoch."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", type=Path, nargs="?")
-    parser.add_argument("--losses", default="tal", help="Names with commas: tal, or n_itc,r_itc.")
+    parser.add_argument("--losses", default="tal", help="Comma-separated names: tal, or n_itc,r_itc.")
     parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
     losses = ", ".join(f"{name}: 1.0" for name in options.losses.split(","))
     config = read_recipe(RECIPE, [*SETTINGS, f"objective.losses={{{losses}}}", f"epochs={options.epochs}"])
-    table = Table("epochs done", "TAL asked", *VERDICTS, "trust in wrong", "right kept")
+    table = Table("epochs done", "TAL", *VERDICTS, "trust in wrong", "right kept")
     with tempfile.TemporaryDirectory() as folder:
         dataset = options.dataset or prepare_people(NIGHT, Path(folder) / "people")
         run = make_run(config, Dataset.open(dataset), Path(folder), identity="", device=torch.device("cpu"))
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def wrong_pairs(run: Run, dataset: Path) -> NDArray[np.bool_]:
-    """Which pairs have a caption that nobody wrote of that person [P]."""
+    """Which pairs have a caption that was not written about their person [P]."""
     own: dict[str, set[int]] = {}
     for record in read_manifest(dataset, "train"):
         for caption in record.captions:
@@ -84,7 +84,7 @@ def wrong_pairs(run: Run, dataset: Path) -> NDArray[np.bool_]:
 
 
 def encode(run: Run) -> Encoded:
-    """Images and captions [P, D] of all pairs by the model as it is, and whose they are [P]."""
+    """Vectors of images and captions [P, D] of all pairs by the current model, and their person ids [P]."""
     built, source = run.built, run.source
     built.model.eval()
     encoder, images_P = TorchEncoder(built, source.device), source.pairs.image_P

@@ -1,8 +1,8 @@
-"""Claim: the paper recipes are built and trained at their published shapes, in this much memory.
+"""Claim: the paper recipes can be built and trained at their published sizes, in the memory shown.
 
 Run: `python benchmarks/paper_scale.py [--recipe recipes/paper/cskt.yaml …] [--pairs 2] [--json]`; prints one row per
-recipe. Weights are random, pixels and tokens too, captions fill the context; two optimiser steps in float32 on the
-CPU, each recipe in a process of its own.
+recipe. Weights, pixels and tokens are random, and captions fill the context. Each recipe takes two optimiser steps in
+float32 on the CPU, in its own process.
 """
 
 import argparse
@@ -31,13 +31,13 @@ from personsearch.training.step import GradientStep
 
 PAPER = Path(__file__).parent.parent / "recipes" / "paper"
 BARE = ("model.weights=random", "model.image_weights=null", "model.text_weights=null")
-QUICK_GELU = "model.architecture=ViT-B-16-quickgelu"  # what OpenAI's weights make of ViT-B-16
+QUICK_GELU = "model.architecture=ViT-B-16-quickgelu"  # what ViT-B-16 becomes with OpenAI's weights
 STEPS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Parameters, seconds of the second step, the process's peak memory, and the losses of both steps."""
+    """Parameter counts, seconds of the second step, peak memory of the process, and the losses of both steps."""
 
     recipe: str
     image_size: tuple[int, int]
@@ -49,7 +49,7 @@ class Figures:
 
 
 def main() -> None:
-    """Step every recipe and print the table."""
+    """Train every recipe for two steps and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", type=Path, nargs="+", default=sorted(PAPER.glob("*.yaml")))
     parser.add_argument("--pairs", type=int, default=2)
@@ -69,12 +69,12 @@ def main() -> None:
 
 
 def without_weights(recipe: Path) -> tuple[str, ...]:
-    """The settings by which a paper recipe does the same work on random weights as on its own."""
+    """The settings that make a paper recipe do the same work with random weights."""
     return (*BARE, QUICK_GELU) if read_recipe(recipe).model.weights == "openai" else BARE
 
 
 def take_steps(recipe: Path, pairs: int) -> Figures:
-    """Two steps of a recipe on pairs of nothing."""
+    """Two steps of a recipe on random pairs."""
     config = read_recipe(recipe, without_weights(recipe))
     torch.manual_seed(config.seed)
     model = create_model(resolve_architecture(config.model, None))
@@ -107,7 +107,7 @@ def _steps(config: TrainConfig, model: PersonEncoder, objective: nn.Module, batc
 
 
 def random_batch(config: TrainConfig, model: PersonEncoder, pairs: int) -> Batch:
-    """Every view that the recipe's losses read; a text ends with the highest token, as CLIP's do."""
+    """All views that the recipe's losses need; a text ends with the highest token, as in CLIP."""
     vocabulary = model.architecture["text_cfg"].get("vocab_size", 49408)
     texts = {
         view: torch.randint(1, vocabulary - 1, (pairs, model.context_length)) for view in config.objective.text_views

@@ -1,9 +1,9 @@
-"""Claim: a full probe costs no more than one pass of the probed tower per probe.
+"""Claim: a full probe costs at most one pass through the probed tower per probe.
 
-Run: `python benchmarks/probing.py [--architecture ViT-B-16] [--people 12] [--json]`; prints one row per tower: probes,
-their seconds with everything around them, seconds of one pass of the tower over the same batches, and passes per probe.
-The two models that are compared have random weights, so only the costs mean something; every loss of R@1 counts, which
-makes bisection long. One thread, in CPU seconds, in which a neighbour counts little.
+Run: `python benchmarks/probing.py [--architecture ViT-B-16] [--people 12] [--json]`; prints one row per tower: the
+number of probes, their total seconds, seconds of one pass of the tower over the same batches, and passes per probe.
+Both models have random weights, so only the costs mean anything; any loss of R@1 counts, which makes the bisection
+long. Runs on one thread and measures CPU seconds, which other processes hardly affect.
 """
 
 import argparse
@@ -36,7 +36,7 @@ LEAST_LOSS = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """CPU seconds; `passes` is how often the probes as a whole went through the tower."""
+    """CPU seconds; `passes` is the cost of all probes in passes through the tower."""
 
     tower: Side
     items: int
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def make_dataset(people: int, folder: Path) -> Path:
-    """People to train, to validate and to test on, as many of each."""
+    """A data set with as many people for training as for validation and for testing."""
     counts = SynthesizeConfig(
         identities_train=people, identities_val=people, identities_test=people, images_per_identity=2, workers=1
     )
@@ -79,7 +79,7 @@ def make_dataset(people: int, folder: Path) -> Path:
 
 
 def make_bundle(architecture: str, seed: int, dataset: Path, folder: Path) -> Path:
-    """A model as it starts."""
+    """A bundle of an untrained model."""
     model = {"architecture": architecture, "weights": "random", "image_size": [224, 224], "vocabulary": "clip"}
     config = TrainConfig.model_validate(
         {"model": model, "seed": seed, "epochs": 0, "batch_size": 2, "cache": str(folder / "cache")}
@@ -89,7 +89,7 @@ def make_bundle(architecture: str, seed: int, dataset: Path, folder: Path) -> Pa
 
 
 def measure(side: Side, bundle: Path, before: Path, dataset: Path, folder: Path) -> Cost:
-    """Probe one tower; the pass that it is compared with is timed before and after."""
+    """Probe one tower; time a plain pass before and after it for comparison."""
     config = ProbeConfig(split="test", towers=(side,), max_loss=LEAST_LOSS)
     built, records = load_bundle_model(Bundle.open(bundle)), read_manifest(dataset, "test")
     tower, captions = take_apart(built.model, side), [caption for record in records for caption in record.captions]
@@ -111,7 +111,7 @@ def measure(side: Side, bundle: Path, before: Path, dataset: Path, folder: Path)
 
 @torch.inference_mode()
 def one_pass(tower: Tower, batches: Batches) -> None:
-    """The unchanged tower over all that a probe reads."""
+    """Run the unchanged tower over everything that a probe reads."""
     for number in range(len(batches)):
         inputs = batches.read(number).inputs
         tokens_NLC, mask_LL = tower.embed(inputs), tower.mask(inputs)

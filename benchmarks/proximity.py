@@ -1,7 +1,7 @@
-"""Claim: what PDG recolours without weights is the garment: median overlap with the truth above .75, upper and lower.
+"""Claim: PDG without weights recolours the right garment: median overlap with the truth above 0.75, upper and lower.
 
 Run: `python benchmarks/proximity.py [--pictures 200]`; draws synthetic pedestrians, whose garments' pixels are known,
-and prints one row per part: how many phrases were tried, how many regions found, and how well they fit.
+and prints one row per part: phrases tried, regions found, and how well they overlap the garment.
 """
 
 import argparse
@@ -31,7 +31,7 @@ Bytes = NDArray[np.uint8]
 
 
 def main() -> None:
-    """Compare the regions of all colour phrases with the drawn parts."""
+    """Compare the regions found for all colour phrases with the drawn garments."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=200)
     options = parser.parse_args()
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def draw(index: int) -> tuple[Bytes, Bytes, list[ColourPhrase]]:
-    """A picture, the part that each of its pixels shows, and the clothes' colour phrases of its captions."""
+    """A picture, the part of the body at each pixel, and the colour phrases about clothes in its captions."""
     rng = np.random.default_rng([7, index])
     person, camera = draw_person(rng), draw_camera("camera", np.random.default_rng([7, index % CAMERAS, 2]))
     pose, light = draw_pose(person, rng), draw_light(camera, rng)

@@ -1,7 +1,7 @@
-"""What serving adds to the bare text encoder: latency of one query at a time over HTTP, in one run.
+"""The latency that the service adds to its text encoder, with one query at a time over HTTP.
 
-Run: `python benchmarks/serving_latency.py [BUNDLE] [--crops 5000] [--queries 200]`, with any ONNX bundle; without
-one, the shipped small CLIP in int8.
+Run: `python benchmarks/serving_latency.py [BUNDLE] [--crops 5000] [--queries 200]` with any ONNX bundle; the default is
+the shipped small CLIP in int8.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class OneCollection:
 
 
 def main() -> None:
-    """Time the encoder, an uncached query and a cached one, in turns so that all meet the same machine."""
+    """Time the encoder, an uncached and a cached query, alternating so that all run under the same load."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle", type=Path, nargs="?")
     parser.add_argument("--crops", type=int, default=5000)

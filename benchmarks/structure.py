@@ -1,9 +1,9 @@
-"""Claim: a vocabulary can be trimmed for nothing, embeddings and feed-forwards shortened for little, without training.
+"""Claim: without training, trimming a vocabulary costs no quality, and shortening embeddings and feed-forwards little.
 
 Run: `python benchmarks/structure.py [--bundle weights/tiny-clip] [--dataset PREPARED] [--images 450]`; prints one row
-per form of the bundle: parameters, bytes of weights and tokenizer, quality text→image on the validation split. PCA and
-importance are taken from the training split. Without a data set small ones are synthesised; those that the shipped
-weights were trained with are `make pretrain`'s (data/pretraining/prepared).
+per form of the bundle: parameters, bytes of weights and tokenizer, text→image metrics on the validation split. PCA and
+importance use the training split. Without --dataset, a small one is synthesised; `make pretrain` makes the one that the
+shipped weights were trained on (data/pretraining/prepared).
 """
 
 import argparse
@@ -53,7 +53,7 @@ class Split:
         return [caption for record in self.records for caption in record.captions]
 
     def quality(self, bundle: Path) -> RetrievalMetrics:
-        """Of a bundle, text→image."""
+        """Text→image metrics of a bundle."""
         encoder = TorchEncoder.from_bundle(Bundle.open(bundle))
         image_ids = np.array([record.person_id for record in self.records])
         caption_ids = np.repeat(image_ids, [len(record.captions) for record in self.records])
@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, default=ROOT / "weights" / "tiny-clip")
     parser.add_argument("--dataset", type=Path)
-    parser.add_argument("--images", type=int, default=450, help="validation images at most")
+    parser.add_argument("--images", type=int, default=450, help="largest number of validation images")
     options = parser.parse_args()
     torch.set_num_threads(1)
     table = Table("form", "parameters", "MB", "R@1 %", "mAP %", title=f"{options.bundle.name}, one thread")
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def _clip_vocabulary(captions: list[str]) -> str:
-    """What is left of CLIP's own vocabulary, for which no weights are at hand here."""
+    """How far CLIP's own vocabulary can be trimmed; only counted, because CLIP's weights are not available here."""
     tokens, whole = trim_tokenizer(clip_tokenizer(), captions).get_vocab_size(), clip_tokenizer().get_vocab_size()
     megabytes = [count * CLIP_WIDTH * 4 / 1e6 for count in (whole, tokens)]
     return (
@@ -121,8 +121,8 @@ def _row(name: str, bundle: Path, split: Split) -> tuple[str, ...]:
 
 def _split(bundle: Path, dataset: Path, images: int) -> Split:
     records = read_manifest(dataset, "val")[:images]
-    wanted = Bundle.open(bundle).spec.preprocessing
-    return Split(records, decode_records(dataset, records, wanted.height, wanted.width))
+    size = Bundle.open(bundle).spec.preprocessing
+    return Split(records, decode_records(dataset, records, size.height, size.width))
 
 
 if __name__ == "__main__":

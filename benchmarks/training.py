@@ -1,15 +1,16 @@
 """Claim: a training step costs little more than the encoder passes that its losses need.
 
 Run: `python benchmarks/training.py [--recipe recipes/tiny/cskt.yaml …] [--rounds 5] [--json]`; prints one row per
-recipe. Each round times, one after the other, a step of the product, a step of the same recipe written literally
+recipe. Each round times, one after the other, a step of the library, a step of the same recipe as its paper reads
 (`baselines/literal_training.py`), and a matrix product; figures are medians over the rounds.
 
 The *floor* of a step is the arithmetic of its passes ÷ the speed of the image tower's feed-forward product. The
-arithmetic is counted operation by operation on a model without numbers: forward and backward of one image, and of
-one caption of each length, as the recipe freezes parts, times the passes of `personsearch describe`.
+arithmetic is counted on a model on the meta device: forward and backward of one image and of one caption of each
+length, with the recipe's frozen parts, times the passes that `personsearch describe` reports.
 
-On a CPU everything runs on one thread and is timed in CPU seconds, in which a neighbour counts little; on a GPU in
-wall-clock seconds, loader included, and the recipes are the paper's (random weights where theirs are not there).
+On a CPU everything runs on one thread and is timed in CPU seconds, which other processes hardly affect. On a GPU times
+are wall-clock seconds, including the loader, and the recipes are those of the papers (with random weights if theirs are
+missing).
 """
 
 import argparse
@@ -50,7 +51,7 @@ PRODUCTS, MLP_RATIO = 5, 4
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Seconds are of one step; `ratio` is step ÷ floor, `gain` literal ÷ step, both medians of the rounds' own."""
+    """Seconds are per step; `ratio` is step ÷ floor and `gain` is literal ÷ step, both medians over the rounds."""
 
     recipe: str
     precision: str
@@ -73,10 +74,10 @@ def main() -> None:
     recipes = [ROOT / "recipes" / ("paper" if on_gpu else "tiny") / f"{name}.yaml" for name in METHODS]
     parser.add_argument("--recipe", type=Path, nargs="+", default=recipes)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=20 if on_gpu else 1, help="steps of a round")
+    parser.add_argument("--steps", type=int, default=20 if on_gpu else 1, help="steps per round")
     parser.add_argument("--identities", type=int, default=2000 if on_gpu else 160)
     parser.add_argument(
-        "--random", action="store_true", default=on_gpu, help="train from nothing where a recipe's weights are missing"
+        "--random", action="store_true", default=on_gpu, help="start from random weights if a recipe's are missing"
     )
     parser.add_argument("--set", action="append", default=[], help="dotted.key=YAML value, for all recipes")
     parser.add_argument("--json", action="store_true")
@@ -106,7 +107,7 @@ def make_dataset(identities: int, folder: Path) -> Path:
 
 
 def measure(config: TrainConfig, recipe: Path, dataset: Path, out_dir: Path, *, rounds: int, steps: int) -> Measurement:
-    """Rounds of the product, the literal implementation and a matrix product, after one of each to warm up."""
+    """Rounds of the library, the literal implementation and a matrix product, after one warm-up of each."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = make_run(config, Dataset.open(dataset), out_dir, identity="", device=device)
     arithmetic, product = Arithmetic(config), MatrixProduct(config, device)
@@ -140,13 +141,13 @@ def measure(config: TrainConfig, recipe: Path, dataset: Path, out_dir: Path, *, 
 
 
 class Product:
-    """Training as `personsearch train` does it, a few steps at a time."""
+    """Training as in `personsearch train`, a few steps at a time."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.loop, self.batches = run, Loop(run), self._forever(run)
 
     def __call__(self, steps: int) -> tuple[float, float, Batch]:
-        """Seconds of a step, those of them spent waiting for the batch, and the last batch."""
+        """Seconds per step, seconds of these spent waiting for the batch, and the last batch."""
         device, waited = self.run.source.device, 0.0
         start = clock(device)
         for _ in range(steps):
@@ -163,7 +164,7 @@ class Product:
 
 
 class Arithmetic:
-    """Floating-point operations of a step, by its batch."""
+    """Floating-point operations of a step, given its batch."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.model, self.passes = outline(config.model).train(), passes(config)
@@ -173,7 +174,7 @@ class Arithmetic:
         self.by_length: dict[int, tuple[int, int]] = {}
 
     def flops(self, batch: Batch) -> float:
-        """Of all pairs' passes, each text at its own length."""
+        """Operations of all passes of all pairs, each text at its own length."""
         texts = sum(self._text(int(length)) for ids_NL in batch.texts.values() for length in text_lengths(ids_NL))
         return len(batch) * self.image + texts / max(1, len(batch.texts))
 
@@ -186,7 +187,7 @@ class Arithmetic:
 
 
 def count_flops(encode: Callable[[Tensor], Tensor], example: Tensor) -> tuple[int, int]:
-    """Operations of matrix products and convolutions, forward and back to all that is trained."""
+    """Operations of matrix products and convolutions, forward, and backward to all trained parameters."""
     with FlopCounterMode(display=False) as counter:
         features = encode(example)
         forward = counter.get_total_flops()
@@ -199,16 +200,16 @@ class MatrixProduct:
     """The image tower's feed-forward product [tokens of a batch, C] · [C, 4C] in the recipe's precision."""
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
-        told, self.device = describe(config), device
+        description, self.device = describe(config), device
         reduced = config.precision == "bf16" or device.type == "cuda"
         self.precision = config.precision if reduced else "fp32"
-        width = told.architecture["vision_cfg"]["width"]
-        rows = (told.image_tokens or 1) * min(config.batch_size, config.chunk_size or config.batch_size)
+        width = description.architecture["vision_cfg"]["width"]
+        rows = (description.image_tokens or 1) * min(config.batch_size, config.chunk_size or config.batch_size)
         self.left = torch.randn(rows, width, device=device).to(DTYPES[self.precision])
         self.right = torch.randn(width, MLP_RATIO * width, device=device).to(DTYPES[self.precision])
 
     def flops_per_second(self) -> float:
-        """The best of a few."""
+        """The fastest of a few products."""
         flops = 2 * self.left.numel() * self.right.shape[1]
         return flops / min(timed(lambda: self.left @ self.right, 4, self.device) for _ in range(PRODUCTS))
 
@@ -222,7 +223,7 @@ def timed(action: Callable[[], object], times: int, device: torch.device) -> flo
 
 
 def clock(device: torch.device, *, wait: bool = True) -> float:
-    """Seconds: of this process's CPU time on a CPU, of the wall on a GPU, by default after it has finished."""
+    """Seconds: CPU time of this process on a CPU; wall-clock time on a GPU, by default after its work has finished."""
     if device.type == "cpu":
         return time.process_time()
     if wait:
@@ -232,7 +233,7 @@ def clock(device: torch.device, *, wait: bool = True) -> float:
 
 def show(found: list[Measurement]) -> None:
     """One row per recipe."""
-    table = Table("recipe", "batch", "step s", "of it loader", "floor s", "ratio", "literal s", "gain", "samples/s")
+    table = Table("recipe", "batch", "step s", "loader s", "floor s", "ratio", "literal s", "gain", "samples/s")
     table.add_column("product GFLOP/s")
     table.add_column("utilisation")
     table.add_column("peak GiB")

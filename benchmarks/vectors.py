@@ -1,10 +1,10 @@
-"""What smaller vectors cost: quality of text queries against bytes of a crop, and the time of a search.
+"""What smaller vectors cost: retrieval metrics against bytes per crop, and the time of a search.
 
-One picture of each test person asks for the others; captions of the same pictures ask for them in words. All else in
-the data set is distraction. Every way of keeping vectors is an ExactIndex that answers as the service's mirror does,
-with the fewest results that a searcher ever asks for. Ways take turns, query by query, so that all meet one machine.
-A second table searches 100,000 random vectors with the mean and covariance of the real ones: without the clusters that
-people make in a gallery, neighbours are harder to tell apart than real ones are.
+One image of each test person is the query for the person's other images, and so are its captions. The rest of the data
+set are distractors. Each coding is searched in an ExactIndex, as in the service's mirror, for the smallest number of
+results that a searcher requests. Codings alternate query by query, so that all run under the same load. A second table
+searches 100,000 random vectors with the mean and covariance of the real ones; without the clusters that people form in
+a gallery, their neighbours are harder to tell apart than real ones.
 
     python benchmarks/vectors.py [BUNDLE] [--dataset PREPARED] [--distractors 2000] [--random 100000]
 
@@ -47,7 +47,7 @@ TIMED_QUERIES = 100
 
 @dataclass(frozen=True)
 class People:
-    """A gallery, the texts and images that ask for people in it, and where the model puts images and texts."""
+    """A gallery, text and image queries for people in it, and the centres of images and texts."""
 
     gallery_GD: NDArray[np.float32]
     gallery_ids: NDArray[np.int64]
@@ -60,7 +60,7 @@ class People:
 
 @dataclass(frozen=True)
 class Way:
-    """A way of keeping vectors; `halved` rounds them to float16 first, which is half of float32's bytes."""
+    """A coding of vectors; `halved` rounds them to float16 first, which takes half of float32's bytes."""
 
     name: str
     coding: Coding
@@ -74,7 +74,7 @@ class Way:
         return index
 
     def bytes_of(self, index: ExactIndex) -> float:
-        """Of a crop."""
+        """Bytes per crop."""
         return index.vector_bytes / index.count() / (2 if self.halved else 1)
 
 
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def ways(centres: Centres) -> list[Way]:
-    """float32 first; the last shows what bits lose that are taken about zero."""
+    """float32 first; the last one shows what is lost if bits are relative to zero."""
     binary = [Way(f"binary, oversampling {times}", Coding("binary", times, centres)) for times in (1, 2, 4, 10)]
     about_zero = Way("binary about zero, oversampling 10", Coding("binary", 10))
     return [
@@ -108,7 +108,7 @@ def ways(centres: Centres) -> list[Way]:
 
 
 def print_quality(people: People) -> None:
-    """R@1, R@10, mAP of the results given, the recall of float32's ten best, the largest error of a text's score."""
+    """Print R@1, R@10 and mAP, the recall of float32's ten best, and the largest error of a text query's score."""
     columns = f"text R@1 | R@10 | mAP | recall@{RECALL_AT} | score error | image R@1 | mAP | recall@{RECALL_AT}"
     print(f"| vectors | bytes/crop | {columns} |\n|---|---|---|---|---|---|---|---|---|---|")
     best: list[list[list[Hit]]] = []
@@ -118,7 +118,7 @@ def print_quality(people: People) -> None:
         best = best or found
         texts = quality(found[0], people.text_ids, people.gallery_ids)
         images = quality(found[1], people.image_ids, people.gallery_ids)
-        of_texts, of_images = (recall(hits, wanted) for hits, wanted in zip(found, best, strict=True))
+        of_texts, of_images = (recall(hits, exact) for hits, exact in zip(found, best, strict=True))
         error = score_error(found[0], people)
         print(
             f"| {way.name} | {way.bytes_of(index):.0f} | {texts[0]:.1f} | {texts[1]:.1f} | {texts[2]:.1f} "
@@ -127,7 +127,7 @@ def print_quality(people: People) -> None:
 
 
 def print_speed(people: People, count: int) -> None:
-    """Milliseconds of one search, and the recall of float32's ten best."""
+    """Print milliseconds per search and the recall of float32's ten best."""
     random_ND = like(people.gallery_GD, count)
     queries_QD = people.text_QD[:: max(1, len(people.text_QD) // TIMED_QUERIES)][:TIMED_QUERIES]
     chosen = ways(people.centres)
@@ -149,29 +149,29 @@ def print_speed(people: People, count: int) -> None:
 def quality(
     found: Sequence[Sequence[Hit]], ids: NDArray[np.int64], gallery_ids: NDArray[np.int64]
 ) -> tuple[float, float, float]:
-    """R@1, R@10 and mAP in percent; a match that is not among the results counts nothing."""
+    """R@1, R@10 and mAP in percent; matches beyond the results count as not found."""
     firsts, precisions = [], []
-    for hits, wanted in zip(found, ids, strict=True):
-        right = np.array([gallery_ids[int(hit.crop.crop_id)] == wanted for hit in hits])
+    for hits, person in zip(found, ids, strict=True):
+        right = np.array([gallery_ids[int(hit.crop.crop_id)] == person for hit in hits])
         ranks = np.flatnonzero(right) + 1
         firsts.append(ranks[0] if len(ranks) else JUDGED + 1)
-        matches = int((gallery_ids == wanted).sum())
+        matches = int((gallery_ids == person).sum())
         precisions.append(float((np.arange(1, len(ranks) + 1) / ranks).sum() / matches))
     first_Q = np.array(firsts)
     return 100 * float((first_Q == 1).mean()), 100 * float((first_Q <= 10).mean()), 100 * float(np.mean(precisions))
 
 
 def recall(found: Sequence[Sequence[Hit]], best: Sequence[Sequence[Hit]]) -> float:
-    """Share of the best crops that are found as early."""
+    """Share of the RECALL_AT best crops that are among the first RECALL_AT found."""
     shares = [
-        len({hit.crop.crop_id for hit in hits[:RECALL_AT]} & {hit.crop.crop_id for hit in wanted[:RECALL_AT]})
-        for hits, wanted in zip(found, best, strict=True)
+        len({hit.crop.crop_id for hit in hits[:RECALL_AT]} & {hit.crop.crop_id for hit in exact[:RECALL_AT]})
+        for hits, exact in zip(found, best, strict=True)
     ]
     return float(np.mean(shares)) / RECALL_AT
 
 
 def score_error(found: Sequence[Sequence[Hit]], people: People) -> float:
-    """The largest distance of a text's score from the cosine of float vectors."""
+    """The largest difference between a text query's score and the cosine of float vectors."""
     return max(
         abs(hit.score - float(people.gallery_GD[int(hit.crop.crop_id)] @ text_D))
         for text_D, hits in zip(people.text_QD, found, strict=True)
@@ -180,7 +180,7 @@ def score_error(found: Sequence[Sequence[Hit]], people: People) -> float:
 
 
 def embed(bundle: Path, dataset: Path, distractors: int) -> People:
-    """The first picture of each test person asks; the centres are measured as an index build measures them."""
+    """The first image of each test person is a query; the centres are measured as in an index build."""
     encoder = load_encoder(Bundle.open(bundle))
     records = read_manifest(dataset)
     test = [record for record in records if record.split == "test"]
@@ -206,7 +206,7 @@ def embed(bundle: Path, dataset: Path, distractors: int) -> People:
 
 
 def like(vectors_GD: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Random unit vectors with the mean and covariance of these."""
+    """Random unit vectors with the same mean and covariance."""
     generator = np.random.default_rng(0)
     values, axes = np.linalg.eigh(np.cov(vectors_GD.T))
     drawn_ND = generator.normal(size=(count, len(values))) * np.sqrt(values.clip(0))

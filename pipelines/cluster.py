@@ -1,4 +1,4 @@
-"""What a step needs of a cluster: resources, addresses and secrets, volumes. The local runner ignores all of it.
+"""What a step needs from a cluster: resources, addresses and secrets, volumes. The local runner ignores all of it.
 
 The Kubernetes settings are written as the JSON form of Kubeflow's KubernetesExecutorConfig, the second document of a
 compiled pipeline; `infra/kubernetes` has the objects that they name.
@@ -42,7 +42,7 @@ def place(
 
 
 def accelerate(task: dsl.PipelineTask, count: str) -> None:
-    """Ask for `count` GPUs, which a parameter of the pipeline says when a run starts; 0 asks for none."""
+    """Request `count` GPUs, a parameter of the pipeline that is set when a run starts; 0 requests none."""
     task.set_accelerator_type(GPU).set_accelerator_limit(count)
 
 

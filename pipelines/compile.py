@@ -1,4 +1,4 @@
-"""Writes the compiled pipelines that are committed beside this file, and says whether they are still true."""
+"""Writes the compiled pipelines that are committed beside this file, and checks that they are up to date."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +39,7 @@ def check_compiled() -> None:
     """Compile into a temporary folder and compare byte for byte.
 
     Raises:
-        UserError: a committed file is missing or not what its source compiles to.
+        UserError: a committed file is missing or differs from what its source compiles to.
     """
     with TemporaryDirectory() as folder:
         changed = stale(Path(folder))

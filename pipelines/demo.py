@@ -1,7 +1,7 @@
 """`make demo`: the whole system once on this machine, with every real part in place.
 
-Invent people → version them with DVC → training pipeline → promote → fill the gallery → indexing pipeline → ask.
-Every step finishes what an earlier, interrupted demo began and repeats nothing that is done.
+Synthesise people → version them with DVC → train → promote → fill the gallery → index it → search. Every step resumes
+what an interrupted demo began and repeats nothing that is done.
 """
 
 import argparse
@@ -40,7 +40,7 @@ class FootagePlan(Config):
 
 
 class DemoConfig(Config):
-    """Section `demo` of params.yaml: what `make demo` renders, trains and asks."""
+    """Section `demo` of params.yaml: what `make demo` renders, trains and searches for."""
 
     synthesize: dict[str, Any]
     """Settings of section `synthesize` for the demo's data set; what is left out keeps its default."""
@@ -52,20 +52,20 @@ class DemoConfig(Config):
     """The video that is rendered when you bring none (FOOTAGE=video.avi)."""
 
     gallery_start: AwareDatetime
-    """When the first frame of the footage counts as taken; needs a zone, and quotes, because DVC reads the file too."""
+    """Time of the footage's first frame, with a zone; quoted, because DVC reads the file too and knows no dates."""
 
     queries: tuple[str, ...]
     """Descriptions to search the whole gallery for."""
 
     footage_queries: tuple[str, ...] = Field(min_length=1)
-    """Descriptions to search your own footage for; rendered footage is asked for people who are in it."""
+    """Descriptions to search your own footage for; rendered footage is searched for people who are in it."""
 
     candidates: int = 5
     """How many candidates each query shows."""
 
 
 class Narrator:
-    """Says which step is going on and remembers how long each took."""
+    """Prints which step is running and records how long each took."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -167,7 +167,7 @@ def _train(config: DemoConfig, dataset: Any, root: Path) -> Any:
 
 
 def _recipe(path: Path) -> dict[str, Any]:
-    """The recipe, its weights named absolutely: a pipeline step runs in a folder of its own."""
+    """The recipe with an absolute path to its weights, because a pipeline step runs in its own folder."""
     import yaml
 
     recipe: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))

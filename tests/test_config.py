@@ -77,8 +77,8 @@ def test_an_option_that_cannot_be_is_named() -> None:
         ("example: {shape: {kind: disc}}", r"shape\.radius: missing"),
         ("example: {even: 3}", "even: 3 is odd"),
         ("example: [", "not valid YAML"),
-        ("example: {}\nother: {}\nexample: {}", r"key 'example' stands twice \(line 3, column 1\)"),
-        ("example:\n  name: a\n  every: 3\n  name: b\n", r"key 'name' stands twice \(line 4, column 3\)"),
+        ("example: {}\nother: {}\nexample: {}", r"key 'example' appears twice \(line 3, column 1\)"),
+        ("example:\n  name: a\n  every: 3\n  name: b\n", r"key 'name' appears twice \(line 4, column 3\)"),
         ("example: {? [1, 2] : 3}", "not valid YAML"),
     ],
 )

@@ -1,8 +1,8 @@
-"""The methods written down as their papers read: what `benchmarks/training.py` compares training with.
+"""The methods implemented literally as in their papers: the baseline of `benchmarks/training.py`.
 
-Every view of an image is decoded and augmented by PIL, every view goes through its tower alone, captions are padded
-to the whole context, soft labels come from a second forward pass, and each parameter has an optimiser group of its
-own. Losses, precision, batch size and model are the recipe's.
+Every view of an image is decoded and augmented by PIL and goes through its tower separately, captions are padded to the
+whole context, soft labels come from a second forward pass, and each parameter has its own optimiser group. Losses,
+precision, batch size and model are the recipe's.
 
 Shapes: N pairs, H height, W width, L tokens, D embedding dimension.
 """
@@ -33,7 +33,7 @@ Change = Callable[[Picture], Picture]
 
 
 class PairsOnDisk(Dataset[tuple[list[Tensor], list[Tensor], int]]):
-    """One pair per item, everything done to it when it is asked for; CTLG's pixel mixup with a random other pair."""
+    """One pair per item, decoded and augmented on access, with CTLG's pixel mixup with a random other pair."""
 
     def __init__(self, run: Run, dataset: Path) -> None:
         self.run, self.dataset, self.source = run, dataset, run.source
@@ -75,7 +75,7 @@ class PairsOnDisk(Dataset[tuple[list[Tensor], list[Tensor], int]]):
 
 
 class LiteralTraining:
-    """`step` trains a copy of the run's model by one batch; N-ITC's soft labels are the second pass's."""
+    """Trains a copy of the run's model, one batch per `step`; N-ITC's soft labels come from a second pass."""
 
     def __init__(self, run: Run, dataset: Path, autocast: Callable[[], Any]) -> None:
         self.config, self.device, self.autocast = run.config, run.source.device, autocast
@@ -100,7 +100,7 @@ class LiteralTraining:
         self.batches = self._forever()
 
     def step(self) -> None:
-        """One optimiser step, its batch included; in one piece, whatever chunk_size says."""
+        """One optimiser step, including its batch; never in chunks, whatever chunk_size says."""
         images, texts, person_ids_N = next(self.batches)
         labels = Labels(person_ids_N.to(self.device), alpha=self.config.objective.soft_label_alpha)
         features = self._encode(images, texts)
@@ -153,7 +153,7 @@ class LiteralTraining:
 
 
 class Pool:
-    """Two of the operations in turn, drawn anew for each picture."""
+    """Applies two operations, drawn for each picture."""
 
     def __init__(self, operations: list[Change]) -> None:
         self.operations = operations
@@ -165,7 +165,7 @@ class Pool:
 
 
 def pil_augmentation(config: ImageAugmentationConfig, size: tuple[int, int]) -> Change:
-    """The recipe's operations as torchvision does them to PIL pictures."""
+    """The recipe's operations as torchvision transforms of PIL pictures."""
     operations = [_operation(dict(operation), size) for operation in config.operations]
     if config.policy == "stack" or not operations:
         return transforms.Compose(operations)

@@ -1,4 +1,4 @@
-"""Synthetic people as a prepared data set, for whoever measures without one of their own."""
+"""Synthetic people as a prepared data set, for benchmarks that need one."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
 
 
 def prepare_people(counts: SynthesizeConfig, folder: Path) -> Path:
-    """Make them in `folder`, or what of them is missing there; returns the prepared data set."""
+    """Synthesise and prepare the people in `folder`, unless they are already there; returns the prepared data set."""
     synthesize(counts, folder / "raw")
     prepare(PrepareConfig(), folder / "raw", folder / "prepared")
     return folder / "prepared"

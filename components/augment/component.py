@@ -15,7 +15,7 @@ def augment(
     dataset: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
-    """Write the data set with second wordings of its captions and images in other colours, and return its hash."""
+    """Write the data set with back-translated captions and images in other colours; return its hash."""
     from pathlib import Path
 
     from personsearch.augmentation.augment import AugmentConfig

@@ -1,4 +1,4 @@
-"""Make smaller forms of a model, measure each, choose the bundle to serve."""
+"""Build smaller forms of a model, measure each, choose the bundle to serve."""
 
 from kfp import dsl
 
@@ -18,7 +18,7 @@ def compress(
     metrics: dsl.Output[dsl.Metrics],
     table: dsl.Output[dsl.Markdown],
 ) -> str:
-    """Write a bundle per form and the table of all; return the fingerprint of the chosen one."""
+    """Write a bundle for each form and a table of all; return the fingerprint of the chosen one."""
     from pathlib import Path
 
     from personsearch.bundle import Bundle

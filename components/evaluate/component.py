@@ -19,7 +19,7 @@ def evaluate(
     metrics: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.HTML],
 ):
-    """Write metrics, calibration and a report on the bundle in the folder `bundle` of the model."""
+    """Measure the bundle in the model's subfolder `bundle`; write metrics, calibration and a report."""
     import shutil
     from pathlib import Path
 

@@ -9,7 +9,7 @@ from components.images import PLATFORM_IMAGE
 def fetch_dataset(
     *, repository: str, revision: str, path: str, dataset_hash: str, code_version: str, dataset: dsl.Output[dsl.Dataset]
 ):
-    """Fetch `path` at `revision` of a Git repository with DVC; refused if its hash is not `dataset_hash`."""
+    """Fetch `path` at `revision` of a Git repository with DVC; refuse it unless its hash is `dataset_hash`."""
     from pathlib import Path
 
     from personsearch.integrations.dvc.data import fetch

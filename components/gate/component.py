@@ -15,7 +15,7 @@ def gate(
     config: dict,
     decision: dsl.Output[dsl.Artifact],
 ) -> bool:
-    """Hold metrics against floors, the champion's and the uncompressed model's; say why, return whether it passed."""
+    """Check metrics against limits, the champion and the uncompressed model; write the reasons, return the verdict."""
     from pathlib import Path
 
     from personsearch.evaluation.gate import GateConfig, decide

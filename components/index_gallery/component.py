@@ -9,7 +9,7 @@ from components.images import PLATFORM_IMAGE
 def index_gallery(
     *, model_name: str, model_version: str, gallery: str, config: dict, metrics: dsl.Output[dsl.Metrics]
 ) -> str:
-    """Build a collection with the model's vectors, verify it, switch the alias; return the collection's name."""
+    """Build a collection with the model's vectors, verify it and switch the alias; return the collection's name."""
     from pathlib import Path
 
     from personsearch.gallery.indexing import IndexConfig

@@ -1,4 +1,4 @@
-"""Probe a model: which layers a new training can freeze or do without."""
+"""Probe a model: find the layers that a new training can freeze or drop."""
 
 from kfp import dsl
 

@@ -1,4 +1,4 @@
-"""Register a model as challenger."""
+"""Register a model as the challenger."""
 
 from kfp import dsl
 

@@ -15,7 +15,7 @@ def train(
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
-    """Train one model, or go on from its checkpoints, and return the fingerprint of its bundle."""
+    """Train one model, or resume from its checkpoints; return the fingerprint of its bundle."""
     from pathlib import Path
 
     from personsearch.bundle import Bundle

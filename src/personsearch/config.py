@@ -103,7 +103,7 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key in keys:
             if key.value in seen:
-                raise yaml.composer.ComposerError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+                raise yaml.composer.ComposerError(None, None, f"key {key.value!r} appears twice", key.start_mark)
             seen.add(key.value)
         return mapping
 

@@ -27,7 +27,7 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
     deadline = time.monotonic() + START_SECONDS
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise UserError(f"{name} did not start: {last_line(log) or 'it said nothing'}")
+            raise UserError(f"{name} did not start: {last_line(log) or 'it printed nothing'}")
         time.sleep(0.1)
 
 
@@ -103,7 +103,7 @@ def is_listening(port: int, host: str = HOST) -> bool:
 
 
 def run_python(*arguments: str, echo: bool = False) -> str:
-    """Run this Python in a process of its own and return what it printed; `echo` passes its log on at the end.
+    """Run this Python in a new process and return what it printed; `echo` passes its log on at the end.
 
     Raises:
         UserError: it failed; the message says why.

@@ -119,7 +119,7 @@ def test_a_candidate_opens_large_with_its_track(page: Page, service: RunningServ
     expect(page.locator(".card.is-confirmed")).to_have_count(1)
 
 
-def test_errors_are_readable_and_the_page_goes_on(page: Page, service: RunningService) -> None:
+def test_errors_are_readable_and_the_page_still_works(page: Page, service: RunningService) -> None:
     open_page(page, service)
     service.settings.audit_path.mkdir()
     ask(page, "red")

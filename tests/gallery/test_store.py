@@ -92,7 +92,7 @@ def test_ids_that_could_leave_the_folder_are_refused(gallery: Gallery, name: str
 @pytest.mark.parametrize(
     ("given_crop", "picture", "message"),
     [
-        (crop("a"), b"GIF89a", "no JPEG"),
+        (crop("a"), b"GIF89a", "not a JPEG"),
         (crop("a", at=datetime(2026, 3, 1)), jpeg(), "zone"),
         (replace(crop("a"), quality=1.5), jpeg(), "quality"),
     ],

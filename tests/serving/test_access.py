@@ -1,4 +1,4 @@
-"""Nothing about people is told without a key, keys are limited, and responses carry their guards."""
+"""Nothing about people is served without a key, keys are limited, and responses carry security headers."""
 
 from pathlib import Path
 

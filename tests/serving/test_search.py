@@ -90,7 +90,7 @@ def test_filters_narrow_by_camera_and_time(client: TestClient) -> None:
         ([], "body"),
     ],
 )
-def test_a_wrong_request_is_told_which_field(client: TestClient, body: object, field: str) -> None:
+def test_a_wrong_request_names_the_field(client: TestClient, body: object, field: str) -> None:
     response = client.post("/v1/search", json=body)
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/problem+json"

@@ -42,7 +42,7 @@ JOURNAL, WALK, EMBEDDINGS = "probes.jsonl", "walk.npz", "embeddings"
 
 
 class ProbeConfig(Config):
-    """How a fine-tuned model is probed (docs/probing.md)."""
+    """Section `probe` of params.yaml: how a fine-tuned model is probed (docs/probing.md)."""
 
     split: Split = "val"
     """Split to measure R@1 on; test where the data set lacks it."""

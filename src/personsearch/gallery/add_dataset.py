@@ -1,4 +1,4 @@
-"""The stage `add-dataset`: the images of a prepared data set become gallery crops, each a track of its own.
+"""The stage `add-dataset`: the images of a prepared data set become gallery crops, each as its own track.
 
 The n-th image of the split (in the manifest's order, from 0) was "captured" n seconds after the start, by the camera
 that the manifest names, or by `dataset`.

@@ -1,4 +1,4 @@
-"""The gallery's SQLite database: its schema, its connections, a crop to a row and back."""
+"""The gallery's SQLite database: its schema, its connections, and crops as rows."""
 
 import json
 import sqlite3
@@ -53,10 +53,10 @@ CREATE TABLE videos (
 
 
 def create_schema(path: Path) -> None:
-    """Make the database where there is none.
+    """Create the database if there is none.
 
     Raises:
-        UserError: the file is no gallery database, or one of another schema version.
+        UserError: the file is not a gallery database, or has another schema version.
     """
     with connect(path) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -72,7 +72,7 @@ def create_schema(path: Path) -> None:
 
 @contextmanager
 def connect(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection for one operation: commits what it began when the block ends well, else rolls back."""
+    """A connection for one operation; its transaction is committed if the block succeeds and else rolled back."""
     try:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
     except sqlite3.OperationalError as error:
@@ -90,7 +90,7 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def next_sequence(connection: sqlite3.Connection) -> int:
-    """The number of the next change; tombstones are never removed, so it never goes back."""
+    """The number of the next change; tombstones are never removed, so it never decreases."""
     return last_sequence(connection) + 1
 
 

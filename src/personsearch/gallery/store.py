@@ -1,10 +1,10 @@
-"""The gallery: crops of people as JPEG files, what is known of them in SQLite, and what was erased.
+"""The gallery: crops of people as JPEG files, their metadata in SQLite, and a record of what was erased.
 
     <folder>/gallery.db                             rows, tombstones, which videos were ingested
     <folder>/images/<camera>/<date>/<crop_id>.jpg   the pictures
 
-Image files are written before their rows and removed after them, so a process killed at any moment leaves at most
-files without a row, which `sweep` removes. Writers take turns (a lock file); readers never wait.
+Image files are written before their rows and removed after them, so a process killed at any moment leaves at most files
+without a row, which `sweep` removes. Writers take turns (a lock file). Readers never wait: SQLite is in WAL mode.
 """
 
 import json
@@ -42,7 +42,7 @@ PAGE_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class CameraSummary:
-    """A camera, the number of its crops, and the times of its first and last."""
+    """A camera, its number of crops, and the times of the first and the last."""
 
     camera_id: str
     crops: int
@@ -54,10 +54,10 @@ class Gallery:
     """Crops in a folder. Several processes and threads may read and write it."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the gallery of a folder, an empty one where there is none.
+        """Open the gallery in a folder; create an empty one if there is none.
 
         Raises:
-            UserError: the folder cannot be used, or its database is of another version.
+            UserError: the folder cannot be used, or its database has another schema version.
         """
         self.folder = folder
         try:
@@ -76,12 +76,12 @@ class Gallery:
     def add(self, crops: Iterable[tuple[Crop, bytes]]) -> int:
         """Store crops with their JPEG bytes, all of them or none. Returns how many were new.
 
-        A crop already stored, or erased before, is skipped. The gallery decides where the picture lies: the stored
-        crop's `image_uri` is relative to `folder`, whatever the given one says.
+        A crop that is already stored, or was erased before, is skipped. The gallery decides where the picture goes: the
+        stored crop's `image_uri` is relative to `folder`, whatever the given one is.
 
         Raises:
-            ValueError: bytes that are no JPEG, a time without zone, a quality outside [0, 1].
-            UserError: a camera or crop id that cannot be a file name.
+            ValueError: bytes that are not a JPEG, a time without a zone, a quality outside [0, 1].
+            UserError: a camera or crop id that cannot be part of a file name.
         """
         with self._writing():
             written: dict[str, Crop] = {}
@@ -91,15 +91,15 @@ class Gallery:
                         written[crop.crop_id] = self._write_image(crop, jpeg)
                 with self._transaction() as connection:
                     return _insert(connection, list(written.values()))
-            except BaseException:
+            except BaseException:  # also Ctrl-C: without rows, nothing would ever name these files
                 for crop in written.values():
                     self.image(crop).unlink(missing_ok=True)
                 raise
 
     def crops(self, after_crop_id: str | None = None, *, crop_filter: CropFilter = EVERYTHING) -> Iterator[Crop]:
-        """Crops in the order of `crop_id`, a page in memory at a time; from behind `after_crop_id` if given."""
+        """Crops in the order of `crop_id`, with one page in memory at a time; those after `after_crop_id` if given."""
         condition, values = where(crop_filter)
-        last = after_crop_id or ""
+        last = after_crop_id or ""  # each page starts behind the last: no read transaction stays open between pages
         while page := self._rows(
             f"SELECT {COLUMNS} FROM crops WHERE crop_id > ? AND {condition} ORDER BY crop_id LIMIT {PAGE_ROWS}",
             [last, *values],
@@ -108,7 +108,7 @@ class Gallery:
             last = page[-1][0]
 
     def crops_since(self, sequence: int) -> Iterator[Crop]:
-        """Crops added after change number `sequence`, in the order of their addition (see `last_sequence`)."""
+        """Crops added after change number `sequence`, oldest change first (see `last_sequence`)."""
         while page := self._rows(
             f"SELECT sequence, {COLUMNS} FROM crops WHERE sequence > ? ORDER BY sequence LIMIT {PAGE_ROWS}", [sequence]
         ):
@@ -116,7 +116,7 @@ class Gallery:
             sequence = page[-1][0]
 
     def erased_since(self, sequence: int) -> Iterator[str]:
-        """Ids of crops erased after change number `sequence`, in the order of their erasure."""
+        """Ids of crops erased after change number `sequence`, oldest change first."""
         while page := self._rows(
             f"SELECT sequence, crop_id FROM tombstones WHERE sequence > ? ORDER BY sequence LIMIT {PAGE_ROWS}",
             [sequence],
@@ -125,8 +125,10 @@ class Gallery:
             sequence = page[-1][0]
 
     def last_sequence(self) -> int:
-        """The number of the latest change. Read it *before* `crops_since` and `erased_since`, and start the next
-        catch-up from it: what arrives in between is seen twice, never missed.
+        """The number of the latest change.
+
+        To catch up, read it *before* `crops_since` and `erased_since`, and start the next catch-up from it: a change
+        that comes in between is then seen twice rather than missed.
         """
         with connect(self.database) as connection:
             return last_sequence(connection)
@@ -137,19 +139,19 @@ class Gallery:
         return from_row(rows[0]) if rows else None
 
     def count(self, crop_filter: CropFilter = EVERYTHING) -> int:
-        """How many crops the filter admits."""
+        """The number of crops that the filter admits."""
         condition, values = where(crop_filter)
         return int(self._rows(f"SELECT COUNT(*) FROM crops WHERE {condition}", values)[0][0])
 
     def cameras(self) -> list[CameraSummary]:
-        """Every camera, by name, with how much is held of it."""
+        """A summary of every camera, by name."""
         rows = self._rows(
             "SELECT camera_id, COUNT(*), MIN(captured_at), MAX(captured_at) FROM crops GROUP BY 1 ORDER BY 1", []
         )
         return [CameraSummary(row[0], row[1], from_milliseconds(row[2]), from_milliseconds(row[3])) for row in rows]
 
     def summary(self) -> dict[str, Any]:
-        """Counts and the time covered, over all and by camera."""
+        """Counts and the time covered, in total and by camera."""
         query = """SELECT camera_id, COUNT(*), COUNT(DISTINCT track_id), MIN(captured_at), MAX(captured_at)
                    FROM crops GROUP BY camera_id ORDER BY camera_id"""
         cameras = {
@@ -160,11 +162,11 @@ class Gallery:
         return {"folder": str(self.folder), "crops": self.count(), "erased": erased, "cameras": cameras}
 
     def image(self, crop: Crop) -> Path:
-        """Where a crop's picture lies."""
+        """The path of a crop's picture."""
         return self.folder / crop.image_uri
 
     def erase(self, crop_filter: CropFilter) -> int:
-        """Remove what the filter admits, pictures and rows, for good. Returns how many crops were erased.
+        """Remove the pictures and rows of all crops that the filter admits, for good. Returns the number of crops.
 
         Raises:
             UserError: the filter admits everything.
@@ -182,20 +184,21 @@ class Gallery:
                 connection.execute(f"DELETE FROM crops WHERE {condition}", values)
             self._sweep()
             with connect(self.database) as connection:
+                # erased rows live on in the write-ahead log until it is copied into the database and cut
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return len(rows)
 
     def is_erased(self, crop_id: str) -> bool:
-        """Whether this id was erased and may not come back."""
+        """Whether this crop was erased and may not be added again."""
         return bool(self._rows("SELECT 1 FROM tombstones WHERE crop_id = ?", [crop_id]))
 
     def erased_among(self, crop_ids: Sequence[str]) -> list[str]:
-        """Those of the ids that were erased."""
+        """The ids among `crop_ids` that were erased, in order."""
         query = "SELECT crop_id FROM tombstones WHERE crop_id IN (SELECT value FROM json_each(?)) ORDER BY crop_id"
         return [row[0] for row in self._rows(query, [json.dumps(list(crop_ids))])]
 
     def sweep(self) -> int:
-        """Remove picture files without a row, left by a writer that was killed. Returns how many."""
+        """Remove picture files without a row, left by a killed writer. Returns their number."""
         with self._writing():
             return self._sweep()
 
@@ -216,7 +219,7 @@ class Gallery:
 
     def _write_image(self, crop: Crop, jpeg: bytes) -> Crop:
         if not jpeg.startswith(JPEG_START):
-            raise ValueError(f"crop {crop.crop_id}: picture is no JPEG")
+            raise ValueError(f"crop {crop.crop_id}: not a JPEG picture")
         if not 0.0 <= crop.quality <= 1.0:
             raise ValueError(f"crop {crop.crop_id}: quality {crop.quality}; 0 to 1 expected")
         stored = replace(crop, image_uri=image_uri(crop.camera_id, crop.captured_at, crop.crop_id))
@@ -231,7 +234,7 @@ class Gallery:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with connect(self.database) as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN IMMEDIATE")  # take SQLite's write lock now: upgrading a read lock can fail later
             yield connection
 
     def _writing(self) -> AbstractContextManager[int]:
@@ -240,20 +243,20 @@ class Gallery:
 
 
 def image_uri(camera_id: str, captured_at: datetime, crop_id: str) -> str:
-    """Where a crop's picture lies below the gallery's folder.
+    """The path of a crop's picture, relative to the gallery's folder.
 
     Raises:
-        UserError: an id that cannot be a file name.
+        UserError: an id that cannot be part of a file name.
     """
     date = from_milliseconds(to_milliseconds(captured_at)).strftime("%Y-%m-%d")
     return f"images/{checked_name('camera', camera_id)}/{date}/{checked_name('crop', crop_id)}.jpg"
 
 
 def checked_name(kind: str, name: str) -> str:
-    """The name itself if it may be part of a path: letters, digits, `-`, `_` and `.`, at most 128.
+    """The name itself if it may be part of a path: at most 128 letters, digits, `-`, `_` and `.`.
 
     Raises:
-        UserError: it may not.
+        UserError: it has other characters or is too long.
     """
     if not SAFE_NAME.fullmatch(name):
         raise UserError(f"{kind} {name!r}: letters, digits, '-', '_' and '.' expected, a letter or digit first")
@@ -265,7 +268,7 @@ def _iso(milliseconds: int) -> str:
 
 
 def _insert(connection: sqlite3.Connection, crops: list[Crop]) -> int:
-    sequence = next_sequence(connection)
+    sequence = next_sequence(connection)  # then one number per crop, so that a catch-up can stop and resume anywhere
     places = ", ".join("?" * (COLUMNS.count(",") + 2))
     connection.executemany(
         f"INSERT INTO crops (sequence, {COLUMNS}) VALUES ({places})",

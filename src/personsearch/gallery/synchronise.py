@@ -45,8 +45,8 @@ class Synchroniser:
         """Compare every crop of gallery and collection, and repair the differences."""
         self.sequence = self.gallery.last_sequence()
         stored = set(self.index.crop_ids())
-        wanted = track(self.gallery.crops(), "index: crops", total=self.gallery.count())
-        self._add(_missing(wanted, stored))
+        held = track(self.gallery.crops(), "index: crops", total=self.gallery.count())
+        self._add(_missing(held, stored))
         self.remove(stored)
 
     def catch_up(self) -> None:

@@ -145,8 +145,8 @@ def _verify_texts(encoder: Encoder, probe_texts: Sequence[str]) -> None:
 
 def spread_evenly(items: Iterable[T], total: int, count: int) -> Iterator[T]:
     """`count` of `total` items, evenly spaced and in order; all of them if there are fewer."""
-    wanted = {number * total // count for number in range(count)}
-    return (item for place, item in enumerate(items) if place in wanted)
+    places = {number * total // count for number in range(count)}
+    return (item for place, item in enumerate(items) if place in places)
 
 
 @dataclass
@@ -184,9 +184,9 @@ class _Exact:
         Crops with equal exact scores count as equally good; the index's own scores do not matter.
         """
         found = index.search(self.queries_QD, self.depth)
-        wanted = sum(len(best[: self.k]) for best in self.best)
+        expected = sum(len(best[: self.k]) for best in self.best)
         right = sum(self._right(hits[: self.k], best) for hits, best in zip(found, self.best, strict=True))
-        return right / wanted if wanted else 1.0
+        return right / expected if expected else 1.0
 
     def _right(self, hits: Sequence[Hit], best: Sequence[Hit]) -> int:
         enough = best[: self.k][-1].score - 2 * 10.0**-SCORE_DECIMALS if best else 0.0

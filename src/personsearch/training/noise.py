@@ -44,7 +44,7 @@ class NoiseConfig(Config):
     """The division of pairs into clean and noisy ones before each epoch."""
 
     start_epoch: int = Field(default=0, ge=0)
-    """Epochs that train on all pairs first; raise it for a model that knows nothing yet, which would divide by chance.
+    """Epochs that train on all pairs first; raise it for an untrained model, whose division would be random.
     """
 
     threshold: float = Field(default=0.5, gt=0, lt=1)

@@ -51,7 +51,7 @@ class ScheduleConfig(Config):
     """Epochs in which the rate rises linearly from `start_lr` to the optimiser's `lr`."""
 
     step_epochs: int | None = Field(default=None, ge=1)
-    """Instead of the cosine, multiply the rate by `step_factor` every so many epochs of the run; null for the cosine.
+    """Instead of the cosine, multiply the rate by `step_factor` every this many epochs; null for the cosine.
     """
 
     step_factor: float = Field(default=0.1, gt=0, le=1)

@@ -117,7 +117,7 @@ def test_token_is_sent_as_bearer(kubeflow: Kubeflow, monkeypatch: pytest.MonkeyP
     assert kubeflow.tokens == {"Bearer secret"}
 
 
-def test_waiting_tells_of_each_state_once(kubeflow: Kubeflow) -> None:
+def test_waiting_prints_each_state_once(kubeflow: Kubeflow) -> None:
     heard: list[tuple[str, str]] = []
     kubeflow.states = ["PENDING", "RUNNING", "RUNNING", "SUCCEEDED"]
     client = kubeflow_cluster.connect()

@@ -122,7 +122,7 @@ def test_failure_is_one_line_with_the_steps_own_words(spec: Path, mistake: str, 
     assert "Traceback" in log.read_text()
 
 
-def test_progress_is_told_and_noise_is_not(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_shown_and_noise_is_not(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     heard: list[tuple[str, str, str]] = []
 
     def announce(step: Step, progress: str) -> None:
@@ -164,7 +164,7 @@ def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path) -> None:
         run_locally(path, {}, root=tmp_path)
 
 
-def test_killed_run_goes_on_where_it_was(spec: Path) -> None:
+def test_a_killed_run_resumes_where_it_stopped(spec: Path) -> None:
     """The runner and its step are killed with -9 in the middle of `work`: nothing is done twice or left out."""
     diary = spec.parent / "diary"
     program = (

@@ -77,8 +77,8 @@ def test_changes_and_filters(index: VectorIndex) -> None:
     index.upsert([crop(3)], -stored[3:4])
     assert index.delete(CropFilter(crop_ids=("crop00005", "crop00006"))) == 2
     assert index.count() == 38
-    wanted = CropFilter(cameras=("camera0",))
-    [hits] = index.search(stored[:1], 40, wanted)
+    crop_filter = CropFilter(cameras=("camera0",))
+    [hits] = index.search(stored[:1], 40, crop_filter)
     assert {hit.crop.crop_id for hit in hits} == {f"crop{n:05d}" for n in range(0, 40, 3) if n != 6}
     [[hit]] = index.search(-stored[3:4], 1)
     assert (hit.crop, hit.score > 0.999) == (crop(3), True)

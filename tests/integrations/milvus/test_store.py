@@ -124,11 +124,11 @@ def test_delete_removes_what_the_filter_admits_and_no_more(index: VectorIndex) -
 
 def test_filters_restrict_a_search(index: VectorIndex) -> None:
     index.upsert([crop(n) for n in range(40)], vectors(40))
-    wanted = CropFilter(
+    crop_filter = CropFilter(
         cameras=("camera0", "camera2"), after=START + timedelta(seconds=5), before=START + timedelta(seconds=30)
     )
-    [hits] = index.search(vectors(1, seed=9), 40, wanted)
-    assert {hit.crop.crop_id for hit in hits} == {c.crop_id for c in map(crop, range(40)) if wanted.admits(c)}
+    [hits] = index.search(vectors(1, seed=9), 40, crop_filter)
+    assert {hit.crop.crop_id for hit in hits} == {c.crop_id for c in map(crop, range(40)) if crop_filter.admits(c)}
     assert index.search(vectors(1), 5, CropFilter(cameras=())) == [[]]
     assert index.count(CropFilter(crop_ids=())) == 0
 
@@ -260,8 +260,8 @@ def test_an_approximate_index_on_a_server(milvus_server: str, name: str, propert
     index.flush()
     exact = ExactIndex.mirror(index, 8)
     queries = vectors(20, seed=5)
-    wanted = CropFilter(cameras=("camera1",))
-    pairs = zip(index.search(queries, 10, wanted), exact.search(queries, 10, wanted), strict=True)
+    crop_filter = CropFilter(cameras=("camera1",))
+    pairs = zip(index.search(queries, 10, crop_filter), exact.search(queries, 10, crop_filter), strict=True)
     found = [len({hit.crop.crop_id for hit in hits} & {hit.crop.crop_id for hit in best}) for hits, best in pairs]
     assert sum(found) / 200 >= 0.95
 
@@ -283,9 +283,9 @@ def test_confidence_is_that_of_the_mirror(index: VectorIndex) -> None:
         reliable_when_absent=0.0,
     )
     encoder = TextVectors(vectors(1, seed=2))
-    for wanted in (CropFilter(), CropFilter(cameras=("camera1",)), CropFilter(tracks=("track1", "track2"))):
+    for crop_filter in (CropFilter(), CropFilter(cameras=("camera1",)), CropFilter(tracks=("track1", "track2"))):
         answers = [
-            Searcher(encoder, engine, judge).answer("x", k=5, crop_filter=wanted)
+            Searcher(encoder, engine, judge).answer("x", k=5, crop_filter=crop_filter)
             for engine in (index, ExactIndex.mirror(index, 8))
         ]
         first, second = ([candidate.confidence for candidate in answer.candidates] for answer in answers)

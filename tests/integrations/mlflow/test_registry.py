@@ -129,7 +129,7 @@ def test_the_cache_is_verified_and_mended(registry: ModelRegistry, tmp_path: Pat
     folder = registry.download("1").folder
     (folder / WEIGHTS).write_bytes(b"damaged")
     assert registry.download("1").path(WEIGHTS).read_bytes() == b"weights"
-    with pytest.raises(UserError, match="has not fingerprint 'ffff'"):
+    with pytest.raises(UserError, match="does not have fingerprint 'ffff'"):
         registry.fetch("1", "ffff")
     unreachable = ModelRegistry("http://127.0.0.1:9", registry.model_name, cache=registry.cache)
     assert unreachable.fetch("1", bundle.fingerprint).folder == folder

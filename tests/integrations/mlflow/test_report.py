@@ -47,7 +47,7 @@ def test_a_given_run_is_left_open(uri: str, tmp_path: Path, monkeypatch: pytest.
     assert (run.info.status, run.data.metrics) == ("RUNNING", {"compress_chosen_r1": 60.0})
 
 
-def test_a_run_that_could_not_be_filled_does_not_seem_to_go_on(
+def test_a_run_that_could_not_be_filled_does_not_seem_to_be_running(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
@@ -59,7 +59,7 @@ def test_a_run_that_could_not_be_filled_does_not_seem_to_go_on(
 
 
 @pytest.mark.parametrize("away", ["http://127.0.0.1:9", "sqlite:////proc/nowhere/mlflow.db", "nonsense://x"])
-def test_a_server_that_is_away_is_told_of_and_stops_nothing(
+def test_an_unreachable_server_is_reported_and_stops_nothing(
     away: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", away)

@@ -50,7 +50,7 @@ def test_a_run_that_is_given_is_logged_to_and_left_open(uri: str, monkeypatch: p
 
 
 @pytest.mark.parametrize("away", ["http://127.0.0.1:9", "sqlite:////proc/nowhere/mlflow.db", "nonsense://x"])
-def test_a_server_that_is_away_is_told_once(away: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreachable_server_is_reported_once(away: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "personsearch.integrations.mlflow.runs"):
         train(MlflowCallback(away))
     (record,) = [entry for entry in caplog.records if entry.name == "personsearch.integrations.mlflow.runs"]

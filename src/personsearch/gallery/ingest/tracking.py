@@ -33,13 +33,13 @@ class TrackingConfig(Config):
     """How long a track waits for its next box while a person is hidden, in seconds."""
 
     confirming_boxes: int = 3
-    """Boxes after which a track waits that long; before, one frame."""
+    """Boxes after which a track is confirmed and waits that long; an unconfirmed track waits one frame."""
 
     appearance_weight: float = 2.0
     """Weight of different colours in the cost, beside place and size."""
 
     most_cost: float = 1.3
-    """Boxes that cost more start a track of their own."""
+    """Largest cost at which a box continues a track; a box that costs more starts a new one."""
 
     least_similarity: float = 0.6
     """Least similarity of colours, in [0, 1], for a box to continue a track."""

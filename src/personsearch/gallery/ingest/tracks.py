@@ -37,10 +37,10 @@ class IngestConfig(Config):
     """Grey levels by which a person differs from the scene; lower it in poor light."""
 
     still_seconds: float = Field(5.0, gt=0)
-    """How often HOG looks for people whom the scene has absorbed, in seconds."""
+    """Seconds between searches by HOG for people who stood so long that they count as background."""
 
     least_still_margin: float = 1.0
-    """Margin of the HOG people detector that these need."""
+    """Least margin of the HOG people detector for such a person."""
 
     tracking: TrackingConfig = TrackingConfig()
     """When a box continues a track."""

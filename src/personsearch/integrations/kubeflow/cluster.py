@@ -54,7 +54,7 @@ def submit(
     `namespace` is the user's, on a cluster with several.
 
     Raises:
-        UserError: the arguments are not what the pipeline asks for, or the cluster refuses them.
+        UserError: the arguments do not fit the pipeline, or the cluster refuses them.
     """
     check_arguments(spec, arguments)
     with _readable_errors(), redirect_stdout(StringIO()):  # the client prints links

@@ -31,7 +31,7 @@ def collection_schema() -> CollectionSchema:
 
 
 def row_of(crop: Crop) -> dict[str, Any]:
-    """The row of a crop that `guards.check_crop` has passed, without its vector."""
+    """The row of a crop that `check_crop` has accepted, without its vector."""
     strings = {name: getattr(crop, name) for name in MAX_BYTES}
     return strings | {
         "captured_at": milliseconds(crop.captured_at),
@@ -61,12 +61,12 @@ def stored_properties(properties: CollectionProperties) -> dict[str, str]:
 
 
 def read_properties(stored: Mapping[str, str]) -> CollectionProperties | None:
-    """The properties that a collection carries, None if personsearch did not make it.
+    """The properties stored with a collection; None if personsearch did not make it.
 
-    Collections from before vectors were coded say nothing of that: they hold float32.
+    A collection that names no coding holds float32.
 
     Raises:
-        UserError: its vectors are coded in a way that this version does not know.
+        UserError: its vectors have a coding that this version cannot read.
     """
     vectors = stored.get("vectors", "float32")
     if vectors not in get_args(VectorStorage):

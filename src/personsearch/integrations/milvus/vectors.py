@@ -1,6 +1,6 @@
 """How a collection's vectors are stored in Milvus, and how results are scored.
 
-    float32  `embedding`: FLOAT_VECTOR, scanned or in a graph. The engine's own score stands.
+    float32  `embedding`: FLOAT_VECTOR, scanned or in a graph. Scored by the engine.
     int8     `embedding`: FLOAT_VECTOR under IVF_SQ8 with one list: a server holds and scans a byte for each number; the
              floats stay in its storage and rescore the results of the scan.
     binary   `embedding`: BINARY_VECTOR, scanned by Hamming distance; `embedding_int8`: the int8 codes in base64, which
@@ -31,7 +31,7 @@ _BUILD = {"FLAT": {}, "HNSW": {"M": 16, "efConstruction": 200}}
 
 
 class VectorLayout(Protocol):
-    """What differs between the ways of keeping vectors. `rescored`: candidates are fetched with their vectors."""
+    """What differs between the codings of vectors. `rescored`: candidates are fetched with their vectors."""
 
     @property
     def rescored(self) -> bool: ...
@@ -75,7 +75,7 @@ class VectorLayout(Protocol):
         ...
 
     def first_limit(self, candidates: int) -> int:
-        """How many results to ask for, so that ties with the last candidate are usually included."""
+        """How many results to request, so that ties with the last candidate are usually included."""
         ...
 
     def decoded(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:

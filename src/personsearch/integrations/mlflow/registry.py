@@ -125,7 +125,9 @@ class ModelRegistry:
                     self._download(self.version(version).source, folder)
                     bundle = _opened(folder, fingerprint)
         if bundle is None:
-            raise UserError(f"{self.uri}: version {version} of {self.model_name!r} has not fingerprint {fingerprint!r}")
+            raise UserError(
+                f"{self.uri}: version {version} of {self.model_name!r} does not have fingerprint {fingerprint!r}"
+            )
         return bundle
 
     @cached_property

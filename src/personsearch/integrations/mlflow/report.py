@@ -29,7 +29,7 @@ class Report:
 
 
 def log_report(stage: str, report: Report) -> None:
-    """Log to the run named in MLFLOW_RUN_ID, which its owner ends, or to one of its own that is called `stage`.
+    """Log to the run named in MLFLOW_RUN_ID, which its owner ends, or to a new one named `stage`.
 
     Metric names start with the stage's name, and artifacts go into a folder of that name. Without MLFLOW_TRACKING_URI
     nothing happens. If the server is unreachable, a warning is logged and the stage continues.

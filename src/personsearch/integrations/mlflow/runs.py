@@ -27,7 +27,7 @@ def mlflow_callbacks() -> Sequence[Callback]:
 
 
 class MlflowCallback:
-    """Logs to the run named in MLFLOW_RUN_ID, which its owner ends, or to one of its own."""
+    """Logs to the run named in MLFLOW_RUN_ID, which its owner ends, or to a new one."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
