@@ -20,8 +20,8 @@ from personsearch.studies.config import StudyConfig
 from personsearch.studies.plan import plan_stage
 from personsearch.training.config import TrainConfig
 from personsearch.training.cpu import flushed_denormals, kept_memory
-from personsearch.training.division import divide
 from personsearch.training.loop import Loop, Run
+from personsearch.training.noise import divide
 from personsearch.training.train import make_run
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,10 @@ def test_the_division_finds_wrong_pairs_and_pays_on_people_it_has_not_met(arms: 
     assert divided.validator()["val_map"] > plain.validator()["val_map"] + 4
 
     wrong_P = wrong_pairs(divided.source.records, read_manifest(arms.dataset, "train"))
-    noisy_P = divide(arms.divided, divided.built, divided.source, arms.divided.epochs).votes_P == 0
+    division = divide(
+        arms.divided.noise, divided.built, divided.source, seed=arms.divided.seed, epoch=arms.divided.epochs
+    )
+    noisy_P = division.votes_P == 0
     assert wrong_P.mean() == pytest.approx(0.4, abs=0.01)
     assert noisy_P[wrong_P].mean() > 0.4
     assert wrong_P[noisy_P].mean() > 0.7

@@ -28,7 +28,7 @@ from personsearch.training.checkpoint import (
 from personsearch.training.config import TrainConfig
 from personsearch.training.distillation import Teacher
 from personsearch.training.distributed import average_gradients, barrier, rank
-from personsearch.training.division import divide
+from personsearch.training.noise import divide
 from personsearch.training.objective import TOTAL, Objective
 from personsearch.training.optimiser import learning_rate, make_optimiser, set_learning_rate
 from personsearch.training.step import GradientStep
@@ -102,11 +102,10 @@ class Loop:
         noise = self.config.noise
         if noise is None or epoch < noise.start_epoch:
             return self.run.source
-        path = (
-            self.run.checkpoints / f"trust-{epoch}.npy"
-        )  # kept, so that an epoch resumed after a kill keeps its division
+        # Kept, so that an epoch resumed after a kill keeps its division.
+        path = self.run.checkpoints / f"trust-{epoch}.npy"
         if rank() == 0 and not path.is_file():
-            division = divide(self.config, self.run.built, self.run.source, epoch)
+            division = divide(noise, self.run.built, self.run.source, seed=self.config.seed, epoch=epoch)
             self.watch.epoch(epoch, self.progress.step, division.shares())
             with replacing(path) as temporary, temporary.open("wb") as file:
                 np.save(file, division.trust_P)

@@ -13,7 +13,7 @@ mixture.
 
 A mixture finds two parts in any set of losses. On data without wrong pairs the "noisy" part is the hard pairs.
 
-Shapes: P pairs of the data set, N pairs of one chunk, D embedding dimension.
+Shapes: P pairs of the data set, G its images, N pairs of one chunk, D embedding dimension.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,8 +27,11 @@ from pydantic import Field
 from torch import Tensor
 
 from personsearch.config import Config
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.losses.info_nce import info_nce_per_pair
 from personsearch.losses.tal import tal_per_pair
+from personsearch.models.build import BuiltModel
+from personsearch.training.batches import BatchSource
 
 PAIR_LOSSES: dict[str, Callable[..., Tensor]] = {
     "tal": partial(tal_per_pair, margin=0.0),
@@ -38,6 +41,7 @@ VERDICTS = ("noisy", "uncertain", "clean")
 # RDE's floor of a component's variance: keeps the many zero losses of a hinge from forming a component of their own.
 VARIANCE_FLOOR = 5e-4
 CHUNK_STREAM, COIN_STREAM = 1 << 20, 1 << 21
+PIXELS_AT_A_TIME = 1024
 
 
 class NoiseConfig(Config):
@@ -64,6 +68,18 @@ class Division:
     def shares(self) -> dict[str, float]:
         """Share of all pairs by verdict, for the log."""
         return {f"pairs_{name}": float((self.votes_P == votes).mean()) for votes, name in enumerate(VERDICTS)}
+
+
+def divide(config: NoiseConfig, built: BuiltModel, source: BatchSource, *, seed: int, epoch: int) -> Division:
+    """Which pairs to trust in an epoch, judged by the model as it is on unaugmented images and captions."""
+    built.model.eval()
+    encoder, rows_G = TorchEncoder(built, source.device), source.pixel_rows_G
+    parts = [slice(start, start + PIXELS_AT_A_TIME) for start in range(0, len(rows_G), PIXELS_AT_A_TIME)]
+    image_GD = np.concatenate([encoder.encode_images(source.pixels_GHW3[rows_G[part]]) for part in parts])
+    text_PD = encoder.encode_texts([caption for record in source.records for caption in record.captions])
+    person_ids_G = np.array([record.person_id for record in source.records], dtype=np.int64)
+    images_P = source.pairs.image_P
+    return divide_pairs(config, image_GD[images_P], text_PD, person_ids_G[images_P], seed=seed, epoch=epoch)
 
 
 def divide_pairs(
