@@ -47,6 +47,14 @@ def test_who_is_gone_too_long_is_forgotten() -> None:
     assert len(set(numbers[0])) == 2
 
 
+def test_only_confirmed_tracks_say_where_people_are_expected() -> None:
+    tracker = Tracker(TrackingConfig(confirming_boxes=3), frames_per_second=10)
+    walker = Walker(RED, 60, 5)
+    for index, expected in enumerate([0, 0, 0, 1]):
+        assert len(tracker.expected()) == expected
+        tracker.update(Frame(index, draw(index, [walker])), np.array([walker.box_at(index)]))
+
+
 def test_isolation_is_the_uncovered_share() -> None:
     tracker = Tracker(TrackingConfig(), frames_per_second=10)
     boxes = np.array([[0.0, 0, 20, 40], [10.0, 0, 30, 40], [100.0, 0, 120, 40]])

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from personsearch.gallery.ingest.background import RollingBackground, foreground, shrink
+from personsearch.gallery.ingest.background import RollingBackground, foreground, shrink, surely
 from personsearch.gallery.ingest.boxes import NO_BOXES, Boxes, coverage
 from personsearch.gallery.ingest.heights import HeightModel, fit_heights
 from personsearch.gallery.ingest.hog import hog_people, hog_score
@@ -16,6 +16,7 @@ from personsearch.gallery.ingest.video import Frame, Pixels, VideoInfo
 
 WORKING_WIDTH = 960
 MOVING_CAMERA = 0.4
+SHRUNKEN = 0.7  # a person bent or cut by a post, relative to the least height
 MOST_STILL_CHANGE = 10.0
 
 
@@ -40,10 +41,12 @@ class MotionDetector:
         threshold: float,
         still_seconds: float,
         least_still_margin: float,
+        least_height: float,
     ) -> None:
         self._scale = min(1.0, WORKING_WIDTH / info.width)
+        self._least_height = least_height * self._scale
         self._background = RollingBackground(
-            path, info, samples=samples, sample_seconds=sample_seconds, scale=self._scale
+            path, info, samples=samples, sample_seconds=sample_seconds, scale=self._scale, threshold=threshold
         )
         self._threshold = threshold
         self._still_frames = max(1, round(still_seconds * info.frames_per_second))
@@ -58,10 +61,12 @@ class MotionDetector:
         scene = self._background.at(frame.index)
         if frame.index == 0:
             self._heights = fit_heights(self._single_people(scene))
-        mask = foreground(pixels, scene, threshold=self._threshold)
+        evidence = foreground(pixels, scene, threshold=self._threshold)
         moving = NO_BOXES
-        if mask.mean() < MOVING_CAMERA:
-            moving = explain(mask, self._heights, expected_K4 * self._scale)
+        if surely(evidence).mean() < MOVING_CAMERA:
+            moving = explain(
+                evidence, self._heights, expected_K4 * self._scale, least_height=SHRUNKEN * self._least_height
+            )
         return np.concatenate([moving, self._still_people(frame.index, pixels, moving)]) / self._scale
 
     def _still_people(self, frame_index: int, pixels: Pixels, moving_N4: Boxes) -> Boxes:
@@ -80,7 +85,7 @@ class MotionDetector:
         people = [
             box
             for pixels in self._background.samples()
-            for box in _person_shaped(foreground(pixels, scene, threshold=self._threshold))
+            for box in _person_shaped(surely(foreground(pixels, scene, threshold=self._threshold)))
             if hog_score(pixels, box) > 0
         ]
         return np.array(people).reshape(-1, 4)

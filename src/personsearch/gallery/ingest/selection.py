@@ -37,7 +37,7 @@ class SelectionConfig(Config):
     least_height: int = 40
     """Tracks whose tallest box is lower are left out, in pixels."""
 
-    least_person_margin: float = 0.5
+    least_person_margin: float = -0.5
     """Margin of the HOG people detector that a track must reach; raise it when things are taken for people."""
 
 

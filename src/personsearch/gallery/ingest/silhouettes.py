@@ -5,6 +5,8 @@ blob. The candidate whose silhouette explains most of the mask and covers least 
 that it explains no longer count, and this repeats as long as a candidate explains enough (after Zhao and Nevatia,
 "Segmenting multiple humans in crowds", 2004, without the sampling).
 
+Foreground that is uncertain (`background.foreground`) counts half, for a person and against.
+
 Shapes: H height, W width, N boxes.
 """
 
@@ -15,17 +17,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from personsearch.gallery.ingest.boxes import NO_BOXES, Boxes
+from personsearch.gallery.ingest.boxes import NO_BOXES, Boxes, area
 from personsearch.gallery.ingest.heights import HeightModel
 
 REDUCTION = 2
 WIDTH_PER_HEIGHT = 0.38
 UNEXPLAINED_COST = 0.6
 LEAST_GAIN = 0.3
+SIZE_POWER = 0.5
 EXPECTED_BONUS = 0.1
 LEAST_VISIBLE = 0.45
 SHORTEST, TALLEST = 0.7, 1.35
 NARROWEST = 0.22
+LEVELS = (0.5, 0.25)  # of evidence: blobs of what is sure, and of what is uncertain as well
+LEAST_BLOB, LEAST_BLOB_HEIGHT = 24, 0.2
+MOST_CANDIDATES = 400
+SILHOUETTE_PER_BOX = 0.7  # share of a box that its silhouette fills, roughly
 # Half width of an upright person, relative to the box, at rows relative to its height: head, shoulders, hips, feet.
 PROFILE_ROWS = (0.0, 0.05, 0.12, 0.17, 0.24, 0.5, 0.75, 1.0)
 PROFILE_HALF_WIDTHS = (0.08, 0.19, 0.19, 0.26, 0.42, 0.42, 0.36, 0.36)
@@ -58,17 +65,21 @@ def find_blobs(mask_HW: NDArray[np.uint8], *, least_area: int) -> list[Blob]:
     return blobs
 
 
-def explain(mask_HW: NDArray[np.uint8], heights: HeightModel | None, expected_N4: Boxes) -> Boxes:
-    """Boxes [N, 4] of the people whose silhouettes explain the mask, in the mask's pixels."""
-    reduced: Mask = cv2.resize(
-        mask_HW.astype(np.float32), None, fx=1 / REDUCTION, fy=1 / REDUCTION, interpolation=cv2.INTER_AREA
-    )
-    blobs = find_blobs((reduced > 0.5).astype(np.uint8), least_area=24)
+def explain(evidence_HW: Mask, heights: HeightModel | None, expected_N4: Boxes, *, least_height: float = 0.0) -> Boxes:
+    """Boxes [N, 4] of the people of at least `least_height` who explain the foreground, in its pixels."""
+    reduced: Mask = cv2.resize(evidence_HW, None, fx=1 / REDUCTION, fy=1 / REDUCTION, interpolation=cv2.INTER_AREA)
+    blobs = [
+        blob
+        for level in LEVELS
+        for blob in find_blobs((reduced > level).astype(np.uint8), least_area=LEAST_BLOB)
+        if blob.height >= LEAST_BLOB_HEIGHT * least_height / REDUCTION
+    ]
     standing = np.array([box for blob in blobs for box in _candidates(blob, heights)]).reshape(-1, 4)
     shifted = _shifted(expected_N4 / REDUCTION)
     boxes = np.concatenate([standing, shifted])
     bonuses = np.concatenate([np.zeros(len(standing)), np.full(len(shifted), EXPECTED_BONUS)])
-    chosen = _choose(reduced, boxes, bonuses)
+    likely = _most_promising(reduced, boxes, bonuses, least_height=least_height / REDUCTION)
+    chosen = _choose(reduced, boxes[likely], bonuses[likely], size_power=0.0 if heights else SIZE_POWER)
     return _fitted(reduced, chosen) * REDUCTION
 
 
@@ -113,15 +124,34 @@ def _shifted(boxes_N4: Boxes) -> Boxes:
     return (boxes_N4[:, None, :] + shifts[None, :, :]).reshape(-1, 4)
 
 
-def _choose(mask: Mask, boxes_N4: Boxes, bonuses_N: NDArray[np.float64]) -> Boxes:
+def _most_promising(
+    mask: Mask, boxes_N4: Boxes, bonuses_N: NDArray[np.float64], *, least_height: float
+) -> NDArray[np.intp]:
+    """Indices of at most MOST_CANDIDATES boxes: those tall enough that hold most foreground for their size."""
+    height, width = mask.shape
+    sums = cv2.integral(mask)
+    left, top, right, bottom = np.clip(boxes_N4.round().astype(int), 0, (width, height, width, height)).T
+    inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    share = inside / np.maximum(SILHOUETTE_PER_BOX * area(boxes_N4), 1e-9) + bonuses_N
+    share[boxes_N4[:, 3] - boxes_N4[:, 1] < least_height] = -np.inf
+    order = np.argsort(-share, kind="stable")[:MOST_CANDIDATES]
+    return np.sort(order[share[order] > LEAST_GAIN])
+
+
+def _choose(mask: Mask, boxes_N4: Boxes, bonuses_N: NDArray[np.float64], *, size_power: float) -> Boxes:
+    """Greedily, those that gain enough. Where the height of people is unknown, size counts as well (`size_power`):
+    a torso alone is purer foreground than a whole person.
+    """
     unexplained = mask.copy()
     gains = np.array([_gain(mask, unexplained, box) for box in boxes_N4]) + bonuses_N
+    weights = area(boxes_N4) ** size_power
     chosen: list[NDArray[np.float64]] = []
     while len(gains) and gains.max() > LEAST_GAIN:
-        best = boxes_N4[int(gains.argmax())]
+        taken = int(np.where(gains > LEAST_GAIN, gains * weights, -np.inf).argmax())
+        best = boxes_N4[taken]
         chosen.append(best)
         _remove(unexplained, best)
-        gains[gains.argmax()] = -np.inf
+        gains[taken] = -np.inf
         near = (np.minimum(boxes_N4[:, 2:], best[2:]) > np.maximum(boxes_N4[:, :2], best[:2])).all(axis=1)
         for index in np.flatnonzero(near & (gains > LEAST_GAIN)):
             gains[index] = _gain(mask, unexplained, boxes_N4[index]) + bonuses_N[index]

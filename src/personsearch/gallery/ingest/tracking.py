@@ -95,8 +95,8 @@ class Tracker:
         self._next_number = 1
 
     def expected(self) -> Boxes:
-        """Where people should be in the next frame [K, 4]."""
-        expected = [t.box + np.tile(t.velocity, 2) for t in self._tracks if t.boxes_seen >= 2]
+        """Where the people of confirmed tracks should be in the next frame [K, 4]."""
+        expected = [t.box + np.tile(t.velocity, 2) for t in self._tracks if self._is_confirmed(t)]
         return np.array(expected).reshape(-1, 4) if expected else NO_BOXES
 
     def alive(self) -> set[int]:
@@ -162,8 +162,10 @@ class Tracker:
         return self._tracks[-1].number
 
     def _may_continue(self, track: Track) -> bool:
-        confirmed = track.boxes_seen >= self._config.confirming_boxes
-        return track.frames_missed <= (self._longest_gap if confirmed else 1)
+        return track.frames_missed <= (self._longest_gap if self._is_confirmed(track) else 1)
+
+    def _is_confirmed(self, track: Track) -> bool:
+        return track.boxes_seen >= self._config.confirming_boxes
 
 
 def _foot(box: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -63,6 +63,7 @@ def make_detector(config: IngestConfig, path: Path, info: VideoInfo) -> Detector
         threshold=config.foreground_threshold,
         still_seconds=config.still_seconds,
         least_still_margin=config.least_still_margin,
+        least_height=config.selection.least_height,
     )
 
 
