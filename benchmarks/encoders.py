@@ -29,8 +29,8 @@ from support.people import prepare_people
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage, write_spec
 from personsearch.bundle import Preprocessing as Pixels
-from personsearch.compression.sample import Sample, draw_sample
-from personsearch.compression.variants import build_form
+from personsearch.compression.forms import build_form
+from personsearch.compression.samples import Sample, draw_sample
 from personsearch.data.dataset import Dataset
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.encoders.golden import write_golden
@@ -104,9 +104,10 @@ def main() -> None:
             draw_sample(Dataset.open(people), spec, count=32),
             draw_sample(Dataset.open(people), spec, count=PARITY_ITEMS, seed=1),
         )
+        full = None
         for name, (variant, runtime) in FORMS.items():
-            full = folder / "ONNX Runtime fp32"
-            build_form(folder / "torch", variant, runtime, folder / name, sample, full=full if full.is_dir() else None)  # type: ignore[arg-type]
+            form = build_form(Bundle.open(folder / "torch"), variant, runtime, folder / name, sample, full=full)  # type: ignore[arg-type]
+            full = full or form  # the first is onnx-fp32
         rows: dict[str, Row] = {}
         for threads in options.threads:
             torch.set_num_threads(threads)

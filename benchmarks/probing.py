@@ -20,8 +20,8 @@ from rich.table import Table
 from support.people import prepare_people
 
 from personsearch.bundle import Bundle
-from personsearch.compression.probes.batches import Batches, ImageBatches, TextBatches
 from personsearch.compression.probes.towers import Tower, take_apart
+from personsearch.compression.probes.walk import Batches, ImageBatches, TextBatches
 from personsearch.compression.probing import JOURNAL, ProbeConfig, probe
 from personsearch.data.records import read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig

@@ -72,9 +72,9 @@ def main() -> None:
 
 
 def _shipped(folder: Path) -> Path:
-    from personsearch.compression.variants import build_form
+    from personsearch.compression.forms import build_form
 
-    build_form(SHIPPED, "onnx-int8", "onnxruntime", folder)
+    build_form(Bundle.open(SHIPPED), "onnx-int8", "onnxruntime", folder)
     return folder
 
 

@@ -21,10 +21,11 @@ from rich.table import Table
 from support.people import prepare_people
 
 from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle
-from personsearch.compression.pairs import PairSample
 from personsearch.compression.projection import reduce_embedding
 from personsearch.compression.pruning import PruningConfig, Shares, plan_pruning, prune
+from personsearch.compression.samples import PairSample
 from personsearch.compression.vocabulary import trim_tokenizer, trim_vocabulary
+from personsearch.data.dataset import Dataset
 from personsearch.data.records import ImageRecord, read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.encoders.torch import TorchEncoder
@@ -73,7 +74,7 @@ def main() -> None:
         dataset = options.dataset or prepare_people(PEOPLE, Path(folder))
         split = _split(options.bundle, dataset, options.images)
         table.add_row(*_row("as it is", options.bundle, split))
-        for number, (name, write) in enumerate(_forms(options.bundle, dataset)):
+        for number, (name, write) in enumerate(_forms(Bundle.open(options.bundle), Dataset.open(dataset))):
             write(Path(folder) / str(number))
             table.add_row(*_row(name, Path(folder) / str(number), split))
         clip = _clip_vocabulary(_captions(dataset))
@@ -96,9 +97,9 @@ def _captions(dataset: Path) -> list[str]:
     return [caption for record in read_manifest(dataset, "train") for caption in record.captions]
 
 
-def _forms(bundle: Path, dataset: Path) -> Iterator[Form]:
-    yield "vocabulary of the training captions", partial(trim_vocabulary, bundle, _captions(dataset))
-    for length in (length for length in LENGTHS if length < Bundle.open(bundle).spec.embedding_dim):
+def _forms(bundle: Bundle, dataset: Dataset) -> Iterator[Form]:
+    yield "vocabulary of the training captions", partial(trim_vocabulary, bundle, _captions(dataset.folder))
+    for length in (length for length in LENGTHS if length < bundle.spec.embedding_dim):
         sample = PairSample(pairs=1024)
         yield f"embedding of {length}, PCA", partial(reduce_embedding, bundle, length, dataset=dataset, sample=sample)
         yield f"embedding of {length}, cut", partial(reduce_embedding, bundle, length)
@@ -107,7 +108,7 @@ def _forms(bundle: Path, dataset: Path) -> Iterator[Form]:
     yield from _pruned("a sixth of the heads", bundle, dataset, Shares(heads=1 / 6))
 
 
-def _pruned(name: str, bundle: Path, dataset: Path, shares: Shares) -> Iterator[Form]:
+def _pruned(name: str, bundle: Bundle, dataset: Dataset, shares: Shares) -> Iterator[Form]:
     plan = plan_pruning(PruningConfig(text=shares, image=shares), bundle)
     yield f"without {name}, by the loss", partial(prune, bundle, plan, dataset=dataset)
     yield f"without {name}, by magnitude", partial(prune, bundle, plan)

@@ -22,6 +22,11 @@ def track(items: Iterable[T], description: str, *, total: int | None = None) -> 
         yield from _track_plainly(items, description, total)
 
 
+def announce(line: str) -> None:
+    """Show on standard error what long work does next."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def _track_on_terminal(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
     from rich.console import Console
 

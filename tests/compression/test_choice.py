@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from personsearch.compression.choice import Choice, ChoiceConfig, Row, choose
-from personsearch.compression.pareto import draw, frontier, table
+from personsearch.compression.choice import Choice, ChoiceConfig, Row, choose, draw, frontier, table
 
 
 def row(name: str, r1: float, size: int, text_ms: float = 1.0, margin: float = 0.25) -> Row:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from personsearch.bundle import CALIBRATION, METRICS, MODEL_CARD, SPEC, Bundle
+from personsearch import bundle as bundles
+from personsearch.bundle import CALIBRATION, METRICS, MODEL_CARD, SPEC, Bundle, BundleSpec
 from personsearch.compression.compress import CompressConfig, _complete, compress
 from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import read_manifest, write_manifest
@@ -25,14 +27,14 @@ CONFIG = CompressConfig.model_validate(
         "choice": {"max_loss": 100},
         "forms": {
             "onnx-fp32": {},
-            "onnx-int8": {"numbers": "onnx-int8"},
-            "openvino-int8": {"numbers": "onnx-int8", "runtime": "openvino"},
+            "onnx-int8": {"variant": "onnx-int8"},
+            "openvino-int8": {"variant": "onnx-int8", "runtime": "openvino"},
             "small": {
                 "trim_vocabulary": True,
                 "prune": {"text": {"feed_forward": 0.5}},
                 "embedding_dim": 16,
                 "recover": {"epochs": 1, "batch_size": 24, "threads": 1, "device": "cpu"},
-                "numbers": "onnx-int8-static",
+                "variant": "onnx-int8-static",
             },
         },
     }
@@ -79,7 +81,7 @@ def test_each_form_is_a_whole_bundle_that_proves_itself(compressed: Path, name: 
     load_graph_encoder(Bundle.open(folder), threads=1, verify=True)
     measured = "small" if name == "chosen" else name
     form = CONFIG.forms[measured]
-    assert (Bundle.open(folder).spec.variant, Bundle.open(folder).spec.runtime) == (form.numbers, form.runtime)
+    assert (Bundle.open(folder).spec.variant, Bundle.open(folder).spec.runtime) == (form.variant, form.runtime)
     assert read_calibration(folder / CALIBRATION) is not None
     assert json.loads((folder / "metrics.json").read_text()) == json.loads(
         (compressed / "evaluation" / measured / "metrics.json").read_text()
@@ -129,11 +131,49 @@ def test_a_second_run_keeps_what_is_finished_and_clears_what_a_killed_one_left(
 
 def test_forms_share_the_cuts_that_they_have_in_common(tiny_bundle: Path, dataset: Path, tmp_path: Path) -> None:
     cut = {"trim_vocabulary": True}
-    forms = {"a": cut, "b": {**cut, "numbers": "onnx-int8"}, "c": {**cut, "embedding_dim": 8}}
+    forms = {"a": cut, "b": {**cut, "variant": "onnx-int8"}, "c": {**cut, "embedding_dim": 8}}
     compress(CompressConfig.model_validate({"timing_rounds": 1, "forms": forms}), tiny_bundle, dataset, tmp_path)
     assert sorted(folder.name.split("-")[0] for folder in (tmp_path / "structures").iterdir()) == [
         "projected",
         "vocabulary",
+    ]
+
+
+def test_each_bundle_is_parsed_once_and_each_file_hashed_once(
+    tiny_bundle: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed, hashed = Counter[Path](), Counter[Path]()
+    hash_file, from_yaml = bundles.hash_file, BundleSpec.from_yaml
+
+    def counted_hash(path: Path) -> str:
+        hashed[path] += 1
+        return hash_file(path)
+
+    def counted_spec(path: Path) -> BundleSpec:
+        parsed[path.parent] += 1
+        return from_yaml(path)
+
+    monkeypatch.setattr(bundles, "hash_file", counted_hash)
+    monkeypatch.setattr(BundleSpec, "from_yaml", counted_spec)
+    small = {"trim_vocabulary": True, "variant": "onnx-int8"}
+    forms = {"onnx-fp32": {}, "onnx-int8": {"variant": "onnx-int8"}, "small": small}
+    compress(CompressConfig.model_validate({"timing_rounds": 1, "forms": forms}), tiny_bundle, dataset, tmp_path)
+    (cut,) = (tmp_path / "structures").iterdir()
+    assert parsed == dict.fromkeys([tiny_bundle, cut, *(tmp_path / name for name in forms)], 1)
+    assert {path.parent for path in hashed} == set(parsed)
+    assert set(hashed.values()) == {1}
+
+
+def test_progress_names_the_form(
+    tiny_bundle: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = CompressConfig.model_validate({"timing_rounds": 1, "forms": {"small": {"embedding_dim": 16}}})
+    compress(config, tiny_bundle, dataset, tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "form 1 of 1: small"
+    assert [line for line in lines if "encode images" in line] == [
+        "torch: encode images: 1/1 done",
+        "small: encode images: 1/1 done",
     ]
 
 
@@ -143,13 +183,21 @@ def test_only_a_torch_bundle_can_be_compressed(compressed: Path, dataset: Path, 
     assert not (tmp_path / "out" / SPEC).exists()
 
 
+def test_numbers_is_read_as_the_variant() -> None:
+    config = CompressConfig.model_validate({"forms": {"small": {"numbers": "onnx-int8"}}})
+    assert config.forms["small"].variant == "onnx-int8"
+    assert CompressConfig.model_validate(config.model_dump()) == config
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        CompressConfig.model_validate({"forms": {"small": {"numbers": "onnx-int8", "variant": "onnx-fp16"}}})
+
+
 @pytest.mark.parametrize("name", ["torch", "chosen", "../up", "a b", ""])
 def test_a_form_cannot_take_a_name_that_is_no_folder_of_its_own(name: str) -> None:
     with pytest.raises(ValidationError, match="cannot name a form"):
         CompressConfig.model_validate({"forms": {name: {}}})
 
 
-def test_a_card_is_never_half_written(tmp_path: Path) -> None:
+def test_a_card_is_never_half_written(tiny_bundle: Path, tmp_path: Path) -> None:
     """What is killed in between leaves the card as it was: the new one is another file."""
     folder, evaluation = tmp_path / "form", tmp_path / "evaluation"
     for each in (folder, evaluation):
@@ -158,7 +206,7 @@ def test_a_card_is_never_half_written(tmp_path: Path) -> None:
         (evaluation / name).write_text("{}")
     (folder / MODEL_CARD).write_text("# A model\n")
     (tmp_path / "before").hardlink_to(folder / MODEL_CARD)
-    _complete(folder, evaluation, "Its table.\n")
+    _complete(Bundle(folder, Bundle.open(tiny_bundle).spec), evaluation, "Its table.\n")
     assert (tmp_path / "before").read_text() == "# A model\n"
     card = "# A model\n\n## Compression\n\nThis bundle is `form`. Its table.\n"
     assert (folder / MODEL_CARD).read_text() == card

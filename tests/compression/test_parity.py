@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Bundle, Runtime
-from personsearch.compression.sample import Sample, draw_sample
-from personsearch.compression.variants import OnnxVariant, build_form
+from personsearch.compression.forms import OnnxVariant, build_form
+from personsearch.compression.samples import Sample, draw_sample
 from personsearch.data.dataset import Dataset
 from personsearch.data.prepare import PrepareConfig, prepare
 from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
@@ -16,7 +16,7 @@ from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.encoders.openvino import OpenVinoEncoder
 from personsearch.encoders.torch import TorchEncoder
 
-BUNDLE = Path(__file__).parents[2] / "weights" / "tiny-clip"
+BUNDLE = Bundle.open(Path(__file__).parents[2] / "weights" / "tiny-clip")
 PARAMETERS = 4_860_186
 ITEMS = 12
 ENGINES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
@@ -34,17 +34,15 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("full") / "bundle"
-    build_form(BUNDLE, "onnx-fp32", "onnxruntime", folder)
-    return folder
+def full(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return build_form(BUNDLE, "onnx-fp32", "onnxruntime", tmp_path_factory.mktemp("full") / "bundle")
 
 
 @pytest.fixture(scope="module")
 def judged(people: Path) -> tuple[Sample, np.ndarray, np.ndarray]:
     """A sample with torch's vectors of its captions and pictures."""
-    sample = draw_sample(Dataset.open(people), Bundle.open(BUNDLE).spec, count=ITEMS)
-    torch = TorchEncoder.from_bundle(Bundle.open(BUNDLE), "cpu")
+    sample = draw_sample(Dataset.open(people), BUNDLE.spec, count=ITEMS)
+    torch = TorchEncoder.from_bundle(BUNDLE, "cpu")
     return sample, torch.encode_texts(sample.captions), torch.encode_images(sample.pixels_NHW3)
 
 
@@ -54,7 +52,7 @@ def judged(people: Path) -> tuple[Sample, np.ndarray, np.ndarray]:
     [("onnx-fp32", 1e-4, 0.99999), ("onnx-int8", 1, 0.99), ("onnx-int8-static", 1, 0.99)],
 )
 def test_a_form_keeps_its_word(  # noqa: PLR0917
-    full: Path,
+    full: Bundle,
     people: Path,
     judged: tuple[Sample, np.ndarray, np.ndarray],
     tmp_path: Path,
@@ -63,20 +61,19 @@ def test_a_form_keeps_its_word(  # noqa: PLR0917
     difference: float,
     cosine: float,
 ) -> None:
-    fitted_to = draw_sample(Dataset.open(people), Bundle.open(BUNDLE).spec, count=ITEMS, seed=1)
-    build_form(BUNDLE, variant, runtime, tmp_path / "form", fitted_to, full=full)
-    check(load_graph_encoder(Bundle.open(tmp_path / "form"), 1, verify=True), judged, difference, cosine)
+    fitted_to = draw_sample(Dataset.open(people), BUNDLE.spec, count=ITEMS, seed=1)
+    form = build_form(BUNDLE, variant, runtime, tmp_path / "form", fitted_to, full=full)
+    check(load_graph_encoder(form, 1, verify=True), judged, difference, cosine)
 
 
 def test_half_precision_keeps_its_word_on_both_engines(
-    full: Path, judged: tuple[Sample, np.ndarray, np.ndarray], tmp_path: Path
+    full: Bundle, judged: tuple[Sample, np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
-    half = tmp_path / "form"
-    build_form(BUNDLE, "onnx-fp16", "onnxruntime", half)
-    check(load_graph_encoder(Bundle.open(half), 1, verify=True), judged, 1e-3, 0.9999)
-    check(OpenVinoEncoder(Bundle.open(half), 1, verify=True), judged, 2e-3, 0.9999)  # computes in f16 where the CPU can
+    half = build_form(BUNDLE, "onnx-fp16", "onnxruntime", tmp_path / "form")
+    check(load_graph_encoder(half, 1, verify=True), judged, 1e-3, 0.9999)
+    check(OpenVinoEncoder(half, 1, verify=True), judged, 2e-3, 0.9999)  # computes in f16 where the CPU can
     for name in (IMAGE_ONNX, TEXT_ONNX):
-        assert (half / name).stat().st_size < 0.52 * (full / name).stat().st_size
+        assert half.path(name).stat().st_size < 0.52 * full.path(name).stat().st_size
 
 
 def check(encoder: Encoder, judged: tuple[Sample, np.ndarray, np.ndarray], difference: float, cosine: float) -> None:
@@ -88,7 +85,7 @@ def check(encoder: Encoder, judged: tuple[Sample, np.ndarray, np.ndarray], diffe
         assert (own * torch).sum(axis=1).min() >= cosine
 
 
-def test_8_bit_graphs_take_little_more_than_a_byte_per_parameter(full: Path, tmp_path: Path) -> None:
-    build_form(BUNDLE, "onnx-int8", "onnxruntime", tmp_path / "form", full=full)
-    size = sum((tmp_path / "form" / name).stat().st_size for name in (IMAGE_ONNX, TEXT_ONNX))
+def test_8_bit_graphs_take_little_more_than_a_byte_per_parameter(full: Bundle, tmp_path: Path) -> None:
+    form = build_form(BUNDLE, "onnx-int8", "onnxruntime", tmp_path / "form", full=full)
+    size = sum(form.path(name).stat().st_size for name in (IMAGE_ONNX, TEXT_ONNX))
     assert size < 1.03 * PARAMETERS

@@ -1,4 +1,4 @@
-"""The probing stage on a small real model: figures, what it leaves, what it costs, how it goes on after a kill."""
+"""The probing stage on a small real model: figures, what it leaves, what it costs, how it resumes after a kill."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from personsearch.bundle import TOKENIZER, Bundle
-from personsearch.compression.probes.batches import Batch, ImageBatches, TextBatches
+from personsearch.compression.probes.walk import Batch, ImageBatches, TextBatches
 from personsearch.compression.probing import FIGURES, JOURNAL, PICTURE, TABLE, ProbeConfig, probe
 from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import sole_writer

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
 from personsearch.bundle import Bundle
-from personsearch.compression.pairs import PairSample
 from personsearch.compression.projection import principal_directions, reduce_embedding
+from personsearch.compression.samples import PairSample
 from personsearch.data.dataset import Dataset
 from personsearch.data.records import read_manifest
 from personsearch.errors import UserError
@@ -87,7 +87,7 @@ def test_directions_of_fewer_numbers_are_the_first_of_more() -> None:
 
 @torch.no_grad()
 def test_without_data_the_first_numbers_remain(tiny_bundle: Path, tmp_path: Path) -> None:
-    reduce_embedding(tiny_bundle, 12, tmp_path / "cut")
+    reduce_embedding(Bundle.open(tiny_bundle), 12, tmp_path / "cut")
     whole, cut = (load_bundle_model(Bundle.open(bundle)).model for bundle in (tiny_bundle, tmp_path / "cut"))
     assert Bundle.open(tmp_path / "cut").spec.embedding_dim == 12
     wanted = normalize(whole.encode_image(PIXELS)[:, :12], dim=-1)
@@ -98,7 +98,11 @@ def test_without_data_the_first_numbers_remain(tiny_bundle: Path, tmp_path: Path
 def test_products_of_the_training_pairs_survive(tiny_bundle: Path, training_split: Path, tmp_path: Path) -> None:
     """24 images and 24 texts of a random model lie near few directions: 24 of 32 keep their cosines."""
     reduce_embedding(
-        tiny_bundle, 24, tmp_path / "pca", dataset=Dataset.open(training_split), sample=PairSample(batch_size=8)
+        Bundle.open(tiny_bundle),
+        24,
+        tmp_path / "pca",
+        dataset=Dataset.open(training_split),
+        sample=PairSample(batch_size=8),
     )
     texts = [record.captions[0] for record in read_manifest(training_split)]
     cosines = []
@@ -112,7 +116,7 @@ def test_products_of_the_training_pairs_survive(tiny_bundle: Path, training_spli
 @pytest.mark.parametrize("dim", [0, 32, 40])
 def test_only_a_shorter_length_can_be_asked_for(tiny_bundle: Path, tmp_path: Path, dim: int) -> None:
     with pytest.raises(UserError, match=f"32 numbers cannot be reduced to {dim}"):
-        reduce_embedding(tiny_bundle, dim, tmp_path / "no")
+        reduce_embedding(Bundle.open(tiny_bundle), dim, tmp_path / "no")
 
 
 @pytest.mark.parametrize(
@@ -133,4 +137,4 @@ def test_towers_without_a_last_matrix_are_refused(
 
 def test_no_training_pairs_is_told(tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="0 training images with captions"):
-        reduce_embedding(tiny_bundle, 12, tmp_path / "no", dataset=Dataset.open(tiny_dataset))
+        reduce_embedding(Bundle.open(tiny_bundle), 12, tmp_path / "no", dataset=Dataset.open(tiny_dataset))

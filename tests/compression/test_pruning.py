@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, TOKENIZER, Bundle
 from personsearch.compression.export import export_onnx
 from personsearch.compression.importance import Module, loss_importance, magnitude_importance
-from personsearch.compression.pairs import PairBatch, PairSample, sample_pairs
 from personsearch.compression.pruning import PruningConfig, Shares, apportion, plan_pruning, prune, read_probe
+from personsearch.compression.samples import PairBatch, PairSample, sample_pairs
 from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 from personsearch.losses.n_itc import n_itc
@@ -36,7 +36,7 @@ PLAN = Pruned(
 @pytest.fixture(scope="module")
 def pruned_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pruned") / "bundle"
-    prune(tiny_bundle, PLAN, folder)
+    prune(Bundle.open(tiny_bundle), PLAN, folder)
     return folder
 
 
@@ -76,16 +76,16 @@ def test_exactly_as_many_go_as_asked_for(layers: list[tuple[int, float]], data: 
 
 def test_the_plan_takes_less_where_the_probe_says_that_it_matters(tiny_bundle: Path) -> None:
     half = PruningConfig(text=Shares(heads=0.5, feed_forward=0.25), multiple=8)
-    assert plan_pruning(half, tiny_bundle).section() == {
+    assert plan_pruning(half, Bundle.open(tiny_bundle)).section() == {
         "text": {"1": {"heads": 1, "feed_forward": 96}, "2": {"heads": 1, "feed_forward": 96}}
     }
     probe = {"text": {"attention": [2.0, 0.1], "feed_forward": [1.75, 0.25]}}
     # 64 of 256 neurons in the proportion of 0.25 to 1.75; of four heads only one can go where it does not matter
-    assert plan_pruning(half, tiny_bundle, probe).section() == {
+    assert plan_pruning(half, Bundle.open(tiny_bundle), probe).section() == {
         "text": {"1": {"heads": 1, "feed_forward": 120}, "2": {"heads": 1, "feed_forward": 72}}
     }
     with pytest.raises(UserError, match="figures of 3 layers, the model has 2"):
-        plan_pruning(half, tiny_bundle, {"text": {"attention": [1.0, 1.0, 1.0]}})
+        plan_pruning(half, Bundle.open(tiny_bundle), {"text": {"attention": [1.0, 1.0, 1.0]}})
 
 
 def test_the_probe_s_sums_are_read(tmp_path: Path) -> None:
@@ -143,15 +143,15 @@ def test_a_pruned_bundle_is_whole_and_prunes_further(tiny_bundle: Path, pruned_b
     assert spec.lineage.parent == Bundle.open(tiny_bundle).fingerprint
     assert spec.architecture["pruned"] == PLAN.section()
     again = Pruned(text={1: Remaining(feed_forward=16)}, image={1: Remaining(heads=1)})
-    prune(pruned_bundle, again, tmp_path / "again")
+    prune(Bundle.open(pruned_bundle), again, tmp_path / "again")
     assert Bundle.open(tmp_path / "again").spec.architecture["pruned"] == {
         "text": {"1": {"heads": 1, "feed_forward": 16}, "2": {"feed_forward": 0}},
         "image": {"1": {"heads": 1}, "2": {"heads": 0, "feed_forward": 64}},
     }
     with pytest.raises(UserError, match="layer 1 has 40 units, 41 cannot remain"):
-        prune(pruned_bundle, Pruned(text={1: Remaining(feed_forward=41)}), tmp_path / "wider")
+        prune(Bundle.open(pruned_bundle), Pruned(text={1: Remaining(feed_forward=41)}), tmp_path / "wider")
     with pytest.raises(UserError, match="there is no layer 3"):
-        prune(tiny_bundle, Pruned(text={3: Remaining(heads=1)}), tmp_path / "deeper")
+        prune(Bundle.open(tiny_bundle), Pruned(text={3: Remaining(heads=1)}), tmp_path / "deeper")
 
 
 def test_what_matters_to_the_loss_stays(tiny_bundle: Path, training_split: Path, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_what_matters_to_the_loss_stays(tiny_bundle: Path, training_split: Path,
     assert isinstance(built.model, DualEncoder)
     sample = PairSample(pairs=24, batch_size=12)
     importance = loss_importance(built.model, sample_pairs(sample, built, Dataset.open(training_split)))
-    prune(tiny_bundle, PLAN, tmp_path / "pruned", dataset=Dataset.open(training_split), sample=sample)
+    prune(Bundle.open(tiny_bundle), PLAN, tmp_path / "pruned", dataset=Dataset.open(training_split), sample=sample)
     kept = importance[Module("text", 1, "feed_forward")].topk(40).indices.sort().values
     whole, smaller = block_of(built.model.clip, "text", 1), block_of(plain(tmp_path / "pruned").clip, "text", 1)
     assert torch.equal(smaller.mlp.c_fc.weight, whole.mlp.c_fc.weight[kept])
@@ -201,7 +201,7 @@ def test_merged_updates_are_pruned_with_the_weights(
     adapted = make_model(architecture | {"text_cfg": text, "adaptation": {"kind": "lora", "rank": 2}})
     torch.nn.init.normal_(adapted.adaptation.text[1].out.up)
     bundle = bundle_of(tmp_path / "lora", adapted, tokenizer)
-    prune(bundle, Pruned(text={1: Remaining(feed_forward=127)}), tmp_path / "pruned")
+    prune(Bundle.open(bundle), Pruned(text={1: Remaining(feed_forward=127)}), tmp_path / "pruned")
     spec = Bundle.open(tmp_path / "pruned").spec
     assert "adaptation" not in spec.architecture
     wanted = plain(bundle)
@@ -210,4 +210,4 @@ def test_merged_updates_are_pruned_with_the_weights(
     assert torch.equal(plain(tmp_path / "pruned").named_weights()[name], wanted.named_weights()[name])
     coop = make_model(architecture | {"text_cfg": text, "adaptation": {"kind": "coop", "prompts": 2}})
     with pytest.raises(UserError, match="coop cannot be merged"):
-        prune(bundle_of(tmp_path / "coop", coop, tokenizer), Pruned(), tmp_path / "no")
+        prune(Bundle.open(bundle_of(tmp_path / "coop", coop, tokenizer)), Pruned(), tmp_path / "no")

@@ -54,23 +54,23 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def full(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def full(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A model that knows the colours."""
     folder = tmp_path_factory.mktemp("full")
     settings = COMMON | {"epochs": 40, "optimiser": {"lr": 3e-3}, "cache": folder / "cache", "weights_dtype": "float16"}
     train(TrainConfig(model=MODEL, **settings), dataset, folder)
-    return folder / "bundle"
+    return Bundle.open(folder / "bundle")
 
 
 @pytest.fixture(scope="module")
-def dropped(full: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dropped(full: Bundle, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The model without two of its text layers, as it is."""
     folder = tmp_path_factory.mktemp("dropped")
-    model = {"weights": str(full), "image_size": [32, 16], "frozen": [], "drop_text_layers": [2, 3]}
+    model = {"weights": str(full.folder), "image_size": [32, 16], "frozen": [], "drop_text_layers": [2, 3]}
     train(
         TrainConfig(model=model, **COMMON, epochs=0, cache=folder / "cache", weights_dtype="float16"), dataset, folder
     )
-    return folder / "bundle"
+    return Bundle.open(folder / "bundle")
 
 
 @pytest.fixture
@@ -78,47 +78,47 @@ def config(tmp_path: Path) -> RecoverConfig:
     return RecoverConfig(**COMMON, epochs=20, optimiser={"lr": 2e-3}, cache=tmp_path / "cache")
 
 
-def likeness(bundle: Path, teacher: Path, dataset: Path) -> float:
+def likeness(bundle: Bundle, teacher: Bundle, dataset: Path) -> float:
     """Mean cosine of both models' vectors of the validation captions."""
     captions = [caption for record in read_manifest(dataset, "val") for caption in record.captions]
-    ours, theirs = (
-        TorchEncoder.from_bundle(Bundle.open(each), "cpu").encode_texts(captions) for each in (bundle, teacher)
-    )
+    ours, theirs = (TorchEncoder.from_bundle(each, "cpu").encode_texts(captions) for each in (bundle, teacher))
     return float((ours * theirs).sum(axis=1).mean())
 
 
 def test_it_comes_back_toward_the_full_model(
-    dropped: Path, full: Path, dataset: Path, tmp_path: Path, config: RecoverConfig
+    dropped: Bundle, full: Bundle, dataset: Path, tmp_path: Path, config: RecoverConfig
 ) -> None:
     recovered = recover(dropped, full, Dataset.open(dataset), tmp_path / "out", config)
     before, after = likeness(dropped, full, dataset), likeness(recovered, full, dataset)
     assert after > before + 0.5 * (1 - before)
-    assert Bundle.open(recovered).spec.architecture == Bundle.open(dropped).spec.architecture
-    assert Bundle.open(recovered).spec.lineage.parent == Bundle.open(dropped).fingerprint
-    assert load_file(recovered / WEIGHTS)["visual.proj"].dtype == load_file(full / WEIGHTS)["visual.proj"].dtype
-    assert verify_golden(Bundle.open(recovered), TorchEncoder.from_bundle(Bundle.open(recovered), "cpu")) < 1e-4
-    assert json.loads((recovered.parent / "run.json").read_text())["metrics"]["val_map"] > 60
+    assert recovered.spec.architecture == dropped.spec.architecture
+    assert recovered.spec.lineage.parent == dropped.fingerprint
+    assert load_file(recovered.path(WEIGHTS))["visual.proj"].dtype == load_file(full.path(WEIGHTS))["visual.proj"].dtype
+    assert verify_golden(recovered, TorchEncoder.from_bundle(recovered, "cpu")) < 1e-4
+    assert json.loads((recovered.folder.parent / "run.json").read_text())["metrics"]["val_map"] > 60
 
 
 def test_a_finished_recovery_is_found_again_and_another_model_starts_anew(
-    dropped: Path, full: Path, dataset: Path, tmp_path: Path, config: RecoverConfig
+    dropped: Bundle, full: Bundle, dataset: Path, tmp_path: Path, config: RecoverConfig
 ) -> None:
-    student = tmp_path / "student"
-    shutil.copytree(dropped, student)
+    shutil.copytree(dropped.folder, tmp_path / "student")
+    student = Bundle.open(tmp_path / "student")
     short = config.model_copy(update={"epochs": 1})
     first = recover(student, full, Dataset.open(dataset), tmp_path / "out", short)
-    written = (first / WEIGHTS).stat().st_mtime_ns
+    written = first.path(WEIGHTS).stat().st_mtime_ns
     assert recover(student, full, Dataset.open(dataset), tmp_path / "out", short) == first
-    assert (first / WEIGHTS).stat().st_mtime_ns == written
-    changed = load_bundle_model(Bundle.open(student)).model
+    assert first.path(WEIGHTS).stat().st_mtime_ns == written
+    changed = load_bundle_model(student).model
     changed.set_logit_scale(5.0)
-    write_torch_bundle(dropped, changed, student)
-    assert recover(student, full, Dataset.open(dataset), tmp_path / "out", short) != first
+    write_torch_bundle(dropped, changed, student.folder)
+    student = Bundle.open(student.folder)
+    assert recover(student, full, Dataset.open(dataset), tmp_path / "out", short).folder != first.folder
 
 
-def test_other_dimensions_leave_the_relations(full: Path, dropped: Path, tiny_bundle: Path) -> None:
-    assert Bundle.open(tiny_bundle).spec.embedding_dim != Bundle.open(full).spec.embedding_dim
-    wide, same = (recovery_recipe(dropped, teacher, RecoverConfig()) for teacher in (tiny_bundle, full))
+def test_other_dimensions_leave_the_relations(full: Bundle, dropped: Bundle, tiny_bundle: Path) -> None:
+    other = Bundle.open(tiny_bundle)
+    assert other.spec.embedding_dim != full.spec.embedding_dim
+    wide, same = (recovery_recipe(dropped, teacher, RecoverConfig()) for teacher in (other, full))
     assert wide.distillation is not None
     assert wide.distillation.losses == ("relations",)
     assert same.distillation is not None

@@ -15,10 +15,9 @@ from personsearch.models.build import load_bundle_model
 
 
 def write_twice(bundle: Path, folder: Path) -> Path:
-    write_torch_bundle(bundle, load_bundle_model(Bundle.open(bundle)).model, folder / "one", change="First.")
-    write_torch_bundle(
-        folder / "one", load_bundle_model(Bundle.open(folder / "one")).model, folder / "two", change="Second."
-    )
+    for source, name, change in ((bundle, "one", "First."), (folder / "one", "two", "Second.")):
+        opened = Bundle.open(source)
+        write_torch_bundle(opened, load_bundle_model(opened).model, folder / name, change=change)
     return folder / "two"
 
 
@@ -37,15 +36,15 @@ def test_a_chain_of_changes_is_told_by_lineage_and_card(tiny_bundle: Path, tmp_p
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 def test_weights_keep_their_precision(tiny_bundle: Path, tmp_path: Path, dtype: torch.dtype) -> None:
     source = tmp_path / "source"
-    write_torch_bundle(tiny_bundle, load_bundle_model(Bundle.open(tiny_bundle)).model, source)
+    write_torch_bundle(Bundle.open(tiny_bundle), load_bundle_model(Bundle.open(tiny_bundle)).model, source)
     state = load_file(source / WEIGHTS)
     save_file({name: value.to(dtype) for name, value in state.items()}, source / WEIGHTS)
-    write_torch_bundle(source, load_bundle_model(Bundle.open(source)).model, tmp_path / "changed")
+    write_torch_bundle(Bundle.open(source), load_bundle_model(Bundle.open(source)).model, tmp_path / "changed")
     assert {value.dtype for value in load_file(tmp_path / "changed" / WEIGHTS).values()} == {dtype}
 
 
 def test_the_source_is_never_overwritten(tiny_bundle: Path) -> None:
     before = Bundle.open(tiny_bundle).fingerprint
     with pytest.raises(UserError, match="the source itself"):
-        write_torch_bundle(tiny_bundle, load_bundle_model(Bundle.open(tiny_bundle)).model, tiny_bundle)
+        write_torch_bundle(Bundle.open(tiny_bundle), load_bundle_model(Bundle.open(tiny_bundle)).model, tiny_bundle)
     assert Bundle.open(tiny_bundle).fingerprint == before

@@ -75,7 +75,7 @@ def pair(
     tokenizer, folder = make_tokenizer(), tmp_path_factory.mktemp(request.param)
     text = architecture["text_cfg"] | {"vocab_size": tokenizer.get_vocab_size()}
     bundle = bundle_of(folder / "bundle", make_model(architecture | {"text_cfg": text}), tokenizer)
-    trimmed = trim_vocabulary(bundle, USED, folder / "trimmed")
+    trimmed = trim_vocabulary(Bundle.open(bundle), USED, folder / "trimmed")
     assert trimmed.tokens_before == tokenizer.get_vocab_size()
     assert trimmed.tokens == Bundle.open(folder / "trimmed").spec.architecture["text_cfg"]["vocab_size"]
     saved_rows = (trimmed.tokens_before - trimmed.tokens) * 32 * 4

@@ -1,4 +1,4 @@
-"""Both towers of a dual encoder as ONNX graphs that end in unit vectors.
+"""Exports both towers of a dual encoder as ONNX graphs that end in unit vectors.
 
     image_encoder.onnx   pixels float32 [N, 3, H, W] → vectors float32 [N, D]
     text_encoder.onnx    tokens int64 [N, L], any L up to the context length → vectors float32 [N, D]
@@ -20,15 +20,15 @@ from personsearch.files import replacing
 from personsearch.models.attention import PackedAttention
 from personsearch.models.encoder import PersonEncoder
 
-OPSET = 23  # attention and GELU are one node each
-EXAMPLE_BATCH = 3  # 0 and 1 would be taken for constants
+OPSET = 23  # the first with attention and GELU as one node each
+EXAMPLE_BATCH = 3  # the exporter takes sizes of 0 and 1 for constants
 
 
 def export_onnx(model: PersonEncoder, spec: BundleSpec, out_dir: Path, *, dtype: torch.dtype = torch.float32) -> None:
-    """Write both graphs of a model into `out_dir`; the model itself is left as it was.
+    """Write both graphs of a model into `out_dir`; the model itself is not changed.
 
-    With float16 weights and arithmetic are in it, for GPUs and for OpenVINO on CPUs that have such arithmetic; what
-    enters and leaves stays float32. On a CPU ONNX Runtime casts it back to float32: half the bytes, no gain in time.
+    With float16, weights and arithmetic are float16, for GPUs and for OpenVINO on CPUs that have such arithmetic;
+    inputs and outputs stay float32. On a CPU ONNX Runtime casts back to float32: half the bytes, no gain in time.
     """
     model = copy.deepcopy(model).float().cpu().eval()
     model.merge_adaptation()
@@ -60,8 +60,8 @@ class _TextTower(nn.Module):
 
 
 def _with_packed_attention(model: PersonEncoder) -> PersonEncoder:
-    """No nn.MultiheadAttention of its own, which traces batch size and length as constants; but for a pooler's, whose
-    query is not its key and which traces well.
+    """Replace nn.MultiheadAttention, which traces batch size and length as constants. A pooler keeps its own: its query
+    is not its key, and it traces well.
     """
     from open_clip.transformer import AttentionalPooler
 
@@ -91,10 +91,10 @@ def _export(tower: nn.Module, input_name: str, example: Tensor, dynamic: dict[in
 
 
 def _strip_traces(path: Path) -> None:
-    """Drop the exporter's notes (source lines, folders of this machine): the same model gives the same bytes."""
+    """Drop the exporter's notes (source lines, folders of this machine), so that a model gives the same bytes."""
     model = onnx.load(path)
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
-    del graph.value_info[:]  # shapes in between, which engines find themselves
+    del graph.value_info[:]  # intermediate shapes, which engines infer themselves
     onnx.save(model, path)

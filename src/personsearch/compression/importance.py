@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from personsearch.compression.pairs import PairBatch
+from personsearch.compression.samples import PairBatch
 from personsearch.losses.n_itc import n_itc
 from personsearch.losses.soft_labels import identity_targets
 from personsearch.models.architecture import SIDES, Side
@@ -25,7 +25,7 @@ Kind = Literal["attention", "feed_forward"]
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """Where the units are; layers count from 1."""
+    """An attention or a feed-forward, whose units are heads or neurons; layers count from 1."""
 
     side: Side
     layer: int
@@ -36,7 +36,7 @@ Importance = Mapping[Module, Tensor]
 
 
 def modules(model: DualEncoder) -> Iterator[tuple[Module, Any, int]]:
-    """Every attention and feed-forward of both Transformers with its block and its number of units, none included."""
+    """Every attention and feed-forward of both Transformers with its block and its number of units, which may be 0."""
     towers: Mapping[Side, Any] = {"text": model.clip, "image": model.clip.visual}
     for side in SIDES:
         blocks = getattr(getattr(towers[side], "transformer", None), "resblocks", ())
@@ -46,8 +46,8 @@ def modules(model: DualEncoder) -> Iterator[tuple[Module, Any, int]]:
 
 
 def loss_importance(model: DualEncoder, batches: Iterable[PairBatch]) -> Importance:
-    """E |∂L/∂ξ| over images or texts, of a gate ξ = 1 on what a unit gives for one of them: the first-order change of
-    the loss when that is taken away.
+    """E |∂L/∂ξ| over images or texts, where ξ = 1 is a gate on a unit's output for one of them: to first order, the
+    change of the loss when the unit is removed.
 
     Michel et al. (NeurIPS 2019), equation 2, for heads; Molchanov et al. (ICLR 2017), equation 7, for neurons. With X
     the units' outputs, ∂L/∂ξ = Σ X ∂L/∂X over tokens and a head's channels. L is N-ITC with hard labels.
@@ -58,6 +58,7 @@ def loss_importance(model: DualEncoder, batches: Iterable[PairBatch]) -> Importa
         with _recorded({module: _output(block, module.kind) for module, (block, _) in present.items()}) as outputs:
             gradients = torch.autograd.grad(_loss(model, batch), [outputs[module] for module in present])
         for module, gradient_NLX in zip(present, gradients, strict=True):
+            # A gate belongs to one image or text: changes may cancel within it, so absolute values come after its sum.
             change_NLX = outputs[module].detach() * gradient_NLX
             change_NUE = torch.unflatten(change_NLX.sum(dim=1), 1, (present[module][1], -1))
             totals[module] += change_NUE.sum(dim=2).abs().sum(dim=0).cpu()
@@ -67,7 +68,7 @@ def loss_importance(model: DualEncoder, batches: Iterable[PairBatch]) -> Importa
 
 @torch.no_grad()
 def magnitude_importance(model: DualEncoder) -> Importance:
-    """‖what enters‖ · ‖what leaves‖ of each unit, Frobenius norms of its weights (of a head's: value and output)."""
+    """‖input weights‖ · ‖output weights‖ of each unit, Frobenius norms; a head's are those of its values and output."""
     scores = {}
     for module, block, units in modules(model):
         if units:
@@ -83,20 +84,20 @@ def _loss(model: DualEncoder, batch: PairBatch) -> Tensor:
 
 
 def _output(block: Any, kind: Kind) -> nn.Linear:
-    """The map [C, U·E] by which a module's units leave."""
+    """The map [C, U·E] that reads the outputs of a module's units."""
     linear: nn.Linear = block.attn.out_proj if kind == "attention" else block.mlp.c_proj
     return linear
 
 
 def _input(block: Any, kind: Kind, units: int) -> Tensor:
-    """The weights [U, E, C] by which a module's units read; a head's are those of its values."""
+    """The weights [U, E, C] that a module's units read with; a head's are those of its values."""
     weight: Tensor = block.attn.in_proj_weight.chunk(3)[2] if kind == "attention" else block.mlp.c_fc.weight
     return torch.unflatten(weight, 0, (units, -1))
 
 
 @contextmanager
 def _recorded(linears: Mapping[Module, nn.Linear]) -> Iterator[dict[Module, Tensor]]:
-    """What each map reads [N, L, U·E] in the forward pass of this context."""
+    """Record what each map reads [N, L, U·E] in the forward pass made in this context."""
     read: dict[Module, Tensor] = {}
 
     def record(module: Module, _linear: nn.Module, inputs: tuple[Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""An ONNX graph written anew, node by node: what a change of its numbers needs."""
+"""Rewrites an ONNX graph node by node, as quantisation needs it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,12 +15,12 @@ Array = NDArray[Any]
 
 
 def read_constants(graph: onnx.GraphProto) -> dict[str, Array]:
-    """Its weights and other constants by name."""
+    """The weights and other constants of a graph by name."""
     return {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
 
 
 def linear_weight(node: NodeProto, constants: dict[str, Array]) -> Array | None:
-    """The float32 weight [K, C] of a node that is a linear map of its first input, K to C channels; None of others."""
+    """The float32 weight [K, C] of a node that is a linear map of its first input, K to C channels; else None."""
     if node.op_type not in ("MatMul", "Gemm") or node.input[1] not in constants:
         return None
     attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
@@ -32,7 +32,7 @@ def linear_weight(node: NodeProto, constants: dict[str, Array]) -> Array | None:
 
 
 class GraphWriter:
-    """The new graph: inputs and outputs of `source`, and the nodes and constants that are put in."""
+    """A new graph with the inputs and outputs of `source` and with the nodes and constants that are added to it."""
 
     def __init__(self, source: onnx.ModelProto) -> None:
         self._source = source
@@ -40,23 +40,23 @@ class GraphWriter:
         self._constants: dict[str, Array] = {}
 
     def constant(self, value: Array) -> str:
-        """The name of a new constant."""
+        """Add a constant; returns its name."""
         name = f"constant {len(self._constants)}"
         self._constants[name] = value
         return name
 
     def node(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """The name of the first output of a new node."""
+        """Add a node; returns the name of its first output."""
         return self.nodes(operator, inputs, 1, **attributes)[0]
 
     def nodes(self, operator: str, inputs: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
-        """The names of the outputs of a new node."""
+        """Add a node; returns the names of its outputs."""
         names = [f"value {len(self._nodes)} {number}" for number in range(outputs)]
         self._nodes.append(helper.make_node(operator, inputs, names, **attributes))
         return names
 
     def copy(self, node: NodeProto, inputs: Sequence[str]) -> None:
-        """A node of the source as it was, its outputs under their names, with other inputs."""
+        """Add a node of the source with other inputs; its outputs keep their names."""
         copied = NodeProto()
         copied.CopyFrom(node)
         del copied.input[:]
@@ -64,11 +64,11 @@ class GraphWriter:
         self._nodes.append(copied)
 
     def name_last(self, name: str) -> None:
-        """Give the only output of the node that came last the name that it has in the source."""
+        """Give the only output of the last node the name that it has in the source."""
         self._nodes[-1].output[0] = name
 
     def save(self, target: Path) -> None:
-        """Write it under the shortest names: in a small model names are a hundredth of the bytes."""
+        """Write the graph with the shortest names: in a small model names are a hundredth of the bytes."""
         graph = self._source.graph
         names = _ShortNames([each.name for each in (*graph.input, *graph.output)])
         for node in self._nodes:
@@ -85,7 +85,7 @@ class GraphWriter:
 
 
 class _ShortNames:
-    """0, 1, … in base 36 in the order of asking; some names stay."""
+    """Renames values to 0, 1, … in base 36, in the order of asking; some keep their names."""
 
     def __init__(self, kept: Sequence[str]) -> None:
         self._names = {"": "", **{name: name for name in kept}}

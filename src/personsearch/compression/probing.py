@@ -2,7 +2,7 @@
 
 TBPS-CLIP's two figures (arXiv 2308.10045, Compression) of every attention, feed-forward and layer of both towers,
 and the layers that they recommend to freeze or drop. One walk over the data measures many probes: the removal of every
-module, or one step of every module's bisection. No probe costs more than one pass of its own tower (probes/forks), and
+module, or one step of every module's bisection. No probe costs more than one pass of its own tower (probes/walk), and
 the other tower runs once.
 """
 
@@ -15,14 +15,11 @@ from pathlib import Path
 from pydantic import Field
 
 from personsearch.bundle import Bundle
-from personsearch.compression.probes.batches import Batches, ImageBatches, TextBatches
 from personsearch.compression.probes.figures import ProbeFigures
-from personsearch.compression.probes.heatmap import draw_heatmaps
-from personsearch.compression.probes.journal import ProbeJournal
-from personsearch.compression.probes.measure import Prober
-from personsearch.compression.probes.report import report
-from personsearch.compression.probes.start import hash_weights, weights_before
-from personsearch.compression.probes.towers import take_apart
+from personsearch.compression.probes.measure import ProbeJournal, Prober
+from personsearch.compression.probes.report import draw_heatmaps, report
+from personsearch.compression.probes.towers import hash_weights, take_apart, weights_before
+from personsearch.compression.probes.walk import Batches, ImageBatches, TextBatches
 from personsearch.config import Config
 from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import sole_writer
@@ -51,13 +48,13 @@ class ProbeConfig(Config):
     """Towers to probe."""
 
     max_loss: float = Field(default=3.0, gt=0, le=100)
-    """Points of R@1: a module's criticality is the smallest alpha that loses less."""
+    """Points of R@1: a module's criticality is the smallest alpha that loses less than this."""
 
     resolution: float = Field(default=0.01, gt=0, le=1)
     """Step of alpha in [0, 1]; a coarser one takes fewer passes."""
 
     largest_selection: int = Field(default=5, ge=1)
-    """Layers that the recommendation holds at most."""
+    """The recommendation holds at most this many layers."""
 
     batch_size: int = Field(default=64, ge=1)
     """Images or captions encoded at once."""
@@ -75,22 +72,18 @@ def probe(config: ProbeConfig, bundle: Path, before: Path, dataset: Path, out_di
     """Probe a torch bundle against the weights it was fine-tuned from, a bundle or a file of weights.
 
     Returns R@1 and the sum of both figures of every layer. Writes probe.json, probe.md, probe.png and run.json. What
-    was measured stays in probes.jsonl: a killed run goes on, another `max_loss` or `resolution` measures what is new.
-    Two at once take turns.
+    was measured stays in probes.jsonl: a run that was killed resumes, and another `max_loss` or `resolution` measures
+    only what is missing. Two runs in one folder take turns.
 
     Raises:
-        UserError: the model is no plain CLIP, `before` is of another architecture, or the data set cannot be read.
+        UserError: the model is not a plain CLIP, `before` is of another architecture, or the data set cannot be read.
     """
-    data = Dataset.open(dataset)
+    model, data = Bundle.open(bundle), Dataset.open(dataset)
     config = config.model_copy(update={"split": data.split_or_test(config.split)})
-    lineage = {
-        "fingerprint": Bundle.open(bundle).fingerprint,
-        "before": hash_weights(before),
-        "dataset_hash": data.hash,
-    }
+    lineage = {"fingerprint": model.fingerprint, "before": hash_weights(before), "dataset_hash": data.hash}
     key = hashlib.sha256(repr((lineage, config.split)).encode()).hexdigest()
     with sole_writer(out_dir), kept_memory():
-        figures = _measure(config, bundle, before, data, _Workplace(out_dir, key))
+        figures = _measure(config, model, before, data, _Workplace(out_dir, key))
         _report(figures, out_dir)
         write_run_record(out_dir, "probe", config, figures.metrics(), lineage)
         shutil.rmtree(out_dir / EMBEDDINGS)
@@ -106,8 +99,10 @@ class _Workplace:
     key: str
 
 
-def _measure(config: ProbeConfig, bundle: Path, before: Path, dataset: Dataset, workplace: _Workplace) -> ProbeFigures:
-    built, records = load_bundle_model(Bundle.open(bundle)), dataset.records(config.split)
+def _measure(
+    config: ProbeConfig, bundle: Bundle, before: Path, dataset: Dataset, workplace: _Workplace
+) -> ProbeFigures:
+    built, records = load_bundle_model(bundle), dataset.records(config.split)
     encoder = TorchEncoder(built, choose_device(config.device))
     towers = [take_apart(built.model, side) for side in dict.fromkeys(config.towers)]
     starts = weights_before(before, built.model, towers)

@@ -1,7 +1,8 @@
-"""Shorter embeddings: a projection folded into the last map of both towers, so that the model is an ordinary one.
+"""Shorter embeddings: a projection folded into the last map of both towers, so that no layer is added.
 
-Uncentred PCA keeps the directions in which embeddings of images and texts are longest, and with them products of any
-two of them as well as a linear map of both can. A model trained for it (objective.matryoshka) is simply cut.
+PCA keeps the directions in which the embeddings of images and texts are longest: of all linear maps it keeps their dot
+products best. It is uncentred, because a dot product knows no mean. A model trained for it (objective.matryoshka) can
+simply be cut.
 
 Shapes: N images and texts, D embedding dimension, R the reduced one, C channels of a tower.
 """
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from personsearch.bundle import Bundle
-from personsearch.compression.pairs import PairSample, sample_pairs
+from personsearch.compression.samples import PairSample, sample_pairs
 from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
@@ -27,19 +28,21 @@ SAMPLE = PairSample(pairs=4096)
 
 
 def reduce_embedding(
-    bundle: Path, dim: int, out_dir: Path, *, dataset: Dataset | None = None, sample: PairSample = SAMPLE
+    source: Bundle, dim: int, out_dir: Path, *, dataset: Dataset | None = None, sample: PairSample = SAMPLE
 ) -> None:
     """Write a bundle whose embeddings have `dim` numbers.
 
-    With a data set by PCA of the embeddings of `sample` of its training pairs; without one, the first `dim` numbers.
+    With a data set they come from PCA of the embeddings of `sample` of its training pairs; without one, the first
+    `dim` numbers remain.
 
     Raises:
-        UserError: no torch bundle, embeddings that are no longer than `dim`, or towers that end in no matrix.
+        UserError: `source` is not a torch bundle, its embeddings are not longer than `dim`, or a tower does not end
+            in a matrix.
     """
-    built = load_bundle_model(Bundle.open(bundle))
+    built = load_bundle_model(source)
     before = built.model.embedding_dim
     if not 1 <= dim < before:
-        raise UserError(f"{bundle}: embeddings of {before} numbers cannot be reduced to {dim}")
+        raise UserError(f"{source}: embeddings of {before} numbers cannot be reduced to {dim}")
     if dataset is None:
         basis_DR, how = torch.eye(before)[:, :dim], "cut"
     else:
@@ -47,7 +50,7 @@ def reduce_embedding(
         how = f"projected (PCA, {kept:.1%} of their squared length kept)"
     model = built.model.cpu().project(basis_DR)
     change = f"Its embeddings of {before} numbers were {how}."
-    write_torch_bundle(bundle, model, out_dir, change=change)
+    write_torch_bundle(source, model, out_dir, change=change)
     logger.info("%s", change)
 
 
@@ -57,7 +60,7 @@ def principal_directions(batches: Iterable[Tensor], dim: int) -> tuple[Tensor, f
     Eigenvectors of Σ x xᵀ, longest first, gathered batch by batch.
     """
     moment_DD = torch.zeros(())
-    for vectors_ND in batches:
+    for vectors_ND in batches:  # in float64: float32 loses the small directions in the sum over thousands of vectors
         moment_DD = moment_DD + vectors_ND.double().T @ vectors_ND.double()
     values_D, vectors_DD = torch.linalg.eigh(moment_DD)
     basis_DR = vectors_DD.flip(1)[:, :dim]

@@ -1,6 +1,6 @@
-"""Structured pruning: whole heads and feed-forward neurons out of a trained CLIP, more where the probe allows it.
+"""Structured pruning: removes whole heads and feed-forward neurons of a trained CLIP, most where a probe allows it.
 
-How many go from which layer is the plan, which of them the importance (compression/importance).
+The plan says how many each layer loses, their importance (compression/importance) which ones.
 """
 
 import json
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from personsearch.bundle import Bundle
 from personsearch.compression.importance import Importance, Kind, Module, loss_importance, magnitude_importance, modules
-from personsearch.compression.pairs import PairSample, sample_pairs
+from personsearch.compression.samples import PairSample, sample_pairs
 from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.config import Config
 from personsearch.data.dataset import Dataset
@@ -34,7 +34,7 @@ LARGEST_SUM = 2.0  # contribution and criticality are at most 1
 
 
 class Shares(Config):
-    """What part of a tower's heads and of its feed-forward neurons goes."""
+    """The share of a tower's heads and of its feed-forward neurons that is removed."""
 
     heads: float = Field(default=0.0, ge=0, lt=1)
     """Share of the attention heads, in [0, 1)."""
@@ -47,20 +47,20 @@ class PruningConfig(Config):
     """How much is pruned; every layer keeps at least one head and some neurons."""
 
     text: Shares = Shares()
-    """What goes from the text tower."""
+    """What the text tower loses."""
 
     image: Shares = Shares()
-    """What goes from the image tower."""
+    """What the image tower loses."""
 
     multiple: int = Field(default=8, ge=1)
-    """Neurons are removed this many at a time: processors like widths that are such multiples."""
+    """Neurons are removed this many at a time: such widths are computed faster."""
 
 
 def read_probe(path: Path) -> ProbeSums:
-    """Contribution plus criticality of every module: of each tower by kind, one per layer, from a probe.json.
+    """Contribution plus criticality of every module from a probe.json: by tower and kind, one number per layer.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not one.
     """
     try:
         towers = json.loads(path.read_text(encoding="utf-8"))["towers"]
@@ -69,16 +69,16 @@ def read_probe(path: Path) -> ProbeSums:
         raise UserError(f"{path}: not a probe's figures: {error}") from error
 
 
-def plan_pruning(config: PruningConfig, bundle: Path, probe: ProbeSums | None = None) -> Pruned:
-    """What remains of which layer when the configured shares of a bundle's towers go.
+def plan_pruning(config: PruningConfig, bundle: Bundle, probe: ProbeSums | None = None) -> Pruned:
+    """Decide what remains of each layer when the towers of a bundle lose the configured shares.
 
-    A module goes the more the smaller its sum of contribution and criticality is: in proportion to 2 - sum and to its
-    size. Without a probe, or of a tower that it leaves out, all layers go alike.
+    A module loses units in proportion to its size and to 2 - (contribution + criticality). Without a probe, or for a
+    tower that the probe leaves out, in proportion to its size alone.
 
     Raises:
-        UserError: the bundle is no plain CLIP, or the probe is of another depth.
+        UserError: the bundle is not a plain CLIP, or the probe has another number of layers.
     """
-    model = _plain(load_bundle_model(Bundle.open(bundle)).model)
+    model = _plain(load_bundle_model(bundle).model)
     plan: dict[Side, dict[int, Remaining]] = {}
     for side in SIDES:
         shares = config.text if side == "text" else config.image
@@ -95,12 +95,12 @@ def plan_pruning(config: PruningConfig, bundle: Path, probe: ProbeSums | None = 
 
 
 def _units(model: DualEncoder, side: Side, kind: Kind) -> list[int]:
-    """Heads or neurons of each layer."""
+    """The number of heads or neurons of each layer."""
     return [units for module, _, units in modules(model) if (module.side, module.kind) == (side, kind)]
 
 
 def _remaining_units(present: Sequence[int], share: float, size: int, sums: Sequence[float] | None) -> dict[int, int]:
-    """Units that remain of the layers, counted from 1, which lose any when `share` goes, `size` at a time."""
+    """Units that remain, by layer from 1, of those layers that lose any; `share` is removed, `size` units at a time."""
     weights = [1.0] * len(present) if sums is None else [max(0.0, LARGEST_SUM - figure) for figure in sums]
     if len(weights) != len(present):
         raise UserError(f"pruning: the probe has figures of {len(weights)} layers, the model has {len(present)}")
@@ -110,16 +110,16 @@ def _remaining_units(present: Sequence[int], share: float, size: int, sums: Sequ
 
 
 def apportion(total: int, present: Sequence[int], weights: Sequence[float]) -> list[int]:
-    """How many of `total` units each layer gives, in proportion to weight times units present; one at least stays.
+    """How many of `total` units each layer loses, in proportion to its weight times its units; each keeps at least one.
 
-    Highest averages (D'Hondt). Layers of weight 0 give only when the others have no more to give.
+    Highest averages (D'Hondt). Layers of weight 0 lose units only when the others have none left to lose.
     """
     gone = [0] * len(present)
     for _ in range(total):
         able = [layer for layer, units in enumerate(present) if gone[layer] < units - 1]
         if not able:
             break
-        quotas = {
+        quotas = {  # the second number decides among layers of weight 0
             layer: (weights[layer] * present[layer] / (gone[layer] + 1), present[layer] / (gone[layer] + 1))
             for layer in able
         }
@@ -128,16 +128,17 @@ def apportion(total: int, present: Sequence[int], weights: Sequence[float]) -> l
 
 
 def prune(
-    bundle: Path, plan: Pruned, out_dir: Path, *, dataset: Dataset | None = None, sample: PairSample = SAMPLE
+    source: Bundle, plan: Pruned, out_dir: Path, *, dataset: Dataset | None = None, sample: PairSample = SAMPLE
 ) -> None:
-    """Write a bundle of which `plan` remains; the least important go.
+    """Write a bundle with what `plan` leaves; the least important units are removed.
 
-    With a data set, importance is what the loss on `sample` of its training pairs says, else the size of the weights.
+    With a data set, importance is measured by the loss on `sample` of its training pairs, otherwise by the size of the
+    weights.
 
     Raises:
-        UserError: the bundle is no plain CLIP, has not what the plan leaves, or the data set cannot be read.
+        UserError: the bundle is not a plain CLIP or has less than the plan leaves, or the data set cannot be read.
     """
-    built = load_bundle_model(Bundle.open(bundle))
+    built = load_bundle_model(source)
     model = _plain(built.model)
     pairs = None if dataset is None else sample_pairs(sample, replace(built, model=model), dataset)
     importance = magnitude_importance(model) if pairs is None else loss_importance(model, pairs)
@@ -145,12 +146,12 @@ def prune(
     _take_out(model.cpu(), plan, importance)
     share = 1 - sum(parameter.numel() for parameter in model.parameters()) / before
     change = f"Heads and feed-forward neurons with {share:.1%} of its parameters were pruned."
-    write_torch_bundle(bundle, model, out_dir, change=change)
+    write_torch_bundle(source, model, out_dir, change=change)
     logger.info("%s", change)
 
 
 def _take_out(model: DualEncoder, plan: Pruned, importance: Importance) -> None:
-    section = read_pruned(model.architecture)
+    section = read_pruned(model.architecture)  # of an earlier pruning, which the plan adds to
     merged: dict[Side, dict[int, Remaining]] = {side: dict(section.of(side)) for side in SIDES}
     blocks = {(module.side, module.layer): block for module, block, _ in modules(model)}
     for side in SIDES:
@@ -168,7 +169,7 @@ def _take_out(model: DualEncoder, plan: Pruned, importance: Importance) -> None:
 
 
 def _best(importance: Importance, module: Module, count: int) -> Tensor:
-    """The places of the most important units, in their order."""
+    """The indices of the `count` most important units, in ascending order."""
     scores = importance.get(module, torch.zeros(0))
     if count > len(scores):
         raise UserError(f"{PRUNED}.{module.side}: layer {module.layer} has {len(scores)} units, {count} cannot remain")
@@ -176,10 +177,10 @@ def _best(importance: Importance, module: Module, count: int) -> Tensor:
 
 
 def _plain(model: PersonEncoder) -> DualEncoder:
-    """The CLIP, what its adaptation can merge into the weights merged.
+    """The model as a plain CLIP; an adaptation of its weights is merged into them.
 
     Raises:
-        UserError: it is another model, or adapted in a way that runs beside the weights.
+        UserError: it is another model, or its adaptation runs beside the weights.
     """
     clip = require_clip(model, "pruning")
     if not clip.adaptation.computes:

@@ -1,11 +1,11 @@
-"""8-bit forms of an ONNX graph: a quarter of its bytes, and integer arithmetic where an engine has it.
+"""Quantises an ONNX graph to 8 bits: a quarter of its bytes, and integer arithmetic where an engine has it.
 
-The weight of a linear map becomes int8 with a scale per output channel. What it is multiplied with is
+The weight of a linear map becomes int8 with a scale per output channel. Its input is
     dynamic   quantised as it comes, by the range of the whole batch: what ONNX Runtime has kernels for
     weights   left as it is: OpenVINO quantises each token's groups of channels itself
-    static    quantised by a range that was measured on a sample, but for the last map, the projection
-Tables, positions and the patch convolution are 8-bit at rest only, vectors float16 at rest. Softmax, norms and
-attention compute in float32.
+    static    quantised by a range that was measured on a sample, except for the last map, the projection
+Tables, positions and the patch convolution are only stored in 8 bits, vectors only stored in float16. Softmax, norms
+and attention compute in float32.
 
 Shapes: K input channels, C output channels.
 """
@@ -21,9 +21,9 @@ from onnx import NodeProto, TensorProto, helper
 
 from personsearch.compression.onnx_graph import Array, GraphWriter, linear_weight, read_constants
 
-LEVELS = 127
-SMALLEST_SCALE = 2.0**-24  # of float16
-MIN_VECTOR = 64  # elements; in a smaller one the node that brings it back costs more bytes than it saves
+LEVELS = 127  # of each sign: without -128 codes are symmetric, and 0 is 0
+SMALLEST_SCALE = 2.0**-24  # of float16; a channel of zeros has no scale of its own
+MIN_VECTOR = 64  # elements; for a smaller one, the node that brings it back costs more bytes than it saves
 MIN_MATRIX = 1024
 LARGEST = 6e4  # that float16 holds
 
@@ -55,15 +55,17 @@ def quantise_weights(source: Path, target: Path) -> None:
 
 
 def quantise_static(source: Path, target: Path, ranges: Ranges) -> None:
-    """For both; `ranges` are what `measure_ranges` finds on the same graph."""
+    """For both engines; `ranges` are what `measure_ranges` finds on the same graph."""
     _quantise(source, target, _StaticLinear(ranges))
 
 
 def measure_ranges(graph: Path, batches: Iterable[NDArray[np.generic]]) -> Ranges:
-    """Least and largest value, and 0, of each linear map's input by name; not of the last map's, which stays float."""
+    """The range of each linear map's input, by name, always with 0 in it; the last map's input stays float."""
     model = onnx.load(graph)
     constants = read_constants(model.graph)
     inputs = [node.input[0] for node in model.graph.node if linear_weight(node, constants) is not None]
+    # The last map is the projection: nothing after it could even out its error. A range holds 0, whose code is the
+    # zero point, an unsigned byte.
     ranges = dict.fromkeys(inputs[:-1], (0.0, 0.0))
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ranges)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -94,7 +96,7 @@ def _quantise(source: Path, target: Path, linear: Linear) -> None:
 
 
 class _Stored:
-    """Constants of the source, kept small; a node brings each back to float32 where it is first used."""
+    """The source's constants, stored small; a node brings each back to float32 where it is first used."""
 
     def __init__(self, writer: GraphWriter, constants: dict[str, Array]) -> None:
         self.constants = constants
@@ -128,13 +130,13 @@ def _linear(writer: GraphWriter, x: str, weight: EightBits) -> str:
 
 
 class _DynamicLinear:
-    """The nodes that ONNX Runtime joins into one."""
+    """The nodes that ONNX Runtime fuses into one kernel."""
 
     def __init__(self) -> None:
         self._quantised: dict[str, list[str]] = {}
 
     def __call__(self, writer: GraphWriter, x: str, weight: EightBits) -> str:
-        if x not in self._quantised:
+        if x not in self._quantised:  # queries, keys and values share one input
             self._quantised[x] = writer.nodes("DynamicQuantizeLinear", [x], 3)
         codes, scale, zero = self._quantised[x]
         whole = writer.node("MatMulInteger", [codes, writer.constant(weight.codes), zero])
@@ -143,14 +145,14 @@ class _DynamicLinear:
 
 
 class _StaticLinear:
-    """Quantised and brought back at once: engines take both into the product."""
+    """Quantises and brings back at once: engines fuse both into the product."""
 
     def __init__(self, ranges: Ranges) -> None:
         self._ranges = ranges
 
     def __call__(self, writer: GraphWriter, x: str, weight: EightBits) -> str:
         low, high = self._ranges.get(x, (0.0, 0.0))
-        if low < high:
+        if low < high:  # there is no range for the last map, and none for an input that is always 0
             scale = np.float32((high - low) / 255)
             step = [writer.constant(np.array(scale)), writer.constant(np.array(round(-low / scale), dtype=np.uint8))]
             x = writer.node("DequantizeLinear", [writer.node("QuantizeLinear", [x, *step]), *step])
@@ -158,7 +160,7 @@ class _StaticLinear:
 
 
 def _write_table(writer: GraphWriter, table_VC: Array, node: NodeProto) -> None:
-    """Rows are looked up in 8 bits and brought back with their own scales."""
+    """Look rows up in 8 bits and bring them back, each with its own scale."""
     small, ids = EightBits(table_VC, 0), node.input[1]
     codes = writer.node("Gather", [writer.constant(small.codes), ids])
     scale = writer.node("Gather", [writer.constant(small.scale[:, None]), ids])
@@ -176,7 +178,7 @@ def _scale(writer: GraphWriter, small: EightBits) -> str:
 
 
 def _is_matrix(values: Array) -> bool:
-    """Large enough for 8 bits, and of weights: a mask holds infinities or numbers as large."""
+    """Large enough for 8 bits, and made of weights: a mask holds infinities or numbers as large."""
     wide = sum(length > 1 for length in values.shape) >= 2
     return values.dtype == np.float32 and wide and values.size >= MIN_MATRIX and bool(np.abs(values).max() < LARGEST)
 

@@ -1,4 +1,4 @@
-"""What compression took, trained back: a compressed model learns from the full one and from the data."""
+"""Recovers what cuts cost: trains the cut model on the data, with the whole model as its teacher."""
 
 import hashlib
 from pathlib import Path
@@ -24,8 +24,8 @@ KEY_LENGTH = 12
 
 
 class RecoverConfig(Config):
-    """A short training of a cut model that learns from the data and from the uncut model, its teacher. Weights keep the
-    bundle's precision; what is not explained here is as in a recipe.
+    """A short training of a cut model, with the whole model as its teacher. Weights keep the bundle's precision; fields
+    without an explanation are as in a recipe.
     """
 
     distillation_weight: float = Field(default=1.0, gt=0)
@@ -85,38 +85,39 @@ class RecoverConfig(Config):
 SHARED_WITH_A_RECIPE = RecoverConfig.model_fields.keys() & TrainConfig.model_fields.keys()
 
 
-def recover(bundle: Path, teacher: Path, dataset: Dataset, out_dir: Path, config: RecoverConfig) -> Path:
-    """Fine-tune a compressed torch bundle beside the full one; returns the folder of the recovered bundle.
+def recover(bundle: Bundle, teacher: Bundle, dataset: Dataset, out_dir: Path, config: RecoverConfig) -> Bundle:
+    """Train a cut torch bundle beside the whole one; returns the recovered bundle.
 
     Each run has a folder of its own below `out_dir`, named by what it starts from and how it is trained: a finished
-    one is found again, a killed one goes on, and another model or setting starts anew.
+    run is found again, one that was killed resumes, and another model or setting starts a new one.
 
     Raises:
-        UserError: no torch bundles, images of different size, or a data set that cannot be trained on.
+        UserError: one of them is not a torch bundle, they read images of different sizes, or the data set cannot be
+            trained on.
     """
     recipe = recovery_recipe(bundle, teacher, config)
-    key = hashlib.sha256(f"{run_identity(recipe, dataset)} {Bundle.open(bundle).fingerprint}".encode()).hexdigest()
+    # A recipe's identity has the path of the weights that it starts from, not their content.
+    key = hashlib.sha256(f"{run_identity(recipe, dataset)} {bundle.fingerprint}".encode()).hexdigest()
     run = out_dir / key[:KEY_LENGTH]
     train_on(recipe, dataset, run)
-    return run / "bundle"
+    return Bundle.open(run / "bundle")
 
 
-def recovery_recipe(bundle: Path, teacher: Path, config: RecoverConfig) -> TrainConfig:
+def recovery_recipe(bundle: Bundle, teacher: Bundle, config: RecoverConfig) -> TrainConfig:
     """The training that a recovery is."""
-    opened = Bundle.open(bundle)
-    spec = opened.spec
+    spec = bundle.spec
     size = (spec.preprocessing.height, spec.preprocessing.width)
-    same_dim = spec.embedding_dim == Bundle.open(teacher).spec.embedding_dim
+    same_dim = spec.embedding_dim == teacher.spec.embedding_dim
     losses: tuple[DistillationLoss, ...] = ("features", "relations") if same_dim else ("relations",)
     return TrainConfig(
         method=spec.method,
-        model=ModelConfig(weights=str(bundle), image_size=size, frozen=config.frozen, text_attention_dropout=0),
+        model=ModelConfig(weights=str(bundle.folder), image_size=size, frozen=config.frozen, text_attention_dropout=0),
         distillation=DistillationConfig(
-            teacher=teacher,
+            teacher=teacher.folder,
             weight=config.distillation_weight,
             losses=config.distillation_losses or losses,
             temperature=config.temperature,
         ),
-        weights_dtype="float16" if weights_dtype(opened) == torch.float16 else "float32",
+        weights_dtype="float16" if weights_dtype(bundle) == torch.float16 else "float32",
         **{name: getattr(config, name) for name in SHARED_WITH_A_RECIPE},
     )

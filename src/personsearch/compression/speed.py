@@ -1,5 +1,7 @@
-"""Time of one query, one picture and a batch of pictures, for several bundles in turn so that a busy moment slows all
-alike; and the memory of a process that does nothing else.
+"""Speed and memory of several bundles.
+
+They take turns at one query, one image and a batch of images, so that a busy moment of the machine slows all of them
+alike. Memory is the peak of a process that does nothing else.
 """
 
 import statistics
@@ -21,7 +23,7 @@ from personsearch.processes import run_python
 
 WARM_UP_ROUNDS = 3
 BATCH = 16
-ROUNDS_PER_BATCH = 10  # a batch takes as long as many single pictures
+ROUNDS_PER_BATCH = 10  # a batch takes as long as many single images
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +36,21 @@ class Speed:
     memory_mib: float
 
 
-def measure_speed(bundles: Mapping[str, Path], rounds: int, threads: int = 0) -> dict[str, Speed]:
+def measure_speed(bundles: Mapping[str, Bundle], rounds: int, threads: int = 0) -> dict[str, Speed]:
     """Time every bundle in each of `rounds` rounds, after a warm-up that does not count; 0 threads are every core.
 
     Raises:
         UserError: a bundle cannot be loaded.
     """
-    turns = {name: _Turns(load_encoder(Bundle.open(bundle), threads=threads)) for name, bundle in bundles.items()}
+    turns = {name: _Turns(load_encoder(bundle, threads=threads)) for name, bundle in bundles.items()}
     for turn in range(-WARM_UP_ROUNDS, rounds):
         for each in turns.values():
             each.take(turn)
     return {name: turns[name].speed(peak_memory(bundle, threads)) for name, bundle in bundles.items()}
 
 
-def peak_memory(bundle: Path, threads: int = 0) -> float:
-    """MiB of a new process that loads a bundle, encodes a text and a batch of pictures, and ends.
+def peak_memory(bundle: Bundle, threads: int = 0) -> float:
+    """MiB of a new process that loads a bundle, encodes a text and a batch of images, and ends.
 
     Raises:
         UserError: it fails.
@@ -61,18 +63,18 @@ def peak_memory(bundle: Path, threads: int = 0) -> float:
 
 
 def print_peak_memory(bundle: str, threads: int) -> None:
-    """What `peak_memory` runs."""
+    """Print this process's own peak: what `peak_memory` starts."""
     encoder = load_encoder(Bundle.open(Path(bundle)), threads=threads)
     encoder.encode_texts(TEXTS[:1])
     encoder.encode_images(_pixels(encoder, BATCH))
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    # getrusage's figure is inherited from the process that starts this one
+    # not getrusage's peak, which a process inherits from the one that starts it
     (kib,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
     print(int(kib) / 1024)
 
 
 class _Turns:
-    """One encoder's times."""
+    """Collects the times of one encoder, turn by turn."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder

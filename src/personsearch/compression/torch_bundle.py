@@ -1,4 +1,4 @@
-"""Writes a changed model as a torch bundle of its own, whole or not at all."""
+"""Writes a changed model as a torch bundle, completely or not at all."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,32 +18,38 @@ CHANGES = "\n## After training\n\n"
 
 
 def write_torch_bundle(
-    source: Path, model: PersonEncoder, out_dir: Path, *, tokenizer: str | None = None, change: str = "It was changed."
+    source: Bundle,
+    model: PersonEncoder,
+    out_dir: Path,
+    *,
+    tokenizer: str | None = None,
+    change: str = "It was changed.",
 ) -> None:
-    """Write `out_dir`, a bundle whose parent is `source`: its metrics and calibration are to be measured anew.
+    """Write a changed model to `out_dir`; the bundle's parent is `source`.
+
+    Metrics and calibration are left out, because they have to be measured again.
 
     `tokenizer` is the content of another tokenizer.json; `change` is the sentence that the model card adds. Weights
     keep the source's precision.
 
     Raises:
-        UserError: `source` is no torch bundle or `out_dir` itself, or the changed model gives every
+        UserError: `source` is not a torch bundle or is `out_dir` itself, or the changed model gives every
             input the same embedding.
     """
-    if out_dir.is_dir() and source.samefile(out_dir):
-        raise UserError(f"{out_dir}: is the source itself; another folder wanted")
-    parent = Bundle.open(source)
-    dtype = weights_dtype(parent)
+    if out_dir.is_dir() and source.folder.samefile(out_dir):
+        raise UserError(f"{out_dir}: is the source itself; another folder expected")
+    dtype = weights_dtype(source)
     changes = {
         "architecture": model.architecture.to_dict(),
         "context_length": model.context_length,
         "embedding_dim": model.embedding_dim,
-        "lineage": parent.spec.lineage.model_copy(update={"parent": parent.fingerprint}),
+        "lineage": source.spec.lineage.model_copy(update={"parent": source.fingerprint}),
     }
-    text = parent.path(TOKENIZER).read_text(encoding="utf-8") if tokenizer is None else tokenizer
-    with Bundle.writing(out_dir, parent.spec.model_copy(update=changes)) as bundle:
+    text = source.path(TOKENIZER).read_text(encoding="utf-8") if tokenizer is None else tokenizer
+    with Bundle.writing(out_dir, source.spec.model_copy(update=changes)) as bundle:
         bundle.path(TOKENIZER).write_text(text, encoding="utf-8")
         save_weights(bundle.path(WEIGHTS), model, dtype)
-        bundle.path(MODEL_CARD).write_text(_card(parent, model, change), encoding="utf-8")
+        bundle.path(MODEL_CARD).write_text(_card(source, model, change), encoding="utf-8")
         write_golden(bundle, TorchEncoder.from_bundle(bundle, "cpu"))
 
 
@@ -55,15 +61,15 @@ def weights_dtype(bundle: Bundle) -> torch.dtype:
     """
     path = bundle.path(WEIGHTS)
     if not path.is_file():
-        raise UserError(f"{bundle}: variant {bundle.spec.variant!r} has no {WEIGHTS}; a torch bundle is wanted")
+        raise UserError(f"{bundle}: variant {bundle.spec.variant!r} has no {WEIGHTS}; expected a torch bundle")
     with safe_open(path, framework="pt") as file:
         tensors: Iterator[Tensor] = (file.get_tensor(name) for name in file.keys())  # noqa: SIM118
         return next(tensor.dtype for tensor in tensors if tensor.is_floating_point())
 
 
-def _card(parent: Bundle, model: PersonEncoder, change: str) -> str:
-    path = parent.path(MODEL_CARD)
-    before = path.read_text(encoding="utf-8") if path.is_file() else f"# {parent.spec.method}\n"
+def _card(source: Bundle, model: PersonEncoder, change: str) -> str:
+    path = source.path(MODEL_CARD)
+    before = path.read_text(encoding="utf-8") if path.is_file() else f"# {source.spec.method}\n"
     parameters = sum(parameter.numel() for parameter in model.parameters())
     heading = "" if CHANGES in before else CHANGES
     return (

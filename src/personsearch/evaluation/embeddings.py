@@ -46,10 +46,12 @@ class SplitEmbeddings:
         return self.image_ids[self.image_of_caption]
 
 
-def embed_records(encoder: Encoder, dataset: Path, records: Sequence[ImageRecord], folder: Path) -> SplitEmbeddings:
+def embed_records(
+    encoder: Encoder, dataset: Path, records: Sequence[ImageRecord], folder: Path, *, label: str = ""
+) -> SplitEmbeddings:
     """Encode the images and captions of a split, except for the parts that `folder` already holds.
 
-    Name `folder` after model, data set and split: its contents are not checked.
+    Name `folder` after model, data set and split: its contents are not checked. Progress starts with `label`.
 
     Raises:
         UserError: the split has no captions, or an image cannot be decoded.
@@ -63,8 +65,9 @@ def embed_records(encoder: Encoder, dataset: Path, records: Sequence[ImageRecord
     def encode_records(part: Sequence[ImageRecord]) -> NDArray[np.float32]:
         return encoder.encode_images(decode_records(dataset, part, height, width))
 
-    image_GD = _in_parts(records, encode_records, folder / "image", "encode images")
-    text_QD = _in_parts(captions, encoder.encode_texts, folder / "text", "encode captions")
+    whose = f"{label}: " if label else ""
+    image_GD = _in_parts(records, encode_records, folder / "image", f"{whose}encode images")
+    text_QD = _in_parts(captions, encoder.encode_texts, folder / "text", f"{whose}encode captions")
     return SplitEmbeddings(records, captions, image_of_caption, image_GD, text_QD)
 
 

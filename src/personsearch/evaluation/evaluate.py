@@ -38,9 +38,11 @@ def evaluate(config: EvaluateConfig, bundle: Path, dataset: Path, out_dir: Path)
     return evaluate_on(config, Bundle.open(bundle), Dataset.open(dataset), out_dir)
 
 
-def evaluate_on(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_dir: Path) -> dict[str, float]:
-    """`evaluate` with a bundle and a data set that are already open."""
-    evaluation = measure(config, bundle, dataset, out_dir)
+def evaluate_on(
+    config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_dir: Path, *, label: str = ""
+) -> dict[str, float]:
+    """`evaluate` with a bundle and a data set that are already open; progress starts with `label`."""
+    evaluation = measure(config, bundle, dataset, out_dir, label=label)
     metrics = evaluation.metrics()
     write_json(out_dir / CALIBRATION, evaluation.calibration.model_dump(mode="json"))
     write_report(out_dir / REPORT, evaluation, config, bundle, dataset)
@@ -51,9 +53,9 @@ def evaluate_on(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_di
     return metrics
 
 
-def measure(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_dir: Path) -> Evaluation:
+def measure(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_dir: Path, *, label: str = "") -> Evaluation:
     """Encode and measure; writes only embeddings."""
-    source = _Source(bundle, load_encoder(bundle, threads=config.threads), dataset, out_dir / EMBEDDINGS)
+    source = _Source(bundle, load_encoder(bundle, threads=config.threads), dataset, out_dir / EMBEDDINGS, label)
     embeddings = source.embed(config.split)
     ranks = rank_queries(embeddings.text_QD, embeddings.image_GD, embeddings.caption_ids, embeddings.image_ids)
     reverse = rank_queries(embeddings.image_GD, embeddings.text_QD, embeddings.image_ids, embeddings.caption_ids)
@@ -77,10 +79,12 @@ class _Source:
     encoder: Encoder
     dataset: Dataset
     folder: Path
+    label: str
 
     def embed(self, split: Split) -> SplitEmbeddings:
         name = f"{self.bundle.fingerprint}-{self.dataset.hash[:16]}-{split}"
-        return embed_records(self.encoder, self.dataset.folder, self.dataset.records(split), self.folder / name)
+        records = self.dataset.records(split)
+        return embed_records(self.encoder, self.dataset.folder, records, self.folder / name, label=self.label)
 
 
 def _calibrate(config: EvaluateConfig, source: _Source, measured: SplitEmbeddings) -> Calibration:

@@ -1,1 +1,1 @@
-"""What probing a model takes: its towers in parts, one walk over the data for many probes, and the report."""
+"""The parts of the stage `probe`: towers taken apart, one walk over the data for many probes, figures, report."""

@@ -39,7 +39,7 @@ class TowerFigures:
 
 @dataclass(frozen=True, slots=True)
 class ProbeFigures:
-    """A whole probe: R@1 of the unchanged model in percent, and under what terms it was probed."""
+    """A whole probe: R@1 of the unchanged model in percent, and the settings under which it was probed."""
 
     split: str
     captions: int
@@ -69,7 +69,7 @@ class ProbeFigures:
 
 
 def contributions(r1: float, r1_without: Sequence[float]) -> Row:
-    """What each removal costs over what the costliest costs; negative where it helps, all 0 where none costs."""
+    """The loss of each removal over the largest loss; negative where removal helps, all 0 where nothing is lost."""
     losses = [points_lost(r1, without) for without in r1_without]
     largest = max(losses)
     return tuple(loss / largest if largest > 0 else 0.0 for loss in losses)
@@ -78,14 +78,15 @@ def contributions(r1: float, r1_without: Sequence[float]) -> Row:
 def bracket(bearable: Mapping[int, bool], steps: int) -> tuple[int, int]:
     """The highest step that is not bearable (-1: none is known) and the lowest that is, of 0 … `steps`.
 
-    The last step, the trained weights, is always bearable. It is assumed that what is bearable stays so above.
+    The last step, the trained weights, is always bearable. A step above a bearable one is taken for bearable, too:
+    without that assumption, every step would have to be measured.
     """
     lowest = min((step for step, good in bearable.items() if good), default=steps)
     return max((step for step, good in bearable.items() if not good and step < lowest), default=-1), lowest
 
 
 def next_step(bearable: Mapping[int, bool], steps: int) -> int | None:
-    """The step to measure next, None when the lowest bearable one is known: first 0, then halves of what is left."""
+    """The step to measure next: first 0, then by bisection; None when the lowest bearable step is known."""
     low, high = bracket(bearable, steps)
     if high == low + 1:
         return None

@@ -1,20 +1,25 @@
-"""CLIP's towers taken apart: what the first block reads, the blocks in two halves, what becomes of the last one.
+"""CLIP's towers taken apart: what the first block reads, the blocks in two halves, what becomes of the last one, and
+the blocks' weights before fine-tuning.
 
 Shapes: N items, L tokens, C channels of the tower, H height, W width, D embedding dimension.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from personsearch.bundle import WEIGHTS
 from personsearch.errors import UserError
+from personsearch.files import hash_file
 from personsearch.models.adaptation.base import pool_text
 from personsearch.models.adaptation.blocks import embed_image, pool_image
 from personsearch.models.architecture import Side
 from personsearch.models.clip import require_clip
 from personsearch.models.encoder import PersonEncoder
+from personsearch.models.weights import check_shapes, load_weights
 
 Kind = Literal["attention", "feed_forward", "layer"]
 # A module is a residual branch with its norm, a layer is both of its modules.
@@ -24,6 +29,8 @@ PARAMETERS: dict[Kind, tuple[str, ...]] = {
     "layer": ("ln_1.", "attn.", "ls_1.", "ln_2.", "mlp.", "ls_2."),
 }
 KINDS: tuple[Kind, ...] = tuple(PARAMETERS)
+# Fine-tuning may change these without changing a block.
+FREE = {"image_size", "context_length", "vocab_size"}
 
 
 class Tower(Protocol):
@@ -89,7 +96,7 @@ def take_apart(model: PersonEncoder, side: Side) -> Tower:
     """One tower of a plain CLIP.
 
     Raises:
-        UserError: the model is another, is adapted, or the tower is not a Transformer of open_clip's standard blocks.
+        UserError: it is another model, it is adapted, or the tower is not a Transformer of open_clip's standard blocks.
     """
     from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 
@@ -119,3 +126,60 @@ def feed_forward(block: Any, tokens_NLC: Tensor) -> Tensor:
     """The second half of a block."""
     result_NLC: Tensor = tokens_NLC + block.ls_2(block.mlp(block.ln_2(tokens_NLC)))
     return result_NLC
+
+
+def weights_before(source: Path, model: PersonEncoder, towers: Sequence[Tower]) -> list[list[dict[str, Tensor]]]:
+    """The weights in `source`, a bundle or a file of weights: by tower, by block, and by their names in the block.
+
+    Raises:
+        UserError: there are none, or they are of another architecture.
+    """
+    weights = load_weights(str(source), None)
+    if weights.architecture is not None:
+        _require_same(weights.architecture, model.architecture, source)
+    state = {name.removeprefix("text."): value for name, value in weights.state.items()}
+    found = [
+        [
+            {name: (f"{tower.prefix}{index}.{name}", value) for name, value in block.named_parameters()}
+            for index, block in enumerate(tower.blocks)
+        ]
+        for tower in towers
+    ]
+    expected = {name: value.detach() for tower in found for block in tower for name, value in block.values()}
+    check_shapes({name: state[name] for name in expected if name in state}, expected, str(source))
+    return [
+        [{name: state[place].to(value) for name, (place, value) in block.items()} for block in tower] for tower in found
+    ]
+
+
+def hash_weights(source: Path) -> str:
+    """SHA-256 of a bundle's or a file's weights.
+
+    Raises:
+        UserError: there are none.
+    """
+    path = source / WEIGHTS if source.is_dir() else source
+    if not path.is_file():
+        raise UserError(
+            f"{source}: neither a torch bundle nor a file of weights; "
+            "weights that have only a name become one by `personsearch train RECIPE --set epochs=0`"
+        )
+    return hash_file(path)
+
+
+def _require_same(before: Mapping[str, Any], after: Mapping[str, Any], source: Path) -> None:
+    one, other = _flat(before), _flat(after)
+    different = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    if different:
+        differences = "; ".join(f"{key} {one.get(key)}, not {other.get(key)}" for key in different[:3])
+        raise UserError(f"{source}: not the start of this model, its architecture differs: {differences}")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif key not in FREE:
+            flat[f"{prefix}{key}"] = value
+    return flat

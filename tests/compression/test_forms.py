@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, Bundle, Runtime
-from personsearch.compression.sample import Sample, draw_sample
-from personsearch.compression.variants import OnnxVariant, build_form
+from personsearch.compression.forms import OnnxVariant, build_form
+from personsearch.compression.samples import Sample, draw_sample
 from personsearch.data.dataset import Dataset
 from personsearch.data.records import read_manifest, write_manifest
 from personsearch.encoders.load_graph import load_graph_encoder
@@ -29,33 +29,34 @@ SAMPLE = Sample(np.random.default_rng(1).integers(0, 256, (8, 32, 16, 3), dtype=
 
 
 @pytest.fixture(scope="module")
-def full(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("forms") / "full"
-    build_form(tiny_bundle, "onnx-fp32", "onnxruntime", folder)
-    return folder
+def source(tiny_bundle: Path) -> Bundle:
+    return Bundle.open(tiny_bundle)
+
+
+@pytest.fixture(scope="module")
+def full(source: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return build_form(source, "onnx-fp32", "onnxruntime", tmp_path_factory.mktemp("forms") / "full")
 
 
 @pytest.mark.parametrize(("variant", "runtime", "tolerance"), FORMS)
 def test_a_form_is_a_bundle_close_to_torch(  # noqa: PLR0917
-    tiny_bundle: Path, full: Path, tmp_path: Path, variant: OnnxVariant, runtime: Runtime, tolerance: float
+    source: Bundle, full: Bundle, tmp_path: Path, variant: OnnxVariant, runtime: Runtime, tolerance: float
 ) -> None:
-    form, torch = tmp_path / "form", TorchEncoder.from_bundle(Bundle.open(tiny_bundle), "cpu")
-    build_form(tiny_bundle, variant, runtime, form, SAMPLE, full=full)
-    spec = Bundle.open(form).spec
-    assert (spec.variant, spec.runtime, spec.lineage.parent) == (variant, runtime, Bundle.open(tiny_bundle).fingerprint)
+    torch = TorchEncoder.from_bundle(source, "cpu")
+    form = build_form(source, variant, runtime, tmp_path / "form", SAMPLE, full=full)
+    spec = form.spec
+    assert (spec.variant, spec.runtime, spec.lineage.parent) == (variant, runtime, source.fingerprint)
     assert spec.lineage.sample == (SAMPLE.digest() if variant == "onnx-int8-static" else "")
-    encoder = load_graph_encoder(Bundle.open(form), 1, verify=True)
+    encoder = load_graph_encoder(form, 1, verify=True)
     assert encoder.encode_texts(TEXTS) == pytest.approx(torch.encode_texts(TEXTS), abs=tolerance)
     assert encoder.encode_images(PIXELS) == pytest.approx(torch.encode_images(PIXELS), abs=tolerance)
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_form_is_kept_until_its_bundle_engine_or_sample_changes(
-    tiny_bundle: Path, full: Path, tmp_path: Path
-) -> None:
+def test_a_form_is_kept_until_its_bundle_engine_or_sample_changes(source: Bundle, full: Bundle, tmp_path: Path) -> None:
     def build(runtime: Runtime, sample: Sample) -> int:
-        build_form(tiny_bundle, "onnx-int8-static", runtime, tmp_path / "form", sample, full=full)
-        return (tmp_path / "form" / IMAGE_ONNX).stat().st_mtime_ns
+        form = build_form(source, "onnx-int8-static", runtime, tmp_path / "form", sample, full=full)
+        return form.path(IMAGE_ONNX).stat().st_mtime_ns
 
     first = build("onnxruntime", SAMPLE)
     assert build("onnxruntime", SAMPLE) == first
@@ -66,21 +67,21 @@ def test_a_form_is_kept_until_its_bundle_engine_or_sample_changes(
 
 
 def test_8_bit_graphs_are_the_same_from_a_given_form_and_a_new_export(
-    tiny_bundle: Path, full: Path, tmp_path: Path
+    source: Bundle, full: Bundle, tmp_path: Path
 ) -> None:
-    build_form(tiny_bundle, "onnx-int8", "onnxruntime", tmp_path / "given", full=full)
-    build_form(tiny_bundle, "onnx-int8", "onnxruntime", tmp_path / "exported")
+    given = build_form(source, "onnx-int8", "onnxruntime", tmp_path / "given", full=full)
+    exported = build_form(source, "onnx-int8", "onnxruntime", tmp_path / "exported")
     for name in (IMAGE_ONNX, TEXT_ONNX):
-        assert (tmp_path / "given" / name).read_bytes() == (tmp_path / "exported" / name).read_bytes()
+        assert given.path(name).read_bytes() == exported.path(name).read_bytes()
 
 
-def test_what_cannot_be_built_is_refused(tiny_bundle: Path, full: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_built_is_refused(source: Bundle, full: Bundle, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="only a torch bundle"):
         build_form(full, "onnx-int8", "onnxruntime", tmp_path / "form")
     with pytest.raises(UserError, match="sample"):
-        build_form(tiny_bundle, "onnx-int8-static", "onnxruntime", tmp_path / "form", full=full)
+        build_form(source, "onnx-int8-static", "onnxruntime", tmp_path / "form", full=full)
     with pytest.raises(UserError, match="onnx-fp32 form"):
-        build_form(tiny_bundle, "onnx-int8", "onnxruntime", tmp_path / "form", full=tiny_bundle)
+        build_form(source, "onnx-int8", "onnxruntime", tmp_path / "form", full=source)
     assert not list(tmp_path.iterdir())
 
 

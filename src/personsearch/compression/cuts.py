@@ -1,4 +1,4 @@
-"""The torch part of a form: what is cut from a model, and the training that brings back what the cut took."""
+"""Cuts a torch bundle smaller, step by step, and trains it to recover what the cuts cost."""
 
 import hashlib
 import json
@@ -21,11 +21,11 @@ from personsearch.models.build import create_model, load_bundle_model
 from personsearch.models.layers import weights_without_layers, without_layers
 
 KEY_LENGTH = 12
-Cut = Callable[[Path, Path], object]
+Cut = Callable[[Bundle, Path], object]
 
 
-class Structure(Config):
-    """Cuts in the order in which they are made; nothing given leaves the model whole."""
+class Cuts(Config):
+    """Cuts, in the order in which they are made; by default the model stays whole."""
 
     drop_text_layers: tuple[int, ...] = ()
     """Layers of the text tower to leave out, by number from 1 as in `personsearch probe`."""
@@ -49,74 +49,74 @@ class Structure(Config):
     """Train the cut model beside the whole one afterwards; `{}` for the defaults, null for no training."""
 
 
-def build_structure(structure: Structure, bundle: Path, dataset: Dataset, work: Path) -> Path:
-    """The folder of the cut torch bundle, below `work`; of a whole one, `bundle` itself.
+def make_cuts(cuts: Cuts, source: Bundle, dataset: Dataset, work: Path) -> Bundle:
+    """Write the cut torch bundle into a folder below `work`; returns `source` itself if nothing is cut.
 
-    A folder's name follows from all that made it: forms share what they have in common, and a run that was killed
-    goes on after the last finished cut.
+    Each step has a folder named by a hash of everything that leads to it: forms share the cuts with which they begin,
+    and a run that was killed resumes after the last finished one.
 
     Raises:
         UserError: a cut does not fit this model, or the data set cannot be read.
     """
-    current, key = bundle, f"{Bundle.open(bundle).fingerprint} {dataset.hash}"
-    for name, setting, cut in _cuts(structure, dataset):
+    current, key = source, f"{source.fingerprint} {dataset.hash}"
+    for name, setting, cut in _steps(cuts, dataset):
         key = hashlib.sha256(json.dumps([key, name, setting], sort_keys=True).encode()).hexdigest()
         target = work / f"{name}-{key[:KEY_LENGTH]}"
         if not (target / SPEC).is_file():
             cut(current, target)
-        current = target
-    if structure.recover is not None:
-        return recover(current, bundle, dataset, work / "recovered", structure.recover)
+        current = Bundle.open(target)
+    if cuts.recover is not None:
+        return recover(current, source, dataset, work / "recovered", cuts.recover)
     return current
 
 
-def drop_layers(bundle: Path, *, text: Collection[int], image: Collection[int], out_dir: Path) -> None:
-    """Write the torch bundle `out_dir`: the model of `bundle` without these layers, counted from 1.
+def drop_layers(source: Bundle, *, text: Collection[int], image: Collection[int], out_dir: Path) -> None:
+    """Write the model of `source` without these layers, counted from 1, to `out_dir`.
 
     Raises:
-        UserError: there is no such layer, none would remain, or the model is adapted or no CLIP of open_clip's.
+        UserError: there is no such layer, none would remain, or the model is adapted or is not open_clip's CLIP.
         ValueError: no layer is given.
     """
     if not text and not image:
-        raise ValueError(f"{bundle}: no layers to drop; at least one wanted")
-    model = load_bundle_model(Bundle.open(bundle)).model
+        raise ValueError(f"{source}: no layers to drop; at least one expected")
+    model = load_bundle_model(source).model
     if model.architecture.adaptation is not None:
-        raise UserError(f"{bundle}: its adaptation belongs to all of its layers; none can be dropped")
+        raise UserError(f"{source}: its adaptation belongs to all of its layers; none can be dropped")
     smaller = create_model(without_layers(model.architecture, text=text, image=image)).eval()
     smaller.load_named_weights(weights_without_layers(model.named_weights(), text=text, image=image))
-    told = " and ".join(
+    layers_of_towers = " and ".join(
         f"{side} layers {', '.join(map(str, sorted(set(layers))))}"
         for side, layers in (("text", text), ("image", image))
         if layers
     )
-    write_torch_bundle(bundle, smaller, out_dir, change=f"Without its {told}.")
+    write_torch_bundle(source, smaller, out_dir, change=f"Without its {layers_of_towers}.")
 
 
-def _cuts(structure: Structure, dataset: Dataset) -> Iterator[tuple[str, object, Cut]]:
+def _steps(cuts: Cuts, dataset: Dataset) -> Iterator[tuple[str, object, Cut]]:
     """Name, settings and function (source, target) of each cut that is asked for."""
-    text, image, dim = structure.drop_text_layers, structure.drop_image_layers, structure.embedding_dim
+    text, image, dim = cuts.drop_text_layers, cuts.drop_image_layers, cuts.embedding_dim
     if text or image:
         yield (
             "layers",
             [text, image],
             lambda source, target: drop_layers(source, text=text, image=image, out_dir=target),
         )
-    if structure.trim_vocabulary:
+    if cuts.trim_vocabulary:
         yield "vocabulary", None, lambda source, target: trim_vocabulary(source, _captions(dataset), target)
-    if (pruning := structure.prune) is not None:
+    if (pruning := cuts.prune) is not None:
         dropped: Mapping[Side, Collection[int]] = {"text": text, "image": image}
-        sums = None if structure.probe is None else _without(read_probe(structure.probe), dropped)
+        sums = None if cuts.probe is None else _without(read_probe(cuts.probe), dropped)
         yield (
             "pruned",
             [pruning.model_dump(mode="json"), sums],
             lambda source, target: prune(source, plan_pruning(pruning, source, sums), target, dataset=dataset),
         )
-    if dim is not None:
+    if dim is not None:  # last, because PCA has to see the embeddings of the model as it is cut
         yield "projected", dim, lambda source, target: reduce_embedding(source, dim, target, dataset=dataset)
 
 
 def _without(sums: ProbeSums, dropped: Mapping[Side, Collection[int]]) -> ProbeSums:
-    """A probe's figures of the layers that remain."""
+    """The figures of the layers that remain: a probe of the whole model numbers all of them."""
     return {
         side: {
             kind: [figure for layer, figure in enumerate(figures, start=1) if layer not in dropped[side]]
@@ -127,10 +127,10 @@ def _without(sums: ProbeSums, dropped: Mapping[Side, Collection[int]]) -> ProbeS
 
 
 def _captions(dataset: Dataset) -> Iterator[str]:
-    """What the training split says, back-translations included.
+    """The training captions, with their back-translations.
 
     Raises:
-        UserError: it says nothing.
+        UserError: there are none.
     """
     records = [record for record in dataset.records("train") if record.captions]
     if not records:

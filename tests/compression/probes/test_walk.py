@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from personsearch.compression.probes.forks import Probe, probe_features
 from personsearch.compression.probes.towers import KINDS, PARAMETERS, Kind, Tower, take_apart
+from personsearch.compression.probes.walk import Probe, probe_features
 from personsearch.errors import UserError
 from personsearch.models.architecture import Architecture, Side
 from personsearch.models.build import create_model

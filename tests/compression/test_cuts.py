@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from personsearch.bundle import Bundle
-from personsearch.compression.structure import Structure, build_structure
+from personsearch.compression.cuts import Cuts, make_cuts
 from personsearch.data.dataset import Dataset
 from personsearch.errors import UserError
 
@@ -18,15 +18,15 @@ def test_a_probe_of_the_whole_model_says_where_to_prune_one_without_layers(
     """A quarter of 128 neurons per layer goes, of two layers in the proportion of 0.25 to 1.75."""
     sums = {"attention": [2.0, 0.1], "feed_forward": [1.75, 0.25]}
     (tmp_path / "probe.json").write_text(json.dumps({"towers": {"text": {"sum": sums}}}))
-    structure = Structure.model_validate(
+    cuts = Cuts.model_validate(
         {
             "drop_text_layers": dropped,
             "prune": {"text": {"feed_forward": 0.25}},
             "probe": tmp_path / "probe.json",
         }
     )
-    cut = build_structure(structure, tiny_bundle, Dataset.open(training_split), tmp_path / "work")
-    architecture = Bundle.open(cut).spec.architecture
+    cut = make_cuts(cuts, Bundle.open(tiny_bundle), Dataset.open(training_split), tmp_path / "work")
+    architecture = cut.spec.architecture
     assert architecture["text_cfg"]["layers"] == 2 - len(dropped)
     found = {layer: parts["feed_forward"] for layer, parts in architecture["pruned"]["text"].items()}
     assert {str(layer): count for layer, count in found.items()} == remaining
@@ -34,5 +34,5 @@ def test_a_probe_of_the_whole_model_says_where_to_prune_one_without_layers(
 
 def test_a_vocabulary_is_not_trimmed_to_nothing(tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no training captions"):  # it has only val and test
-        build_structure(Structure(trim_vocabulary=True), tiny_bundle, Dataset.open(tiny_dataset), tmp_path)
+        make_cuts(Cuts(trim_vocabulary=True), Bundle.open(tiny_bundle), Dataset.open(tiny_dataset), tmp_path)
     assert not list(tmp_path.iterdir())

@@ -9,8 +9,7 @@ import torch
 from tokenizers import Tokenizer
 
 from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle
-from personsearch.compression.probes.start import hash_weights, weights_before
-from personsearch.compression.probes.towers import take_apart
+from personsearch.compression.probes.towers import hash_weights, take_apart, weights_before
 from personsearch.errors import UserError
 from personsearch.models.architecture import SIDES
 from personsearch.models.build import load_bundle_model

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personsearch.compression.probes.scores import Scores
+from personsearch.compression.probes.walk import Scores
 from personsearch.data.records import ImageRecord
 from personsearch.evaluation.embeddings import SplitEmbeddings
 from personsearch.evaluation.metrics import retrieval_metrics

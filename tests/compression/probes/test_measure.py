@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from personsearch.compression.probes.forks import Probe
-from personsearch.compression.probes.journal import ProbeJournal
+from personsearch.compression.probes.measure import ProbeJournal
+from personsearch.compression.probes.walk import Probe
 
 REMOVED, BLENDED = Probe(3, "attention"), Probe(3, "layer", 57 / 100)
 
