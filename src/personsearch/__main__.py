@@ -2,4 +2,5 @@
 
 from personsearch.cli import main
 
-main()
+if __name__ == "__main__":  # a process that the promoter spawns imports this file under another name
+    main()

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,15 +11,19 @@ PLAIN_INTERVAL_SECONDS = 10.0
 
 T = TypeVar("T")
 
+listener: Callable[[], None] | None = None
+"""Called after each item in this process, where somebody else must know that the work progresses."""
+
 
 def track(items: Iterable[T], description: str, *, total: int | None = None) -> Iterator[T]:
     """Yield `items`, showing on standard error how many are done."""
     if total is None and isinstance(items, Sized):
         total = len(items)
-    if sys.stderr.isatty():
-        yield from _track_on_terminal(items, description, total)
-    else:
-        yield from _track_plainly(items, description, total)
+    show = _track_on_terminal if sys.stderr.isatty() else _track_plainly
+    for item in show(items, description, total):
+        yield item
+        if listener is not None:
+            listener()
 
 
 def announce(line: str) -> None:

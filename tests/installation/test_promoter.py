@@ -1,5 +1,6 @@
 """The promoter indexes when the champion or the gallery has changed, once, and goes on after failures."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,7 +33,8 @@ class World:
     def live_collection(self) -> str | None:
         return self.live
 
-    def index(self, version: str) -> str:
+    def index(self, version: str, beat: Callable[[], None]) -> str:
+        beat()
         if version in self.broken:
             raise UserError(f"version {version}: embeddings are all alike")
         self.indexed.append(version)
@@ -134,12 +136,12 @@ def test_a_passing_fault_costs_seconds_and_a_lasting_one_is_tried_ever_more_rare
     world.alias, world.sequence, world.broken = "1", 5, {"1"}
     one = promoter(world, tmp_path)
     tried_at = []
-    for _ in range(120):
+    for _ in range(190):
         if "all alike" in one.look():
             tried_at.append(world.now)
         world.now += POLL_SECONDS
     waits = [later - earlier for earlier, later in pairwise(tried_at)]
-    assert waits == [5, 10, 20, 40, 80, 120, 120, 120]
+    assert waits == [2, 4, 8, 16, 32, 64, 120, 120]
     world.broken.clear()
     world.now += LONGEST_RETRY_SECONDS
     assert one.look() == "version 1 is live"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from personsearch.cli.options import PARAMS, Params
 from personsearch.cli.output import JsonFlag, show, show_table
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def status(*, as_json: JsonFlag = False) -> None:
         raise typer.Exit(1)
 
 
-def promoter() -> None:
+def promoter(params: Params = None) -> None:
     """Follow the alias `champion`: index the gallery with its model and make that live. Runs until stopped.
 
     `personsearch up` starts one. Only one should run for each vector store.
@@ -72,7 +73,7 @@ def promoter() -> None:
     from personsearch.installation.settings import Settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    run_promoter(Settings())
+    run_promoter(Settings(), params or PARAMS)
 
 
 def verify(

@@ -74,3 +74,11 @@ class Platforms:
     def forget_store(self) -> None:
         """Open the store again at the next use, because it failed."""
         self._store = None
+
+    def release(self) -> None:
+        """Close a Milvus Lite file, so that other processes can open it; a server's connection stays."""
+        from personsearch.integrations.milvus.connection import is_local
+
+        if self._store is not None and is_local(self._store[0]):
+            self._store[1].close()
+            self._store = None

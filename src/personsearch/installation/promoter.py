@@ -1,15 +1,16 @@
 """The promoter: indexes the gallery when the alias `champion` moves or the gallery changes.
 
 It polls, because MLflow does not fire webhooks for every way to move an alias. Its last observation is in
-`<home>/promoter.json`. `personsearch index` does the work in a separate process, so that a failing build cannot take
-the promoter down; that command verifies the collection before it goes live and tags the model version.
+`<home>/promoter.json`. A worker in a process of its own builds the collection, verifies it before it goes live and tags
+the model version.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,16 +18,17 @@ from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.files import write_json
 from personsearch.gallery.store import Gallery
+from personsearch.installation.index_worker import IndexWorker, WorkerFailed
 from personsearch.installation.platforms import Platforms
+from personsearch.installation.promotion import tag_failure
 from personsearch.installation.settings import Settings
 from personsearch.integrations.mlflow.registry import CHAMPION
-from personsearch.processes import run_python
 from personsearch.search.index import LIVE_ALIAS
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT = "promoter.json"
-POLL_SECONDS = 5.0
+POLL_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 120.0
 
 
@@ -71,8 +73,11 @@ class World(Protocol):
         """The collection that the vector store holds live, None if there is none."""
         ...
 
-    def index(self, version: str) -> str:
-        """Bring the live index to this version; returns the collection that is live afterwards."""
+    def index(self, version: str, beat: Callable[[], None]) -> str:
+        """Bring the live index to this version; returns the collection that is live afterwards.
+
+        Calls `beat` as long as the work progresses.
+        """
         ...
 
 
@@ -120,9 +125,10 @@ class Promoter:
         return self._bring(wanted)
 
     def _bring(self, wanted: Wanted) -> str:
-        self._beat(f"indexing with version {wanted.version}")
+        beat = partial(self._beat, f"indexing with version {wanted.version}")
+        beat()
         try:
-            self._collection = self._world.index(wanted.version)
+            self._collection = self._world.index(wanted.version, beat)
         except UserError:
             self._failure = self._failed_again(wanted)
             raise
@@ -150,9 +156,10 @@ def read_heartbeat(home: Path) -> Heartbeat:
 class Installation:
     """The world of a running installation."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, params: Path) -> None:
         self._platforms = Platforms(settings)
         self._gallery = Gallery(settings.gallery_folder)
+        self._worker = IndexWorker(settings, params)
 
     def champion(self) -> str | None:
         return self._platforms.registry().alias_version(CHAMPION)
@@ -166,28 +173,23 @@ class Installation:
         except UserError:
             self._platforms.forget_store()
             raise
+        finally:
+            self._platforms.release()
 
-    def index(self, version: str) -> str:
-        return index_in_a_process(version)
-
-
-def index_in_a_process(version: str) -> str:
-    """Run `personsearch index` for a model version; returns the live collection.
-
-    Raises:
-        UserError: it failed; the message says why.
-    """
-    try:
-        printed = run_python("-m", "personsearch", "index", "--model-version", version, "--json", echo=True)
-    except UserError as error:
-        raise UserError(f"indexing with version {version} failed: {error}") from error
-    logger.info("indexed with version %s: %s", version, printed.strip())
-    return str(json.loads(printed)["collection"])
+    def index(self, version: str, beat: Callable[[], None]) -> str:
+        try:
+            collection = self._worker.index(version, beat)
+        except WorkerFailed as error:
+            with suppress(UserError):  # the registry may be out of reach too
+                tag_failure(self._platforms.registry(), version, str(error))
+            raise
+        logger.info("indexed with version %s: %s", version, collection)
+        return collection
 
 
-def run_promoter(settings: Settings) -> None:
-    """Look every few seconds until the process stops."""
-    promoter = Promoter(settings.home, Installation(settings))
+def run_promoter(settings: Settings, params: Path) -> None:
+    """Look every few seconds until the process stops. `params` may hold a section `index`, read for each build."""
+    promoter = Promoter(settings.home, Installation(settings, params))
     said = ""
     while True:
         if (state := promoter.look()) != said:

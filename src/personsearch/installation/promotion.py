@@ -50,12 +50,17 @@ def index_version(
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         with suppress(UserError):  # the registry may be what failed
-            registry.tag(version, INDEX_STATUS, f"failed: {reason}"[:TAG_LENGTH])
+            tag_failure(registry, version, reason)
         if isinstance(error, UserError):
             raise
         raise VerificationFailed(f"version {version} cannot be indexed with: {reason}") from error
     registry.tag(version, INDEX_STATUS, f"live: {report.collection}")
     return report
+
+
+def tag_failure(registry: ModelRegistry, version: str, reason: str) -> None:
+    """Say at a version why it is not live; raises UserError if the registry cannot be reached."""
+    registry.tag(version, INDEX_STATUS, f"failed: {reason}"[:TAG_LENGTH])
 
 
 def roll_back(registry: ModelRegistry, store: CollectionStore, gallery: Gallery) -> CollectionProperties:

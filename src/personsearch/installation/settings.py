@@ -5,7 +5,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from personsearch.config import problems
@@ -40,6 +40,9 @@ class Settings(BaseSettings):
 
     mlflow_uri: str | None = None
     """Address of an MLflow server. Unset: the server that `personsearch up` started, else `<home>/mlflow.db`."""
+
+    index_stall_seconds: float = Field(default=600.0, gt=0)
+    """The promoter ends an index build that has made no progress for so many seconds."""
 
     model_name: str = "personsearch"
     """Name of the registered model in MLflow."""
