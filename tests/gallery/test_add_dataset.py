@@ -26,7 +26,7 @@ def dataset(tmp_path: Path) -> Path:
     Image.new("CMYK", (20, 40)).save(folder / "b.jpg")
     Image.new("RGBA", (10, 20), "blue").save(folder / "c.png")
     (folder / "d.jpg").write_text("no picture")
-    rows = [record("i1", "a.jpg", camera="c1"), record("i2", "b.jpg"), record("i3", "c.png", camera="../up")]
+    rows = [record("i1", "a.jpg", camera="c1"), record("i2", "b.jpg"), record("i3", "c.png", camera="gate 3")]
     write_manifest(folder, [*rows, record("i4", "d.jpg"), record("i5", "a.jpg", split="train")])
     return folder
 
@@ -37,7 +37,7 @@ def test_each_readable_image_of_the_split_becomes_a_track(dataset: Path, tmp_pat
     assert metrics == {"images": 4, "images_rejected": 1, "crops_added": 3}
     crops = list(gallery.crops())
     assert [c.track_id for c in crops] == ["dataset:i1", "dataset:i2", "dataset:i3"]
-    assert [c.camera_id for c in crops] == ["c1", "dataset", "dataset"]
+    assert [c.camera_id for c in crops] == ["c1", "dataset", "gate 3"]
     assert [c.captured_at for c in crops] == [START + timedelta(seconds=n) for n in range(3)]
     assert gallery.image(crops[0]).read_bytes() == (dataset / "a.jpg").read_bytes()
     for crop, size in zip(crops, [(30, 60), (20, 40), (10, 20)], strict=True):

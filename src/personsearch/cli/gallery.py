@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 def ingest(
     video: Annotated[Path, typer.Argument(help="Video file of a fixed camera.")],
     *,
-    camera: Annotated[str, typer.Option(help="The camera's name: letters, digits, '-', '_', '.'.")],
+    camera: Annotated[str, typer.Option(help="The camera's name.")],
     start: Annotated[str, typer.Option(metavar="TIME", help=f"When the first frame was taken: {TIME}.")],
     detector: Annotated[
         Path | None, typer.Option(help="ONNX person detector; without one motion and HOG are used.")

@@ -1,7 +1,7 @@
 """The stage `add-dataset`: the images of a prepared data set become gallery crops, each as its own track.
 
 The n-th image of the split (in the manifest's order, from 0) was "captured" n seconds after the start, by the camera
-that the manifest names, or by `dataset`.
+that the manifest names, or by a camera `dataset` if it names none.
 """
 
 import io
@@ -17,7 +17,7 @@ from PIL import Image
 from personsearch.data.dataset import Dataset
 from personsearch.data.records import ImageRecord, Split
 from personsearch.errors import UserError
-from personsearch.gallery.store import SAFE_NAME, Gallery
+from personsearch.gallery.store import Gallery
 from personsearch.images import ImageRejected, open_image
 from personsearch.progress import track
 from personsearch.search.crop import BoundingBox, Crop
@@ -72,10 +72,9 @@ def _readable(
 
 
 def _crop(record: ImageRecord, image: Image.Image, *, source: str, captured_at: datetime) -> Crop:
-    camera = record.camera_id if record.camera_id and SAFE_NAME.fullmatch(record.camera_id) else UNNAMED_CAMERA
     return Crop(
         crop_id=f"dataset-{record.image_id}",
-        camera_id=camera,
+        camera_id=record.camera_id or UNNAMED_CAMERA,
         captured_at=captured_at,
         track_id=f"dataset:{record.image_id}",
         image_uri="",

@@ -1,12 +1,13 @@
 """The gallery: crops of people as JPEG files, their metadata in SQLite, and a record of what was erased.
 
     <folder>/gallery.db                             rows, tombstones, which videos were ingested
-    <folder>/images/<camera>/<date>/<crop_id>.jpg   the pictures
+    <folder>/images/<camera>/<date>/<crop_id>.jpg   the pictures; <camera> as `path_name` spells it
 
 Image files are written before their rows and removed after them, so a process killed at any moment leaves at most files
 without a row, which `sweep` removes. Writers take turns (a lock file). Readers never wait: SQLite is in WAL mode.
 """
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -37,6 +38,7 @@ from personsearch.search.filters import EVERYTHING, CropFilter
 DATABASE = "gallery.db"
 JPEG_START = b"\xff\xd8\xff"
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+LONGEST_CAMERA_NAME = 128
 PAGE_ROWS = 1000
 
 
@@ -81,7 +83,7 @@ class Gallery:
 
         Raises:
             ValueError: bytes that are not a JPEG, a time without a zone, a quality outside [0, 1].
-            UserError: a camera or crop id that cannot be part of a file name.
+            UserError: a crop id that cannot be part of a file name, or no name for a camera (see `checked_camera`).
         """
         with self._writing():
             written: dict[str, Crop] = {}
@@ -246,21 +248,38 @@ def image_uri(camera_id: str, captured_at: datetime, crop_id: str) -> str:
     """The path of a crop's picture, relative to the gallery's folder.
 
     Raises:
-        UserError: an id that cannot be part of a file name.
+        UserError: a crop id that cannot be part of a file name, or no name for a camera (see `checked_camera`).
     """
     date = from_milliseconds(to_milliseconds(captured_at)).strftime("%Y-%m-%d")
-    return f"images/{checked_name('camera', camera_id)}/{date}/{checked_name('crop', crop_id)}.jpg"
+    return f"images/{path_name(checked_camera(camera_id))}/{date}/{_checked_crop_id(crop_id)}.jpg"
 
 
-def checked_name(kind: str, name: str) -> str:
-    """The name itself if it may be part of a path: at most 128 letters, digits, `-`, `_` and `.`.
+def checked_camera(name: str) -> str:
+    """A camera's name, which is any text that fits on a line.
 
     Raises:
-        UserError: it has other characters or is too long.
+        UserError: it is empty, too long, has spaces at its ends or characters that cannot be printed.
     """
-    if not SAFE_NAME.fullmatch(name):
-        raise UserError(f"{kind} {name!r}: letters, digits, '-', '_' and '.' expected, a letter or digit first")
+    if not (0 < len(name) <= LONGEST_CAMERA_NAME and name.isprintable() and name == name.strip()):
+        raise UserError(f"camera {name!r}: a name of 1 to {LONGEST_CAMERA_NAME} printable characters expected")
     return name
+
+
+def path_name(camera: str) -> str:
+    """A camera's name as part of a path or an id: as it is where every file system takes it, else with a hash.
+
+    The hash keeps apart `gate 3` and `gate/3`, of which no more than `gate-3` would be left.
+    """
+    if SAFE_NAME.fullmatch(camera):
+        return camera
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", camera)[:40].strip("-._") or "camera"
+    return f"{readable}-{hashlib.sha256(camera.encode()).hexdigest()[:8]}"
+
+
+def _checked_crop_id(crop_id: str) -> str:
+    if not SAFE_NAME.fullmatch(crop_id):
+        raise UserError(f"crop {crop_id!r}: letters, digits, '-', '_' and '.' expected, a letter or digit first")
+    return crop_id
 
 
 def _iso(milliseconds: int) -> str:

@@ -14,7 +14,7 @@ from personsearch.gallery.ingest import ledger
 from personsearch.gallery.ingest.selection import TrackViews, View
 from personsearch.gallery.ingest.tracks import IngestConfig, TrackFinder
 from personsearch.gallery.ingest.video import VideoInfo, read_info
-from personsearch.gallery.store import Gallery, checked_name
+from personsearch.gallery.store import Gallery, checked_camera, path_name
 from personsearch.run_record import write_run_record
 from personsearch.search.crop import BoundingBox, Crop
 
@@ -31,21 +31,21 @@ def ingest(config: IngestConfig, video: Path, gallery: Gallery, *, camera_id: st
     `start` is when the first frame was taken.
 
     Raises:
-        UserError: the video cannot be read, the camera's name cannot be a folder, `start` has no zone, or the ledger
+        UserError: the video cannot be read, the camera's name is no name, `start` has no zone, or the ledger
             holds something else for this camera and time.
     """
     if start.tzinfo is None:
         raise UserError(f"start {start.isoformat()}: a time zone expected, such as {start.isoformat()}Z")
     info = read_info(video)
     content_hash = hash_file(video)
-    entry = ledger.VideoEntry(checked_name("camera", camera_id), start.astimezone(UTC), content_hash, _settings(config))
+    entry = ledger.VideoEntry(checked_camera(camera_id), start.astimezone(UTC), content_hash, _settings(config))
     earlier = ledger.begin(gallery.database, entry)
     if earlier is not None:
         logger.warning("%s: already in the gallery; nothing added", video.name)
         return {**earlier, "crops_added": 0}
     gallery.sweep()
     metrics = _take_in(config, video, info, gallery, entry)
-    name = f"{camera_id}-{_stamp(entry.start)}"
+    name = f"{path_name(camera_id)}-{_stamp(entry.start)}"
     write_run_record(
         gallery.folder / "ingests" / name, "ingest", config, metrics, {"video": video.name, "sha256": content_hash}
     )
@@ -78,7 +78,7 @@ def _take_in(
 def _crops(
     config: IngestConfig, video: Path, info: VideoInfo, entry: ledger.VideoEntry, *, number: int, track: TrackViews
 ) -> Iterator[tuple[Crop, bytes]]:
-    track_id = f"{entry.camera_id}-{_stamp(entry.start)}-{number:04d}"
+    track_id = f"{path_name(entry.camera_id)}-{_stamp(entry.start)}-{number:04d}"
     for view in track.select(config.selection.crops_per_track):
         crop = Crop(
             crop_id=f"{track_id}-f{view.frame_index:06d}",
