@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from personsearch.files import Journal, alone, locked, partial_folder, replacing, replacing_folder
+from personsearch.errors import UserError
+from personsearch.files import Journal, alone, locked, partial_folder, replacing, replacing_folder, user_cache
 
 HOLD = """
 import sys
@@ -186,3 +187,39 @@ def test_waiting_for_a_locked_file_is_silent(tmp_path: Path, caplog: pytest.LogC
         with locked(lock):
             assert other.wait(10) == 0
     assert caplog.records == []
+
+
+def test_the_cache_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    assert user_cache("pixels") == tmp_path / "elsewhere" / "personsearch" / "pixels"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")  # counts as unset
+    assert user_cache("pixels") == tmp_path / "home" / ".cache" / "personsearch" / "pixels"
+
+
+@pytest.mark.parametrize("home", ["a file", "/proc/none", None])
+def test_without_a_home_that_can_be_written_the_cache_is_temporary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, home: str | None
+) -> None:
+    (tmp_path / "a file").touch()
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    if home is None:  # a random user id in a container: no entry in the system's list of users
+        monkeypatch.delenv("HOME", raising=False)
+        monkeypatch.setattr("pwd.getpwuid", lambda uid: (_ for _ in ()).throw(KeyError(uid)))
+    else:
+        monkeypatch.setenv("HOME", str(tmp_path / home))
+    expected = tmp_path / f"personsearch-{os.getuid()}"
+    assert user_cache("pixels") == expected / "pixels"
+    assert expected.stat().st_mode & 0o777 == 0o700
+    assert f"using {expected}" in caplog.text
+
+
+def test_a_temporary_cache_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / f"personsearch-{os.getuid()}").symlink_to(tmp_path / "theirs")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/proc/none")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(UserError, match="belongs to somebody else; let XDG_CACHE_HOME name"):
+        user_cache("pixels")

@@ -6,11 +6,14 @@ import json
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
+
+from personsearch.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +72,34 @@ def partial_folder(target: Path) -> Path:
     folder = target.parent / f".{target.name}.partial"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def user_cache(name: str) -> Path:
+    """A folder for what can be made again: below XDG_CACHE_HOME or `~/.cache`.
+
+    If neither can be written (a read-only home, a container's user without one), it is a temporary folder of the user.
+
+    Raises:
+        UserError: somebody else owns that folder.
+    """
+    with suppress(RuntimeError):  # this user has no home
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "personsearch" / name
+        if _can_be_written(folder):
+            return folder
+    temporary = Path(tempfile.gettempdir()) / f"personsearch-{os.getuid()}"
+    temporary.mkdir(mode=0o700, exist_ok=True)
+    if temporary.lstat().st_uid != os.getuid() or temporary.is_symlink():
+        raise UserError(f"{temporary}: belongs to somebody else; let XDG_CACHE_HOME name a folder that can be written")
+    logger.warning("no home that can be written; using %s, which may not last. XDG_CACHE_HOME names another", temporary)
+    return temporary / name
+
+
+def _can_be_written(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def hash_file(path: Path) -> str:

@@ -1,5 +1,6 @@
 """The packed image cache: right pixels, once, also after kill -9."""
 
+import errno
 import os
 import shutil
 import signal
@@ -37,6 +38,18 @@ def test_a_finished_cache_needs_no_images(tiny_dataset: Path, tmp_path: Path) ->
     assert np.array_equal(open_cache(Dataset.open(copy), tmp_path / "cache", "test", (16, 8)), first)
     with pytest.raises(UserError, match=r"0_0.png: file is missing; run `personsearch data prepare` again"):
         open_cache(Dataset.open(copy), tmp_path / "cache", "val", (16, 8))
+
+
+def test_a_cache_on_a_read_only_disk_can_be_read(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = np.array(open_cache(Dataset.open(tiny_dataset), tmp_path, "val", (8, 4)))
+
+    def refuse(path: Path, **_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    assert np.array_equal(open_cache(Dataset.open(tiny_dataset), tmp_path, "val", (8, 4)), first)
 
 
 KILLED = """

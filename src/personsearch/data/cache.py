@@ -8,7 +8,6 @@ Shapes: N images, H height, W width.
 """
 
 import json
-import os
 import re
 import shutil
 import time
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 from personsearch.data.dataset import Dataset
 from personsearch.data.records import ImageRecord, Split
 from personsearch.errors import UserError
-from personsearch.files import alone, write_json
+from personsearch.files import alone, user_cache, write_json
 from personsearch.images import open_image, resize
 from personsearch.progress import track
 
@@ -47,7 +46,7 @@ class CachedPixels:
 
 def default_cache_folder() -> Path:
     """Where pixels are kept unless a recipe names another folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "personsearch" / "pixels"
+    return user_cache("pixels")
 
 
 def open_cache(dataset: Dataset, folder: Path, split: Split, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -64,7 +63,7 @@ def open_cache(dataset: Dataset, folder: Path, split: Split, size: tuple[int, in
         with alone(home / LOCK):  # another process may be filling it
             if not (home / INDEX).is_file():
                 _fill(dataset, home, dataset.records(split), size)
-    with suppress(PermissionError):  # a cache of somebody else's
+    with suppress(OSError):  # somebody else's cache, or one on a disk that is mounted read-only
         (home / INDEX).touch()
     return np.load(home / PIXELS, mmap_mode="r")  # type: ignore[no-any-return]
 

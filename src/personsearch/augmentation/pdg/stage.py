@@ -5,7 +5,6 @@ data and the settings and not on the number of processes. A killed run finds its
 """
 
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -27,7 +26,7 @@ from personsearch.augmentation.pdg.generator import Generator
 from personsearch.augmentation.pdg.recolour import Recolour
 from personsearch.augmentation.pdg.super_resolution import DiffusionUpscaler, Lanczos, NoEnlargement, SuperResolution
 from personsearch.data.records import ImageRecord
-from personsearch.files import replacing
+from personsearch.files import replacing, user_cache
 from personsearch.images import open_image
 from personsearch.progress import track
 
@@ -150,8 +149,7 @@ def _maker(config: ProximityConfig, dataset: Path) -> Iterator[tuple[Make, froze
 
 
 def _cache_folder(config: ProximityConfig) -> Path:
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "personsearch" / "proximity"
-    return config.cache or default
+    return config.cache or user_cache("proximity")
 
 
 def _write_decisions(path: Path, decisions: list[Decision]) -> None:
