@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from personsearch.errors import UserError
 
+COUNTED_AT_ONCE = 4096
+
 
 class Tokenizer:
     """Fixed-length token ids. The file itself adds the start and end tokens; rows are padded with 0.
@@ -32,6 +34,13 @@ class Tokenizer:
     @property
     def vocab_size(self) -> int:
         return self._tokenizer.get_vocab_size()
+
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """How many texts are longer than the context, so that a model does not read their ends."""
+        groups = (list(texts[start : start + COUNTED_AT_ONCE]) for start in range(0, len(texts), COUNTED_AT_ONCE))
+        return sum(
+            len(each.ids) > self.context_length for group in groups for each in self._tokenizer.encode_batch(group)
+        )
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Token ids [N, L]; a text that is too long is cut and still ends with the end-of-text token."""

@@ -135,3 +135,20 @@ def test_a_clean_caption_is_clean_and_can_be_written(text: str) -> None:
 )
 def test_caption_remarks(caption: str, kinds: list[str]) -> None:
     assert [kind for kind, _ in checks.caption_remarks(caption)] == kinds
+
+
+@pytest.mark.parametrize(
+    ("caption", "cut"),
+    [
+        ("word " * 75, False),
+        ("word " * 76, True),
+        ("a man, tall; " * 15, False),  # 75 pieces, because signs count too
+        ("a man, tall; " * 15 + "he", True),
+        ("1" * 76, True),
+        ("!" * 200, False),
+        ("x" * 500, False),
+        ("人" * 100, False),
+    ],
+)
+def test_captions_that_clip_surely_cuts(caption: str, cut: bool) -> None:
+    assert checks.is_cut_by_clip(caption) == cut

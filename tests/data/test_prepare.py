@@ -305,6 +305,19 @@ def test_statistics_and_card(cuhk_pedes: Write, row: Row, run_prepare: Run) -> N
     assert json.loads((prepared.folder / "run.json").read_text())["stage"] == "prepare"
 
 
+def test_captions_that_clip_would_cut_are_counted(
+    cuhk_pedes: Write, row: Row, run_prepare: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared = run_prepare(
+        cuhk_pedes([row(1, captions=["word " * 75, "word " * 76]), row(2, captions=["word " * 199])])
+    )
+    assert prepared.metrics["captions_over_77_tokens"] == 2
+    assert prepared.statistics["splits"]["train"]["captions_over_77_tokens"] == 2
+    assert describe_dataset(prepared.folder)["train_captions_over_77_tokens"] == 2
+    assert "At least 2 captions are longer than 77 tokens." in (prepared.folder / "DATA_CARD.md").read_text("utf-8")
+    assert "at least 2 captions are longer than 77 tokens" in caplog.text
+
+
 def test_images_without_a_camera_are_no_camera(cuhk_pedes: Write, row: Row, run_prepare: Run) -> None:
     rows = [row(1, camera_id="gate"), row(2, file_path="CUHK01/2.png"), row(3, camera_id="unknown")]
     prepared = run_prepare(cuhk_pedes(rows))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,8 +16,9 @@ from personsearch.data.records import read_manifest, write_manifest
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
 from personsearch.evaluation.evaluate import evaluate, measure
+from personsearch.evaluation.gate import GateConfig, decide
 from personsearch.evaluation.measured import EvaluateConfig
-from personsearch.evaluation.metrics import retrieval_metrics
+from personsearch.evaluation.metrics import retrieval_metrics, too_few_people
 from personsearch.evaluation.paired import FirstRanks
 from personsearch.search.calibration import Calibration
 
@@ -131,3 +133,33 @@ def test_user_mistakes_are_named(tiny_bundle: Path, tiny_dataset: Path, tmp_path
         evaluate(EvaluateConfig(), tmp_path, tiny_dataset, tmp_path)
     with pytest.raises(UserError, match="not a prepared data set"):
         evaluate(EvaluateConfig(), tiny_bundle, tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("people", "remark"),
+    [
+        (1, "split test shows one person only: every search finds them, so R@1 is 100 % whatever the model"),
+        (2, "split test shows only 2 people: too few for R@1 to tell a good model from a bad one"),
+    ],
+)
+def test_figures_of_few_people_come_with_a_remark(  # noqa: PLR0917 (pytest passes them by name)
+    tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, people: int, remark: str
+) -> None:
+    records = read_manifest(tiny_dataset)
+    shown = sorted({record.person_id for record in records if record.split == "test"})[:people]
+    few = shutil.copytree(tiny_dataset, tmp_path / "few")
+    write_manifest(few, [record for record in records if record.split != "test" or record.person_id in shown])
+    metrics = evaluate(EvaluateConfig(examples=1), tiny_bundle, few, tmp_path / "out")
+    assert metrics["t2i_r1"] == 100 or people > 1
+    written = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert written["remark"] == remark
+    assert remark in caplog.text
+    assert f"Careful: {remark}." in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert (
+        f"careful: {remark.replace('split test', 'the measured split')}" in decide(GateConfig(), written, None).reasons
+    )
+
+
+def test_ten_people_need_no_remark() -> None:
+    assert too_few_people("split test", 9) is not None
+    assert too_few_people("split test", 10) is None

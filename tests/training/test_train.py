@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -68,7 +70,23 @@ def test_it_learns_and_writes_a_whole_bundle(trainable: Path, recipe: Recipe, tm
     assert json.loads((bundle / "metrics.json").read_text()) == metrics
     assert "48 captions" not in (bundle / "MODEL_CARD.md").read_text()
     assert "| training images, captions, persons | 24, 48, 12 |" in (bundle / "MODEL_CARD.md").read_text()
+    assert "Careful: split val shows only 4 people" in (bundle / "MODEL_CARD.md").read_text()
     assert json.loads((tmp_path / "run" / "run.json").read_text())["metrics"] == metrics
+
+
+def test_captions_that_are_cut_are_counted(
+    trainable: Path, recipe: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = shutil.copytree(trainable, tmp_path / "dataset")
+    records = read_manifest(dataset)
+    long = [
+        replace(record, captions=[record.captions[0] + " and a hat" * 20, record.captions[1]]) for record in records
+    ]
+    write_manifest(dataset, long)
+    train(read_recipe(recipe(epochs=1)), dataset, tmp_path / "run")
+    remark = "24 of 48 training captions are longer than 20 tokens and are cut"
+    assert remark in caplog.text
+    assert f"Careful: {remark}." in (tmp_path / "run" / "bundle" / "MODEL_CARD.md").read_text()
 
 
 def test_the_manifest_is_hashed_once_and_each_split_read_once(

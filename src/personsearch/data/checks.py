@@ -23,7 +23,9 @@ Remark = Literal[
 CHARACTERS_PER_WORD = 20
 LARGEST_IDENTITY = 2**63 - 1
 QUOTED_CHARACTERS = 80
+CLIP_CONTEXT = 77
 SPLIT_SYNONYMS: dict[str, Split] = {**{split: split for split in SPLITS}, "valid": "val", "validation": "val"}
+PIECE = re.compile(r"[^\W\d_]+|\d|(?:[^\w\s]|_)+")
 CODE = re.compile(r"</?[a-z]+[^>]*>|https?://|[{}\\]|\w+\(\)|\b(?:var|function|return|import)\b.*[;=(]", re.IGNORECASE)
 
 
@@ -109,6 +111,13 @@ def clean_caption(value: object, max_words: int) -> str:
     if words > max_words:
         raise Refused("caption-too-long", f"{words} words; at most {max_words}")
     return caption
+
+
+def is_cut_by_clip(caption: str) -> bool:
+    """Whether CLIP's 77 tokens surely do not hold a caption: each run of letters or signs and each digit takes one or
+    more, and so do start and end.
+    """
+    return len(PIECE.findall(caption)) + 2 > CLIP_CONTEXT
 
 
 def caption_list(value: object) -> list[object]:

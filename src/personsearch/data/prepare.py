@@ -98,6 +98,10 @@ def _write(
     if not statistics.images:
         why = statistics.reasons() or "there were none"
         raise UserError(f"{source}: none of {overview.rows} rows could be used ({why}); see {out_dir / REJECTED}")
+    if cut := statistics.captions_cut:
+        logger.warning(
+            "%s: at least %d captions are longer than 77 tokens, CLIP's context, and would be cut", source, cut
+        )
     write_manifest(out_dir, (outcome.record for outcome in journal.entries() if outcome.record))
     summary = statistics.summary(config.name, config.licence, layout, overview.identity_of_name)
     write_json(out_dir / STATISTICS, summary)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from personsearch.data.admission import Outcome
+from personsearch.data.checks import is_cut_by_clip
 from personsearch.data.dataset import Dataset
 from personsearch.data.readers import DatasetFormat
 from personsearch.data.records import SPLITS, ImageRecord
@@ -21,6 +22,7 @@ class SplitStatistics:
     captions: int = 0
     words: int = 0
     longest_caption: int = 0
+    captions_cut: int = 0
     identities: set[int] = field(default_factory=set)
     cameras: Counter[str] = field(default_factory=Counter)
     captions_per_image: Counter[int] = field(default_factory=Counter)
@@ -33,6 +35,7 @@ class SplitStatistics:
         self.captions += len(lengths)
         self.words += sum(lengths)
         self.longest_caption = max(self.longest_caption, *lengths)
+        self.captions_cut += sum(map(is_cut_by_clip, record.captions))
         self.identities.add(record.person_id)
         if record.camera_id:
             self.cameras[record.camera_id] += 1
@@ -49,6 +52,7 @@ class SplitStatistics:
             "captions": self.captions,
             "words_per_caption": round(self.words / self.captions, 2) if self.captions else 0.0,
             "longest_caption_words": self.longest_caption,
+            "captions_over_77_tokens": self.captions_cut,
             "captions_per_image": {str(count): images for count, images in sorted(self.captions_per_image.items())},
             "height": self.sizes[:2] if self.images else None,
             "width": self.sizes[2:] if self.images else None,
@@ -69,6 +73,10 @@ class Statistics:
     @property
     def images(self) -> int:
         return sum(split.images for split in self.splits.values())
+
+    @property
+    def captions_cut(self) -> int:
+        return sum(split.captions_cut for split in self.splits.values())
 
     def add(self, outcome: Outcome) -> None:
         """Count what became of one row."""
@@ -93,6 +101,7 @@ class Statistics:
             **{f"images_{name}": split.images for name, split in self.splits.items()},
             "rows_refused": self.rows - self.images,
             "refusals": self.refused.total(),
+            "captions_over_77_tokens": self.captions_cut,
             "warnings": self.remarks.total(),
         }
 
@@ -133,6 +142,7 @@ def write_data_card(path: Path, summary: Mapping[str, Any]) -> None:
         *_tally("Refused (each a line of `rejected.jsonl`)", summary["refused"]),
         *_tally("Accepted with a warning (each a line of `warnings.jsonl`)", summary["warnings"]),
         *_published(summary),
+        *_long_captions(summary),
         "These are images of people. Use them only for the purpose and under the licence they were collected for.",
     ]
     with replacing(path) as temporary:
@@ -148,6 +158,13 @@ def _tally(title: str, counts: Mapping[str, int]) -> list[str]:
     if not counts:
         return []
     return [f"## {title}", "", *(f"- {reason}: {count}" for reason, count in counts.items()), ""]
+
+
+def _long_captions(summary: Mapping[str, Any]) -> list[str]:
+    cut = sum(split["captions_over_77_tokens"] for split in summary["splits"].values())
+    if not cut:
+        return []
+    return [f"At least {cut:,} captions are longer than 77 tokens. A text encoder with CLIP's context cuts them.", ""]
 
 
 def _published(summary: Mapping[str, Any]) -> list[str]:
@@ -176,6 +193,7 @@ def describe_dataset(dataset: Path) -> dict[str, Any]:
         described[f"{split}_words_per_caption"] = (
             round(counted.words / counted.captions, 2) if counted.captions else 0.0
         )
+        described[f"{split}_captions_over_77_tokens"] = counted.captions_cut
         described[f"{split}_cameras"] = len(counted.cameras)
         described[f"{split}_back_translated"] = sum(record.captions_bt is not None for record in records)
     return {**described, "dataset_hash": data.hash}

@@ -13,7 +13,7 @@ from personsearch.evaluation.calibration import fit_calibration
 from personsearch.evaluation.colour_swap import colour_swap_accuracy
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
 from personsearch.evaluation.measured import EvaluateConfig, Evaluation, by_attribute, by_camera
-from personsearch.evaluation.metrics import rank_queries, summarise
+from personsearch.evaluation.metrics import rank_queries, summarise, too_few_people
 from personsearch.evaluation.paired import FirstRanks
 from personsearch.evaluation.report import write_report
 from personsearch.files import write_json
@@ -47,7 +47,10 @@ def evaluate_on(
     write_json(out_dir / CALIBRATION, evaluation.calibration.model_dump(mode="json"))
     write_report(out_dir / REPORT, evaluation, config, bundle, dataset)
     FirstRanks(evaluation.ranks.first_rank, evaluation.embeddings.caption_ids).write(out_dir)
-    write_json(out_dir / METRICS, {**metrics, "split": config.split, **_slices(evaluation)})
+    remark = too_few_people(f"split {config.split}", evaluation.people)
+    if remark:
+        logger.warning("%s: %s", dataset, remark)
+    write_json(out_dir / METRICS, {**metrics, "split": config.split, "remark": remark, **_slices(evaluation)})
     lineage = {"dataset_hash": dataset.hash, "fingerprint": bundle.fingerprint}
     write_run_record(out_dir, "evaluate", config, metrics, lineage)
     return metrics
@@ -100,7 +103,7 @@ def _slices(evaluation: Evaluation) -> dict[str, object]:
     return {
         "queries": evaluation.text_to_image.queries,
         "gallery_images": len(evaluation.embeddings.records),
-        "gallery_identities": len(set(evaluation.embeddings.image_ids.tolist())),
+        "gallery_identities": evaluation.people,
         "queries_without_match": evaluation.text_to_image.queries_without_match,
         "by_camera": [asdict(part) for part in evaluation.cameras],
         "by_attribute": {name: [asdict(part) for part in parts] for name, parts in evaluation.attributes.items()},

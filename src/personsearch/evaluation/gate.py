@@ -9,7 +9,7 @@ from pydantic import Field
 
 from personsearch.config import Config
 from personsearch.errors import UserError
-from personsearch.evaluation.metrics import points_lost
+from personsearch.evaluation.metrics import points_lost, too_few_people
 
 
 class GateConfig(Config):
@@ -62,6 +62,7 @@ def decide(
     ]
     if config.min_colour_swap is not None:
         checks.append(_at_least("colour_swap", metrics.get("colour_swap"), config.min_colour_swap, "the floor"))
+    checks.append(_few_people(metrics))
     checks.append(_against_champion(config, metrics, baseline))
     checks.append(_against_uncompressed(config, metrics, uncompressed))
     done = [check for check in checks if check is not None]
@@ -98,6 +99,13 @@ def _at_most(name: str, metrics: Mapping[str, float], most: float | None) -> tup
         return False, f"{name} is missing; at most {most:.3f} expected"
     met = value <= most
     return met, f"{name} {value:.3f} is {'not above' if met else 'above'} the ceiling {most:.3f}"
+
+
+def _few_people(metrics: Mapping[str, float]) -> tuple[bool, str] | None:
+    """A word of caution that fails nobody: a data set may have no more people."""
+    people = metrics.get("gallery_identities")
+    remark = None if people is None else too_few_people("the measured split", int(people))
+    return None if remark is None else (True, f"careful: {remark}")
 
 
 def _against_champion(

@@ -88,6 +88,11 @@ class Evaluation:
     cameras: list[Slice]
     attributes: dict[str, list[Slice]]
 
+    @property
+    def people(self) -> int:
+        """How many people the gallery shows."""
+        return len(np.unique(self.embeddings.image_ids))
+
     def metrics(self) -> dict[str, float]:
         """The metrics by name, in percent, except for the calibration error, which is in [0, 1]."""
         figures = {

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CMC_LENGTH = 50
+FEW_PEOPLE = 10
 SAME_PERCENTAGE = 9  # decimals to which percentages are compared, so that floating-point error does not decide
 
 
@@ -62,6 +63,15 @@ def retrieval_metrics(
         ValueError: shapes disagree, embeddings are not finite, or no query has a match.
     """
     return summarise(rank_queries(query_QD, gallery_GD, query_ids_Q, gallery_ids_G, chunk=chunk))
+
+
+def too_few_people(gallery: str, people: int) -> str | None:
+    """What to say about figures that were measured on so few people; None from FEW_PEOPLE on."""
+    if people == 1:
+        return f"{gallery} shows one person only: every search finds them, so R@1 is 100 % whatever the model"
+    if people < FEW_PEOPLE:
+        return f"{gallery} shows only {people} people: too few for R@1 to tell a good model from a bad one"
+    return None
 
 
 def points_lost(before: float, after: float) -> float:

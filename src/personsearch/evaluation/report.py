@@ -20,7 +20,7 @@ from personsearch.data.dataset import Dataset
 from personsearch.data.records import ImageRecord
 from personsearch.evaluation.embeddings import SplitEmbeddings
 from personsearch.evaluation.measured import EvaluateConfig, Evaluation, Slice
-from personsearch.evaluation.metrics import QueryRanks, RetrievalMetrics, top_candidates
+from personsearch.evaluation.metrics import QueryRanks, RetrievalMetrics, too_few_people, top_candidates
 from personsearch.files import replacing
 from personsearch.images import open_image
 from personsearch.search.calibration import Calibration
@@ -61,6 +61,7 @@ def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bun
     template = Template(files("personsearch.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8"))
     page = template.substitute(
         title=escape(f"{bundle.spec.method}, {bundle.spec.variant}, on {config.split}"),
+        remark=_remark(too_few_people(f"split {config.split}", evaluation.people)),
         headline=_headline(evaluation),
         directions=_directions(evaluation),
         cmc=_curve({"text → image": evaluation.text_to_image.cmc, "image → text": evaluation.image_to_text.cmc}),
@@ -78,15 +79,18 @@ def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bun
         temporary.write_text(page, encoding="utf-8")
 
 
+def _remark(remark: str | None) -> str:
+    return f'<p class="remark">Careful: {escape(remark)}.</p>' if remark else ""
+
+
 def _headline(evaluation: Evaluation) -> str:
     metrics = evaluation.text_to_image
-    people = len(set(evaluation.embeddings.image_ids.tolist()))
     figures = [
         ("R@1", f"{metrics.r1:.1f} %", f"chance {_chance(evaluation):.2f} %"),
         ("R@5", f"{metrics.r5:.1f} %", ""),
         ("R@10", f"{metrics.r10:.1f} %", ""),
         ("mAP", f"{metrics.map:.1f} %", ""),
-        ("Gallery", f"{len(evaluation.embeddings.records):,}", f"images of {people:,} people"),
+        ("Gallery", f"{len(evaluation.embeddings.records):,}", f"images of {evaluation.people:,} people"),
         ("Queries", f"{metrics.queries:,}", f"{metrics.queries_without_match} without a match"),
     ]
     if evaluation.colour_swap is not None:

@@ -34,7 +34,7 @@ product ranks candidates. Written by `personsearch train`.
 | data set | {sources} (`{dataset_hash:.16}`) |
 | code | `{git_commit}` |
 {metrics}
-
+{remarks}
 It proposes candidates; a human decides. It identifies nobody: a high score means that the description fits, not that
 the right person was found. Its quality on cameras, clothes, light or languages other than those of its training data
 is unknown until measured there.
@@ -49,6 +49,7 @@ class TrainingFacts:
     records: Sequence[ImageRecord]
     dataset_hash: str
     metrics: Mapping[str, float]
+    remarks: Sequence[str] = ()
 
 
 def write_bundle(out_dir: Path, built: BuiltModel, tokenizer_file: Path, facts: TrainingFacts) -> Path:
@@ -100,4 +101,5 @@ def _card(spec: BundleSpec, built: BuiltModel, facts: TrainingFacts) -> str:
         dataset_hash=spec.lineage.dataset_hash,
         git_commit=spec.lineage.git_commit or "unknown",
         metrics="\n".join(f"| {name} | {value:.2f} |" for name, value in facts.metrics.items()),
+        remarks="".join(f"\nCareful: {remark}.\n" for remark in facts.remarks),
     )

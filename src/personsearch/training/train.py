@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from personsearch.data.dataset import Dataset
 from personsearch.data.records import ImageRecord
 from personsearch.data.sampler import Pairs, Sampler, few_shot_rows, shuffle_captions
 from personsearch.errors import UserError
+from personsearch.evaluation.metrics import too_few_people
 from personsearch.models.build import BuiltModel, build_model
 from personsearch.models.device import choose_device
 from personsearch.run_record import read_run_record, write_run_record
@@ -31,6 +33,8 @@ from personsearch.training.loop import Loop, Run
 from personsearch.training.model_bundle import TrainingFacts, write_bundle
 from personsearch.training.objective import SIMCLR_1, SIMCLR_2
 from personsearch.training.validation import Validator
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["TrainConfig", "train"]
 
@@ -115,10 +119,13 @@ def make_run(
 
 def _train(run: Run, dataset: Dataset, out_dir: Path) -> dict[str, float]:
     callbacks = run.callbacks if rank() == 0 else ()
+    remarks = _remarks(run) if rank() == 0 else []
+    for remark in remarks:
+        logger.warning("%s: %s", dataset, remark)
     for callback in callbacks:
         callback.on_start(run.config.model_dump(mode="json"))
     progress = Loop(run)()
-    metrics = _finish(run, out_dir, progress, dataset.hash)
+    metrics = _finish(run, out_dir, progress, dataset.hash, remarks)
     for callback in callbacks:
         callback.on_end(metrics)
     return metrics
@@ -195,16 +202,27 @@ def _validator(config: TrainConfig, dataset: Dataset, built: BuiltModel, device:
     return Validator(built, records, open_cache(dataset, _cache_folder(config), "val", size), device)
 
 
-def _finish(run: Run, out_dir: Path, progress: RunProgress, data: str) -> dict[str, float]:
+def _finish(run: Run, out_dir: Path, progress: RunProgress, data: str, remarks: Sequence[str]) -> dict[str, float]:
     """Load the best epoch's weights, measure them and write the bundle."""
     load_trained_weights(run.checkpoints / BEST, run.model)
     metrics = run.validator() | {"best_epoch": progress.best_epoch + 1, "steps": progress.step}
     if rank() == 0:
-        facts = TrainingFacts(run.config, run.source.records, data, metrics)
+        facts = TrainingFacts(run.config, run.source.records, data, metrics, remarks)
         write_bundle(out_dir, run.built, run.checkpoints / TOKENIZER, facts)
         write_run_record(out_dir, "train", run.config, metrics, {"dataset_hash": data, "identity": progress.identity})
     barrier()
     return metrics
+
+
+def _remarks(run: Run) -> list[str]:
+    """What makes a training worth less than its figures say: long captions that are cut, few people to validate on."""
+    tokenizer, captions = run.built.tokenizer, [text for record in run.source.records for text in record.captions]
+    cut = tokenizer.count_cut(captions)
+    long = (
+        f"{cut:,} of {len(captions):,} training captions are longer than {tokenizer.context_length} tokens and are cut"
+    )
+    few = too_few_people("split val", len({record.person_id for record in run.validator.records}))
+    return [remark for remark in (long if cut else None, few) if remark]
 
 
 def _finished(out_dir: Path, identity: str) -> dict[str, float] | None:
