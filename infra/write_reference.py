@@ -100,24 +100,24 @@ def commands_page() -> str:
 
 
 def _sections(name: str, model: type[BaseModel], seen: dict[type[BaseModel], str]) -> Iterator[str]:
-    """A section of a model, and of each model inside it that no earlier section shows."""
+    """A section for a model, and one for each model inside it that no earlier section shows; equal fields share one."""
     if model in seen:
         return
     seen[model] = name
-    inner = [
-        (field_name if name == "recipe" else f"{name}.{field_name}", part)
-        for field_name, field in model.model_fields.items()
-        for part in _models(field.annotation)
-    ]
-    for field_name, part in inner:
-        seen.setdefault(part, field_name)
+    inner: dict[type[BaseModel], list[str]] = {}
+    for field_name, field in model.model_fields.items():
+        for part in _models(field.annotation):
+            inner.setdefault(part, []).append(field_name)
+    headings = {part: ("" if name == "recipe" else f"{name}.") + " and ".join(names) for part, names in inner.items()}
+    for part, heading in headings.items():
+        seen.setdefault(part, heading)
     yield f"### {name}"
     yield _text(model)
     yield _table(model, seen)
-    for field_name, part in inner:
-        if seen[part] == field_name:
+    for part, heading in headings.items():
+        if seen[part] == heading:
             del seen[part]
-            yield from _sections(field_name, part, seen)
+            yield from _sections(heading, part, seen)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
