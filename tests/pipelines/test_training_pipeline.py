@@ -108,8 +108,8 @@ def test_registered_bundle_is_whole_and_knows_where_it_came_from(
     assert tags["raw_hash"] == dataset_version.dataset_hash
     assert tags["dataset_hash"] == trained.returned["augment"]
     assert tags["validation_status"] == "passed"
-    bundle = registry.download(version)
-    assert bundle.fingerprint == trained.returned["compress"]
+    assert tags["fingerprint"] == trained.returned["compress"]
+    bundle = registry.fetch(version, tags["fingerprint"])
     assert bundle.path(CALIBRATION).is_file()
     measured = json.loads(Path(trained.outputs["metrics"]).read_text())
     assert json.loads(bundle.path(METRICS).read_text())["t2i_r1"] == measured["t2i_r1"]

@@ -53,14 +53,14 @@ def gallery(*tracks: tuple[str, str], step: float = 0.001) -> ExactIndex:
 
 
 def found(searcher: Searcher, **options: object) -> list[str]:
-    return [candidate.crop.crop_id for candidate in searcher.search("a person", **options)]  # type: ignore[arg-type]
+    return [candidate.crop.crop_id for candidate in searcher.answer("a person", **options).candidates]  # type: ignore[arg-type]
 
 
 def test_the_best_crop_of_each_track() -> None:
     searcher = Searcher(AxisEncoder(), gallery(("a", "1"), ("a", "1"), ("b", "1"), ("a", "2"), ("a", "1"), ("b", "2")))
     assert found(searcher, k=3) == ["00000", "00002", "00003"]
     assert found(searcher, k=3, group_by_track=False) == ["00000", "00001", "00002"]
-    assert [candidate.rank for candidate in searcher.search("x", k=9)] == [1, 2, 3, 4]
+    assert [candidate.rank for candidate in searcher.answer("x", k=9).candidates] == [1, 2, 3, 4]
 
 
 def test_crops_without_a_track_stand_for_themselves() -> None:
@@ -82,13 +82,13 @@ def test_filters_are_passed_on() -> None:
 @pytest.mark.parametrize(("text", "message"), [("", "empty"), (" \n ", "empty"), ("x" * (MAX_TEXT + 1), "2001 char")])
 def test_texts_that_are_refused(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        Searcher(AxisEncoder(), gallery(("a", "1"))).search(text)
+        Searcher(AxisEncoder(), gallery(("a", "1"))).answer(text)
 
 
 @pytest.mark.parametrize("k", [0, -3, 20_000])
 def test_impossible_k(k: int) -> None:
     with pytest.raises(UserError, match="1 to 16384"):
-        Searcher(AxisEncoder(), gallery(("a", "1"))).search("x", k=k)
+        Searcher(AxisEncoder(), gallery(("a", "1"))).answer("x", k=k)
 
 
 def calibration(

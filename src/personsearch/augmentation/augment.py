@@ -64,7 +64,7 @@ def augment(config: AugmentConfig, dataset: Path, out_dir: Path) -> dict[str, fl
         raise UserError(f"{out_dir}: is the input; another folder expected")
     judge = judge_of(config)
     translations_hash = hash_file(config.translations) if config.translations and config.translations.is_file() else ""
-    key = input_key(ALGORITHM, data.hash, translations_hash, *_proximity_key(config.proximity, judge))
+    key = input_key(ALGORITHM, data.hash, translations_hash, _proximity_key(config.proximity, judge))
     metrics = finished_metrics(out_dir, key)
     if metrics is None:
         translations = read_translations(config.translations) if config.translations else {}
@@ -114,7 +114,7 @@ def _write(
 
 
 def _proximity_key(config: ProximityConfig | None, judge: Judge | None) -> list[str]:
-    """What proximity images depend on; empty if there are none, so that outputs without them stay valid."""
+    """What proximity images depend on; nothing where none are made."""
     if config is None:
         return []
     choices = config.model_dump(mode="json", include={"images_per_identity", "attempts_per_identity", "seed"})

@@ -35,22 +35,16 @@ class LiveIndex:
     bundle: Bundle
 
 
-def open_live(
-    store: CollectionStore,
-    models: ModelSource,
-    encoder_factory: Callable[[Bundle], Encoder],
-    *,
-    alias: str = LIVE_ALIAS,
-) -> LiveIndex:
-    """Open the collection that the alias names now, with its own model.
+def open_live(store: CollectionStore, models: ModelSource, encoder_factory: Callable[[Bundle], Encoder]) -> LiveIndex:
+    """Open the live collection with its own model.
 
     Raises:
         UserError: nothing is live, the model cannot be fetched, it is not the one that the collection names, or it
             does not reproduce its golden embeddings.
     """
-    collection = store.alias_target(alias)
+    collection = store.alias_target(LIVE_ALIAS)
     if collection is None:
-        raise UserError(f"no collection is live (alias {alias!r}); run `personsearch index`")
+        raise UserError(f"no collection is live (alias {LIVE_ALIAS!r}); run `personsearch index`")
     properties = store.properties(collection)
     bundle = models.fetch(properties.model_version, properties.fingerprint)
     if bundle.fingerprint != properties.fingerprint:

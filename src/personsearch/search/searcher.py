@@ -55,12 +55,6 @@ class Searcher:
         self.index = index
         self.calibration = calibration
 
-    def search(
-        self, text: str, *, k: int = 10, crop_filter: CropFilter = EVERYTHING, group_by_track: bool = True
-    ) -> list[Candidate]:
-        """The candidates of `answer`."""
-        return self.answer(text, k=k, crop_filter=crop_filter, group_by_track=group_by_track).candidates
-
     def answer(
         self, text: str, *, k: int = 10, crop_filter: CropFilter = EVERYTHING, group_by_track: bool = True
     ) -> Answer:

@@ -1,13 +1,15 @@
 """Figures show their attributes: true colours, the right side, everything inside the canvas."""
 
+import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from personsearch.data.synthetic.attributes import Person, draw_person, true_lab
 from personsearch.data.synthetic.figure import PART_INDEX, Figure, Light, View, draw_figure
-from personsearch.data.synthetic.palette import DENIM, PALETTE, draw_colour, lab_to_linear, nearest_name, rgb_to_lab
+from personsearch.data.synthetic.palette import DENIM, PALETTE, draw_colour, lab_to_linear
 from personsearch.data.synthetic.skeleton import Pose, build_skeleton
 
 STANDING = Pose(walking=False, phase=0.0, stride=0.4, lean=0.0, arms=("hang", "hang"))
@@ -23,6 +25,17 @@ def plain_person(seed: int, **changes: object) -> Person:
 
 def draw(person: Person, *, yaw: float = 0.0) -> Figure:
     return draw_figure(person, STANDING, View(yaw, 0.2), DAYLIGHT, pixels_per_metre=70, phase=0.4)
+
+
+def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
+    """Lab of 8-bit sRGB pixels (..., 3)."""
+    flat = rgb.reshape(1, -1, 3).astype(np.float32) / 255
+    return np.asarray(cv2.cvtColor(flat, cv2.COLOR_RGB2LAB), np.float32).reshape(rgb.shape)
+
+
+def nearest_name(lab: np.ndarray) -> str:
+    """The palette's name whose centre is nearest."""
+    return min(PALETTE, key=lambda name: math.dist(lab, PALETTE[name].lab))
 
 
 def mean_light(person: Person, part: str) -> np.ndarray:

@@ -57,7 +57,7 @@ def test_a_registered_bundle_comes_back_whole(
     bundle = make_bundle(tmp_path / "bundle")
     version = registry.register(bundle, metrics={"t2i_r1": 57.5}, tags={"validation_status": "passed", "team": "é"})
     assert (version, registry.alias_version("challenger"), registry.alias_version("champion")) == ("1", "1", None)
-    downloaded = registry.download("1")
+    downloaded = registry.fetch("1", bundle.fingerprint)
     assert {path.name: path.read_bytes() for path in downloaded.folder.iterdir()} == {
         path.name: path.read_bytes() for path in bundle.folder.iterdir()
     }
@@ -108,8 +108,6 @@ def test_torch_weights_are_kept_but_never_champion(registry: ModelRegistry, tmp_
     with pytest.raises(UserError, match="holds torch weights only, serving needs ONNX"):
         registry.promote("1")
     assert registry.alias_version("champion") is None
-    registry.promote("1", alias="baseline")
-    assert registry.alias_version("baseline") == "1"
 
 
 def test_what_does_not_exist(registry: ModelRegistry, tmp_path: Path) -> None:
@@ -126,9 +124,9 @@ def test_what_does_not_exist(registry: ModelRegistry, tmp_path: Path) -> None:
 def test_the_cache_is_verified_and_mended(registry: ModelRegistry, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "bundle")
     registry.register(bundle, metrics={}, tags={})
-    folder = registry.download("1").folder
+    folder = registry.fetch("1", bundle.fingerprint).folder
     (folder / WEIGHTS).write_bytes(b"damaged")
-    assert registry.download("1").path(WEIGHTS).read_bytes() == b"weights"
+    assert registry.fetch("1", bundle.fingerprint).path(WEIGHTS).read_bytes() == b"weights"
     with pytest.raises(UserError, match="does not have fingerprint 'ffff'"):
         registry.fetch("1", "ffff")
     unreachable = ModelRegistry("http://127.0.0.1:9", registry.model_name, cache=registry.cache)

@@ -76,18 +76,7 @@ def neighbouring_name(lab: tuple[float, float, float], name: str) -> str:
     return nearest if distances[nearest] < max(1.2 * own, 8.0) else name
 
 
-def nearest_name(lab: Floats) -> str:
-    """The palette's name whose centre is nearest."""
-    return min(PALETTE, key=lambda name: math.dist(lab, PALETTE[name].lab))
-
-
 def lab_to_linear(lab: tuple[float, float, float]) -> Floats:
     """Linear RGB in 0..1 of a Lab colour."""
     srgb = cv2.cvtColor(np.array([[lab]], np.float32), cv2.COLOR_LAB2RGB)[0, 0]
     return np.asarray(np.clip(srgb, 0, 1) ** 2.2, np.float32)
-
-
-def rgb_to_lab(rgb: NDArray[np.uint8]) -> Floats:
-    """Lab of 8-bit sRGB pixels (..., 3)."""
-    flat = rgb.reshape(1, -1, 3).astype(np.float32) / 255
-    return np.asarray(cv2.cvtColor(flat, cv2.COLOR_RGB2LAB), np.float32).reshape(rgb.shape)

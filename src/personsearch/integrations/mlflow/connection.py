@@ -46,20 +46,20 @@ def connect(uri: str) -> "MlflowClient":
         raise UserError(f"{uri}: MLflow cannot be used there: {first_line(error)}") from error
 
 
-def experiment_id(client: "MlflowClient", uri: str, name: str = EXPERIMENT) -> str:
-    """The experiment of that name; a database keeps its artifacts in the folder beside it."""
+def experiment_id(client: "MlflowClient", uri: str) -> str:
+    """The experiment of this project; a database keeps its artifacts in the folder beside it."""
     from mlflow.exceptions import MlflowException
 
     location = None
     if uri.startswith("sqlite:///"):
         location = (Path(uri.removeprefix("sqlite:///")).parent / "mlflow-artifacts").resolve().as_uri()
-    found = client.get_experiment_by_name(name)
+    found = client.get_experiment_by_name(EXPERIMENT)
     if found is not None:
         return str(found.experiment_id)
     try:
-        return str(client.create_experiment(name, artifact_location=location))
+        return str(client.create_experiment(EXPERIMENT, artifact_location=location))
     except MlflowException:  # another process created it first
-        return str(client.get_experiment_by_name(name).experiment_id)
+        return str(client.get_experiment_by_name(EXPERIMENT).experiment_id)
 
 
 def log_metrics(client: "MlflowClient", run_id: str, metrics: Mapping[str, float], *, model_id: str) -> None:

@@ -59,20 +59,19 @@ class ModelRegistry:
             self._client.set_registered_model_alias(self.model_name, CHALLENGER, version)
         return version
 
-    def promote(self, version: str, *, alias: str = CHAMPION) -> None:
-        """Move an alias to a version, as a person does in MLflow's page.
+    def promote(self, version: str) -> None:
+        """Move the alias `champion` to a version, as a person does in MLflow's page.
 
         Raises:
-            UserError: there is no such version, or it would become champion but serving cannot load it.
+            UserError: there is no such version, or serving cannot load it.
         """
-        variant = self.version(version).tags.get("variant")
-        if alias == CHAMPION and variant == "torch":
+        if self.version(version).tags.get("variant") == "torch":
             raise UserError(
                 f"{self.uri}: version {version} of {self.model_name!r} holds torch weights only, serving needs ONNX; "
                 "register what `personsearch compress` chose"
             )
-        with self._readable_errors(f"move alias {alias!r}"):
-            self._client.set_registered_model_alias(self.model_name, alias, version)
+        with self._readable_errors(f"move alias {CHAMPION!r}"):
+            self._client.set_registered_model_alias(self.model_name, CHAMPION, version)
 
     def alias_version(self, alias: str) -> str | None:
         """The version that an alias names, None if there is no such alias or model."""
@@ -105,10 +104,6 @@ class ModelRegistry:
         """Set a tag of a version."""
         with self._readable_errors(f"tag version {version}"):
             self._client.set_model_version_tag(self.model_name, version, key, value)
-
-    def download(self, version: str) -> Bundle:
-        """The bundle of a version, from the cache if it is complete there."""
-        return self.fetch(version, self.version(version).fingerprint)
 
     def fetch(self, version: str, fingerprint: str) -> Bundle:
         """The bundle with this fingerprint; if it is cached, no server is needed.
