@@ -198,7 +198,7 @@ def now(calibration: Calibration) -> Rule:
     """The confidence of the library's searcher."""
 
     def of_search(searcher: Searcher, text: str) -> float:
-        return searcher.search(text, k=1)[0].confidence or 0.0
+        return searcher.answer(text, k=1).candidates[0].confidence or 0.0
 
     return Rule("now", lambda candidates: probabilities(calibration.curve, candidates), of_search)
 
@@ -232,7 +232,10 @@ def footage_verdicts(searcher: Searcher, gallery: Gallery, rules: Sequence[Rule]
     """The descriptions of people in the footage, then those of people who are not."""
     written = json.loads(DESCRIPTIONS.read_text())
     texts = [entry["text"] for entry in written["descriptions"]] + written["absent"]
-    first = [place_of(entry["seen"], searcher.search(entry["text"], k=1), gallery) for entry in written["descriptions"]]
+    first = [
+        place_of(entry["seen"], searcher.answer(entry["text"], k=1).candidates, gallery)
+        for entry in written["descriptions"]
+    ]
     right_Q = np.array([place == 1 for place in first] + [False] * len(written["absent"]))
     present_Q = np.arange(len(texts)) < len(first)
     for rule in rules:

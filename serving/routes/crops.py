@@ -74,5 +74,5 @@ def crops(
 ) -> Track:
     """The other crops of a candidate's track."""
     crop_filter = CropFilter(cameras=(camera_id,), tracks=(track_id,))
-    held = sorted(service.gallery.crops(crop_filter=crop_filter), key=lambda crop: crop.captured_at)
+    held = sorted(service.gallery.crops(crop_filter), key=lambda crop: crop.captured_at)
     return Track(track_id=track_id, crops=[CropView(**crop_view(crop)) for crop in held[:limit]])

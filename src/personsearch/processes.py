@@ -4,38 +4,16 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from personsearch.errors import UserError
 
 HOST = "127.0.0.1"
-START_SECONDS = 180.0
 TAIL_BYTES = 4096
 BACKLOG = 128
 LISTENING = "0A"  # the state in /proc/net/tcp
-
-
-def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, name: str) -> None:
-    """Return once a server of ours is ready.
-
-    Raises:
-        UserError: it ended or took too long; the message ends with the last line of its log.
-    """
-    deadline = time.monotonic() + START_SECONDS
-    while not ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise UserError(f"{name} did not start: {last_line(log) or 'it printed nothing'}")
-        time.sleep(0.1)
-
-
-def free_port() -> int:
-    """A free port of this machine."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def listen(port: int) -> socket.socket | None:
@@ -93,10 +71,10 @@ def _open_files(pid: int) -> set[str]:
     return names
 
 
-def is_listening(port: int, host: str = HOST) -> bool:
-    """Whether something accepts connections at this address."""
+def is_listening(port: int) -> bool:
+    """Whether something on this machine accepts connections at this port."""
     try:
-        with socket.create_connection((host, port), timeout=1.0):
+        with socket.create_connection((HOST, port), timeout=1.0):
             return True
     except OSError:
         return False

@@ -85,7 +85,7 @@ def live(properties: CollectionProperties, bundle: Path, factory: Callable[[Bund
 def test_the_alias_leads_to_the_collection_and_its_model(properties: CollectionProperties, bundle: Path) -> None:
     opened = live(properties, bundle)
     assert (opened.collection, opened.properties, opened.bundle.folder) == ("persons_v3_1", properties, bundle)
-    assert opened.searcher.search("anyone") == []
+    assert opened.searcher.answer("anyone").candidates == []
 
 
 def test_nothing_live(bundle: Path) -> None:

@@ -111,7 +111,7 @@ COUNTS_TRACKS = calibration(log_tracks=1.0)  # n tracks give confidence n / (n +
 
 
 def confidences(index: ExactIndex, judge: Calibration, **options: object) -> list[float]:
-    candidates = Searcher(AxisEncoder(), index, judge).search("a person", **options)  # type: ignore[arg-type]
+    candidates = Searcher(AxisEncoder(), index, judge).answer("a person", **options).candidates  # type: ignore[arg-type]
     return [candidate.confidence for candidate in candidates if candidate.confidence is not None]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from personsearch.errors import UserError
 from personsearch.integrations.milvus.server import server_command
-from personsearch.processes import HOST, free_port, is_listening, wait_until
+from personsearch.processes import HOST, is_listening
+from tests.servers.starting import free_port, wait_until
 
 STOP_SECONDS = 10.0
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from personsearch.processes import free_port, is_listening, wait_until
+from personsearch.processes import is_listening
+from tests.servers.starting import free_port, wait_until
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def _write(
 
 
 def _proximity_key(config: ProximityConfig | None, judge: Judge | None) -> list[str]:
-    """What proximity images depend on; nothing where none are made."""
+    """What proximity images depend on; empty if there are none."""
     if config is None:
         return []
     choices = config.model_dump(mode="json", include={"images_per_identity", "attempts_per_identity", "seed"})

@@ -98,10 +98,10 @@ class Gallery:
                     self.image(crop).unlink(missing_ok=True)
                 raise
 
-    def crops(self, after_crop_id: str | None = None, *, crop_filter: CropFilter = EVERYTHING) -> Iterator[Crop]:
-        """Crops in the order of `crop_id`, with one page in memory at a time; those after `after_crop_id` if given."""
+    def crops(self, crop_filter: CropFilter = EVERYTHING) -> Iterator[Crop]:
+        """Crops in the order of `crop_id`, with one page in memory at a time."""
         condition, values = where(crop_filter)
-        last = after_crop_id or ""  # each page starts behind the last: no read transaction stays open between pages
+        last = ""  # each page starts behind the last: no read transaction stays open between pages
         while page := self._rows(
             f"SELECT {COLUMNS} FROM crops WHERE crop_id > ? AND {condition} ORDER BY crop_id LIMIT {PAGE_ROWS}",
             [last, *values],

@@ -19,14 +19,14 @@ Pair = tuple[Path, Path, str, Change]
 """The image before and after, the caption before, and the change."""
 
 
-def save_contact_sheet(path: Path, pairs: Sequence[Pair], *, seed: int = 0, columns: int = COLUMNS) -> None:
-    """Save a PNG of at most `columns` × ROWS randomly chosen pairs."""
-    order = np.random.default_rng(seed).permutation(len(pairs))[: columns * ROWS]
+def save_contact_sheet(path: Path, pairs: Sequence[Pair], *, seed: int = 0) -> None:
+    """Save a PNG of at most COLUMNS × ROWS randomly chosen pairs."""
+    order = np.random.default_rng(seed).permutation(len(pairs))[: COLUMNS * ROWS]
     cell = (TILE[0] + CAPTION_HEIGHT, 2 * TILE[1] + GAP)
-    rows = max(1, -(-len(order) // columns))
-    sheet = Image.new("RGB", (columns * cell[1] + GAP, rows * cell[0] + GAP), "white")
+    rows = max(1, -(-len(order) // COLUMNS))
+    sheet = Image.new("RGB", (COLUMNS * cell[1] + GAP, rows * cell[0] + GAP), "white")
     for place, index in enumerate(order):
-        corner = (GAP + place % columns * cell[1], GAP + place // columns * cell[0])
+        corner = (GAP + place % COLUMNS * cell[1], GAP + place // COLUMNS * cell[0])
         _draw(sheet, corner, pairs[int(index)])
     with replacing(path) as temporary:
         sheet.save(temporary, "PNG")

@@ -21,15 +21,15 @@ def scene(seed: int, indoors: bool) -> Floats:
     return picture
 
 
-def paint_scene(rng: np.random.Generator, *, indoors: bool, size: tuple[int, int] = SCENE_SIZE) -> Floats:
+def paint_scene(rng: np.random.Generator, *, indoors: bool) -> Floats:
     """Ground with its texture and markings, a wall behind it, things standing around."""
-    height, width = size
+    height, width = SCENE_SIZE
     horizon = int(height * rng.uniform(0.0, 0.3))
     picture = np.empty((height, width, 3), np.float32)
     picture[:] = _ground_colour(rng, indoors)
     for _ in range(int(rng.integers(0, 4))):
         _patch(picture, rng)
-    picture *= mottle(size, rng, strength=0.16)[..., None]
+    picture *= mottle(SCENE_SIZE, rng, strength=0.16)[..., None]
     if rng.random() < 0.45:
         _paving(picture, horizon, rng)
     for _ in range(int(rng.integers(0, 5))):
