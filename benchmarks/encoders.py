@@ -37,6 +37,7 @@ from personsearch.encoders.golden import write_golden
 from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.encoders.openvino import OpenVinoEncoder
 from personsearch.encoders.torch import TorchEncoder
+from personsearch.errors import shortened
 from personsearch.images import normalise
 from personsearch.models.build import load_bundle_model
 from personsearch.models.vocabulary import clip_tokenizer
@@ -173,7 +174,7 @@ def load_compiled(bundle: Path) -> TorchEncoder | None:
             encoder.encode_texts([query(bundle)])
             encoder.encode_images(np.zeros((1, *size, 3), dtype=np.uint8))
     except Exception as error:
-        Console(stderr=True).print(f"torch.compile skipped: {type(error).__name__} {str(error)[:200]}")
+        Console(stderr=True).print(f"torch.compile skipped: {type(error).__name__} {shortened(str(error))}")
         return None
     return encoder
 

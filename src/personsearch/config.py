@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from personsearch.errors import UserError
+from personsearch.errors import UserError, shortened
 
 # What was expected instead of the value, by the type of pydantic's error.
 EXPECTED = {
@@ -30,6 +30,7 @@ EXPECTED = {
     "too_short": "at least {min_length} entries",
     "too_long": "at most {max_length} entries",
 }
+MOST_PROBLEMS = 10
 
 
 class Config(BaseModel):
@@ -131,7 +132,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def describe_validation_error(error: ValidationError, kind: Any) -> str:
     """One line that names each wrong key of a `kind`, what it held and what was expected."""
-    return "; ".join(f"{key or 'value'}{text}" for key, text in problems(error, kind))
+    found = [f"{key or 'value'}{text}" for key, text in problems(error, kind)]
+    more = [f"and {len(found) - MOST_PROBLEMS} more"] if len(found) > MOST_PROBLEMS else []
+    return "; ".join(found[:MOST_PROBLEMS] + more)
 
 
 def problems(error: ValidationError, kind: Any) -> list[tuple[str, str]]:
@@ -146,7 +149,7 @@ def problems(error: ValidationError, kind: Any) -> list[tuple[str, str]]:
         if "discriminator" in context:  # the field that decides between the models of a union
             keys = [*keys, context["discriminator"].strip("'")]
         key = ".".join(keys)
-        values[key] = f"={context.get('tag', problem['input'])!r}"
+        values[key] = f"={shortened(repr(context.get('tag', problem['input'])))}"
         found.setdefault(key, []).append(_wrong(problem, siblings))
     return [(key, _joined(values[key], wrong)) for key, wrong in found.items()]
 

@@ -1,5 +1,7 @@
 """The error for mistakes that the user can fix: one readable line and exit code 2."""
 
+LONGEST_QUOTE = 300
+
 
 class UserError(Exception):
     """A mistake in what the user gave, in one line: the thing, its value and what was expected."""
@@ -7,3 +9,12 @@ class UserError(Exception):
 
 class VerificationFailed(UserError):
     """A model or a collection that must not go live; the message is the reason."""
+
+
+def shortened(text: str, longest: int = LONGEST_QUOTE) -> str:
+    """A long value or another program's prose, cut for a message, with its length.
+
+    Never for what a person copies: a path, a name, a hash, an address or a command.
+    """
+    line = " ".join(text.splitlines())
+    return line if len(line) <= longest else f"{line[:longest]}… ({len(line)} characters)"

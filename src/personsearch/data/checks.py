@@ -9,6 +9,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Literal
 
 from personsearch.data.records import SPLITS, Split
+from personsearch.errors import shortened
 
 Reason = Literal[
     "row-malformed", "image-missing", "image-unreadable", "image-too-small", "image-path-outside", "image-duplicate",
@@ -52,7 +53,7 @@ class Finding:
 def quoted(value: object) -> str:
     """A value as it may stand in a message: one line, shortened, printable."""
     text = f"'{one_line(value)}'" if isinstance(value, str) else repr(value)
-    return text if len(text) <= QUOTED_CHARACTERS else f"{text[:QUOTED_CHARACTERS]}… ({len(text)} characters)"
+    return shortened(text, QUOTED_CHARACTERS)
 
 
 def one_line(text: str) -> str:

@@ -95,7 +95,7 @@ def _read(bundle: Bundle) -> Golden:
     try:
         return Golden.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise UserError(f"{path}: {describe_validation_error(error, Golden)[:300]}") from error
+        raise UserError(f"{path}: {describe_validation_error(error, Golden)}") from error
 
 
 def _largest_distance(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from personsearch.bundle import Bundle
 from personsearch.encoders.graph import Graph, GraphEncoder
-from personsearch.errors import UserError
+from personsearch.errors import UserError, shortened
 
 ENGINES = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
@@ -39,7 +39,7 @@ def load_graph(path: Path, threads: int) -> Graph:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=_engines())
     except Exception as error:  # ONNX Runtime has a dozen exception types without a common base
-        raise UserError(f"{path}: ONNX Runtime cannot load it: {str(error)[:200]}") from error
+        raise UserError(f"{path}: ONNX Runtime cannot load it: {shortened(str(error))}") from error
     input_name = session.get_inputs()[0].name
 
     def run(values: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from personsearch.bundle import Bundle
 from personsearch.encoders.graph import Graph, GraphEncoder
-from personsearch.errors import UserError
+from personsearch.errors import UserError, shortened
 
 Precision = Literal["f32", "f16", "bf16"]
 
@@ -48,7 +48,7 @@ def load_graph(path: Path, threads: int, precision: Precision = "f32") -> Graph:
     try:
         compiled = core.compile_model(str(path), "CPU", properties)
     except RuntimeError as error:
-        raise UserError(f"{path}: OpenVINO cannot load it: {str(error)[:200]}") from error
+        raise UserError(f"{path}: OpenVINO cannot load it: {shortened(str(error))}") from error
     requests = threading.local()  # an OpenVINO request serves one thread at a time
 
     def run(values: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -109,6 +109,6 @@ def read_calibration(path: Path) -> Calibration | None:
             return None
         return Calibration.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{path}: {describe_validation_error(error, Calibration)[:300]}") from error
+        raise UserError(f"{path}: {describe_validation_error(error, Calibration)}") from error
     except ValueError as error:
         raise UserError(f"{path}: not valid JSON: {error}") from error

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from personsearch.errors import shortened
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
 from personsearch.search.quantised import FLOAT32, Coding
@@ -153,7 +154,9 @@ def check_crop(crop: Crop) -> None:
     for name, max_bytes in MAX_BYTES.items():
         length = len(getattr(crop, name).encode())
         if length > max_bytes:
-            raise ValueError(f"crop {crop.crop_id[:80]!r}: {name} of {length} bytes; at most {max_bytes} expected")
+            raise ValueError(
+                f"crop {shortened(repr(crop.crop_id))}: {name} of {length} bytes; at most {max_bytes} expected"
+            )
     if not crop.crop_id:
         raise ValueError("a crop without crop_id")
     for name in TIMES:

@@ -81,7 +81,7 @@ class MlflowCallback:
 
     def _give_up(self, reason: str) -> None:
         self._client = None
-        logger.warning("training continues, but is no longer logged to MLflow: %s", reason[:300])
+        logger.warning("training continues, but is no longer logged to MLflow: %s", reason)
 
 
 def _flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
