@@ -24,6 +24,7 @@ from personsearch.gallery.database import where
 from personsearch.gallery.store import Gallery, path_name
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.filters import CropFilter
+from tests.crops import make_crop
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -35,17 +36,8 @@ def jpeg(colour: str = "red") -> bytes:
 
 
 def crop(crop_id: str, *, camera: str = "junction", at: datetime = NOON, track: str = "t1") -> Crop:
-    return Crop(
-        crop_id=crop_id,
-        camera_id=camera,
-        captured_at=at,
-        track_id=track,
-        image_uri="",
-        bbox=BoundingBox(1, 2, 30, 60),
-        frame_uri="video.avi#frame=3",
-        quality=0.5,
-        ingested_at=NOON,
-    )
+    box, frame = BoundingBox(1, 2, 30, 60), "video.avi#frame=3"
+    return make_crop(crop_id, camera_id=camera, captured_at=at, track_id=track, bbox=box, frame_uri=frame, quality=0.5)
 
 
 @pytest.fixture

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from personsearch.search import exact
-from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.crop import Crop
 from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import SCORE_DECIMALS
 from personsearch.search.quantised import Centres, Coding, as_words, bits_about, hamming, int8_codes, unit_vectors
+from tests.crops import make_crop
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-CROP = Crop("", "a", NOON, "t", "", BoundingBox(0, 0, 1, 1), "", 1.0, NOON)
+CROP = make_crop("", camera_id="a", captured_at=NOON)
 D = 24
 
 

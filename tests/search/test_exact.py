@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personsearch.search import exact
-from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
+from tests.crops import make_crop
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-CROP = Crop("", "a", NOON, "t", "", BoundingBox(0, 0, 1, 1), "", 1.0, NOON)
+CROP = make_crop("", camera_id="a", captured_at=NOON)
 
 
 @settings(deadline=None, max_examples=40)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.grid import CAPTION_HEIGHT, MARGIN, PICTURE_HEIGHT, TILE_WIDTH, TITLE_HEIGHT, save_grid
 from personsearch.search.searcher import Answer, Candidate
+from tests.crops import make_crop
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SIZES = [(64, 128), (400, 100), (8, 8), (9, 900), (64, 128), (64, 128), (64, 128)]
@@ -23,7 +23,7 @@ def answer(tmp_path: Path) -> Answer:
         path = tmp_path / f"{rank}.png"
         if rank < len(SIZES):
             Image.new("RGB", size, (200, 0, 0)).save(path)
-        crop = Crop(str(rank), "camera ☃ " * rank, NOON, "", str(path), BoundingBox(0, 0, 1, 1), "", 1.0, NOON)
+        crop = make_crop(str(rank), camera_id="camera ☃ " * rank, image_uri=str(path), track_id="", captured_at=NOON)
         candidates.append(Candidate(rank, crop, 0.5, 0.25))
     return Answer(candidates, reliable=False)
 

@@ -1,43 +1,19 @@
 """The live index names its model: any other is refused."""
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from personsearch.bundle import WEIGHTS, Bundle, BundleSpec, Lineage, Preprocessing, write_spec
+from personsearch.bundle import WEIGHTS, Bundle, BundleSpec, Lineage, write_spec
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.golden import write_golden
 from personsearch.errors import UserError
 from personsearch.search.exact import ExactStore
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties
 from personsearch.search.live import open_live
-
-PREPROCESSING = Preprocessing(height=8, width=4, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-
-
-@dataclass
-class HashEncoder:
-    """Unit vectors drawn from the hash of each input and the bundle's weights."""
-
-    weights: bytes
-    embedding_dim: int = 8
-    preprocessing: Preprocessing = PREPROCESSING
-
-    def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.array([self._vector(pixels.tobytes()) for pixels in pixels_NHW3], dtype=np.float32)
-
-    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return np.array([self._vector(text.encode()) for text in texts], dtype=np.float32)
-
-    def _vector(self, item: bytes) -> NDArray[np.float64]:
-        seed = np.frombuffer(hashlib.sha256(self.weights + item).digest(), np.uint32)
-        vector = np.random.default_rng(seed).normal(size=self.embedding_dim)
-        return vector / np.linalg.norm(vector)
+from tests.hash_encoder import HashEncoder
 
 
 @dataclass
@@ -51,7 +27,7 @@ class Folder:
 
 
 def load(bundle: Bundle) -> Encoder:
-    return HashEncoder(bundle.path(WEIGHTS).read_bytes())
+    return HashEncoder(bundle.path(WEIGHTS).read_text())
 
 
 @pytest.fixture
@@ -59,7 +35,7 @@ def bundle(tmp_path: Path) -> Path:
     spec = BundleSpec(
         method="hash",
         architecture={},
-        preprocessing=PREPROCESSING,
+        preprocessing=HashEncoder.preprocessing,
         context_length=4,
         embedding_dim=8,
         lineage=Lineage(dataset_hash="data", git_commit=""),
@@ -106,4 +82,4 @@ def test_another_dimension_is_refused(properties: CollectionProperties, bundle: 
 
 def test_an_engine_that_computes_something_else_is_refused(properties: CollectionProperties, bundle: Path) -> None:
     with pytest.raises(UserError, match="golden"):
-        live(properties, bundle, lambda _: HashEncoder(b"damaged"))
+        live(properties, bundle, lambda _: HashEncoder("damaged"))

@@ -1,6 +1,6 @@
 """The searcher: words in, candidates out, one per track, with calibrated confidence."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 from personsearch.bundle import Preprocessing
 from personsearch.errors import UserError
 from personsearch.search.calibration import DEPTH, Calibration, Curve
-from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.searcher import MAX_TEXT, Searcher
-
-START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+from tests.crops import START, make_crop
 
 
 class AxisEncoder:
@@ -35,17 +33,7 @@ def gallery(*tracks: tuple[str, str], step: float = 0.001) -> ExactIndex:
     index = ExactIndex(2)
     angles = np.arange(len(tracks)) * step
     crops = [
-        Crop(
-            crop_id=f"{n:05d}",
-            camera_id=camera,
-            captured_at=START + timedelta(seconds=n),
-            track_id=track,
-            image_uri="",
-            bbox=BoundingBox(0, 0, 1, 1),
-            frame_uri="",
-            quality=1.0,
-            ingested_at=START,
-        )
+        make_crop(f"{n:05d}", camera_id=camera, captured_at=START + timedelta(seconds=n), track_id=track)
         for n, (camera, track) in enumerate(tracks)
     ]
     index.upsert(crops, np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32))

@@ -17,13 +17,14 @@ from personsearch.bundle import Preprocessing
 from personsearch.gallery.store import Gallery
 from personsearch.images import open_image, resize
 from personsearch.search.calibration import Calibration, Curve
-from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.crop import BoundingBox
 from personsearch.search.exact import ExactStore
 from personsearch.search.index import CollectionProperties
 from personsearch.search.searcher import Searcher
 from serving.index_search import IndexSearch
 from serving.metrics import Metrics
 from serving.query_encoder import QueryEncoder
+from tests.crops import make_crop
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "white")
 CAMERAS = ("junction", "north-door")
@@ -86,14 +87,12 @@ def add_figures(folder: Path, colours: Sequence[str], *, first: int = 0) -> Gall
     for number, colour in enumerate(colours, start=first):
         for step in range(CROPS_PER_TRACK):
             at = START + timedelta(minutes=number, seconds=step)
-            crop = Crop(
-                crop_id=f"{colour}-{number}-{step}",
+            crop = make_crop(
+                f"{colour}-{number}-{step}",
                 camera_id=CAMERAS[number % len(CAMERAS)],
                 captured_at=at,
                 track_id=f"track/{number}",
-                image_uri="",
                 bbox=BoundingBox(10 * step, 20, 64, 128),
-                frame_uri="",
                 quality=0.9,
                 ingested_at=at,
             )

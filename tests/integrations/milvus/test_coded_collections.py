@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +16,14 @@ from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties, CollectionStore, VectorIndex
 from personsearch.search.quantised import FLOAT32, Centres, Coding
+from tests.crops import numbered_crop
 
-START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 D = 20  # of bits, two bytes and a half
 ERROR = 0.012  # of a cosine by int8 codes: half a step of each number, √20 of them, and the same for the length
 
 
 def crop(number: int) -> Crop:
-    moment = START + timedelta(seconds=number)
-    box = BoundingBox(number, 2, 30, 40)
-    return Crop(f"crop{number:05d}", f"camera{number % 3}", moment, f"track{number // 4}", "", box, "", 0.5, START)
+    return numbered_crop(number, bbox=BoundingBox(number, 2, 30, 40), quality=0.5)
 
 
 def vectors(count: int, seed: int = 0) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """Filters mean the same on Milvus as in CropFilter.admits, whatever a user types into them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from personsearch.integrations.milvus.filters import MAX_LIST, expressions, quote
 from personsearch.integrations.milvus.index import MilvusIndex
 from personsearch.integrations.milvus.store import MilvusStore
-from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties
+from tests.crops import START, make_crop
 
-START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 NASTY = (
     "plain",
     "",
@@ -35,16 +34,11 @@ NASTY = (
     "\x00",
 )
 CROPS = [
-    Crop(
-        crop_id=f"{number}{NASTY[number % len(NASTY)]}",
+    make_crop(
+        f"{number}{NASTY[number % len(NASTY)]}",
         camera_id=NASTY[number % len(NASTY)],
         captured_at=START + timedelta(milliseconds=number),
         track_id=NASTY[number * 7 % len(NASTY)],
-        image_uri="",
-        bbox=BoundingBox(0, 0, 1, 1),
-        frame_uri="",
-        quality=1.0,
-        ingested_at=START,
     )
     for number in range(3 * len(NASTY))
 ]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 
@@ -22,24 +22,13 @@ from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties, CollectionStore, VectorIndex
 from personsearch.search.searcher import Searcher
+from tests.crops import START, numbered_crop
 from tests.servers.milvus_lite_server import start_server
 
-START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 
-
-def crop(number: int, **changes: object) -> Crop:
-    made = Crop(
-        crop_id=f"crop{number:05d}",
-        camera_id=f"camera{number % 3}",
-        captured_at=START + timedelta(seconds=number),
-        track_id=f"track{number // 4}",
-        image_uri=f"images/{number}.jpg",
-        bbox=BoundingBox(number, 2, 30, 40),
-        frame_uri="",
-        quality=0.25,
-        ingested_at=START + timedelta(milliseconds=1),
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
+def crop(number: int, **fields: object) -> Crop:
+    own = {"image_uri": f"images/{number}.jpg", "bbox": BoundingBox(number, 2, 30, 40), "quality": 0.25}
+    return numbered_crop(number, **(own | {"ingested_at": START + timedelta(milliseconds=1)} | fields))
 
 
 def unit(vectors_ND: NDArray[np.float64]) -> NDArray[np.float32]:
