@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -90,8 +91,13 @@ def user_cache(name: str) -> Path:
     temporary.mkdir(mode=0o700, exist_ok=True)
     if temporary.lstat().st_uid != os.getuid() or temporary.is_symlink():
         raise UserError(f"{temporary}: belongs to somebody else; let XDG_CACHE_HOME name a folder that can be written")
-    logger.warning("no home that can be written; using %s, which may not last. XDG_CACHE_HOME names another", temporary)
+    _warn_of(temporary)
     return temporary / name
+
+
+@cache
+def _warn_of(temporary: Path) -> None:  # cached: once in a process is enough
+    logger.warning("no home that can be written; using %s, which may not last. XDG_CACHE_HOME names another", temporary)
 
 
 def _can_be_written(folder: Path) -> bool:

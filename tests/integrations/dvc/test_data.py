@@ -185,6 +185,18 @@ def test_a_dangling_link_in_a_data_set_is_named(tmp_path: Path) -> None:
         commit_dataset(tmp_path / "data-repository", dataset, "Add")
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_the_download(
+    committed: tuple[Path, DatasetVersion, DatasetVersion], tmp_path: Path
+) -> None:
+    version = committed[1]
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    (tmp_path / "file").touch()
+    for name, message in (("link", "a link to .*gone, which does not exist"), ("file", "Not a directory")):
+        with pytest.raises(UserError, match=message):
+            fetch(version.repository, version.revision, version.path, tmp_path / name)
+    assert not list(tmp_path.glob(".*.partial"))
+
+
 def test_a_repository_that_moved_with_its_remote_still_works(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "set")
     create_data_repository(tmp_path / "old" / "data-repository")

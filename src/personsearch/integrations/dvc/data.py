@@ -47,9 +47,8 @@ def fetch(
         dataset_hash = identity(version, place)
         if expected_hash and dataset_hash != expected_hash:
             raise UserError(f"{place}: has hash {dataset_hash}; {expected_hash} expected")
-        files = version.files()
-        if not _is_whole(out_dir, files):
-            _download(version, files, out_dir)
+        if not _is_whole(out_dir, version.files):
+            _download(version, out_dir)
     return dataset_hash
 
 
@@ -59,6 +58,8 @@ def _is_whole(out_dir: Path, files: list[VersionedFile]) -> bool:
     Raises:
         UserError: it holds something else.
     """
+    if out_dir.is_symlink() and not out_dir.exists():
+        raise UserError(f"{out_dir}: a link to {out_dir.readlink()}, which does not exist")
     if not out_dir.exists() or not any(out_dir.iterdir()):
         return False
     present = {path.relative_to(out_dir).as_posix() for path in out_dir.rglob("*") if path.is_file()}
@@ -67,8 +68,8 @@ def _is_whole(out_dir: Path, files: list[VersionedFile]) -> bool:
     raise UserError(f"{out_dir}: holds something other than this version; an empty folder expected")
 
 
-def _download(version: Version, files: list[VersionedFile], out_dir: Path) -> None:
-    partial = partial_folder(out_dir)
+def _download(version: Version, out_dir: Path) -> None:
+    partial, files = partial_folder(out_dir), version.files
     missing = [file for file in files if not file.is_intact(partial)]
     logger.info("fetching %d of %d files", len(missing), len(files))
     if len(missing) == len(files) > 1:

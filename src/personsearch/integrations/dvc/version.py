@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -49,18 +50,19 @@ class VersionedFile:
         return path.is_file() and _hash_file(path, self.hash_name) == self.hash
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Version:
-    """A path in the file system that DVC shows of one revision, or of the working tree."""
+    """A path in the file system that DVC shows of one revision, or of the working tree; it is looked at once."""
 
     file_system: Any
     path: str
 
-    @property
+    @cached_property
     def recorded_hash(self) -> str | None:
         """The hash that DVC recorded for the path as a whole, if it tracks it so."""
         return _recorded(self.file_system.info(self.path))[1]
 
+    @cached_property
     def files(self) -> list[VersionedFile]:
         """Every file at or below the path, except those in which Git and DVC keep their own records."""
         found, root = {self.path: self.file_system.info(self.path)}, self.path.rpartition("/")[0]
@@ -75,9 +77,7 @@ class Version:
         """What the path is made of: itself if DVC tracks it as a whole, else its files; nothing if it is absent."""
         try:
             whole = self.recorded_hash
-            return (
-                {"": VersionedFile(self.path, "", whole)} if whole else {file.relative: file for file in self.files()}
-            )
+            return {"": VersionedFile(self.path, "", whole)} if whole else {file.relative: file for file in self.files}
         except FileNotFoundError:
             return {}
 
@@ -108,7 +108,7 @@ def identity(version: Version, place: Place) -> str:
     """DVC's hash of the path; of a folder with DVC data beside files in Git, the hash that DVC would give the whole."""
     if version.recorded_hash:
         return version.recorded_hash
-    files = version.files() if version.file_system.isdir(version.path) else []
+    files = version.files if version.file_system.isdir(version.path) else []
     if all(file.in_git for file in files):
         raise UserError(f"{place}: not tracked by DVC")
     listing = [{"md5": file.hash, "relpath": file.relative} for file in sorted(files, key=lambda file: file.relative)]
