@@ -121,8 +121,7 @@ def _start_services(home: Path) -> Any:
     from personsearch.installation.services import start_services
 
     services = start_services(home)
-    addresses = {"HOME": home, "MLFLOW_URI": services.mlflow_uri, "MILVUS_URI": services.milvus_uri}
-    os.environ.update({f"PERSONSEARCH_{name}": str(value) for name, value in addresses.items()})
+    os.environ["PERSONSEARCH_HOME"] = str(home.resolve())  # the pipeline's steps stand in folders of their own
     return services
 
 

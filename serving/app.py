@@ -1,12 +1,12 @@
 """The application: `create_app(settings)` assembles the service; importing this module does nothing."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from personsearch import __version__
+from personsearch.addresses import log_to_standard_error
 from personsearch.errors import UserError
 from personsearch.gallery.store import Gallery
 from personsearch.installation.audit import AuditLog
@@ -28,7 +28,7 @@ DESCRIPTION = (
 
 def application() -> FastAPI:
     """The application, configured by the environment: `uvicorn --factory serving.app:application`."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_standard_error()
     try:
         return create_app(ServingSettings())
     except UserError as error:

@@ -1,10 +1,18 @@
 """The error for mistakes that the user can fix: one readable line and exit code 2."""
 
+from personsearch.addresses import hide_credentials
+
 LONGEST_QUOTE = 300
 
 
 class UserError(Exception):
-    """A mistake in what the user gave, in one line: the thing, its value and what was expected."""
+    """A mistake in what the user gave, in one line: the thing, its value and what was expected.
+
+    The line may name an address; a password in it is hidden, because the line ends up in logs, tags and on screens.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(hide_credentials(message))
 
 
 class VerificationFailed(UserError):

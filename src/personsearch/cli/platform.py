@@ -67,12 +67,11 @@ def promoter(params: Params = None) -> None:
 
     `personsearch up` starts one. Only one should run for each vector store.
     """
-    import logging
-
+    from personsearch.addresses import log_to_standard_error
     from personsearch.installation.promoter import run_promoter
     from personsearch.installation.settings import Settings
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_standard_error()
     run_promoter(Settings(), params or PARAMS)
 
 

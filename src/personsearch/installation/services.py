@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from personsearch.addresses import hide_credentials
 from personsearch.errors import UserError
 from personsearch.files import alone
 from personsearch.installation.api_keys import local_key
@@ -49,7 +50,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Where the services of an installation answer, and the key of the person at this machine."""
+    """Where the services of an installation answer, as people may see it, and the key of the person at this machine."""
 
     mlflow_uri: str
     milvus_uri: str
@@ -86,7 +87,8 @@ def start_services(
         for name, since in started.items():
             address = _wait_until_it_answers(home, name, since, report)
             report(f"{KINDS[name].title}: {address or 'running'}")
-    addresses = {name: record.address for name, record in read_records(home).items()} | elsewhere
+    shown = {name: hide_credentials(address) for name, address in elsewhere.items()}
+    addresses = {name: record.address for name, record in read_records(home).items()} | shown
     return Services(
         mlflow_uri=addresses.get("mlflow", ""),
         milvus_uri=addresses.get("milvus", ""),

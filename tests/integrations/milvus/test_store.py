@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from personsearch.bundle import Preprocessing
 from personsearch.errors import UserError
+from personsearch.integrations.milvus import connection
 from personsearch.integrations.milvus.filters import MAX_LIST
 from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.calibration import Calibration, Curve
@@ -357,3 +358,31 @@ def test_a_purge_of_lite_leaves_nothing_on_disk(tmp_path: Path, properties: Coll
     assert written(1)
     assert not written(2)
     store.close()
+
+
+def test_this_machine_is_reached_without_a_proxy(
+    lite_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the server that pymilvus runs inside this process for a database file."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    for address in (lite_server, str(tmp_path / "milvus.db")):
+        store = MilvusStore(address)
+        assert "absent" not in store.names()
+        store.close()
+
+
+def test_credentials_in_an_address_are_its_token_and_are_never_shown(lite_server: str) -> None:
+    store = MilvusStore(lite_server.replace("://", "://ann:p%40ss@"))
+    assert "absent" not in store.names()
+    with pytest.raises(UserError, match=r"http://\*\*\*@127.*collection or alias 'absent'"):
+        store.properties("absent")
+    with pytest.raises(UserError, match="the address of Milvus") as unreadable:
+        MilvusStore("http://ann:sec/ret@127.0.0.1:19530")
+    assert "ret@" not in str(unreadable.value)
+
+
+def test_a_proxy_on_the_way_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://ann:secret@127.0.0.1:9")
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 2.0)
+    with pytest.raises(UserError, match=r"through the proxy http://\*\*\*@127.0.0.1:9 \(name milvus.example"):
+        MilvusStore("http://milvus.example:19530")

@@ -9,17 +9,18 @@ from typing import Any
 import grpc
 from pymilvus import MilvusClient, MilvusException
 
+from personsearch.addresses import describe_proxy, is_on_this_machine, split_credentials
 from personsearch.errors import UserError
 
 CONNECT_SECONDS = 10.0
-THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")
 # Milvus Lite treats pymilvus' pings (every 10 seconds) as an attack and drops the connection during long calls; a local
-# database does not need them. A remote server accepts them, and they show when it is gone.
-_PATIENT: dict[str, Any] = {"grpc.keepalive_time_ms": 600_000, "grpc.keepalive_permit_without_calls": False}
-
-
-def _is_on_this_machine(uri: str) -> bool:
-    return is_local(uri) or uri.partition("://")[2].startswith(THIS_MACHINE)
+# database does not need them. A remote server accepts them, and they show when it is gone. gRPC would ask a proxy for
+# this machine, too.
+_ON_THIS_MACHINE: dict[str, Any] = {
+    "grpc.keepalive_time_ms": 600_000,
+    "grpc.keepalive_permit_without_calls": False,
+    "grpc.enable_http_proxy": 0,
+}
 
 
 def is_local(uri: str) -> bool:
@@ -28,7 +29,7 @@ def is_local(uri: str) -> bool:
 
 
 def connect(uri: str, token: str) -> MilvusClient:
-    """A client of a database or server; it has answered once.
+    """A client of a database or server; it has answered once. Without a `token`, that is the address's `user:password`.
 
     Raises:
         UserError: it does not answer, or another process holds the database.
@@ -40,14 +41,27 @@ def connect(uri: str, token: str) -> MilvusClient:
         if not uri.endswith(".db"):
             raise UserError(f"{uri}: the path of a Milvus Lite database must end with .db")
         Path(uri).parent.mkdir(parents=True, exist_ok=True)
+        here = True
+    else:
+        uri, token = _with_credentials_apart(uri, token)
+        here = is_on_this_machine(uri)
     try:
-        options = _PATIENT if _is_on_this_machine(uri) else {}
+        options = _ON_THIS_MACHINE if here else {}
         client = MilvusClient(uri=uri, token=token, timeout=CONNECT_SECONDS, grpc_options=options)
         client.get_server_version()
         return client
     except (MilvusException, grpc.RpcError) as error:
         hint = "; is another process using it? `personsearch up` serves it to several" if is_local(uri) else ""
-        raise UserError(f"{uri}: Milvus cannot be reached: {_message(error)}{hint}") from error
+        raise UserError(f"{uri}: Milvus cannot be reached{describe_proxy(uri)}: {_message(error)}{hint}") from error
+
+
+def _with_credentials_apart(uri: str, token: str) -> tuple[str, str]:
+    try:
+        address, user, password = split_credentials(uri)
+    except ValueError as error:
+        raise UserError(f"the address of Milvus: {error}") from None
+    named = f"{user}:{password}" if password else user
+    return address, token or named
 
 
 @contextmanager

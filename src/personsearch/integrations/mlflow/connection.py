@@ -2,13 +2,18 @@
 
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from personsearch.addresses import (
+    describe_proxy,
+    hide_credentials,
+    is_on_this_machine,
+    reach_this_machine_directly,
+    split_credentials,
+)
 from personsearch.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "personsearch"
 REACH_SECONDS = 5.0
+PROXY_FAILURES = (403, 407, 502, 503, 504)
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -28,12 +34,16 @@ _ENVIRONMENT = {
 def connect(uri: str) -> "MlflowClient":
     """A client of a database or server; it has answered once.
 
+    User and password in a server's address are handed to MLflow in its own environment variables, because it would
+    print an address that it cannot reach.
+
     Raises:
         UserError: it does not answer.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if uri.startswith(("http://", "https://")):
+        uri = _with_credentials_apart(uri)
         _require_answer(uri)
     elif uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -86,15 +96,42 @@ def tracking_run(client: "MlflowClient", experiment: str, name: str, tags: Mappi
     client.set_terminated(run_id, "FINISHED")
 
 
-def _require_answer(uri: str) -> None:
+def _with_credentials_apart(uri: str) -> str:
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=REACH_SECONDS).close()
-    except urllib.error.HTTPError:
-        return  # the server answered, which is all we ask here; the client reports what it refuses
-    except (OSError, ValueError) as error:
-        raise UserError(f"{uri}: MLflow cannot be reached: {getattr(error, 'reason', error)}") from error
+        address, user, password = split_credentials(uri)
+    except ValueError as error:
+        raise UserError(f"the address of MLflow: {error}") from None
+    if user:
+        os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = user, password
+    return address
 
 
-def first_line(error: Exception) -> str:
+def _require_answer(uri: str) -> None:
+    """Ask a server for a sign of life in MLflow's own way: its credentials, certificates and proxies."""
+    if is_on_this_machine(uri):
+        reach_this_machine_directly()
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    proxy = describe_proxy(uri)
+    try:
+        answer = http_request(
+            get_default_host_creds(uri), "/health", "GET", max_retries=0, timeout=REACH_SECONDS, raise_on_status=False
+        )
+    except MlflowException as error:
+        raise UserError(f"{uri}: MLflow cannot be reached{proxy}: {_innermost(error)}") from error
+    if proxy and answer.status_code in PROXY_FAILURES:
+        raise UserError(f"{uri}: MLflow cannot be reached{proxy}: {answer.status_code} {answer.reason}")
+
+
+def _innermost(error: BaseException) -> str:
+    """What went wrong at the bottom: the errors of HTTP clients are chains that repeat the whole address."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return getattr(error, "strerror", None) or first_line(error)
+
+
+def first_line(error: BaseException) -> str:
     """The first line of an error: MLflow's messages are pages long, and the first line says what happened."""
-    return str(error).strip().splitlines()[0]
+    return hide_credentials((str(error).strip() or type(error).__name__).splitlines()[0])

@@ -167,7 +167,7 @@ class ModelRegistry:
         from mlflow.artifacts import download_artifacts
 
         with replacing_folder(folder) as partial, self._readable_errors(f"download {source}"):
-            download_artifacts(artifact_uri=source, dst_path=str(partial), tracking_uri=self.uri)
+            download_artifacts(artifact_uri=source, dst_path=str(partial), tracking_uri=self._client.tracking_uri)
 
     @contextmanager
     def _readable_errors(self, action: str, *, absent: bool = False) -> Iterator[None]:

@@ -1,0 +1,87 @@
+"""Addresses of services: the credentials in them, which are never shown, and the proxies on the way to them."""
+
+import ipaddress
+import logging
+import os
+import re
+from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+HIDDEN = "***"
+USER_INFORMATION = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<user>[^\s/?#]*)@", re.IGNORECASE)
+SECRET_PARAMETER = re.compile(
+    r"(?P<name>[?&;][\w.-]*(?:password|passwd|pwd|token|secret|signature|sig|credential|api_?key)=)[^\s&;#'\"]+",
+    re.IGNORECASE,
+)
+
+
+def hide_credentials(text: str) -> str:
+    """`text` without the passwords and tokens of the addresses in it; a bare user name stays, as in ssh://git@host."""
+    return SECRET_PARAMETER.sub(rf"\g<name>{HIDDEN}", USER_INFORMATION.sub(_without_user, text))
+
+
+def _without_user(found: re.Match[str]) -> str:
+    # Over HTTP a bare user is often a token.
+    is_secret = ":" in found["user"] or found["scheme"].lower() in ("http", "https")
+    return f"{found['scheme']}://{HIDDEN if is_secret else found['user']}@"
+
+
+def split_credentials(address: str) -> tuple[str, str, str]:
+    """An address without user and password, and these two, decoded ("" where it has none).
+
+    Raises:
+        ValueError: it cannot be read; the message does not repeat it.
+    """
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(
+            "an address like https://host:port expected; in a user name or password / : @ # are written %2F %3A %40 %23"
+        ) from None
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host)), unquote(parts.username or ""), unquote(parts.password or "")
+
+
+def is_on_this_machine(address: str) -> bool:
+    """Whether an address with a scheme names this machine's loopback interface."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in LOOPBACK
+
+
+def reach_this_machine_directly() -> None:
+    """Keep the HTTP clients of this process, and of processes that it starts, from asking a proxy for this machine."""
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [host for part in named.split(",") if (host := part.strip())]
+    if "*" not in hosts:
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
+
+
+def describe_proxy(address: str) -> str:
+    """Words for an error message that name the proxy on the way to an address; "" where there is none."""
+    parts = urlsplit(address)
+    if not parts.hostname or is_on_this_machine(address) or proxy_bypass(parts.hostname):
+        return ""
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy:
+        return ""
+    return f" through the proxy {hide_credentials(proxy)} (name {parts.hostname} in no_proxy to go without)"
+
+
+class HidingFormatter(logging.Formatter):
+    """Formats log records without the credentials of the addresses in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide_credentials(super().format(record))
+
+
+def log_to_standard_error() -> None:
+    """Log what a service does, without credentials."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(HidingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
