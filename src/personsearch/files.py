@@ -44,6 +44,17 @@ def replacing(path: Path, *, mode: int | None = None, flush: bool = True) -> Ite
         temporary.unlink(missing_ok=True)
 
 
+def private_folder(folder: Path) -> None:
+    """Make a folder that only its owner can open; one that exists stays as it is."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def private_file(path: Path) -> None:
+    """Make an empty file that only its owner can read, for others to fill; one that exists stays as it is."""
+    if not path.exists():
+        path.touch(mode=0o600)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically: a reader sees the old file or the new one."""
     with replacing(path) as temporary:

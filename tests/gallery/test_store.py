@@ -256,3 +256,20 @@ def test_a_killed_writer_leaves_whole_additions_only(tmp_path: Path) -> None:
     assert len(ids) >= 5 * (acknowledged + 1)
     assert {gallery.image(c) for c in gallery.crops()} == set(tmp_path.glob("images/*/*/*"))
     assert gallery.sweep() == 0
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+def test_pictures_and_rows_are_private(tmp_path: Path, made_before: bool) -> None:
+    """Also in a folder that was made before, whose mode is its owner's choice."""
+    earlier = os.umask(0o022)
+    try:
+        folder = tmp_path / "gallery"
+        if made_before:
+            folder.mkdir(mode=0o755)
+        gallery = Gallery(folder)
+        gallery.add([(crop("a"), jpeg())])
+    finally:
+        os.umask(earlier)
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (folder, folder / "images", gallery.database)}
+    assert modes == {"gallery": "0o755" if made_before else "0o700", "images": "0o700", "gallery.db": "0o600"}
+    assert oct(gallery.image(gallery.crop("a")).stat().st_mode & 0o777) == "0o600"

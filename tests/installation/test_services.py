@@ -43,6 +43,14 @@ from tests.servers.milvus_lite_server import start_server
 NAMES = ("milvus", "serving")
 
 
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    """The one of most systems, which lets everybody read."""
+    earlier = os.umask(0o022)
+    yield
+    os.umask(earlier)
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("PERSONSEARCH_MILVUS_URI", "PERSONSEARCH_MLFLOW_URI", "PERSONSEARCH_API_KEYS"):
@@ -278,6 +286,31 @@ def test_a_half_sent_request_does_not_keep_a_service_from_ending_in_order(home: 
         stalled.sendall(b"POST /v1/search HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{")
         assert stop_services(home) == ["serving"]
     assert "Finished server process" in log.read_text()
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+def test_what_services_write_is_private(home: Path, made_before: bool) -> None:
+    """Also in a folder that was made before, whose mode is its owner's choice."""
+    if made_before:
+        home.mkdir(mode=0o755)
+    start_services(home, ("mlflow", "milvus", "serving"))
+    assert oct(home.stat().st_mode & 0o777) == ("0o755" if made_before else "0o700")
+    for name in ("gallery", "logs", "milvus.db"):
+        assert oct((home / name).stat().st_mode & 0o777) == "0o700"
+    for name in ("mlflow.db", "logs/mlflow.log", "api_key", "api_keys.json"):
+        assert oct((home / name).stat().st_mode & 0o777) == "0o600"
+
+
+def test_what_others_can_read_already_is_said(home: Path) -> None:
+    (home / "logs").mkdir(parents=True)
+    home.chmod(0o755)
+    lines: list[str] = []
+    start_services(home, (), report=lines.append)
+    assert lines == [f"logs: every user of this machine can read it; `chmod -R o= {home.resolve()}` ends that"]
+    home.chmod(0o700)
+    lines.clear()
+    start_services(home, (), report=lines.append)
+    assert lines == []
 
 
 def test_a_service_that_cannot_start_says_why(home: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from personsearch.errors import UserError
+from personsearch.files import private_file
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.filters import CropFilter
 
@@ -58,6 +59,7 @@ def create_schema(path: Path) -> None:
     Raises:
         UserError: the file is not a gallery database, or has another schema version.
     """
+    private_file(path)  # SQLite gives its journal the same permissions
     with connect(path) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")

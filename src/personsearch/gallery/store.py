@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from personsearch.errors import UserError
-from personsearch.files import locked, replacing
+from personsearch.files import locked, private_folder, replacing
 from personsearch.gallery.database import (
     COLUMNS,
     connect,
@@ -35,6 +35,7 @@ from personsearch.gallery.database import (
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
 
+IMAGES = "images"
 DATABASE = "gallery.db"
 JPEG_START = b"\xff\xd8\xff"
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -63,7 +64,7 @@ class Gallery:
         """
         self.folder = folder
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
         except OSError as error:
             raise UserError(f"{folder}: cannot hold a gallery: {error.strerror}") from error
         self.database = folder / DATABASE
@@ -207,7 +208,7 @@ class Gallery:
     def _sweep(self) -> int:
         removed = 0
         with connect(self.database) as connection:
-            for path in (self.folder / "images").glob("*/*/*"):
+            for path in (self.folder / IMAGES).glob("*/*/*"):
                 uri = path.relative_to(self.folder).as_posix()
                 known = connection.execute("SELECT 1 FROM crops WHERE image_uri = ?", [uri]).fetchone()
                 if not known and path.suffix in (".jpg", ".partial"):
@@ -225,7 +226,8 @@ class Gallery:
         if not 0.0 <= crop.quality <= 1.0:
             raise ValueError(f"crop {crop.crop_id}: quality {crop.quality}; 0 to 1 expected")
         stored = replace(crop, image_uri=image_uri(crop.camera_id, crop.captured_at, crop.crop_id))
-        with replacing(self.image(stored)) as temporary:
+        private_folder(self.folder / IMAGES)
+        with replacing(self.image(stored), mode=0o600) as temporary:
             temporary.write_bytes(jpeg)
         return stored
 
@@ -251,7 +253,7 @@ def image_uri(camera_id: str, captured_at: datetime, crop_id: str) -> str:
         UserError: a crop id that cannot be part of a file name, or no name for a camera (see `checked_camera`).
     """
     date = from_milliseconds(to_milliseconds(captured_at)).strftime("%Y-%m-%d")
-    return f"images/{path_name(checked_camera(camera_id))}/{date}/{_checked_crop_id(crop_id)}.jpg"
+    return f"{IMAGES}/{path_name(checked_camera(camera_id))}/{date}/{_checked_crop_id(crop_id)}.jpg"
 
 
 def checked_camera(name: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from personsearch.addresses import hide_credentials
 from personsearch.errors import UserError
-from personsearch.files import alone
+from personsearch.files import alone, private_file, private_folder
 from personsearch.installation.api_keys import local_key
 from personsearch.installation.service_commands import KINDS, ServiceName, environment
 from personsearch.installation.service_records import (
@@ -41,6 +41,8 @@ START_SECONDS = 240.0
 STOP_SECONDS = 15.0
 PORT_SECONDS = 2.0
 PORTS_TRIED = 100
+PRIVATE_UMASK = 0o077
+PERSONAL = ("gallery", "logs", "mlflow.db", "mlflow-artifacts", "milvus.db", "audit.jsonl")
 EVERY_SERVICE: tuple[ServiceName, ...] = ("mlflow", "milvus", "serving", "promoter")
 ONE_SHOT_SERVICES: tuple[ServiceName, ...] = ("mlflow", "milvus", "serving")
 FOLLOWERS: tuple[ServiceName, ...] = ("serving", "promoter")  # they read from the other two
@@ -79,6 +81,9 @@ def start_services(
         UserError: a service ended or did not answer in time; the message ends with the last line of its log.
     """
     home = home.resolve()
+    private_folder(home)
+    if readable := _open_to_others(home):
+        report(f"{', '.join(readable)}: every user of this machine can read it; `chmod -R o= {home}` ends that")
     key = local_key(home)
     ensure_installation_id(home)
     elsewhere = _elsewhere()
@@ -147,7 +152,8 @@ def _start(home: Path, name: ServiceName, earlier_port: int, elsewhere: str) -> 
     if listener and not kind.takes_socket:
         listener.close()
     log = home / "logs" / f"{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(log.parent)
+    private_file(log)
     with log.open("ab") as output:
         process = subprocess.Popen(
             kind.command(home, port),
@@ -156,6 +162,7 @@ def _start(home: Path, name: ServiceName, earlier_port: int, elsewhere: str) -> 
             stderr=output,
             env=environment(home),
             start_new_session=True,
+            umask=PRIVATE_UMASK,
         )
     if listener:
         listener.close()
@@ -224,6 +231,14 @@ def _is_taken(port: int) -> bool:
     if listener:
         listener.close()
     return listener is None
+
+
+def _open_to_others(home: Path) -> list[str]:
+    """What holds personal data and can be read by others, because it was made before it was kept private."""
+    if not home.stat().st_mode & 0o001:
+        return []
+    kept = [home / name for name in PERSONAL if (home / name).exists()]
+    return [path.name for path in kept if path.stat().st_mode & 0o004]
 
 
 def _fingerprint(elsewhere: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 """The contract of VectorIndex and CollectionStore: the same cases on every engine."""
 
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -386,3 +387,13 @@ def test_a_proxy_on_the_way_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 2.0)
     with pytest.raises(UserError, match=r"through the proxy http://\*\*\*@127.0.0.1:9 \(name milvus.example"):
         MilvusStore("http://milvus.example:19530")
+
+
+def test_a_database_file_is_private(tmp_path: Path) -> None:
+    earlier = os.umask(0o022)
+    try:
+        MilvusStore(str(tmp_path / "home" / "milvus.db")).close()
+    finally:
+        os.umask(earlier)
+    for folder in (tmp_path / "home", tmp_path / "home" / "milvus.db"):
+        assert oct(folder.stat().st_mode & 0o777) == "0o700"

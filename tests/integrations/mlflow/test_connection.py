@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from personsearch.errors import UserError
-from personsearch.integrations.mlflow.connection import connect
+from personsearch.integrations.mlflow.connection import connect, experiment_id
 from personsearch.integrations.mlflow.registry import ModelRegistry
 
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -181,3 +181,15 @@ def test_a_proxy_that_fails_is_named(status: int | None, monkeypatch: pytest.Mon
             connect("http://mlflow.example:5000")
         assert "secret" not in str(refused.value)
         assert ("Connection refused" if status is None else str(status)) in str(refused.value)
+
+
+def test_a_database_and_its_artifacts_are_private(tmp_path: Path) -> None:
+    earlier = os.umask(0o022)
+    try:
+        uri = f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}"
+        experiment_id(connect(uri), uri)
+    finally:
+        os.umask(earlier)
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path / "home").iterdir()}
+    assert modes == {"mlflow.db": "0o600", "mlflow-artifacts": "0o700"}
+    assert oct((tmp_path / "home").stat().st_mode & 0o777) == "0o700"

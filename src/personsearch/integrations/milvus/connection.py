@@ -11,6 +11,7 @@ from pymilvus import MilvusClient, MilvusException
 
 from personsearch.addresses import describe_proxy, is_on_this_machine, split_credentials
 from personsearch.errors import UserError
+from personsearch.files import private_folder
 
 CONNECT_SECONDS = 10.0
 # Milvus Lite treats pymilvus' pings (every 10 seconds) as an attack and drops the connection during long calls; a local
@@ -40,7 +41,8 @@ def connect(uri: str, token: str) -> MilvusClient:
     if is_local(uri):
         if not uri.endswith(".db"):
             raise UserError(f"{uri}: the path of a Milvus Lite database must end with .db")
-        Path(uri).parent.mkdir(parents=True, exist_ok=True)
+        private_folder(Path(uri).parent)
+        private_folder(Path(uri))
         here = True
     else:
         uri, token = _with_credentials_apart(uri, token)

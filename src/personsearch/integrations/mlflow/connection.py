@@ -15,6 +15,7 @@ from personsearch.addresses import (
     split_credentials,
 )
 from personsearch.errors import UserError
+from personsearch.files import private_file, private_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,7 +47,9 @@ def connect(uri: str) -> "MlflowClient":
         uri = _with_credentials_apart(uri)
         _require_answer(uri)
     elif uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        database = Path(uri.removeprefix("sqlite:///"))
+        private_folder(database.parent)
+        private_file(database)
     import mlflow
 
     try:
@@ -62,7 +65,9 @@ def experiment_id(client: "MlflowClient", uri: str) -> str:
 
     location = None
     if uri.startswith("sqlite:///"):
-        location = (Path(uri.removeprefix("sqlite:///")).parent / "mlflow-artifacts").resolve().as_uri()
+        artifacts = (Path(uri.removeprefix("sqlite:///")).parent / "mlflow-artifacts").resolve()
+        private_folder(artifacts)
+        location = artifacts.as_uri()
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is not None:
         return str(found.experiment_id)
