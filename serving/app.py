@@ -10,6 +10,7 @@ from personsearch.addresses import log_to_standard_error
 from personsearch.errors import UserError
 from personsearch.gallery.store import Gallery
 from personsearch.installation.audit import AuditLog
+from personsearch.processes import ensure_home_folder
 from serving import problems
 from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics
@@ -29,6 +30,7 @@ DESCRIPTION = (
 def application() -> FastAPI:
     """The application, configured by the environment: `uvicorn --factory serving.app:application`."""
     log_to_standard_error()
+    ensure_home_folder()
     try:
         return create_app(ServingSettings())
     except UserError as error:

@@ -95,6 +95,17 @@ def run_python(*arguments: str, echo: bool = False) -> str:
     return result.stdout
 
 
+def ensure_home_folder() -> None:
+    """Give a user without one, such as a container's number that no user has, the home that container runtimes give.
+
+    MLflow and others stop where they cannot name a home folder; they need not be able to write there.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = os.sep
+
+
 def why_it_failed(code: int, last_words: str) -> str:
     """Why a command of ours failed, by its exit code (a negative one is a signal) and the last line of its output."""
     if code < 0:

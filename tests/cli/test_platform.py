@@ -1,6 +1,9 @@
 """The commands of the group "platform" as a person runs them."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +55,30 @@ def test_cache_tells_its_size_and_is_pruned_only_when_asked(
     assert json.loads(capsys.readouterr().out) == expected
     assert run(monkeypatch, "cache", "--prune", "--gib", "0.001", "--json") == 0
     assert json.loads(capsys.readouterr().out) == expected | {"caches": 0, "gib": 0.0, "removed": 1}
+
+
+NOBODY = """
+import pwd, sys
+
+def absent(uid):
+    raise KeyError(uid)
+
+pwd.getpwuid = absent
+from personsearch.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("home", [None, "/proc"])
+@pytest.mark.parametrize("command", [["models", "--json"], ["cache", "--json"], ["status", "--json"]])
+def test_a_user_without_a_home_or_with_one_that_cannot_be_written(
+    tmp_path: Path, home: str | None, command: list[str]
+) -> None:
+    """As a container has them that runs under a number of its own."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    environment |= {"PERSONSEARCH_HOME": str(tmp_path / "installation")} | ({"HOME": home} if home else {})
+    ran = subprocess.run(
+        [sys.executable, "-c", NOBODY, *command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in ran.stderr
+    assert json.loads(ran.stdout)

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import typer
 
 from personsearch.errors import UserError
+from personsearch.processes import ensure_home_folder
 
 VALUES = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
 GROUPS = ("data", "generation", "model", "probe", "study", "gallery", "registry", "search", "platform", "pipeline")
@@ -16,6 +17,7 @@ GROUPS = ("data", "generation", "model", "probe", "study", "gallery", "registry"
 
 def main() -> None:
     """Run the command line; a user's mistake is one readable line and exit code 2."""
+    ensure_home_folder()
     try:
         sys.exit(command_line()(standalone_mode=False))
     except UserError as error:
