@@ -147,6 +147,14 @@ def test_the_hub_offline_fails_early(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         )
 
 
+@pytest.mark.parametrize("source", ["hf-hub:timm/vit_base_patch16_clip_224.openai", "hf-hub:owner/name"])
+def test_a_name_on_the_hub_may_have_a_dot(source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=f"^weights {source}: not in the local cache, and HF_HUB_OFFLINE forbids"):
+        built(source, tmp_path)
+
+
 def test_unknown_architectures_and_prefixes_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no 'ViT-B-17'; near it: ViT-B-16"):
         built("random", tmp_path, architecture="ViT-B-17")

@@ -114,6 +114,8 @@ def test_heads_and_a_bundles_architecture_are_counted(tiny_bundle: Path, recipe:
 def test_a_recipe_that_cannot_be_built_is_told(recipe: Callable[..., Path]) -> None:
     with pytest.raises(UserError, match="'nothing' matches no parameter"):
         describe(read_recipe(recipe(), settings(model__frozen="[nothing]")))
+    with pytest.raises(UserError, match=r"^weights nowhere/bundle: neither a model bundle nor a file of weights"):
+        describe(read_recipe(recipe(model={"weights": "nowhere/bundle"})))
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from personsearch.errors import UserError
-from personsearch.models.weights import State, download, load_weights
+from personsearch.models.weights import HUB, State, download, load_weights
 
-HUB = "hf-hub:"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 BERT_FILES = (CONFIG, WEIGHTS, "tokenizer.json")
 

@@ -17,9 +17,8 @@ from tokenizers.trainers import BpeTrainer
 
 from personsearch.bundle import TOKENIZER
 from personsearch.errors import UserError
-from personsearch.models.weights import download
+from personsearch.models.weights import HUB, download
 
-HUB = "hf-hub:"
 START, END, PADDING = "<start_of_text>", "<end_of_text>", "<padding>"
 WORDS = r"<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 CLIP_MERGES = 49152 - 256 - 2

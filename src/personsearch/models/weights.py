@@ -16,6 +16,7 @@ from personsearch.models.position import Grid, resize_position_embedding
 POSITIONS = "visual.positional_embedding"
 TEXT_POSITIONS = "positional_embedding"
 OPENAI_ONLY = ("input_resolution", "context_length", "vocab_size")
+HUB = "hf-hub:"
 HUB_TIMEOUT_SECONDS = 5
 State = dict[str, Tensor]
 
@@ -45,9 +46,20 @@ def load_weights(source: str, architecture_name: str | None) -> Weights:
         return bundle_weights(Bundle.open(path))
     if path.is_file():
         return _from_file(path)
-    if path.is_dir() or path.suffix or source.startswith((".", "/", "~")) or ("/" in source and ":" not in source):
-        raise UserError(f"weights {source}: neither a model bundle nor a file of weights")
+    refuse_absent_path(source)
     return _from_file(_from_hub(source, architecture_name), quick_gelu=source == "openai")
+
+
+def refuse_absent_path(source: str) -> None:
+    """Refuse a source that names a path where no weights are, rather than something on the hub.
+
+    Raises:
+        UserError: it does.
+    """
+    path = Path(source)
+    looks_local = path.suffix or source.startswith((".", "/", "~")) or ("/" in source and ":" not in source)
+    if path.is_dir() or (looks_local and not source.startswith(HUB)):  # a repository's name may end in .openai
+        raise UserError(f"weights {source}: neither a model bundle nor a file of weights")
 
 
 def fit(weights: Weights, expected: State, new_grid: Grid | None) -> State:
@@ -136,8 +148,8 @@ def _is_torchscript(path: Path) -> bool:
 def _from_hub(source: str, architecture_name: str | None) -> Path:
     import open_clip
 
-    repository, tag = source.removeprefix("hf-hub:"), None
-    if not source.startswith("hf-hub:"):
+    repository, tag = source.removeprefix(HUB), None
+    if not source.startswith(HUB):
         tag = open_clip.get_pretrained_cfg(architecture_name, source) if architecture_name else None
         if not tag:
             known = open_clip.list_pretrained_tags_by_model(architecture_name) if architecture_name else []

@@ -13,8 +13,7 @@ from personsearch.models.build import create_model, resolve_architecture
 from personsearch.models.config import RANDOM, ModelConfig
 from personsearch.models.encoder import PersonEncoder
 from personsearch.models.layers import frozen_prefixes
-from personsearch.models.pretrained import HUB
-from personsearch.models.weights import Weights
+from personsearch.models.weights import HUB, Weights, refuse_absent_path
 from personsearch.training.config import TrainConfig
 from personsearch.training.objective import Objective
 
@@ -147,6 +146,8 @@ def outline(config: ModelConfig) -> PersonEncoder:
     folder = Path(config.weights)
     start = Bundle.open(folder) if (folder / SPEC).is_file() else None
     weights = Weights({}, config.weights, Architecture(start.spec.architecture), bundle=start) if start else None
+    if start is None and config.architecture is None:
+        refuse_absent_path(config.weights)
     if config.text_weights is not None and config.text_weights.startswith(HUB):
         config = config.model_copy(update={"text_weights": None})
     architecture = resolve_architecture(config, weights)
