@@ -217,7 +217,7 @@ def test_a_recipe_s_sizes_enter_the_architecture() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"vision_cfg": {"width": 50}}, "vision_cfg=.*no multiple of 12 heads"),
+        ({"vision_cfg": {"width": 50}}, "vision_cfg: .*no multiple of 12 heads"),
         ({"text_cfg": {"context_length": 600}}, "it has 512 positions"),
         ({"text_cfg": {"width": 64}}, r"text_cfg\.width: unknown; known: context_length, vocab_size"),
         ({"temperature": 0}, "temperature=0"),

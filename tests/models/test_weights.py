@@ -1,5 +1,6 @@
 """Weights in the forms that people keep them in, and what is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 from personsearch.bundle import Bundle
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
+from personsearch.models import weights
 from personsearch.models.architecture import Architecture
 from personsearch.models.build import build_model, load_bundle_model
 from personsearch.models.clip import DualEncoder
@@ -31,8 +33,9 @@ def model() -> DualEncoder:
     return DualEncoder(Architecture(ARCHITECTURE))
 
 
-def built(weights: Path | str, folder: Path, **changes: Any) -> DualEncoder:
-    values = {"weights": str(weights), "architecture": ARCHITECTURE, "image_size": (32, 32)} | changes
+def built(source: Path | str, folder: Path, **changes: Any) -> DualEncoder:
+    known = {"weights": str(source), "architecture": ARCHITECTURE, "image_size": (32, 32), "activation": "gelu"}
+    values = known | changes
     return build_model(ModelConfig(**values), lambda: [], folder / "tokenizer.json").model
 
 
@@ -75,7 +78,7 @@ def test_openai_torchscript_archive_in_half_precision(model: DualEncoder, tmp_pa
     archive = torch.jit.trace(Archive(), torch.zeros(1))
     torch.jit.save(archive.half(), str(tmp_path / "ViT.pt"))
     model.float()
-    found = built(tmp_path / "ViT.pt", tmp_path)
+    found = built(tmp_path / "ViT.pt", tmp_path, activation=None)
     assert_same(found, model, tolerance=1e-2)
     assert found.architecture["quick_gelu"] is True
     assert found.clip.state_dict()["visual.proj"].dtype == torch.float32
@@ -88,6 +91,77 @@ def test_a_bundle_brings_architecture_and_tokenizer(tiny_bundle: Path, tmp_path:
     assert result.model.clip.visual.grid_size == (8, 2)
     assert result.model.context_length == result.tokenizer.context_length == 10
     assert result.preprocessing.mean == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("name", ["openai_state_dict.pt", "open_clip_model.safetensors"])
+def test_a_file_that_does_not_say_its_activation_needs_it_from_the_recipe(
+    model: DualEncoder, name: str, tmp_path: Path
+) -> None:
+    state = model.clip.state_dict()  # as clip.load(jit=False).state_dict(): no sign of OpenAI is left
+    torch.save(state, tmp_path / name) if name.endswith(".pt") else save_file(state, tmp_path / name)
+    with pytest.raises(UserError, match=rf"{name}: the file does not say its activation; set model.activation to"):
+        built(tmp_path / name, tmp_path, activation=None)
+    for activation, expected in (("quick_gelu", {"FusedQuickGELU"}), ("gelu", {"GELU"})):
+        found = built(tmp_path / name, tmp_path, activation=activation)
+        assert {type(part).__name__ for part in found.modules() if "GELU" in type(part).__name__} == expected
+
+
+def test_the_architecture_or_the_configuration_beside_a_file_may_say_the_activation(
+    model: DualEncoder, tmp_path: Path
+) -> None:
+    save_file(model.clip.state_dict(), tmp_path / "w.safetensors")
+    plain = ARCHITECTURE | {"quick_gelu": False}
+    assert not built(tmp_path / "w.safetensors", tmp_path, activation=None, architecture=plain).architecture[
+        "quick_gelu"
+    ]
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": ARCHITECTURE | {"quick_gelu": True}}))
+    assert built(tmp_path / "w.safetensors", tmp_path, activation=None).architecture["quick_gelu"] is True
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": ARCHITECTURE}))
+    assert "quick_gelu" not in built(tmp_path / "w.safetensors", tmp_path, activation=None).architecture
+
+
+def test_an_activation_that_contradicts_the_weights_is_refused(
+    model: DualEncoder, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"activation: model.activation: quick_gelu; weights .*: gelu; they must agree"):
+        built(tiny_bundle, tmp_path, architecture=None, activation="quick_gelu")
+    save_file(model.clip.state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(UserError, match=r"model\.activation: gelu; model\.architecture: quick_gelu"):
+        built(tmp_path / "w.safetensors", tmp_path, architecture=ARCHITECTURE | {"quick_gelu": True})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "source", "activation"),
+    [
+        ("ViT-B-16", "openai", "quick_gelu"),
+        ("ViT-B-16", "dfn2b", "quick_gelu"),
+        ("ViT-B-32", "metaclip_400m", "quick_gelu"),
+        ("ViT-B-32", "laion400m_e32", "quick_gelu"),
+        ("ViT-B-16", "laion400m_e32", "gelu"),
+        ("ViT-B-32", "laion2b_s34b_b79k", "gelu"),
+        ("roberta-ViT-B-32", "laion2b_s12b_b32k", "quick_gelu"),
+        (None, "hf-hub:timm/vit_base_patch16_clip_224.dfn2b", "quick_gelu"),
+        (None, "hf-hub:laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "gelu"),
+        (None, "hf-hub:own/quick", "quick_gelu"),
+        (None, "hf-hub:own/silent", None),
+    ],
+)
+def test_the_hub_says_the_activation(
+    architecture: str | None, source: str, activation: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By open_clip's table, else by the repository's own configuration."""
+    own = tmp_path / "own" / "open_clip_config.json"
+    own.parent.mkdir()
+    own.write_text(json.dumps({"model_cfg": {"quick_gelu": True}}))
+    save_file({"logit_scale": torch.zeros(1)}, tmp_path / "open_clip_model.safetensors")
+
+    def download(repository: str, name: str, source: str) -> Path:
+        if name.endswith(".json") and repository != "own/quick":
+            raise UserError("there is none")
+        return own if name.endswith(".json") else tmp_path / name
+
+    monkeypatch.setattr(weights, "download", download)
+    assert weights.load_weights(source, architecture).activation == activation
 
 
 def test_image_positions_fit_another_size(model: DualEncoder, tmp_path: Path) -> None:

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from personsearch.errors import UserError
 from personsearch.models.position import Grid
 
 Side = Literal["text", "image"]
+Activation = Literal["gelu", "quick_gelu"]
 SIDES: tuple[Side, ...] = ("text", "image")
 CLIP, DUAL_TRANSFORMER = "clip", "dual_transformer"
 SECTIONS: dict[Side, str] = {"text": "text_cfg", "image": "vision_cfg"}
 ADAPTATION, PRUNED = "adaptation", "pruned"
+QUICK_GELU: Final = "quick_gelu"
 # In a configuration of open_clip, these name a tower of another library.
 OTHER_TOWERS: dict[Side, str] = {"text": "hf_model_name", "image": "timm_model_name"}
 DEFAULT_LAYERS, DEFAULT_IMAGE_SIZE, DEFAULT_PATCH = 12, 224, 16  # open_clip's
@@ -99,6 +101,13 @@ class Architecture(Mapping[str, Any]):
         stride = _pair(vision.get("stride", patch))
         rows, columns = ((self.image_size[axis] - patch[axis]) // stride[axis] + 1 for axis in (0, 1))
         return rows, columns
+
+    @property
+    def activation(self) -> Activation | None:
+        """What it says of the activation in CLIP's blocks; None where it says nothing."""
+        if QUICK_GELU not in self._values:
+            return None
+        return QUICK_GELU if self._values[QUICK_GELU] else "gelu"
 
     def num_layers(self, side: Side) -> int:
         """Layers of a tower.

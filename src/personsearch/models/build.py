@@ -8,7 +8,7 @@ from typing import Any
 from personsearch.bundle import TOKENIZER, Bundle, Preprocessing
 from personsearch.errors import UserError
 from personsearch.files import replacing
-from personsearch.models.architecture import CLIP, DUAL_TRANSFORMER, Architecture
+from personsearch.models.architecture import CLIP, DUAL_TRANSFORMER, QUICK_GELU, Activation, Architecture
 from personsearch.models.clip import ADAPTATION, DualEncoder
 from personsearch.models.config import MEAN_STD, RANDOM, ModelConfig
 from personsearch.models.dual_transformer import DualTransformer, complete_architecture
@@ -108,12 +108,35 @@ def resolve_architecture(config: ModelConfig, weights: Weights | None) -> Archit
     absent = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in architecture]
     if absent:
         raise UserError(f"model.architecture: {', '.join(absent)} missing")
-    if weights is not None and weights.quick_gelu:
+    if _activation(config, weights, architecture) == QUICK_GELU:
         architecture = architecture.with_values(quick_gelu=True)
     architecture = architecture.with_section("image", image_size=config.image_size)
     if config.context_length is not None:
         architecture = architecture.with_section("text", context_length=config.context_length)
     return architecture
+
+
+def _activation(config: ModelConfig, weights: Weights | None, architecture: Architecture) -> Activation | None:
+    """The activation that weights, recipe and architecture agree on; None for random weights where none is said.
+
+    Raises:
+        UserError: two of them differ, or weights were read and none says it.
+    """
+    said: dict[str, Activation | None] = {
+        "model.activation": config.activation,
+        f"weights {config.weights}": weights.activation if weights is not None else None,
+        "model.architecture": architecture.activation,
+    }
+    known = {place: activation for place, activation in said.items() if activation is not None}
+    if len(set(known.values())) > 1:
+        different = "; ".join(f"{place}: {activation}" for place, activation in known.items())
+        raise UserError(f"activation: {different}; they must agree")
+    if not known and weights is not None and weights.state:
+        raise UserError(
+            f"weights {config.weights}: the file does not say its activation; set model.activation to quick_gelu"
+            " (OpenAI's CLIP, MetaCLIP, DFN and what was trained from them) or gelu (LAION, DataComp and most others)"
+        )
+    return next(iter(known.values()), None)
 
 
 def _named(name: str) -> Architecture:

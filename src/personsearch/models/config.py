@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from personsearch.config import Config
+from personsearch.models.architecture import Activation
 
 Normalisation = Literal["imagenet", "clip", "half"]
 MEAN_STD: dict[Normalisation, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
@@ -34,6 +35,11 @@ class ModelConfig(Config):
     architecture: str | dict[str, Any] | None = None
     """An open_clip name, an open_clip configuration {embed_dim, vision_cfg, text_cfg}, or {kind: dual_transformer, …};
     null when `weights` is a bundle.
+    """
+
+    activation: Activation | None = None
+    """Activation in CLIP's blocks: `quick_gelu` for weights of OpenAI, MetaCLIP or DFN and what was trained from them,
+    `gelu` for most others. Needed for a file that does not say it; null where weights or architecture do.
     """
 
     adaptation: dict[str, Any] | None = None

@@ -1,16 +1,19 @@
 """Reads weights from a bundle, a local file or the hub; nothing is unpickled that could run code."""
 
+import json
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from personsearch.bundle import SPEC, WEIGHTS, Bundle
 from personsearch.errors import UserError
-from personsearch.models.architecture import Architecture
+from personsearch.models.architecture import QUICK_GELU, Activation, Architecture
 from personsearch.models.position import Grid, resize_position_embedding
 
 POSITIONS = "visual.positional_embedding"
@@ -18,21 +21,19 @@ TEXT_POSITIONS = "positional_embedding"
 OPENAI_ONLY = ("input_resolution", "context_length", "vocab_size")
 HUB = "hf-hub:"
 HUB_TIMEOUT_SECONDS = 5
+HUB_WEIGHTS, HUB_CONFIG = "open_clip_model.safetensors", "open_clip_config.json"
 State = dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A state dict in open_clip's names; `architecture` where the source says it.
-
-    `quick_gelu` is true for OpenAI's files, which were trained with that activation and do not say so.
-    """
+    """A state dict in open_clip's names; `architecture` and `activation` where the source says them."""
 
     state: State
     origin: str
     architecture: Architecture | None = None
     bundle: Bundle | None = None
-    quick_gelu: bool = False
+    activation: Activation | None = None
 
 
 def load_weights(source: str, architecture_name: str | None) -> Weights:
@@ -47,7 +48,9 @@ def load_weights(source: str, architecture_name: str | None) -> Weights:
     if path.is_file():
         return _from_file(path)
     refuse_absent_path(source)
-    return _from_file(_from_hub(source, architecture_name), quick_gelu=source == "openai")
+    repository, activation = _on_hub(source, architecture_name)
+    path = download(repository, HUB_WEIGHTS, source)
+    return _from_file(path, activation or _hub_activation(repository, source))
 
 
 def refuse_absent_path(source: str) -> None:
@@ -106,10 +109,12 @@ def bundle_weights(bundle: Bundle) -> Weights:
     if not bundle.path(WEIGHTS).is_file():
         raise UserError(f"weights {bundle}: the bundle has no {WEIGHTS}; only its torch variant can be trained")
     loaded = _from_file(bundle.path(WEIGHTS))
-    return Weights(loaded.state, str(bundle), Architecture(bundle.spec.architecture), bundle=bundle)
+    architecture = Architecture(bundle.spec.architecture)
+    activation: Activation = architecture.activation or "gelu"  # open_clip's own
+    return Weights(loaded.state, str(bundle), architecture, bundle, activation)
 
 
-def _from_file(path: Path, *, quick_gelu: bool = False) -> Weights:
+def _from_file(path: Path, activation: Activation | None = None) -> Weights:
     try:
         state, openai = _read(path)
     except UserError:
@@ -119,7 +124,8 @@ def _from_file(path: Path, *, quick_gelu: bool = False) -> Weights:
         raise UserError(f"weights {path}: cannot be read: {reason}") from error
     # Checkpoints of distributed training put every name under `module.`.
     state = {name.removeprefix("module."): value for name, value in state.items()}
-    return Weights(state, str(path), quick_gelu=quick_gelu or openai)
+    said = QUICK_GELU if openai else activation or _config_activation(path.with_name(HUB_CONFIG))
+    return Weights(state, str(path), activation=said)
 
 
 def _read(path: Path) -> tuple[State, bool]:
@@ -145,20 +151,46 @@ def _is_torchscript(path: Path) -> bool:
         return any("/code/" in name or name.endswith("constants.pkl") for name in archive.namelist())
 
 
-def _from_hub(source: str, architecture_name: str | None) -> Path:
+def _on_hub(source: str, architecture_name: str | None) -> tuple[str, Activation | None]:
+    """Repository of a tag or of `hf-hub:owner/name`, and the activation in open_clip's table; None if it lists none."""
     import open_clip
 
-    repository, tag = source.removeprefix(HUB), None
-    if not source.startswith(HUB):
-        tag = open_clip.get_pretrained_cfg(architecture_name, source) if architecture_name else None
-        if not tag:
-            known = open_clip.list_pretrained_tags_by_model(architecture_name) if architecture_name else []
-            raise UserError(
-                f"weights {source!r}: no file, no bundle, and no pretrained tag of {architecture_name}"
-                f" ({', '.join(known[:8]) or 'it has none'})"
-            )
-        repository = str(tag.get("hf_hub", "")).rstrip("/") or repository
-    return download(repository, "open_clip_model.safetensors", source)
+    if source.startswith(HUB):
+        repository = source.removeprefix(HUB)
+        tags = (open_clip.get_pretrained_cfg(*pair) for pair in open_clip.list_pretrained())
+        tag = next((tag for tag in tags if str(tag.get("hf_hub", "")).rstrip("/") == repository), None)
+        return repository, tag and _tag_activation(tag)
+    tag = open_clip.get_pretrained_cfg(architecture_name, source) if architecture_name else None
+    if not tag:
+        known = open_clip.list_pretrained_tags_by_model(architecture_name) if architecture_name else []
+        raise UserError(
+            f"weights {source!r}: no file, no bundle, and no pretrained tag of {architecture_name}"
+            f" ({', '.join(known[:8]) or 'it has none'})"
+        )
+    # An architecture can demand the activation where the table leaves it out: roberta-ViT-B-32.
+    own = Architecture(open_clip.get_model_config(architecture_name)).activation
+    return str(tag.get("hf_hub", "")).rstrip("/") or source, own or _tag_activation(tag)
+
+
+def _tag_activation(tag: Mapping[str, Any]) -> Activation:
+    return QUICK_GELU if tag.get(QUICK_GELU) else "gelu"
+
+
+def _hub_activation(repository: str, source: str) -> Activation | None:
+    """What the repository's own configuration says; None where it has none that can be fetched."""
+    try:
+        return _config_activation(download(repository, HUB_CONFIG, source))
+    except UserError:
+        return None
+
+
+def _config_activation(path: Path) -> Activation | None:
+    """What an open_clip_config.json says, which leaves out gelu; None where there is none."""
+    try:
+        model = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Architecture(model).activation or "gelu"
 
 
 def download(repository: str, name: str, source: str) -> Path:
