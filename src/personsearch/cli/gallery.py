@@ -48,6 +48,9 @@ def ingest(
         Path | None, typer.Option(help="ONNX person detector; without one motion and HOG are used.")
     ] = None,
     every: Annotated[int | None, typer.Option(help="Look at every n-th frame only.", min=1)] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second, where the file has no timestamps (raw H.264).")
+    ] = None,
     gallery: GalleryFolder = None,
     params: Params = None,
     as_json: JsonFlag = False,
@@ -57,7 +60,8 @@ def ingest(
     from personsearch.gallery.ingest.tracks import IngestConfig
     from personsearch.gallery.store import Gallery
 
-    config = configured(IngestConfig, "ingest", params).overridden({"detector": detector, "every": every})
+    options = {"detector": detector, "every": every, "frames_per_second": fps}
+    config = configured(IngestConfig, "ingest", params).overridden(options)
     first_frame = start_moment("--start", start)
     result = run(config, video, Gallery(gallery_folder(gallery)), camera_id=camera, start=first_frame)
     show(result, as_json=as_json)

@@ -1,8 +1,11 @@
 """Short clips of simple figures, drawn for the tests of ingest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
@@ -48,6 +51,22 @@ def write_clip(path: Path, walkers: list[Walker], *, frames: int) -> Path:
     for index in range(frames):
         writer.write(draw(index, walkers))
     writer.release()
+    return path
+
+
+def write_stream(path: Path, walkers: list[Walker], *, times: Sequence[float], aspect: Fraction = Fraction(1)) -> Path:
+    """Render a clip as H.264 with a key frame every ten frames, each frame at its time in seconds."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND, options={"g": "10"})
+        stream.height, stream.width = SIZE
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = aspect
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for index, seconds in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(draw(index, walkers), format="bgr24")
+            frame.pts, frame.time_base = round(1000 * seconds), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
     return path
 
 

@@ -12,7 +12,7 @@ from personsearch.gallery.ingest.video import Frame
 
 onnx = pytest.importorskip("onnx")
 
-FRAME = Frame(0, np.zeros((240, 320, 3), np.uint8))
+FRAME = Frame(0, 0.0, np.zeros((240, 320, 3), np.uint8))
 
 
 def write_detector(path: Path, output: np.ndarray, shape: tuple[int, ...] = (1, 3, 160, 160)) -> Path:

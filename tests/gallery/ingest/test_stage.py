@@ -19,7 +19,7 @@ from personsearch.gallery.ingest.tracks import IngestConfig
 from personsearch.gallery.store import Gallery
 from personsearch.search.filters import CropFilter
 
-from .clips import Walker, write_clip
+from .clips import Walker, write_clip, write_stream
 
 NINE = datetime(2026, 3, 1, 9, tzinfo=UTC)
 # The figures are no people to the HOG detector.
@@ -126,7 +126,20 @@ def test_a_truncated_video_is_taken_in_and_reported(
     metrics = ingest(CONFIG, broken, Gallery(tmp_path / "gallery"), camera_id="junction", start=NINE)
     assert metrics["frames_missing"] > 5
     assert metrics["tracks"] == 2
-    assert "ends early" in caplog.text
+    assert "frames are missing" in caplog.text
+
+
+def test_crops_are_captured_at_the_times_of_the_stream(tmp_path: Path) -> None:
+    """The recording stalls for a minute before the only walker comes."""
+    times = [n / 10 + 60 * (n >= 10) for n in range(50)]
+    clip = write_stream(tmp_path / "clip.mp4", [Walker((30, 30, 180), -60, 10, foot=150, first=10)], times=times)
+    gallery = Gallery(tmp_path / "gallery")
+    metrics = ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    assert metrics["tracks"] == 1
+    assert metrics["frames_missing"] == 0
+    for crop in gallery.crops():
+        frame = int(crop.frame_uri.removeprefix("clip.mp4#frame="))
+        assert crop.captured_at == NINE + timedelta(seconds=frame / 10 + 60)
 
 
 KILLED = """

@@ -12,7 +12,7 @@ RED, BLUE = (30, 30, 180), (160, 60, 20)
 
 def follow(walkers: list[Walker], frames: int, hidden: dict[int, range] | None = None) -> dict[int, list[int]]:
     """For each walker, the tracks it was given, frame by frame."""
-    tracker = Tracker(TrackingConfig(), frames_per_second=10)
+    tracker = Tracker(TrackingConfig())
     numbers: dict[int, list[int]] = {n: [] for n in range(len(walkers))}
     for index in range(frames):
         seen = [
@@ -21,7 +21,7 @@ def follow(walkers: list[Walker], frames: int, hidden: dict[int, range] | None =
             if walker.first <= index <= walker.last and index not in (hidden or {}).get(n, range(0))
         ]
         boxes = np.array([walkers[n].box_at(index) for n in seen]).reshape(-1, 4)
-        frame = Frame(index, draw(index, [walkers[n] for n in seen]))
+        frame = Frame(index, index / 10, draw(index, [walkers[n] for n in seen]))
         for n, sighting in zip(seen, tracker.update(frame, boxes), strict=True):
             numbers[n].append(sighting.track)
     return numbers
@@ -47,16 +47,23 @@ def test_who_is_gone_too_long_is_forgotten() -> None:
     assert len(set(numbers[0])) == 2
 
 
+def test_a_stall_of_the_recording_ends_the_tracks() -> None:
+    tracker, walker = Tracker(TrackingConfig(longest_gap_seconds=2.5)), Walker(RED, 60, 0)
+    box, pixels = np.array([walker.box_at(0)]), draw(0, [walker])
+    times = [0.0, 0.1, 0.2, 2.7, 62.7]
+    assert [tracker.update(Frame(n, t, pixels), box)[0].track for n, t in enumerate(times)] == [1, 1, 1, 1, 2]
+
+
 def test_only_confirmed_tracks_say_where_people_are_expected() -> None:
-    tracker = Tracker(TrackingConfig(confirming_boxes=3), frames_per_second=10)
+    tracker = Tracker(TrackingConfig(confirming_boxes=3))
     walker = Walker(RED, 60, 5)
     for index, expected in enumerate([0, 0, 0, 1]):
         assert len(tracker.expected()) == expected
-        tracker.update(Frame(index, draw(index, [walker])), np.array([walker.box_at(index)]))
+        tracker.update(Frame(index, index / 10, draw(index, [walker])), np.array([walker.box_at(index)]))
 
 
 def test_isolation_is_the_uncovered_share() -> None:
-    tracker = Tracker(TrackingConfig(), frames_per_second=10)
+    tracker = Tracker(TrackingConfig())
     boxes = np.array([[0.0, 0, 20, 40], [10.0, 0, 30, 40], [100.0, 0, 120, 40]])
-    sightings = tracker.update(Frame(0, draw(0, [])), boxes)
+    sightings = tracker.update(Frame(0, 0.0, draw(0, [])), boxes)
     assert [s.isolation for s in sightings] == [0.5, 0.5, 1.0]

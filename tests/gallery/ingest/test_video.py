@@ -1,5 +1,8 @@
-"""Files that are no videos are refused in one line; broken ones are read as far as they go."""
+"""Frames come upright, with square pixels and their own times; files that are no videos are refused in one line, and
+damaged ones are read around the damage.
+"""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,7 @@ import pytest
 from personsearch.errors import UserError
 from personsearch.gallery.ingest.video import read_frames, read_info
 
-from .clips import Walker, draw, write_clip
+from .clips import Walker, draw, write_clip, write_stream
 
 WALKER = Walker((30, 30, 180), 60, 4)
 
@@ -43,3 +46,72 @@ def test_a_truncated_video_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     frames = [frame.index for frame in read_frames(clip)]
     assert 10 <= len(frames) < 30
     assert frames == list(range(len(frames)))
+
+
+EVEN = [n / 10 for n in range(60)]
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
+def test_a_stall_and_a_varying_rate_keep_their_times(tmp_path: Path, name: str) -> None:
+    times = [t + 60 * (n >= 20) + 0.03 * (n % 2) for n, t in enumerate(EVEN)]
+    clip = write_stream(tmp_path / name, [WALKER], times=times)
+    frames = list(read_frames(clip))
+    assert [frame.seconds for frame in frames] == pytest.approx(times, abs=0.002)
+    info = read_info(clip)
+    assert info.frames_per_second == pytest.approx(10, rel=0.35)
+    assert info.frame_count in (0, 60)
+
+
+def test_a_stream_without_times_needs_a_rate(tmp_path: Path) -> None:
+    clip = write_stream(tmp_path / "clip.h264", [WALKER], times=EVEN)
+    with pytest.raises(UserError, match=r"clip\.h264: the stream has no timestamps.*--fps"):
+        read_info(clip)
+    assert read_info(clip, frames_per_second=12.5).frames_per_second == 12.5
+    seconds = [frame.seconds for frame in read_frames(clip, frames_per_second=12.5)]
+    assert seconds == pytest.approx([n / 12.5 for n in range(60)])
+
+
+def test_time_that_jumps_back_continues(tmp_path: Path) -> None:
+    """Two recordings joined: the second begins at 0 again."""
+    first = write_stream(tmp_path / "first.ts", [WALKER], times=EVEN[:30])
+    both = tmp_path / "both.ts"
+    both.write_bytes(first.read_bytes() * 2)
+    assert [frame.seconds for frame in read_frames(both)] == pytest.approx(EVEN, abs=0.002)
+
+
+def test_pixels_are_made_square(tmp_path: Path) -> None:
+    wide = write_stream(tmp_path / "wide.mp4", [WALKER], times=EVEN[:10], aspect=Fraction(16, 11))
+    assert (read_info(wide).width, read_info(wide).height) == (465, 240)
+    high = write_stream(tmp_path / "high.mp4", [WALKER], times=EVEN[:10], aspect=Fraction(1, 2))
+    assert next(read_frames(high)).pixels.shape == (480, 320, 3)
+
+
+def test_a_turned_recording_is_upright(tmp_path: Path) -> None:
+    clip = write_stream(tmp_path / "clip.mp4", [WALKER], times=EVEN[:10])
+    level = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    turned = np.array([0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    clip.write_bytes(turned.join(clip.read_bytes().rsplit(level, 1)))
+    assert (read_info(clip).width, read_info(clip).height) == (240, 320)
+    expected = np.rot90(draw(0, [WALKER]), -1).astype(int)
+    assert np.abs(next(read_frames(clip)).pixels - expected).mean() < 6
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
+def test_a_damaged_middle_is_left_out(tmp_path: Path, name: str) -> None:
+    clip = write_stream(tmp_path / name, [WALKER], times=EVEN)
+    content = bytearray(clip.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + len(content) // 8] = bytes(len(content) // 8)
+    clip.write_bytes(content)
+    frames = list(read_frames(clip))
+    assert len(frames) >= 40
+    assert frames[-1].seconds == pytest.approx(5.9, abs=0.01)
+    assert np.abs(frames[-1].pixels - draw(59, [WALKER]).astype(int)).mean() < 8
+
+
+def test_a_playlist_opens_nothing_else(tmp_path: Path) -> None:
+    write_stream(tmp_path / "clip.ts", [WALKER], times=EVEN[:10])
+    playlist = tmp_path / "list.m3u8"
+    playlist.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/clip.ts\n#EXT-X-ENDLIST\n")
+    with pytest.raises(UserError, match=r"list\.m3u8"):
+        read_info(playlist)

@@ -13,6 +13,7 @@ Shapes: H height, W width of the working frame, S samples.
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -43,11 +44,11 @@ class RollingBackground:
         self, path: Path, info: VideoInfo, *, samples: int, sample_seconds: float, scale: float, threshold: float
     ) -> None:
         longest_step = max(1, round(sample_seconds * info.frames_per_second))
-        known_step = info.frame_count // samples if info.frame_count else longest_step
+        known_step = round(info.seconds * info.frames_per_second) // samples if info.seconds else longest_step
         self._step = min(longest_step, max(1, known_step))
         self._scale = scale
         self._threshold = threshold
-        self._ahead: Iterator[Frame] = read_frames(path, every=self._step)
+        self._ahead: Iterator[Frame] = read_frames(path, every=self._step, frames_per_second=info.frames_per_second)
         self._window: deque[Frame] = deque(maxlen=samples)
         self._computed_at: int | None = None
         self._background: Pixels | None = None
@@ -74,7 +75,7 @@ class RollingBackground:
             frame = next(self._ahead, None)
             if frame is None:
                 break
-            self._window.append(Frame(frame.index, shrink(frame.pixels, self._scale)))
+            self._window.append(replace(frame, pixels=shrink(frame.pixels, self._scale)))
             read = True
         return read
 

@@ -49,12 +49,12 @@ class MotionDetector:
             path, info, samples=samples, sample_seconds=sample_seconds, scale=self._scale, threshold=threshold
         )
         self._threshold = threshold
-        self._still_frames = max(1, round(still_seconds * info.frames_per_second))
+        self._still_seconds = still_seconds
         self._least_still_margin = least_still_margin
         self._heights: HeightModel | None = None
         self._still = NO_BOXES
         self._still_pixels = np.zeros((0, 0, 3), np.uint8)
-        self._still_due = 0
+        self._still_due = 0.0
 
     def detect(self, frame: Frame, expected_K4: Boxes) -> Boxes:
         pixels = shrink(frame.pixels, self._scale)
@@ -67,14 +67,14 @@ class MotionDetector:
             moving = explain(
                 evidence, self._heights, expected_K4 * self._scale, least_height=SHRUNKEN * self._least_height
             )
-        return np.concatenate([moving, self._still_people(frame.index, pixels, moving)]) / self._scale
+        return np.concatenate([moving, self._still_people(frame.seconds, pixels, moving)]) / self._scale
 
-    def _still_people(self, frame_index: int, pixels: Pixels, moving_N4: Boxes) -> Boxes:
+    def _still_people(self, seconds: float, pixels: Pixels, moving_N4: Boxes) -> Boxes:
         """People absorbed by the background; looked for now and then, and assumed to stay where they are in between."""
-        if frame_index >= self._still_due:
+        if seconds >= self._still_due:
             self._still = hog_people(pixels, least_margin=self._least_still_margin)
             self._still_pixels = pixels
-            self._still_due = frame_index + self._still_frames
+            self._still_due = seconds + self._still_seconds
         alone = coverage(self._still, moving_N4).max(axis=1, initial=0.0) < 0.2
         unchanged = [_difference(self._still_pixels, pixels, box) < MOST_STILL_CHANGE for box in self._still]
         self._still = self._still[alone & np.array(unchanged, dtype=bool)]

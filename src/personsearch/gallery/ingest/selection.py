@@ -46,6 +46,7 @@ class View:
     """One sighting with the pixels around it; `offset` is where they lie in the frame (x, y)."""
 
     frame_index: int
+    seconds: float
     box: NDArray[np.float64]
     quality: float
     pixels: Pixels
@@ -151,4 +152,4 @@ def _view(frame: Frame, sighting: Sighting, quality: float) -> View:
     context = CONTEXT * (bottom - top)
     x, y = max(0, int(left - context)), max(0, int(top - context))
     pixels = frame.pixels[y : int(bottom + context) + 1, x : int(right + context) + 1].copy()
-    return View(frame.index, sighting.box, quality, pixels, (x, y))
+    return View(frame.index, frame.seconds, sighting.box, quality, pixels, (x, y))

@@ -36,7 +36,7 @@ def ingest(config: IngestConfig, video: Path, gallery: Gallery, *, camera_id: st
     """
     if start.tzinfo is None:
         raise UserError(f"start {start.isoformat()}: a time zone expected, such as {start.isoformat()}Z")
-    info = read_info(video)
+    info = read_info(video, frames_per_second=config.frames_per_second)
     content_hash = hash_file(video)
     entry = ledger.VideoEntry(checked_camera(camera_id), start.astimezone(UTC), content_hash, _settings(config))
     earlier = ledger.begin(gallery.database, entry)
@@ -59,10 +59,12 @@ def _take_in(
     finder = TrackFinder(config, video, info)
     tracks = crops = 0
     for tracks, track in enumerate(finder, start=1):
-        crops += gallery.add(_crops(config, video, info, entry, number=tracks, track=track))
+        crops += gallery.add(_crops(config, video, entry, number=tracks, track=track))
     missing = max(0, info.frame_count - (finder.last_frame + config.every)) if info.frame_count else 0
     if missing:
-        logger.warning("%s: ends early, %d of %d frames are missing", video.name, missing, info.frame_count)
+        logger.warning(
+            "%s: %d of %d frames are missing: it ends early or is damaged", video.name, missing, info.frame_count
+        )
     if not tracks:
         logger.warning("%s: no people found", video.name)
     return {
@@ -76,14 +78,14 @@ def _take_in(
 
 
 def _crops(
-    config: IngestConfig, video: Path, info: VideoInfo, entry: ledger.VideoEntry, *, number: int, track: TrackViews
+    config: IngestConfig, video: Path, entry: ledger.VideoEntry, *, number: int, track: TrackViews
 ) -> Iterator[tuple[Crop, bytes]]:
     track_id = f"{path_name(entry.camera_id)}-{_stamp(entry.start)}-{number:04d}"
     for view in track.select(config.selection.crops_per_track):
         crop = Crop(
             crop_id=f"{track_id}-f{view.frame_index:06d}",
             camera_id=entry.camera_id,
-            captured_at=entry.start + timedelta(seconds=view.frame_index / info.frames_per_second),
+            captured_at=entry.start + timedelta(seconds=view.seconds),
             track_id=track_id,
             image_uri="",
             bbox=BoundingBox(*view.crop_box()),

@@ -24,6 +24,7 @@ VELOCITY_GAIN = 0.25
 SIZE_GAIN = 0.25
 VELOCITY_DECAY = 0.93
 SURELY_ALIKE = 0.72
+SAME_TIME = 1e-6
 
 
 class TrackingConfig(Config):
@@ -47,11 +48,14 @@ class TrackingConfig(Config):
 
 @dataclass
 class Track:
-    """One person so far. `box` is the filtered place in the latest frame, `velocity` its motion per processed frame."""
+    """One person so far. `box` is the filtered place in the latest frame, `velocity` its motion per processed frame,
+    `seen_at` the time of its latest box.
+    """
 
     number: int
     box: NDArray[np.float64]
     appearance: Appearance
+    seen_at: float
     velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     boxes_seen: int = 1
     frames_missed: int = 0
@@ -62,8 +66,8 @@ class Track:
         if self.frames_missed:
             self.velocity = self.velocity * VELOCITY_DECAY
 
-    def correct(self, box: NDArray[np.float64], appearance: Appearance, *, isolated: bool) -> None:
-        """Update with the box found in the current frame."""
+    def correct(self, box: NDArray[np.float64], appearance: Appearance, seconds: float, *, isolated: bool) -> None:
+        """Update with the box found in the frame of this time."""
         error = _foot(box) - _foot(self.box)
         gain = min(1.0, POSITION_GAIN + 0.1 * self.frames_missed)
         foot = _foot(self.box) + gain * error
@@ -74,6 +78,7 @@ class Track:
             self.appearance = blend(self.appearance, appearance, 0.1)
         self.boxes_seen += 1
         self.frames_missed = 0
+        self.seen_at = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +93,8 @@ class Sighting:
 class Tracker:
     """Follows people from frame to frame."""
 
-    def __init__(self, config: TrackingConfig, *, frames_per_second: float) -> None:
+    def __init__(self, config: TrackingConfig) -> None:
         self._config = config
-        self._longest_gap = max(1, round(config.longest_gap_seconds * frames_per_second))
         self._tracks: list[Track] = []
         self._next_number = 1
 
@@ -105,6 +109,7 @@ class Tracker:
 
     def update(self, frame: Frame, boxes_N4: Boxes) -> list[Sighting]:
         """Assign a frame's boxes to tracks, old or new; one sighting per box."""
+        self._tracks = [track for track in self._tracks if self._may_continue(track, frame.seconds)]
         for track in self._tracks:
             track.predict()
         covered = coverage(boxes_N4, boxes_N4) * (1 - np.eye(len(boxes_N4)))
@@ -113,18 +118,19 @@ class Tracker:
         owners = self._assign(boxes_N4, appearances)
         seen = set(owners.values())
         for index, position in owners.items():
-            self._tracks[position].correct(boxes_N4[index], appearances[index], isolated=bool(isolation[index] > 0.9))
+            isolated = bool(isolation[index] > 0.9)
+            self._tracks[position].correct(boxes_N4[index], appearances[index], frame.seconds, isolated=isolated)
         for position, track in enumerate(self._tracks):
             track.frames_missed += position not in seen
         sightings = [
             Sighting(
-                self._tracks[owners[n]].number if n in owners else self._begin(box, appearances[n]),
+                self._tracks[owners[n]].number if n in owners else self._begin(box, appearances[n], frame.seconds),
                 box,
                 float(isolation[n]),
             )
             for n, box in enumerate(boxes_N4)
         ]
-        self._tracks = [track for track in self._tracks if self._may_continue(track)]
+        self._tracks = [track for track in self._tracks if self._may_continue(track, frame.seconds)]
         return sightings
 
     def _assign(self, boxes_N4: Boxes, appearances: list[Appearance]) -> dict[int, int]:
@@ -156,13 +162,15 @@ class Tracker:
             return IMPOSSIBLE
         return 0.5 * (1 - shared) + 0.5 * min(distance / reach, 1.5) + self._config.appearance_weight * (1 - alike)
 
-    def _begin(self, box: NDArray[np.float64], appearance: Appearance) -> int:
-        self._tracks.append(Track(self._next_number, box.copy(), appearance))
+    def _begin(self, box: NDArray[np.float64], appearance: Appearance, seconds: float) -> int:
+        self._tracks.append(Track(self._next_number, box.copy(), appearance, seconds))
         self._next_number += 1
         return self._tracks[-1].number
 
-    def _may_continue(self, track: Track) -> bool:
-        return track.frames_missed <= (self._longest_gap if self._is_confirmed(track) else 1)
+    def _may_continue(self, track: Track, seconds: float) -> bool:
+        if not self._is_confirmed(track):
+            return track.frames_missed <= 1
+        return seconds - track.seen_at <= self._config.longest_gap_seconds + SAME_TIME
 
     def _is_confirmed(self, track: Track) -> bool:
         return track.boxes_seen >= self._config.confirming_boxes

@@ -21,6 +21,9 @@ class IngestConfig(Config):
     every: int = Field(1, ge=1)
     """Look at every n-th frame; 2 or more is faster on videos with many frames per second."""
 
+    frames_per_second: float | None = Field(None, ge=0.1, le=1000)
+    """Of a stream without timestamps, such as raw H.264; null takes the times that the stream gives."""
+
     detector: Path | None = None
     """An ONNX detector; null finds people by motion and HOG, without weights."""
 
@@ -80,12 +83,12 @@ class TrackFinder:
         self.rejected_tracks = 0
 
     def __iter__(self) -> Iterator[TrackViews]:
-        config, rate = self._config, self._info.frames_per_second / self._config.every
+        config = self._config
         detector = make_detector(config, self._path, self._info)
-        tracker = Tracker(config.tracking, frames_per_second=rate)
+        tracker = Tracker(config.tracking)
         growing: dict[int, TrackViews] = {}
-        frames = read_frames(self._path, every=config.every)
-        total = -(-self._info.frame_count // config.every) or None
+        frames = read_frames(self._path, every=config.every, frames_per_second=config.frames_per_second)
+        total = round(self._info.frame_count / config.every) or None
         for frame in show_progress(frames, f"ingest {self._path.name}", total=total):
             boxes = detector.detect(frame, tracker.expected())
             self.frames, self.last_frame, self.detections = self.frames + 1, frame.index, self.detections + len(boxes)

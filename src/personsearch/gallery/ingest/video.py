@@ -1,89 +1,183 @@
-"""Frames of a video file, in order, as OpenCV decodes them.
+"""Frames of a video file, in order and with their times, as FFmpeg decodes them (through PyAV).
+
+Frames come as they are meant to be seen: upright, and with square pixels.
 
 Shapes: H height, W width; pixels are uint8 BGR [H, W, 3].
 """
 
-import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-import cv2
+import av
 import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from personsearch.errors import UserError
 
 Pixels = NDArray[np.uint8]
 
+PROBED_PACKETS = 300
+MOST_UNREADABLE_PLACES = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a video's header claims; `frame_count` is 0 where it claims nothing."""
+    """What a video's beginning and header say: its size as it is seen, and the usual number of frames per second.
+
+    `frame_count` and `seconds` are 0 where the header claims nothing.
+    """
 
     width: int
     height: int
     frames_per_second: float
     frame_count: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame and its number in the file, from 0."""
+    """One frame, its number among those that can be read, from 0, and the seconds since the first of them."""
 
     index: int
+    seconds: float
     pixels: Pixels
 
 
-def read_info(path: Path) -> VideoInfo:
-    """What the header says.
+def read_info(path: Path, *, frames_per_second: float | None = None) -> VideoInfo:
+    """What the beginning of a video says. `frames_per_second` is for a stream without timestamps.
 
     Raises:
-        UserError: the file is missing, empty or not a video that can be decoded.
+        UserError: the file is missing, empty or not a video that can be decoded, or nothing says how fast its
+            frames follow one another.
     """
-    with _capture(path) as capture:
-        readable, _ = capture.read()
-        frames_per_second = capture.get(cv2.CAP_PROP_FPS)
-        if not readable:
-            raise UserError(f"{path}: no frame can be decoded; a video file expected")
-        if not (math.isfinite(frames_per_second) and 0.1 <= frames_per_second <= 1000):
-            raise UserError(f"{path}: frame rate {frames_per_second}; 0.1 to 1000 frames per second expected")
-        return VideoInfo(
-            width=int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-            height=int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-            frames_per_second=frames_per_second,
-            frame_count=max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))),
-        )
+    first = next(read_frames(path, frames_per_second=frames_per_second), None)
+    if first is None:
+        raise UserError(f"{path}: no frame can be decoded; a video file expected")
+    with _opened(path) as (container, stream):
+        rate = frames_per_second or _usual_rate(path, container, stream)
+        seconds = float((stream.duration or 0) * (stream.time_base or 0)) or (container.duration or 0) / av.time_base
+        claimed = stream.frames
+        if container.format.name == "avi" and stream.average_rate:  # counts in units of its header's rate
+            claimed = round(claimed / float(stream.average_rate) * rate)
+    height, width = first.pixels.shape[:2]
+    return VideoInfo(width, height, rate, frame_count=claimed, seconds=seconds)
 
 
-def read_frames(path: Path, *, every: int = 1) -> Iterator[Frame]:
-    """Every `every`-th frame until the end, or until the first one that cannot be decoded."""
-    with _capture(path) as capture:
-        index = 0
-        while capture.grab():
+def read_frames(path: Path, *, every: int = 1, frames_per_second: float | None = None) -> Iterator[Frame]:
+    """Every `every`-th of the frames that can be read; what is damaged in between is left out.
+
+    Times are the stream's own, or count frames where `frames_per_second` is given.
+
+    Raises:
+        UserError: the file cannot be opened, or has no timestamps and no rate is given.
+    """
+    with _opened(path) as (container, stream):
+        usual = 1 / (frames_per_second or _usual_rate(path, container, stream))
+    clock = _Clock(usual, counts_frames=frames_per_second is not None)
+    with _opened(path) as (container, stream):
+        picture = _Picture()
+        for index, frame in enumerate(_decoded(container, stream)):
+            seconds = clock.read(frame)
             if index % every == 0:
-                readable, pixels = capture.retrieve()
-                if not readable:
-                    return
-                yield Frame(index, pixels)
-            index += 1
+                yield Frame(index, seconds, picture.pixels(frame, stream))
+
+
+class _Clock:
+    """Seconds since the first frame. Where a stream's time jumps back, as when a recorder restarts, it continues."""
+
+    def __init__(self, usual: float, *, counts_frames: bool) -> None:
+        self._usual = usual
+        self._counts_frames = counts_frames
+        self._offset: float | None = None
+        self._seconds = 0.0
+
+    def read(self, frame: VideoFrame) -> float:
+        own = None if self._counts_frames or frame.pts is None else float(frame.pts * (frame.time_base or 0))
+        if self._offset is None:
+            self._offset = own or 0.0
+            return 0.0
+        following = self._seconds + self._usual
+        if own is not None and own <= self._offset + self._seconds:
+            self._offset = own - following
+        self._seconds = following if own is None else own - self._offset
+        return self._seconds
+
+
+class _Picture:
+    """Converts decoded frames to upright pixels of one size: that of the first frame, with square pixels."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+        self._size: tuple[int, int] | None = None
+
+    def pixels(self, frame: VideoFrame, stream: VideoStream) -> Pixels:
+        if self._size is None:
+            self._size = _seen_size(frame, stream)
+        width, height = self._size
+        converted = self._reformatter.reformat(frame, width=width, height=height, format="bgr24").to_ndarray()
+        upright: Pixels = np.ascontiguousarray(np.rot90(converted, round(frame.rotation / 90)))
+        return upright
+
+
+def _seen_size(frame: VideoFrame, stream: VideoStream) -> tuple[int, int]:
+    """Width and height with square pixels: the shorter side is stretched, so that nothing is lost."""
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    if not aspect:
+        return frame.width, frame.height
+    return round(frame.width * max(1.0, float(aspect))), round(frame.height * max(1.0, 1 / float(aspect)))
+
+
+def _usual_rate(path: Path, container: InputContainer, stream: VideoStream) -> float:
+    """Frames per second, by the median time between the first frames."""
+    packets = islice(container.demux(stream), PROBED_PACKETS)
+    times = sorted({float(p.pts * p.time_base) for p in packets if p.pts is not None and p.time_base})
+    if not times:
+        raise UserError(f"{path}: the stream has no timestamps; say how many frames it has per second: --fps")
+    rate = 1 / float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    if not 0.1 <= rate <= 1000:
+        raise UserError(f"{path}: frame rate {rate:g}; 0.1 to 1000 frames per second expected")
+    return round(rate, 3)
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    for packet in _packets(container, stream):
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:  # damaged; the next key frame is whole again
+            continue
+        yield from (frame for frame in frames if not frame.is_corrupt)
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
+    """Packets until the end of the file; continues behind places where the container itself is damaged."""
+    for _ in range(MOST_UNREADABLE_PLACES):
+        try:
+            yield from container.demux(stream)
+        except av.error.FFmpegError:
+            continue
+        return
 
 
 @contextmanager
-def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
+def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     if not path.is_file():
         raise UserError(f"{path}: no such video file")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty; a video expected")
-    os.environ.setdefault(
-        "OPENCV_FFMPEG_LOGLEVEL", "-8"
-    )  # FFmpeg fills the terminal with messages about a broken stream
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
-        if not capture.isOpened():
-            raise UserError(f"{path}: cannot be read as a video")
-        yield capture
-    finally:
-        capture.release()
+        # A playlist must not open other files or addresses.
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    except (av.error.FFmpegError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a video") from error
+    with container:
+        if not container.streams.video:
+            raise UserError(f"{path}: holds no video")
+        yield container, container.streams.video[0]
