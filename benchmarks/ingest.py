@@ -43,7 +43,7 @@ def main() -> None:
         total += scores
     table.add_row("all", *_row(total))
     Console().print(table)
-    Console().print(f"{finder.frames} frames in {seconds:.0f} CPU seconds; {finder.rejected_tracks} tracks rejected")
+    Console().print(f"{finder.frames} frames in {seconds:.0f} CPU seconds; {finder.rejected.total()} tracks rejected")
 
 
 def found_boxes(video: Path) -> tuple[TrackFinder, dict[int, list[np.ndarray]]]:

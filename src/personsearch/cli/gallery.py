@@ -51,6 +51,9 @@ def ingest(
     fps: Annotated[
         float | None, typer.Option(help="Frames per second, where the file has no timestamps (raw H.264).")
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Take footage in again, under other settings; its crops are replaced.")
+    ] = False,
     gallery: GalleryFolder = None,
     params: Params = None,
     as_json: JsonFlag = False,
@@ -63,7 +66,7 @@ def ingest(
     options = {"detector": detector, "every": every, "frames_per_second": fps}
     config = configured(IngestConfig, "ingest", params).overridden(options)
     first_frame = start_moment("--start", start)
-    result = run(config, video, Gallery(gallery_folder(gallery)), camera_id=camera, start=first_frame)
+    result = run(config, video, Gallery(gallery_folder(gallery)), camera_id=camera, start=first_frame, again=again)
     show(result, as_json=as_json)
 
 

@@ -200,6 +200,10 @@ class Gallery:
         query = "SELECT crop_id FROM tombstones WHERE crop_id IN (SELECT value FROM json_each(?)) ORDER BY crop_id"
         return [row[0] for row in self._rows(query, [json.dumps(list(crop_ids))])]
 
+    def count_erased(self, pattern: str) -> int:
+        """How many erased ids fit a GLOB pattern."""
+        return int(self._rows("SELECT COUNT(*) FROM tombstones WHERE crop_id GLOB ?", [pattern])[0][0])
+
     def sweep(self) -> int:
         """Remove picture files without a row, left by a killed writer. Returns their number."""
         with self._writing():

@@ -89,6 +89,80 @@ def test_another_video_of_the_same_camera_and_time_is_refused(clip: Path, tmp_pa
     assert ingest(CONFIG, other, gallery, camera_id="door", start=NINE)["tracks"] == 0
 
 
+def test_again_replaces_the_crops_of_other_settings(
+    clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gallery = Gallery(tmp_path)
+    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    first = {crop.crop_id for crop in gallery.crops()}
+    fewer = CONFIG.model_copy(update={"selection": CONFIG.selection.model_copy(update={"crops_per_track": 1})})
+    assert ingest(fewer, clip, gallery, camera_id="junction", start=NINE)["crops_added"] == 0
+    assert "selection.crops_per_track: 4, now 1" in caplog.text
+    assert "--again" in caplog.text
+    metrics = ingest(fewer, clip, gallery, camera_id="junction", start=NINE, again=True)
+    second = {crop.crop_id for crop in gallery.crops()}
+    assert (metrics["crops_added"], metrics["crops_replaced"]) == (2, len(first))
+    assert len(second) == 2
+    assert not second & first
+    assert all(gallery.is_erased(crop_id) for crop_id in first)  # so that indexes drop them
+    back = ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE, again=True)
+    assert (back["crops_added"], back["crops_replaced"]) == (len(first), 2)
+    assert gallery.count() == len(first)
+
+
+def test_a_killed_replacement_is_finished(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery = Gallery(tmp_path)
+    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    first = gallery.count()
+    with monkeypatch.context() as patch:
+        patch.setattr(Gallery, "erase", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE, again=True)
+    assert gallery.count() == 2 * first
+    metrics = ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    assert (metrics["crops_added"], metrics["crops_replaced"]) == (0, first)
+    assert gallery.count() == first
+
+
+def test_people_who_were_erased_do_not_return_with_other_settings(clip: Path, tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path)
+    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    gallery.erase(CropFilter(tracks=("junction-20260301T090000-0001",)))
+    with pytest.raises(UserError, match="were erased"):
+        ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE, again=True)
+
+
+def test_the_same_file_at_overlapping_times_is_refused(
+    clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gallery = Gallery(tmp_path)
+    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    later = NINE + timedelta(seconds=3)
+    with pytest.raises(UserError, match=r"camera junction from 2026-03-01T09:00:00.*3 s apart.*twice"):
+        ingest(CONFIG, clip, gallery, camera_id="junction", start=later)
+    ingest(CONFIG, clip, gallery, camera_id="door", start=later)
+    assert "also in the gallery as camera junction" in caplog.text
+    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE + timedelta(hours=1))
+    gallery.erase(CropFilter(cameras=("junction",)))
+    assert ingest(CONFIG, clip, gallery, camera_id="junction", start=later)["crops_added"] > 0
+
+
+def test_nobody_found_says_what_was_rejected_and_why(
+    clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, selection, reason in [
+        ("long", {"least_track_seconds": 60.0}, "2 seen for less than 60.0 s (selection.least_track_seconds)"),
+        ("high", {"least_height": 100}, "2 lower than 100 pixels (selection.least_height)"),
+        ("sure", {"least_person_margin": 50.0}, "where 50.0 is needed (selection.least_person_margin)"),
+    ]:
+        config = CONFIG.model_copy(update={"selection": CONFIG.selection.model_copy(update=selection)})
+        metrics = ingest(config, clip, Gallery(tmp_path), camera_id=name, start=NINE)
+        assert metrics["tracks"] == 0
+        assert "no people found" in caplog.text
+        assert reason in caplog.text
+        caplog.clear()
+
+
 def test_erased_tracks_do_not_return_with_the_video(clip: Path, tmp_path: Path) -> None:
 
     gallery = Gallery(tmp_path)

@@ -55,6 +55,7 @@ class MotionDetector:
         self._still = NO_BOXES
         self._still_pixels = np.zeros((0, 0, 3), np.uint8)
         self._still_due = 0.0
+        self.changed_frames = 0
 
     def detect(self, frame: Frame, expected_K4: Boxes) -> Boxes:
         pixels = shrink(frame.pixels, self._scale)
@@ -63,7 +64,9 @@ class MotionDetector:
             self._heights = fit_heights(self._single_people(scene))
         evidence = foreground(pixels, scene, threshold=self._threshold)
         moving = NO_BOXES
-        if surely(evidence).mean() < MOVING_CAMERA:
+        if surely(evidence).mean() >= MOVING_CAMERA:
+            self.changed_frames += 1
+        else:
             moving = explain(
                 evidence, self._heights, expected_K4 * self._scale, least_height=SHRUNKEN * self._least_height
             )

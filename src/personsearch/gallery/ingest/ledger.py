@@ -1,62 +1,113 @@
-"""Records which videos the gallery holds, so that none is ingested twice or under two settings."""
+"""Records which videos the gallery holds, so that none is ingested twice, at two times or under two settings."""
 
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from personsearch.errors import UserError
-from personsearch.gallery.database import connect, to_milliseconds
+from personsearch.gallery.database import connect, from_milliseconds, to_milliseconds
 
 
 @dataclass(frozen=True, slots=True)
 class VideoEntry:
-    """A camera's video from a start time on. A camera records one video at a time, so these two identify it."""
+    """A camera's video from a start time on. A camera records one video at a time, so these two identify it.
+
+    `take` counts how often it was taken in, from 1; each take has ids of its own.
+    """
 
     camera_id: str
     start: datetime
     content_hash: str
     settings: str
+    take: int = 1
+
+    def __str__(self) -> str:
+        return f"camera {self.camera_id} from {self.start.isoformat()}"
 
 
-def begin(database: Path, entry: VideoEntry) -> dict[str, float] | None:
-    """Record that a video is being ingested; returns the metrics of its completed ingest if there was one.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the ledger holds of a video: the entry, and the metrics of its ingest if that was completed."""
 
-    A killed ingest starts again from the beginning: the same video and settings give the same crops.
+    entry: VideoEntry
+    metrics: dict[str, float] | None
 
-    Raises:
-        UserError: the gallery holds another video of this camera and time, or part of this one under other settings.
-    """
+
+def find(database: Path, camera_id: str, start: datetime) -> Found | None:
+    """The video of this camera and time."""
     with connect(database) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        row = connection.execute(f"SELECT content_hash, settings, result FROM videos {_WHERE}", _key(entry)).fetchone()
-        if row is None:
-            values = (*_key(entry), entry.content_hash, entry.settings)
-            connection.execute("INSERT INTO videos VALUES (?, ?, ?, ?, NULL)", values)
-            return None
-        return _earlier(entry, row)
+        row = connection.execute(f"SELECT * FROM videos {_WHERE}", (camera_id, to_milliseconds(start))).fetchone()
+    return None if row is None else _found(row)
+
+
+def copies(database: Path, content_hash: str) -> list[VideoEntry]:
+    """Every camera and time at which the same file was taken in."""
+    with connect(database) as connection:
+        query = "SELECT * FROM videos WHERE content_hash = ? ORDER BY camera_id, start"
+        return [_found(row).entry for row in connection.execute(query, (content_hash,)).fetchall()]
+
+
+def begin(database: Path, entry: VideoEntry) -> None:
+    """Record that a video is being taken in. A killed ingest starts again from the beginning: the same video, settings
+    and take give the same crops.
+    """
+    settings = json.dumps({"settings": json.loads(entry.settings), "take": entry.take}, sort_keys=True)
+    values = (entry.camera_id, to_milliseconds(entry.start), entry.content_hash, settings)
+    with connect(database) as connection:
+        connection.execute("INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, NULL)", values)
 
 
 def complete(database: Path, entry: VideoEntry, metrics: Mapping[str, float]) -> None:
     """Record that every crop of a video is in the gallery."""
+    values = (entry.camera_id, to_milliseconds(entry.start), json.dumps(dict(metrics)))
     with connect(database) as connection:
-        connection.execute(f"UPDATE videos SET result = ?3 {_WHERE}", (*_key(entry), json.dumps(dict(metrics))))
+        connection.execute(f"UPDATE videos SET result = ?3 {_WHERE}", values)
+
+
+def next_take(held: Found, entry: VideoEntry, *, again: bool) -> VideoEntry | None:
+    """The entry to take in where the ledger holds one of this camera and time; None if nothing is left to do.
+
+    Raises:
+        UserError: it holds another video, or part of this one under other settings and `again` is not said.
+    """
+    if held.entry.content_hash != entry.content_hash:
+        raise UserError(f"{entry}: the gallery already holds another video of this camera and time; is --start right?")
+    if held.metrics is not None:
+        return replace(entry, take=held.entry.take + 1) if again else None
+    if held.entry.settings == entry.settings:
+        return held.entry
+    if not again:
+        raise UserError(
+            f"{entry}: an ingest under other settings was interrupted ({differences(held.entry, entry)}); "
+            "finish it with its settings, or replace it with --again"
+        )
+    return replace(entry, take=held.entry.take + 1)
+
+
+def differences(held: VideoEntry, entry: VideoEntry) -> str:
+    """The settings that differ, as `name: then, now value`; empty where none does."""
+    then, now = _flat(json.loads(held.settings)), _flat(json.loads(entry.settings))
+    names = sorted(then.keys() | now.keys())
+    return "; ".join(f"{n}: {then.get(n)}, now {now.get(n)}" for n in names if then.get(n) != now.get(n))
 
 
 _WHERE = "WHERE camera_id = ?1 AND start = ?2"
 
 
-def _key(entry: VideoEntry) -> tuple[str, int]:
-    return entry.camera_id, to_milliseconds(entry.start)
+def _found(row: sqlite3.Row | tuple[str, int, str, str, str | None]) -> Found:
+    camera_id, start, content_hash, stored, result = row
+    settings = json.loads(stored)
+    take = settings.get("take", 1)  # galleries of earlier versions hold the settings alone
+    text = json.dumps(settings.get("settings", settings), sort_keys=True)
+    entry = VideoEntry(camera_id, from_milliseconds(start), content_hash, text, take)
+    return Found(entry, json.loads(result) if result is not None else None)
 
 
-def _earlier(entry: VideoEntry, row: sqlite3.Row | tuple[str, str, str | None]) -> dict[str, float] | None:
-    content_hash, settings, result = row
-    place = f"camera {entry.camera_id} from {entry.start.isoformat()}"
-    if content_hash != entry.content_hash:
-        raise UserError(f"{place}: the gallery already holds another video of this camera and time; is --start right?")
-    if result is None and settings != entry.settings:
-        raise UserError(f"{place}: an ingest under other settings was interrupted; finish it with {settings}")
-    return dict(json.loads(result)) if result is not None else None
+def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,40 +19,85 @@ from personsearch.gallery.ingest.video import VideoInfo, read_info
 from personsearch.gallery.store import Gallery, checked_camera, path_name
 from personsearch.run_record import write_run_record
 from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.filters import CropFilter
 
 logger = logging.getLogger(__name__)
 
 JPEG_QUALITY = 92
 
 
-def ingest(config: IngestConfig, video: Path, gallery: Gallery, *, camera_id: str, start: datetime) -> dict[str, float]:
+def ingest(
+    config: IngestConfig, video: Path, gallery: Gallery, *, camera_id: str, start: datetime, again: bool = False
+) -> dict[str, float]:
     """Add the people of a video to the gallery: the best crops of each track, then `run.json` in `ingests/`.
 
     Each track is stored when it ends. After a kill, run the ingest again: it starts from the beginning and stores what
-    is missing, because ids are derived from camera, start, track and frame. A video that is already in adds nothing.
-    `start` is when the first frame was taken.
+    is missing, because ids are derived from camera, start, track and frame. A video that is already in adds nothing,
+    unless `again`: then the new crops replace its earlier ones. `start` is when the first frame was taken.
 
     Raises:
-        UserError: the video cannot be read, the camera's name is no name, `start` has no zone, or the ledger
-            holds something else for this camera and time.
+        UserError: the video cannot be read, the camera's name is no name, `start` has no zone, the ledger holds
+            something else for this camera and time, or `again` could bring back people who were erased.
     """
     if start.tzinfo is None:
         raise UserError(f"start {start.isoformat()}: a time zone expected, such as {start.isoformat()}Z")
     info = read_info(video, frames_per_second=config.frames_per_second)
-    content_hash = hash_file(video)
-    entry = ledger.VideoEntry(checked_camera(camera_id), start.astimezone(UTC), content_hash, _settings(config))
-    earlier = ledger.begin(gallery.database, entry)
-    if earlier is not None:
-        logger.warning("%s: already in the gallery; nothing added", video.name)
-        return {**earlier, "crops_added": 0}
+    new = ledger.VideoEntry(checked_camera(camera_id), start.astimezone(UTC), hash_file(video), _settings(config))
+    held = ledger.find(gallery.database, new.camera_id, new.start)
+    entry = new if held is None else ledger.next_take(held, new, again=again)
+    if held is not None and entry is None:
+        _warn_of_settings(video, held.entry, new)
+        return {**(held.metrics or {}), "crops_added": 0}
+    assert entry is not None
+    _refuse_doubles(video, info, gallery, entry)
+    _refuse_return_of_the_erased(gallery, entry)
+    ledger.begin(gallery.database, entry)
     gallery.sweep()
     metrics = _take_in(config, video, info, gallery, entry)
-    name = f"{path_name(camera_id)}-{_stamp(entry.start)}"
-    write_run_record(
-        gallery.folder / "ingests" / name, "ingest", config, metrics, {"video": video.name, "sha256": content_hash}
-    )
+    lineage = {"video": video.name, "sha256": entry.content_hash}
+    write_run_record(gallery.folder / "ingests" / _name(entry), "ingest", config, metrics, lineage)
     ledger.complete(gallery.database, entry, metrics)
     return metrics
+
+
+def _warn_of_settings(video: Path, held: ledger.VideoEntry, entry: ledger.VideoEntry) -> None:
+    if different := ledger.differences(held, entry):
+        message = "%s: already in the gallery under other settings (%s); nothing added. --again replaces its crops"
+        logger.warning(message, video.name, different)
+    else:
+        logger.warning("%s: already in the gallery; nothing added", video.name)
+
+
+def _refuse_doubles(video: Path, info: VideoInfo, gallery: Gallery, entry: ledger.VideoEntry) -> None:
+    """One file at two overlapping times would show everybody twice; under two cameras it is only worth a warning."""
+    for other in ledger.copies(gallery.database, entry.content_hash):
+        apart = abs((other.start - entry.start).total_seconds())
+        if (other.camera_id, other.start) == (entry.camera_id, entry.start) or apart >= info.seconds:
+            continue
+        if not any(True for _ in _crops_of(gallery, other)):
+            continue
+        if other.camera_id == entry.camera_id:
+            raise UserError(
+                f"{video.name}: already in the gallery as {other}, {apart:g} s apart; everybody would be in it twice. "
+                "Is --start right? If the earlier one was wrong, erase its crops first"
+            )
+        logger.warning("%s: also in the gallery as %s: everybody is in it twice", video.name, other)
+
+
+def _refuse_return_of_the_erased(gallery: Gallery, entry: ledger.VideoEntry) -> None:
+    """Erased ids are refused for good, but another take has other ids."""
+    if entry.take == 1:
+        return
+    erased = gallery.count_erased(f"{_name(replace(entry, take=entry.take - 1))}-[0-9]*")
+    if erased:
+        raise UserError(f"{entry}: {erased} of its crops were erased; taken in again these people would come back")
+
+
+def _crops_of(gallery: Gallery, entry: ledger.VideoEntry) -> Iterator[Crop]:
+    """The crops of this video from every take."""
+    own = re.compile(re.escape(_name(replace(entry, take=1))) + r"(-take\d+)?-\d+")
+    held = gallery.crops(crop_filter=CropFilter(cameras=(entry.camera_id,), after=entry.start))
+    return (crop for crop in held if own.fullmatch(crop.track_id))
 
 
 def _take_in(
@@ -62,25 +109,34 @@ def _take_in(
         crops += gallery.add(_crops(config, video, entry, number=tracks, track=track))
     missing = max(0, info.frame_count - (finder.last_frame + config.every)) if info.frame_count else 0
     if missing:
-        logger.warning(
-            "%s: %d of %d frames are missing: it ends early or is damaged", video.name, missing, info.frame_count
-        )
+        message = "%s: %d of %d frames are missing: it ends early or is damaged"
+        logger.warning(message, video.name, missing, info.frame_count)
     if not tracks:
-        logger.warning("%s: no people found", video.name)
+        logger.warning("%s: no people found: %s", video.name, finder.why_nobody())
     return {
         "frames": finder.frames,
         "frames_missing": missing,
         "detections": finder.detections,
         "tracks": tracks,
-        "tracks_rejected": finder.rejected_tracks,
+        "tracks_rejected": finder.rejected.total(),
         "crops_added": crops,
+        "crops_replaced": _remove_other_takes(gallery, entry),
     }
+
+
+def _remove_other_takes(gallery: Gallery, entry: ledger.VideoEntry) -> int:
+    """Erase what earlier takes left, now that this one is complete. Returns the number of crops."""
+    if entry.take == 1:
+        return 0
+    own = f"{_name(entry)}-"
+    old = tuple(crop.crop_id for crop in _crops_of(gallery, entry) if not crop.track_id.startswith(own))
+    return gallery.erase(CropFilter(crop_ids=old)) if old else 0
 
 
 def _crops(
     config: IngestConfig, video: Path, entry: ledger.VideoEntry, *, number: int, track: TrackViews
 ) -> Iterator[tuple[Crop, bytes]]:
-    track_id = f"{path_name(entry.camera_id)}-{_stamp(entry.start)}-{number:04d}"
+    track_id = f"{_name(entry)}-{number:04d}"
     for view in track.select(config.selection.crops_per_track):
         crop = Crop(
             crop_id=f"{track_id}-f{view.frame_index:06d}",
@@ -111,6 +167,12 @@ def _settings(config: IngestConfig) -> str:
             raise UserError(f"detector {config.detector}: no such file")
         values["detector"] = hash_file(config.detector)
     return json.dumps(values, sort_keys=True)
+
+
+def _name(entry: ledger.VideoEntry) -> str:
+    """What the ids of a video's tracks begin with, and the name of its record."""
+    name = f"{path_name(entry.camera_id)}-{_stamp(entry.start)}"
+    return name if entry.take == 1 else f"{name}-take{entry.take}"
 
 
 def _stamp(start: datetime) -> str:

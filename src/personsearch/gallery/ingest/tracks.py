@@ -1,5 +1,7 @@
 """From a video to the tracks of the people in it."""
 
+import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,11 +82,13 @@ class TrackFinder:
         self.frames = 0
         self.last_frame = -1
         self.detections = 0
-        self.rejected_tracks = 0
+        self.rejected: Counter[str] = Counter()
+        self._best_margin = -math.inf
+        self._detector: Detector | None = None
 
     def __iter__(self) -> Iterator[TrackViews]:
         config = self._config
-        detector = make_detector(config, self._path, self._info)
+        detector = self._detector = make_detector(config, self._path, self._info)
         tracker = Tracker(config.tracking)
         growing: dict[int, TrackViews] = {}
         frames = read_frames(self._path, every=config.every, frames_per_second=config.frames_per_second)
@@ -100,17 +104,40 @@ class TrackFinder:
             yield from self._people(growing.pop(number) for number in ended)
         yield from self._people(growing[number] for number in sorted(growing))
 
+    def why_nobody(self) -> str:
+        """What was rejected and why, with the settings that decide."""
+        wanted = self._config.selection
+        reasons = {
+            "short": f"seen for less than {wanted.least_track_seconds} s (selection.least_track_seconds)",
+            "low": f"lower than {wanted.least_height} pixels (selection.least_height)",
+            "no person": f"no person to the HOG detector, with margins up to {self._best_margin:.2f} where "
+            f"{wanted.least_person_margin} is needed (selection.least_person_margin)",
+        }
+        parts = [f"{self.rejected[reason]} {text}" for reason, text in reasons.items() if self.rejected[reason]]
+        if isinstance(self._detector, MotionDetector) and self._detector.changed_frames > self.frames / 2:
+            parts.append(f"the picture changes as a whole in {self._detector.changed_frames} frames: the camera moves")
+        if not parts:
+            parts.append("nothing of a person's size differs from the empty scene, and HOG sees nobody standing")
+        return "; ".join(parts)
+
     def _people(self, tracks: Iterator[TrackViews]) -> Iterator[TrackViews]:
         for track in tracks:
-            if self._is_person(track):
+            reason = self._why_not_a_person(track)
+            if reason is None:
                 yield track
             else:
-                self.rejected_tracks += 1
+                self.rejected[reason] += 1
 
-    def _is_person(self, track: TrackViews) -> bool:
-        """Long enough, large enough, and a person to the HOG detector in a quarter of its views."""
+    def _why_not_a_person(self, track: TrackViews) -> str | None:
+        """None for a track long enough, large enough, and a person to the HOG detector in a quarter of its views."""
         wanted = self._config.selection
         least_boxes = wanted.least_track_seconds * self._info.frames_per_second / self._config.every
-        if len(track.sightings) < max(2.0, least_boxes) or track.height() < wanted.least_height:
-            return False
-        return self._config.detector is not None or track.person_margin() >= wanted.least_person_margin
+        if len(track.sightings) < max(2.0, least_boxes):
+            return "short"
+        if track.height() < wanted.least_height:
+            return "low"
+        if self._config.detector is not None:
+            return None
+        margin = track.person_margin()
+        self._best_margin = max(self._best_margin, margin)
+        return None if margin >= wanted.least_person_margin else "no person"
