@@ -45,7 +45,7 @@ def ingest(
     camera: Annotated[str, typer.Option(help="The camera's name.")],
     start: Annotated[str, typer.Option(metavar="TIME", help=f"When the first frame was taken: {TIME}.")],
     detector: Annotated[
-        Path | None, typer.Option(help="ONNX person detector; without one motion and HOG are used.")
+        Path | None, typer.Option(help="ONNX person detector (YOLO, YOLOX, NanoDet, RT-DETR, SSD), joined with motion.")
     ] = None,
     every: Annotated[int | None, typer.Option(help="Look at every n-th frame only.", min=1)] = None,
     fps: Annotated[

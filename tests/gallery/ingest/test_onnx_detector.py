@@ -1,71 +1,237 @@
-"""Both output layouts of YOLO files, from tiny graphs whose answer is known."""
+"""Every known layout of outputs, from tiny graphs whose answer is known: a person at one place, a car at another."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from personsearch.errors import UserError
-from personsearch.gallery.ingest.boxes import NO_BOXES
+from personsearch.gallery.ingest.detector_layouts import layout_of
+from personsearch.gallery.ingest.detectors import JoinedDetector, MotionDetector
 from personsearch.gallery.ingest.onnx_detector import OnnxDetector
-from personsearch.gallery.ingest.video import Frame
+from personsearch.gallery.ingest.stage import ingest
+from personsearch.gallery.ingest.tracks import IngestConfig
+from personsearch.gallery.ingest.video import Frame, read_frames, read_info
+from personsearch.gallery.store import Gallery
+
+from .clips import Walker, write_clip
+from .test_stage import NINE
 
 onnx = pytest.importorskip("onnx")
 
 FRAME = Frame(0, 0.0, np.zeros((240, 320, 3), np.uint8))
+SIZE = (160, 160)  # half the frame's width; the frame fills the upper 120 rows
+PERSON, CAR = (40.0, 40.0, 60.0, 80.0), (100.0, 40.0, 140.0, 60.0)
+PERSON_IN_FRAME = [80.0, 80.0, 120.0, 160.0]
+CLASSES = 80
+
+Outputs = dict[str, np.ndarray]
 
 
-def write_detector(path: Path, output: np.ndarray, shape: tuple[int, ...] = (1, 3, 160, 160)) -> Path:
-    """A graph that answers `output` to every image."""
-    helper, FLOAT = onnx.helper, onnx.TensorProto.FLOAT
+def write_detector(
+    path: Path, outputs: Outputs, shape: tuple[int, ...] = (1, 3, *SIZE), *, kind: str = "FLOAT", sizes: bool = False
+) -> Path:
+    """A graph that answers `outputs` to every image; `sizes` adds RT-DETR's second input."""
+    helper, types = onnx.helper, onnx.TensorProto
     nodes = [
-        helper.make_node("ReduceSum", ["image"], ["sum"], keepdims=0),
+        helper.make_node("Cast", ["image"], ["float"], to=types.FLOAT),
+        helper.make_node("ReduceSum", ["float"], ["sum"], keepdims=0),
         helper.make_node("Mul", ["sum", "zero"], ["nothing"]),
-        helper.make_node("Add", ["answer", "nothing"], ["output"]),
+        *(helper.make_node("Add", [f"{name}_answer", "nothing"], [name]) for name in outputs),
     ]
-    constants = {"zero": np.zeros((), np.float32), "answer": output.astype(np.float32)}
+    constants = {"zero": np.zeros((), np.float32)} | {
+        f"{name}_answer": value.astype(np.float32) for name, value in outputs.items()
+    }
+    inputs = [helper.make_tensor_value_info("image", getattr(types, kind), shape)]
+    if sizes:
+        inputs.append(helper.make_tensor_value_info("orig_target_sizes", types.INT64, (1, 2)))
     graph = helper.make_graph(
         nodes,
         "detector",
-        [helper.make_tensor_value_info("image", FLOAT, shape)],
-        [helper.make_tensor_value_info("output", FLOAT, output.shape)],
+        inputs,
+        [helper.make_tensor_value_info(name, types.FLOAT, value.shape) for name, value in outputs.items()],
         [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
 
 
-def raw_predictions() -> np.ndarray:
-    """[1, 4 + 3 classes, 5]: a person twice, a faint person, a car, another person."""
-    columns = [
-        [50, 60, 20, 40, 0.9, 0.0, 0.1],
-        [51, 60, 20, 40, 0.8, 0.0, 0.1],
-        [90, 60, 20, 40, 0.2, 0.0, 0.1],
-        [120, 60, 20, 40, 0.1, 0.0, 0.9],
-        [20, 60, 10, 30, 0.6, 0.0, 0.1],
-    ]
-    return np.array(columns).T[None]
+def scores(person: int = 0, car: int = 2, classes: int = CLASSES) -> np.ndarray:
+    """Class scores [2, classes] of the person and the car."""
+    rows = np.full((2, classes), 0.01)
+    rows[0, person], rows[1, car] = 0.9, 0.8
+    return rows
 
 
-def test_raw_predictions_are_suppressed_and_scaled_back(tmp_path: Path) -> None:
-    detector = OnnxDetector(write_detector(tmp_path / "raw.onnx", raw_predictions()), least_confidence=0.35)
-    found = detector.detect(FRAME, NO_BOXES)
-    assert found.tolist() == [[80.0, 80.0, 120.0, 160.0], [30.0, 90.0, 50.0, 150.0]]
+def centred(boxes: np.ndarray) -> np.ndarray:
+    return np.hstack([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]])
 
 
-def test_finished_detections_are_taken_as_they_are(tmp_path: Path) -> None:
-    rows = np.array([[[10.0, 20, 30, 60, 0.9, 0], [50, 20, 70, 60, 0.9, 2], [150, 100, 170, 130, 0.8, 0]]])
-    detector = OnnxDetector(write_detector(tmp_path / "done.onnx", rows), least_confidence=0.35)
-    assert detector.detect(FRAME, NO_BOXES).tolist() == [[20, 40, 60, 120], [300, 200, 320, 240]]
+BOXES = np.array([PERSON, CAR])
+SHARES = BOXES / 160
+
+
+def finished() -> Outputs:
+    return {"output": np.hstack([BOXES, [[0.9, 0], [0.8, 2]]])[None]}
+
+
+def yolov8() -> Outputs:
+    rows = np.hstack([centred(BOXES), scores()])
+    faint = np.hstack([centred(BOXES[:1]), 0.2 * scores()[:1]])
+    twice = rows[:1] + np.array([1, 0, 0, 0] + [0] * CLASSES)
+    twice[0, 4] = 0.7
+    return {"output": np.concatenate([rows, twice, np.repeat(faint, 100, axis=0)]).T[None]}
+
+
+def yolov5() -> Outputs:
+    rows = np.zeros((3 * (20**2 + 10**2 + 5**2), 5 + CLASSES))
+    rows[[7, 90]] = np.hstack([centred(BOXES), [[1.0], [1.0]], scores()])
+    return {"output": rows[None]}
+
+
+def yolox() -> Outputs:
+    """Raw: the person in the stride of 16, at row 3 and column 2 of its 10 × 10 cells; its centre is (50, 60)."""
+    rows = np.zeros((20**2 + 10**2 + 5**2, 5 + CLASSES))
+    cell = 400 + 3 * 10 + 2
+    rows[cell] = [50 / 16 - 2, 60 / 16 - 3, np.log(20 / 16), np.log(40 / 16), 1.0, *scores()[0]]
+    rows[cell + 4] = [120 / 16 - 6, 50 / 16 - 3, np.log(40 / 16), np.log(20 / 16), 1.0, *scores()[1]]
+    return {"output": rows[None]}
+
+
+def distances(sides: tuple[float, ...], stride: int) -> np.ndarray:
+    """A distribution over 8 bins per side: all its mass on the two bins beside the distance."""
+    logits = np.full((4, 8), -30.0)
+    for side, distance in enumerate(sides):
+        low, share = int(distance / stride), distance / stride % 1
+        logits[side, low] = np.log(max(1 - share, 1e-9))
+        logits[side, low + 1] = np.log(max(share, 1e-9))
+    return logits.ravel()
+
+
+def nanodet_rows(strides: tuple[int, ...], shift: float) -> np.ndarray:
+    counts = [(-(-160 // stride)) ** 2 for stride in strides]
+    rows = np.zeros((sum(counts), CLASSES + 32))
+    for box, classes, (row, column) in zip(BOXES, scores(), [(3, 3), (3, 7)], strict=True):
+        x, y = (column + shift) * 16, (row + shift) * 16
+        sides = (x - box[0], y - box[1], box[2] - x, box[3] - y)
+        rows[counts[0] + row * 10 + column] = [*classes, *distances(sides, 16)]
+    return rows
+
+
+def nanodet() -> Outputs:
+    return {"output": nanodet_rows((8, 16, 32), 0.5)[None]}
+
+
+def nanodet_plus() -> Outputs:
+    return {"output": nanodet_rows((8, 16, 32, 64), 0.0)[None]}
+
+
+def nanodet_heads() -> Outputs:
+    parts = np.split(nanodet_rows((8, 16, 32), 0.5), [400, 500])
+    return {f"cls_{n}": part[None, :, :CLASSES] for n, part in enumerate(parts)} | {
+        f"dis_{n}": part[None, :, CLASSES:] for n, part in enumerate(parts)
+    }
+
+
+def rt_detr() -> Outputs:
+    probabilities = scores()
+    return {"logits": np.log(probabilities / (1 - probabilities))[None], "pred_boxes": centred(SHARES)[None]}
+
+
+def detr() -> Outputs:
+    return {"logits": np.log(scores(person=1, car=3, classes=92))[None], "pred_boxes": centred(SHARES)[None]}
+
+
+def rt_detr_labels() -> Outputs:
+    return {"labels": np.array([[0, 2]]), "boxes": BOXES[None], "scores": np.array([[0.9, 0.8]])}
+
+
+def ssd() -> Outputs:
+    return {
+        "detection_boxes": SHARES[None, :, [1, 0, 3, 2]],
+        "detection_classes": np.array([[1, 3]]),
+        "detection_scores": np.array([[0.9, 0.8]]),
+        "num_detections": np.array([2]),
+    }
+
+
+def ssd_rows() -> Outputs:
+    rows = np.hstack([[[0, 1, 0.9], [0, 3, 0.8]], SHARES])
+    end = np.array([[-1, 1, 0.9, *SHARES[1]]])
+    return {"detection_out": np.concatenate([rows, end])[None, None]}
+
+
+LAYOUTS: list[Callable[[], Outputs]] = [
+    finished, yolov8, yolov5, yolox, nanodet, nanodet_plus, nanodet_heads, rt_detr, detr, rt_detr_labels, ssd, ssd_rows,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("outputs", LAYOUTS, ids=lambda layout: layout.__name__)
+def test_every_layout_finds_the_person_and_not_the_car(tmp_path: Path, outputs: Callable[[], Outputs]) -> None:
+    sizes = outputs is rt_detr_labels
+    path = write_detector(tmp_path / "detector.onnx", outputs(), sizes=sizes)
+    found = OnnxDetector(path, least_confidence=0.35).detect(FRAME)
+    assert found == pytest.approx(np.array([PERSON_IN_FRAME]), abs=0.1)
+
+
+def test_images_of_bytes_with_channels_last_are_fed_so(tmp_path: Path) -> None:
+    path = write_detector(tmp_path / "detector.onnx", ssd(), (1, 160, 160, 3), kind="UINT8")
+    assert OnnxDetector(path, least_confidence=0.35).detect(FRAME) == pytest.approx(np.array([PERSON_IN_FRAME]))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "name", "pixels"),
+    [
+        (yolox, "YOLOX", "bgr in [0, 255]"),
+        (nanodet, "NanoDet", "bgr standardised"),
+        (yolov8, "YOLOv8", "rgb in [0, 1]"),
+        (rt_detr, "RT-DETR", "rgb in [0, 1]"),
+    ],
+)
+def test_each_family_gets_the_pixels_it_was_trained_on(outputs: Callable[[], Outputs], name: str, pixels: str) -> None:
+    layout = layout_of(outputs(), SIZE)
+    assert layout is not None
+    assert (layout.name, layout.pixels) == (name, pixels)
 
 
 def test_what_is_no_detector_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("hello")
     with pytest.raises(UserError, match=r"text\.onnx: not a usable"):
         OnnxDetector(tmp_path / "text.onnx", least_confidence=0.35)
-    vectors = write_detector(tmp_path / "vectors.onnx", raw_predictions(), shape=(1, 7))
+    vectors = write_detector(tmp_path / "vectors.onnx", finished(), (1, 7))
     with pytest.raises(UserError, match="input shape"):
         OnnxDetector(vectors, least_confidence=0.35)
-    flat = OnnxDetector(write_detector(tmp_path / "flat.onnx", np.zeros((2, 3))), least_confidence=0.35)
-    with pytest.raises(UserError, match="output shape"):
-        flat.detect(FRAME, NO_BOXES)
+    flat = write_detector(tmp_path / "flat.onnx", {"output": np.zeros((2, 3))})
+    with pytest.raises(UserError, match=r"outputs output \[2, 3\] for an input of 160×160; those of YOLO"):
+        OnnxDetector(flat, least_confidence=0.35)
+
+
+def test_motion_finds_whom_the_detector_misses(tmp_path: Path) -> None:
+    """The graph sees one person at a fixed place, where a walker stands; the other walker is found by motion."""
+    standing, walking = Walker((30, 30, 180), 100, 0, foot=160, first=2), Walker((160, 60, 20), 290, -5, foot=225)
+    clip = write_clip(tmp_path / "clip.avi", [standing, walking], frames=30)
+    trained = OnnxDetector(write_detector(tmp_path / "detector.onnx", finished()), least_confidence=0.35)
+    motion = MotionDetector(
+        clip,
+        read_info(clip),
+        samples=16,
+        sample_seconds=2.0,
+        threshold=22.0,
+        still_seconds=5.0,
+        least_still_margin=1.0,
+        least_height=40,
+    )
+    joined = JoinedDetector(trained, motion)
+    for frame in read_frames(clip):
+        found = joined.detect(frame, np.zeros((0, 4)))
+    assert found.recognised_N.tolist() == [True, False]
+    assert found.boxes_N4[0].tolist() == PERSON_IN_FRAME
+    assert found.boxes_N4[1] == pytest.approx(walking.box_at(29), abs=8)
+
+
+def test_tracks_that_the_detector_recognises_need_no_second_opinion(tmp_path: Path) -> None:
+    walker = Walker((30, 30, 180), 100, 0, foot=160, first=2)
+    clip = write_clip(tmp_path / "clip.avi", [walker], frames=30)
+    config = IngestConfig(detector=write_detector(tmp_path / "detector.onnx", finished()))
+    assert ingest(config, clip, Gallery(tmp_path / "gallery"), camera_id="door", start=NINE)["tracks"] == 1

@@ -1,5 +1,6 @@
-"""Detects people in a frame, by motion, silhouettes and HOG or with an ONNX model."""
+"""Detects people in a frame, by motion, silhouettes and HOG, and with an ONNX model where there is one."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -11,21 +12,49 @@ from personsearch.gallery.ingest.background import RollingBackground, foreground
 from personsearch.gallery.ingest.boxes import NO_BOXES, Boxes, coverage
 from personsearch.gallery.ingest.heights import HeightModel, fit_heights
 from personsearch.gallery.ingest.hog import hog_people, hog_score
+from personsearch.gallery.ingest.onnx_detector import OnnxDetector
 from personsearch.gallery.ingest.silhouettes import explain, find_blobs
 from personsearch.gallery.ingest.video import Frame, Pixels, VideoInfo
 
 WORKING_WIDTH = 960
 MOVING_CAMERA = 0.4
+MOST_SHARED = 0.3
 SHRUNKEN = 0.7  # a person bent or cut by a post, relative to the least height
 MOST_STILL_CHANGE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Boxes in the frame's pixels, and which of them a trained detector recognised as people."""
+
+    boxes_N4: Boxes
+    recognised_N: NDArray[np.bool_]
 
 
 class Detector(Protocol):
     """Finds the people of one frame; frames come in order."""
 
-    def detect(self, frame: Frame, expected_K4: Boxes) -> Boxes:
-        """Boxes [N, 4] in the frame's pixels. `expected_K4` is where the tracker expects people."""
+    def detect(self, frame: Frame, expected_K4: Boxes) -> Detections:
+        """What a frame shows. `expected_K4` is where the tracker expects people."""
         ...
+
+
+class JoinedDetector:
+    """A trained detector's people, and those of motion where it sees nobody."""
+
+    def __init__(self, trained: OnnxDetector, motion: "MotionDetector") -> None:
+        self._trained = trained
+        self._motion = motion
+
+    def detect(self, frame: Frame, expected_K4: Boxes) -> Detections:
+        """The trained detector's boxes first."""
+        recognised = self._trained.detect(frame)
+        moving = self._motion.detect(frame, expected_K4).boxes_N4
+        hidden = coverage(moving, recognised).max(axis=1, initial=0.0)
+        hiding = coverage(recognised, moving).max(axis=0, initial=0.0)
+        alone = moving[np.maximum(hidden, hiding) < MOST_SHARED]
+        sure = np.arange(len(recognised) + len(alone)) < len(recognised)
+        return Detections(np.concatenate([recognised, alone]), sure)
 
 
 class MotionDetector:
@@ -57,7 +86,8 @@ class MotionDetector:
         self._still_due = 0.0
         self.changed_frames = 0
 
-    def detect(self, frame: Frame, expected_K4: Boxes) -> Boxes:
+    def detect(self, frame: Frame, expected_K4: Boxes) -> Detections:
+        """None of its boxes is recognised: a thing may move as well."""
         pixels = shrink(frame.pixels, self._scale)
         scene = self._background.at(frame.index)
         if frame.index == 0:
@@ -70,7 +100,8 @@ class MotionDetector:
             moving = explain(
                 evidence, self._heights, expected_K4 * self._scale, least_height=SHRUNKEN * self._least_height
             )
-        return np.concatenate([moving, self._still_people(frame.seconds, pixels, moving)]) / self._scale
+        boxes = np.concatenate([moving, self._still_people(frame.seconds, pixels, moving)]) / self._scale
+        return Detections(boxes, np.zeros(len(boxes), dtype=bool))
 
     def _still_people(self, seconds: float, pixels: Pixels, moving_N4: Boxes) -> Boxes:
         """People absorbed by the background; looked for now and then, and assumed to stay where they are in between."""

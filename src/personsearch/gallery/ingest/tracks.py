@@ -8,13 +8,15 @@ from pathlib import Path
 from pydantic import Field
 
 from personsearch.config import Config
-from personsearch.gallery.ingest.detectors import Detector, MotionDetector
+from personsearch.gallery.ingest.detectors import Detector, JoinedDetector, MotionDetector
+from personsearch.gallery.ingest.onnx_detector import OnnxDetector
 from personsearch.gallery.ingest.selection import SelectionConfig, TrackViews
 from personsearch.gallery.ingest.tracking import Tracker, TrackingConfig
 from personsearch.gallery.ingest.video import VideoInfo, read_frames
 from personsearch.progress import track as show_progress
 
 STRETCH_SECONDS = 0.5
+LEAST_RECOGNISED, LEAST_RECOGNISED_SHARE = 2, 0.1
 
 
 class IngestConfig(Config):
@@ -27,7 +29,7 @@ class IngestConfig(Config):
     """Of a stream without timestamps, such as raw H.264; null takes the times that the stream gives."""
 
     detector: Path | None = None
-    """An ONNX detector; null finds people by motion and HOG, without weights."""
+    """An ONNX detector, joined with motion; null finds people by motion and HOG alone, without weights."""
 
     least_confidence: float = Field(0.35, gt=0, lt=1)
     """Confidence in (0, 1) that a box of an ONNX detector needs."""
@@ -56,11 +58,7 @@ class IngestConfig(Config):
 
 def make_detector(config: IngestConfig, path: Path, info: VideoInfo) -> Detector:
     """The detector that the configuration names."""
-    if config.detector is not None:
-        from personsearch.gallery.ingest.onnx_detector import OnnxDetector
-
-        return OnnxDetector(config.detector, least_confidence=config.least_confidence)
-    return MotionDetector(
+    motion = MotionDetector(
         path,
         info,
         samples=config.background_samples,
@@ -70,6 +68,9 @@ def make_detector(config: IngestConfig, path: Path, info: VideoInfo) -> Detector
         least_still_margin=config.least_still_margin,
         least_height=config.selection.least_height,
     )
+    if config.detector is None:
+        return motion
+    return JoinedDetector(OnnxDetector(config.detector, least_confidence=config.least_confidence), motion)
 
 
 class TrackFinder:
@@ -94,12 +95,14 @@ class TrackFinder:
         frames = read_frames(self._path, every=config.every, frames_per_second=config.frames_per_second)
         total = round(self._info.frame_count / config.every) or None
         for frame in show_progress(frames, f"ingest {self._path.name}", total=total):
-            boxes = detector.detect(frame, tracker.expected())
-            self.frames, self.last_frame, self.detections = self.frames + 1, frame.index, self.detections + len(boxes)
-            for sighting in tracker.update(frame, boxes):
+            found = detector.detect(frame, tracker.expected())
+            self.frames, self.last_frame = self.frames + 1, frame.index
+            self.detections += len(found.boxes_N4)
+            sightings = tracker.update(frame, found.boxes_N4)
+            for sighting, recognised in zip(sightings, found.recognised_N, strict=True):
                 stretch = max(1, round(STRETCH_SECONDS * self._info.frames_per_second))
                 views = growing.setdefault(sighting.track, TrackViews(sighting.track, stretch))
-                views.add(frame, sighting)
+                views.add(frame, sighting, recognised=bool(recognised))
             ended = sorted(set(growing) - tracker.alive())
             yield from self._people(growing.pop(number) for number in ended)
         yield from self._people(growing[number] for number in sorted(growing))
@@ -129,14 +132,16 @@ class TrackFinder:
                 self.rejected[reason] += 1
 
     def _why_not_a_person(self, track: TrackViews) -> str | None:
-        """None for a track long enough, large enough, and a person to the HOG detector in a quarter of its views."""
+        """None for a track long enough, large enough, and recognised often enough, or a person to the HOG detector in a
+        quarter of its views.
+        """
         wanted = self._config.selection
         least_boxes = wanted.least_track_seconds * self._info.frames_per_second / self._config.every
         if len(track.sightings) < max(2.0, least_boxes):
             return "short"
         if track.height() < wanted.least_height:
             return "low"
-        if self._config.detector is not None:
+        if track.times_recognised >= max(LEAST_RECOGNISED, LEAST_RECOGNISED_SHARE * len(track.sightings)):
             return None
         margin = track.person_margin()
         self._best_margin = max(self._best_margin, margin)
