@@ -124,10 +124,10 @@ class LiteralTraining:
 
     def _encode(self, images: list[Tensor], texts: list[Tensor]) -> Features:
         with self.autocast():
-            image_ND = [self.model.encode_image(pixels.to(self.device)) for pixels in images]
-            text_ND = [self.model.encode_text(ids.to(self.device)) for ids in texts]
+            image_ND = [self.model.image_features(pixels.to(self.device)) for pixels in images]
+            text_ND = [self.model.text_features(ids.to(self.device)) for ids in texts]
         of_images, of_texts = self.views
-        return Features(
+        return Features.of(
             dict(zip(of_images, image_ND, strict=True)),
             dict(zip(of_texts, text_ND, strict=True)),
             self.model.logit_scale(),

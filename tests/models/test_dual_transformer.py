@@ -134,10 +134,10 @@ def test_mixing_nothing_or_with_itself_changes_nothing(
 ) -> None:
     pixels, ids = batch
     for neutral in (mixing(1.0, REVERSED), mixing(0.3, list(range(24)))):
-        assert torch.allclose(model.encode_image(pixels, mixing=neutral), model.encode_image(pixels), atol=1e-5)
-        assert torch.allclose(model.encode_text(ids, mixing=neutral), model.encode_text(ids), atol=1e-5)
+        assert torch.allclose(model.image_features(pixels, mixing=neutral), model.image_features(pixels), atol=1e-5)
+        assert torch.allclose(model.text_features(ids, mixing=neutral), model.text_features(ids), atol=1e-5)
     exchanged = mixing(0.0, REVERSED)
-    assert torch.allclose(model.encode_text(ids, mixing=exchanged), model.encode_text(ids)[REVERSED], atol=1e-5)
+    assert torch.allclose(model.text_features(ids, mixing=exchanged), model.text_features(ids)[REVERSED], atol=1e-5)
 
 
 @torch.no_grad()
@@ -146,16 +146,16 @@ def test_mixing_is_of_both_rows_and_knows_no_padding(
 ) -> None:
     pixels, ids = batch
     half, third, rest = mixing(0.5, REVERSED), mixing(0.3, REVERSED), mixing(0.7, REVERSED)
-    image, text = model.encode_image(pixels, mixing=half), model.encode_text(ids, mixing=half)
+    image, text = model.image_features(pixels, mixing=half), model.text_features(ids, mixing=half)
     assert torch.allclose(image, image[REVERSED], atol=1e-5)
     assert torch.allclose(text, text[REVERSED], atol=1e-5)
-    assert not torch.allclose(text, model.encode_text(ids), atol=1e-2)
-    turned = model.encode_text(ids, mixing=rest)[REVERSED]
-    assert torch.allclose(model.encode_text(ids, mixing=third), turned, atol=1e-5)
+    assert not torch.allclose(text, model.text_features(ids), atol=1e-2)
+    turned = model.text_features(ids, mixing=rest)[REVERSED]
+    assert torch.allclose(model.text_features(ids, mixing=third), turned, atol=1e-5)
     padded = torch.nn.functional.pad(ids[:4, :5], (0, 7))
     pair = mixing(0.5, [1, 0, 3, 2])
     assert torch.allclose(
-        model.encode_text(padded, mixing=pair), model.encode_text(ids[:4, :5], mixing=pair), atol=1e-5
+        model.text_features(padded, mixing=pair), model.text_features(ids[:4, :5], mixing=pair), atol=1e-5
     )
 
 

@@ -77,7 +77,7 @@ def test_facts(name: str) -> None:
         extra_image_tokens=model.extra_image_tokens,
         token_embedding_name=model.token_embedding_name,
         can_be_projected=answers(lambda: model.project(torch.eye(16)[:, :8])),
-        can_be_mixed=answers(lambda: model.encode_mixed(pixels, ids, mixing)),
+        can_be_mixed=answers(lambda: model.mixed_features(pixels, ids, mixing)),
     )
     if expected.token_embedding_name is not None:
         assert len(model.named_weights()[expected.token_embedding_name]) == 50
@@ -86,4 +86,4 @@ def test_facts(name: str) -> None:
 def test_a_model_that_cannot_be_mixed_names_the_setting() -> None:
     mixing = Mixing(torch.tensor([0]), torch.tensor([1.0]))
     with pytest.raises(UserError, match=r"mixup\.level features: expected a dual transformer, not DualEncoder"):
-        create_model(Architecture(CLIP)).encode_mixed(torch.zeros(1, 3, 32, 16), torch.tensor([[1, 49]]), mixing)
+        create_model(Architecture(CLIP)).mixed_features(torch.zeros(1, 3, 32, 16), torch.tensor([[1, 49]]), mixing)

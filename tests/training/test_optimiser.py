@@ -54,5 +54,5 @@ def test_soft_labels_rise_over_the_first_epoch(epoch: float, alpha: float) -> No
 
 
 def test_unknown_losses_are_refused() -> None:
-    with pytest.raises(ValueError, match="'mvs' is not a loss; known: n_itc, mvs_i"):
+    with pytest.raises(ValueError, match="'mvs' is not a loss; did you mean mvs_"):
         ObjectiveConfig(losses={"mvs": 1.0})

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from personsearch.bundle import Preprocessing
 from personsearch.models.architecture import Architecture
@@ -50,11 +49,11 @@ class CountingEncoder(PersonEncoder):
         self.image, self.text = nn.Linear(3 * HEIGHT * WIDTH, DIM), nn.EmbeddingBag(VOCABULARY, DIM, padding_idx=0)
         self.rows = Counter[str]() if rows is None else rows
 
-    def encode_image(self, pixels_N3HW: Tensor) -> Tensor:
-        return normalize(Counting.apply(self.image(pixels_N3HW.flatten(1)), self.rows, self.tower_names[0]), dim=-1)
+    def image_features(self, pixels_N3HW: Tensor) -> Tensor:
+        return Counting.apply(self.image(pixels_N3HW.flatten(1)), self.rows, self.tower_names[0])
 
-    def encode_text(self, ids_NL: Tensor) -> Tensor:
-        return normalize(Counting.apply(self.text(ids_NL), self.rows, self.tower_names[1]), dim=-1)
+    def text_features(self, ids_NL: Tensor) -> Tensor:
+        return Counting.apply(self.text(ids_NL), self.rows, self.tower_names[1])
 
     def logit_scale(self) -> Tensor:
         return torch.tensor(20.0)

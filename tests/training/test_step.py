@@ -119,7 +119,7 @@ def test_views_follow_from_the_losses() -> None:
     assert config.image_views == ("image", "image_2", "simclr_1", "simclr_2")
     assert config.text_views == ("text",)
     assert ObjectiveConfig(losses={"ss_t": 1.0}).image_views == ()
-    with pytest.raises(ValueError, match="not a loss; known: n_itc"):
+    with pytest.raises(ValueError, match="not a loss; did you mean n_itc"):
         ObjectiveConfig(losses={"nitc": 1.0})
     with pytest.raises(ValueError, match="not among the losses"):
         ObjectiveConfig(losses={"n_itc": 1.0}, settings={"tal": {"margin": 0.1}})

@@ -1,4 +1,4 @@
-"""The dual encoder: one open_clip model, its features normalised, its text cut to any length.
+"""The dual encoder: one open_clip model, its text cut to any length.
 
 Shapes: N items, H height, W width, L tokens, D embedding dimension.
 """
@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from personsearch.errors import UserError
 from personsearch.models.adaptation import Unadapted, make_adaptation
@@ -51,22 +50,23 @@ class DualEncoder(PersonEncoder):
         self.padding = int(architecture["text_cfg"].get("pad_id", 0))
         self.embedding_dim = int(architecture["embed_dim"])
 
-    def encode_image(self, pixels_N3HW: Tensor) -> Tensor:
+    def image_features(self, pixels_N3HW: Tensor) -> Tensor:
         if self.foreign_text:  # CoCa's image tower returns tokens beside the vector; only encode_image drops them
-            return normalize(self.clip.encode_image(pixels_N3HW).float(), dim=-1)
-        return normalize(self.adaptation.image_features(self.clip, pixels_N3HW).float(), dim=-1)
+            features_ND: Tensor = self.clip.encode_image(pixels_N3HW)
+            return features_ND.float()
+        return self.adaptation.image_features(self.clip, pixels_N3HW).float()
 
-    def encode_text(self, ids_NL: Tensor) -> Tensor:
+    def text_features(self, ids_NL: Tensor) -> Tensor:
         """Padding changes nothing: attention is causal and pooling takes the end token."""
         if self.foreign_text:
-            features_ND = self.clip.encode_text(whole_context(ids_NL, self.context_length, self.padding))
-            return normalize(features_ND.float(), dim=-1)
-        return normalize(self.adaptation.text_features(self.clip, ids_NL).float(), dim=-1)
+            features_ND: Tensor = self.clip.encode_text(whole_context(ids_NL, self.context_length, self.padding))
+            return features_ND.float()
+        return self.adaptation.text_features(self.clip, ids_NL).float()
 
-    def encode_text_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
+    def text_features_in_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
         if self.foreign_text or self.adaptation.computes or not has_plain_text_blocks(self.clip):
-            return super().encode_text_groups(ids_NL, groups)
-        return normalize(ragged_text_features(self.clip, ids_NL, groups).float(), dim=-1)
+            return super().text_features_in_groups(ids_NL, groups)
+        return ragged_text_features(self.clip, ids_NL, groups).float()
 
     @property
     def crosses(self) -> frozenset[Side]:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
@@ -61,15 +60,18 @@ class DualTransformer(PersonEncoder):
         # A constant of the architecture: it moves with the model but is no weight of the bundle.
         self.register_buffer("scale", torch.tensor(1 / config.temperature), persistent=False)
 
-    def encode_image(self, pixels_N3HW: Tensor, mixing: Mixing | None = None) -> Tensor:
-        return normalize(self.image_projection(self.visual(pixels_N3HW, mixing)).float(), dim=-1)
+    def image_features(self, pixels_N3HW: Tensor, mixing: Mixing | None = None) -> Tensor:
+        features_ND: Tensor = self.image_projection(self.visual(pixels_N3HW, mixing))
+        return features_ND.float()
 
-    def encode_text(self, ids_NL: Tensor, mixing: Mixing | None = None) -> Tensor:
+    def text_features(self, ids_NL: Tensor, mixing: Mixing | None = None) -> Tensor:
         """Padding changes nothing: attention masks it."""
-        return normalize(self.text_projection(self.text(ids_NL, mixing)).float(), dim=-1)
+        features_ND: Tensor = self.text_projection(self.text(ids_NL, mixing))
+        return features_ND.float()
 
-    def encode_text_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
-        return normalize(self.text_projection(self.text.forward_groups(ids_NL, groups)).float(), dim=-1)
+    def text_features_in_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
+        features_ND: Tensor = self.text_projection(self.text.forward_groups(ids_NL, groups))
+        return features_ND.float()
 
     def named_weights(self) -> dict[str, Tensor]:
         return dict(self.state_dict(keep_vars=True))
@@ -77,8 +79,8 @@ class DualTransformer(PersonEncoder):
     def load_named_weights(self, state: Mapping[str, Tensor]) -> None:
         self.load_state_dict(state)
 
-    def encode_mixed(self, pixels_N3HW: Tensor, ids_NL: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
-        return self.encode_image(pixels_N3HW, mixing), self.encode_text(ids_NL, mixing)
+    def mixed_features(self, pixels_N3HW: Tensor, ids_NL: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
+        return self.image_features(pixels_N3HW, mixing), self.text_features(ids_NL, mixing)
 
     @property
     def token_embedding_name(self) -> str:

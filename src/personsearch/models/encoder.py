@@ -11,6 +11,7 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from personsearch.errors import UserError
 from personsearch.models.architecture import Architecture, Side
@@ -36,12 +37,20 @@ class PersonEncoder(nn.Module, ABC):
     embedding_dim: int
 
     @abstractmethod
-    def encode_image(self, pixels_N3HW: Tensor) -> Tensor:
-        """Unit float32 vectors [N, D] of standardised pixels."""
+    def image_features(self, pixels_N3HW: Tensor) -> Tensor:
+        """Float32 features [N, D] of standardised pixels, of any length: what the tower gives."""
 
     @abstractmethod
+    def text_features(self, ids_NL: Tensor) -> Tensor:
+        """Float32 features [N, D], of any length. Padding changes nothing: L may be any that holds every text's end."""
+
+    def encode_image(self, pixels_N3HW: Tensor) -> Tensor:
+        """Unit float32 vectors [N, D] of standardised pixels."""
+        return normalize(self.image_features(pixels_N3HW), dim=-1)
+
     def encode_text(self, ids_NL: Tensor) -> Tensor:
-        """Unit float32 vectors [N, D]. Padding changes nothing: L may be any length that holds every text's end."""
+        """Unit float32 vectors [N, D] of texts, padded or not."""
+        return normalize(self.text_features(ids_NL), dim=-1)
 
     @abstractmethod
     def named_weights(self) -> dict[str, Tensor]:
@@ -56,8 +65,8 @@ class PersonEncoder(nn.Module, ABC):
         places = {id(value): name for name, value in self.named_weights().items()}
         return [(places.get(id(parameter), name), parameter) for name, parameter in self.named_parameters()]
 
-    def encode_mixed(self, pixels_N3HW: Tensor, ids_NL: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
-        """Unit vectors [N, D] of images and of texts whose features are mixed after the first block of each tower.
+    def mixed_features(self, pixels_N3HW: Tensor, ids_NL: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
+        """Features [N, D] of images and of texts that are mixed after the first block of each tower.
 
         Raises:
             UserError: the towers cannot be mixed there.
@@ -65,19 +74,23 @@ class PersonEncoder(nn.Module, ABC):
         raise UserError(f"mixup.level features: expected a dual transformer, not {type(self).__name__}")
 
     def encode_text_by_length(self, ids_NL: Tensor) -> Tensor:
-        """`encode_text` in groups of similar length, each cut to its longest: the same vectors for less work.
+        """`encode_text` in groups of similar length: the same vectors for less work."""
+        return normalize(self.text_features_by_length(ids_NL), dim=-1)
+
+    def text_features_by_length(self, ids_NL: Tensor) -> Tensor:
+        """`text_features` in groups of similar length, each cut to its longest.
 
         On a GPU, where small batches waste more than padding does, it is one group.
         """
         if ids_NL.device.type != "cpu" or len(ids_NL) < 2 * TEXT_GROUPS:
-            return self.encode_text(ids_NL)
+            return self.text_features(ids_NL)
         groups = groups_by_length(ids_NL)
         order_N = torch.cat([group.rows_G for group in groups])
-        return self.encode_text_groups(ids_NL, groups)[order_N.argsort()]
+        return self.text_features_in_groups(ids_NL, groups)[order_N.argsort()]
 
-    def encode_text_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
-        """Vectors [N, D] of all texts, one group after the other."""
-        return torch.cat([self.encode_text(ids_NL[group.rows_G, : group.length]) for group in groups])
+    def text_features_in_groups(self, ids_NL: Tensor, groups: Sequence[TextGroup]) -> Tensor:
+        """Features [N, D] of all texts, one group after the other."""
+        return torch.cat([self.text_features(ids_NL[group.rows_G, : group.length]) for group in groups])
 
     @property
     def crosses(self) -> frozenset[Side]:

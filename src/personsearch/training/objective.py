@@ -6,9 +6,9 @@ Shapes: N pairs of the global batch, D embedding dimension.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import signature
-from typing import Any
+from typing import Any, Self
 
 import torch
 from pydantic import Field, PositiveInt, field_validator, model_validator
@@ -34,11 +34,21 @@ SS_HIDDEN = 128
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Unit vectors [N, D] of each view of the images and texts, and the scale of their cosines."""
+    """Unit vectors [N, D] of each view of the images and texts, and the scale of their cosines.
+
+    `raw_images` and `raw_texts` are the same vectors at the lengths that the towers gave them.
+    """
 
     images: Mapping[str, Tensor]
     texts: Mapping[str, Tensor]
     logit_scale: Tensor
+    raw_images: Mapping[str, Tensor] = field(default_factory=dict)
+    raw_texts: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, images: Mapping[str, Tensor], texts: Mapping[str, Tensor], logit_scale: Tensor) -> Self:
+        """From the vectors that the towers give."""
+        return cls(_unit(images), _unit(texts), logit_scale, images, texts)
 
     def cosines(self) -> Tensor:
         """Similarities [N, N] of the images (rows) with the texts (columns)."""
@@ -50,14 +60,15 @@ class Features:
 
     def prefix(self, length: int) -> "Features":
         """The first `length` dimensions of every vector, normalised again."""
-        images = {view: normalize(value[:, :length], dim=-1) for view, value in self.images.items()}
-        texts = {view: normalize(value[:, :length], dim=-1) for view, value in self.texts.items()}
-        return Features(images, texts, self.logit_scale)
+        images = {view: value[:, :length] for view, value in self.images.items()}
+        texts = {view: value[:, :length] for view, value in self.texts.items()}
+        return Features(_unit(images), _unit(texts), self.logit_scale)
 
     def rows(self, rows: slice) -> "Features":
         """The features of some pairs."""
-        images = {view: value[rows] for view, value in self.images.items()}
-        return Features(images, {view: value[rows] for view, value in self.texts.items()}, self.logit_scale)
+        sides = (self.images, self.texts, self.raw_images, self.raw_texts)
+        images, texts, *raw = ({view: value[rows] for view, value in side.items()} for side in sides)
+        return Features(images, texts, self.logit_scale, *raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +115,8 @@ def _n_itc(image: str, text: str) -> Callable[[Features, Labels, nn.ModuleDict],
 
 def _self_supervised(*sides: str) -> Callable[[Features, Labels, nn.ModuleDict], Tensor]:
     def value(f: Features, _: Labels, heads: nn.ModuleDict, **given: float) -> Tensor:
-        views = {"image": (f.images, SIMCLR_1, SIMCLR_2), "text": (f.texts, TEXT, TEXT_2)}
+        # Raw, as in the authors' code: a head of unit vectors gets a fraction of the gradient.
+        views = {"image": (f.raw_images, SIMCLR_1, SIMCLR_2), "text": (f.raw_texts, TEXT, TEXT_2)}
         parts = [
             nt_xent(heads[side](of[first]), heads[side](of[second]), **given)
             for side, (of, first, second) in ((side, views[side]) for side in sides)
@@ -227,6 +239,10 @@ class Objective(nn.Module):
         loss, given = LOSSES[name], self.config.settings.get(name, {})
         read = lengths[:1] if loss.heads else lengths  # a projection head takes whole embeddings only
         return torch.stack([loss.value(features, labels, self.heads, **given) for features in read]).mean()
+
+
+def _unit(views: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {view: normalize(value, dim=-1) for view, value in views.items()}
 
 
 def _projection_head(embedding_dim: int) -> nn.Sequential:

@@ -53,13 +53,13 @@ class GradientStep:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _encode(self, batch: Batch) -> tuple[Views, Views]:
-        """The features of each view; all views of one tower are encoded as one batch."""
+        """The features of each view, of any length; all views of one tower are encoded as one batch."""
         with self.autocast():
             if batch.mixing is not None:
-                image_ND, text_ND = self.model.encode_mixed(batch.images[IMAGE], batch.texts[TEXT], batch.mixing)
+                image_ND, text_ND = self.model.mixed_features(batch.images[IMAGE], batch.texts[TEXT], batch.mixing)
                 return {IMAGE: image_ND}, {TEXT: text_ND}
-            images = _one_pass(self.model.encode_image, batch.images)
-            return images, _one_pass(self.model.encode_text_by_length, batch.texts)
+            images = _one_pass(self.model.image_features, batch.images)
+            return images, _one_pass(self.model.text_features_by_length, batch.texts)
 
     def _taught(self, batch: Batch) -> Features | None:
         """The teacher's features of the global batch, encoded once."""
@@ -75,7 +75,7 @@ class GradientStep:
         self, images: Views, texts: Views, batch: Batch, alpha: float, taught: Features | None
     ) -> dict[str, Tensor]:
         trust_M = None if batch.trust_N is None else gather(batch.trust_N)
-        features = Features(
+        features = Features.of(
             {view: gather_with_gradient(value) for view, value in images.items()},
             {view: gather_with_gradient(value) for view, value in texts.items()},
             self.model.logit_scale(),
