@@ -112,7 +112,6 @@ class LiteralTraining:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad()
-        self.model.clamp_logit_scale()
         loss.item()
 
     def _forever(self) -> Iterator[Any]:

@@ -99,7 +99,6 @@ def test_gradients_of_texts_in_one_row_are_those_of_padded_ones(batch: tuple[tor
 
 def test_the_temperature_is_fixed(model: DualTransformer) -> None:
     model.set_logit_scale(50)
-    model.clamp_logit_scale()
     assert model.logit_scale().item() == pytest.approx(200)
     assert not model.logit_scale().requires_grad
     warm = DualTransformer(Architecture(ARCHITECTURE | {"temperature": 0.1}))

@@ -108,16 +108,17 @@ class DualEncoder(PersonEncoder):
         self.clip.load_state_dict({name: value for name, value in state.items() if not name.startswith(ADAPTATION)})
 
     def logit_scale(self) -> Tensor:
-        """The factor of similarities in the losses, at most 100."""
-        return torch.as_tensor(self.clip.logit_scale).exp().clamp(max=MAX_LOGIT_SCALE)
+        """The factor of similarities in the losses, at most 100.
+
+        The gradient is that of the unbounded factor. A clamp inside the graph has none above its bound, and float32
+        puts CLIP's own start, e^(ln 100), at 100.0000076: there the parameter would never move.
+        """
+        factor = torch.as_tensor(self.clip.logit_scale).exp()
+        return factor + (factor.clamp(max=MAX_LOGIT_SCALE) - factor).detach()
 
     @torch.no_grad()
     def set_logit_scale(self, factor: float) -> None:
         self.clip.logit_scale.fill_(math.log(factor))
-
-    @torch.no_grad()
-    def clamp_logit_scale(self) -> None:
-        self.clip.logit_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
 
     def set_text_attention_dropout(self, probability: float) -> None:
         text = self.clip.text if self.foreign_text else self.clip.transformer

@@ -134,9 +134,6 @@ class PersonEncoder(nn.Module, ABC):
     def set_logit_scale(self, factor: float) -> None:
         """Set the factor's initial value; without effect where it is fixed."""
 
-    def clamp_logit_scale(self) -> None:
-        """Keep a learnt factor where its clamp has a gradient; call after each optimiser step."""
-
     def set_text_attention_dropout(self, probability: float) -> None:
         """Dropout on attention weights of the text transformer (TBPS-CLIP, training trick 2)."""
         if probability:

@@ -143,7 +143,6 @@ class Loop:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
-        self.model.clamp_logit_scale()
 
     def _refuse_nan(self, losses: Mapping[str, Tensor]) -> None:
         # Only at logged steps: reading a loss makes the host wait for the GPU.
