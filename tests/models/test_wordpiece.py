@@ -89,7 +89,7 @@ def test_learning_is_the_same_each_time_and_knows_its_least_size() -> None:
 def test_a_bert_brings_its_own_and_without_one_a_size_is_wanted(folder: Path) -> None:
     assert wordpiece_tokenizer("clip", list, str(folder)).to_str() == bert_tokenizer(folder).to_str()
     assert wordpiece_tokenizer(80, lambda: CAPTIONS, None).to_str() == learn_wordpiece(CAPTIONS, 80).to_str()
-    with pytest.raises(UserError, match="'clip'; without text_weights a number of tokens"):
+    with pytest.raises(UserError, match="'clip'; without text_weights, expected a number of tokens"):
         wordpiece_tokenizer("clip", lambda: CAPTIONS, None)
 
 
