@@ -65,7 +65,7 @@ def test_a_failed_arm_stands_in_the_table_and_stops_nothing(
     )
     result = study(StudyConfig.from_yaml(path), tested, tmp_path / "out", execute=here)
     errors = {row.name: row.errors.get(0, "") for row in result.rows}
-    assert "48 training captions; batch_size is 4000" in errors["too large"]
+    assert "batch_size=4000: " in errors["too large"]
     assert errors["never"] == "no arm of stage 'size' finished"
     assert errors["from it"] == "'size/too large', which it starts from, failed"
     assert errors["plain"] == ""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,8 +25,9 @@ from personsearch.encoders.golden import verify_golden
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
 from personsearch.files import hash_file
+from personsearch.training.loop import Loop
 from personsearch.training.recipe import read_recipe
-from personsearch.training.train import run_identity, train
+from personsearch.training.train import make_run, run_identity, train
 from tests.training.small_models import SMALL_CLIP
 
 Recipe = Callable[..., Path]
@@ -223,7 +224,7 @@ def test_fine_tuning_goes_on_from_a_bundle(trainable: Path, recipe: Recipe, tmp_
 
 
 def test_data_sets_that_cannot_be_trained_on_are_refused(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="48 training captions; batch_size is 64"):
+    with pytest.raises(UserError, match=r"^batch_size=64: .* has 48 training captions; at most that many expected$"):
         train(read_recipe(recipe(batch_size=64)), trainable, tmp_path / "run")
     records: list[ImageRecord] = read_manifest(trainable, "train")
     (tmp_path / "no_val").mkdir()
@@ -276,3 +277,63 @@ def test_a_mistake_is_told_of_the_file_or_of_the_setting_that_has_it(recipe: Rec
     assert str(told.value) == (
         f"--set optimiser.lr=0: optimiser.lr=0: a number above 0 expected; {path}: epochs=-1: at least 0 expected"
     )
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_loss_that_explodes_is_one_line_that_names_the_remedy(
+    trainable: Path, recipe: Recipe, tmp_path: Path, precision: str
+) -> None:
+    """Also where it explodes between two steps whose loss is read."""
+    path = recipe(optimiser={"lr": 1e30}, schedule={"warmup_epochs": 0}, precision=precision, log_every=1000)
+    with pytest.raises(UserError, match=r"^step \d+: the loss is (nan|inf); lower optimiser\.lr"):
+        train(read_recipe(path), trainable, tmp_path / "run")
+
+
+def test_weights_that_explode_in_the_last_step_are_one_line(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    path = recipe(optimiser={"lr": 1e38}, schedule={"warmup_epochs": 0}, batch_size=48, epochs=1)
+    with pytest.raises(
+        UserError, match=r"^the model's embeddings are not finite: the training diverged; lower optimiser\.lr"
+    ):
+        train(read_recipe(path), trainable, tmp_path / "run")
+
+
+def test_every_epoch_tells_its_loss(
+    trainable: Path, recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = Recorder()
+    train(read_recipe(recipe(epochs=2)), trainable, tmp_path / "run", callbacks=[watch])
+    per_epoch = watch.epochs[0][1]
+    losses = [loss for _, loss in watch.steps]
+    means = [sum(part) / per_epoch for part in (losses[:per_epoch], losses[per_epoch:])]
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch ")]
+    assert [line.split("  ")[0] for line in lines] == [
+        f"epoch {number}: loss {mean:.3f}" for number, mean in enumerate(means, start=1)
+    ]
+    assert "val_r1" in lines[0]
+
+
+@dataclass
+class Scripted:
+    """A validation with given results."""
+
+    results: list[tuple[float, float]]
+
+    def __call__(self) -> dict[str, float]:
+        r1, mean_average_precision = self.results.pop(0)
+        return {"val_r1": r1, "val_map": mean_average_precision}
+
+
+@pytest.mark.parametrize(
+    ("results", "best"),
+    [
+        ([(100, 80), (100, 90), (100, 90)], 1),
+        ([(50, 90), (60, 10), (60, 10)], 1),
+        ([(50, 10), (50, 9), (49, 90)], 0),
+    ],
+)
+def test_map_decides_between_epochs_of_equal_r1(
+    trainable: Path, recipe: Recipe, tmp_path: Path, results: list[tuple[float, float]], best: int
+) -> None:
+    run = make_run(read_recipe(recipe()), Dataset.open(trainable), tmp_path, identity="", device=torch.device("cpu"))
+    progress = Loop(replace(run, validator=Scripted(results)))()  # type: ignore[arg-type]
+    assert progress.best_epoch == best

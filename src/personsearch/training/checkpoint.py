@@ -29,7 +29,7 @@ MODEL, OBJECTIVE, OPTIMISER = "model.", "objective.", "optimiser."
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """Where a run stands: steps done, best validation R@1 and its epoch, and the fp16 loss scale.
+    """Where a run stands: steps done, best validation R@1, its mAP and epoch, and the fp16 loss scale.
 
     `identity` is the hash of the configuration and data set that the state belongs to.
     """
@@ -37,6 +37,7 @@ class RunProgress:
     identity: str
     step: int = 0
     best_score: float = -1.0
+    best_map: float = -1.0
     best_epoch: int = -1
     loss_scale: float | None = None
 

@@ -72,7 +72,7 @@ class TrainConfig(Config):
     """Epochs between validations; the last epoch is always validated."""
 
     patience: int | None = Field(default=None, ge=1)
-    """Epochs without a better validation R@1 after which training stops; null trains all epochs."""
+    """Epochs without a better validation R@1, or mAP at the same R@1, after which training stops; null trains all."""
 
     weights_dtype: Literal["float32", "float16"] = "float32"
     """Precision of the weights in the bundle; float16 halves its size."""

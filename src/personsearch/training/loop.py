@@ -1,6 +1,6 @@
 """The training loop: step, log, checkpoint, validate, resume."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,6 +76,7 @@ class Loop:
             self.model, objective, run.config.chunk_size, self.autocast, self.scaler.scale, run.teacher
         )
         self.progress = self._resume()
+        self.losses: list[Tensor] = []  # of each step of this epoch since the start or the resumption
         others = rank() != 0
         self.watch = Watch(() if others else run.callbacks, self.total_steps, run.config.log_every, silent=others)
 
@@ -130,9 +131,14 @@ class Loop:
         self._update()
         self.progress = replace(self.progress, step=step + 1)
         self.watch.step(step + 1, losses, rate, self.config.batch_size)
-        self._refuse_nan(losses)
+        self.losses.append(losses[TOTAL])
         # The end of an epoch saves anyway, after validation.
-        if (step + 1) % self.config.checkpoint_every == 0 and (step + 1) % steps_per_epoch:
+        saves = (step + 1) % self.config.checkpoint_every == 0 and (step + 1) % steps_per_epoch != 0
+        if (
+            saves or (step + 1) % self.config.log_every == 0
+        ):  # not always: reading a loss makes the host wait for the GPU
+            self._refuse_nan()
+        if saves:
             self._save()
 
     def _update(self) -> None:
@@ -144,20 +150,25 @@ class Loop:
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
 
-    def _refuse_nan(self, losses: Mapping[str, Tensor]) -> None:
-        # Only at logged steps: reading a loss makes the host wait for the GPU.
-        if self.progress.step % self.config.log_every == 0 and not torch.isfinite(losses[TOTAL]):
-            raise UserError(f"step {self.progress.step}: the loss is {losses[TOTAL].item()}; lower optimiser.lr")
+    def _refuse_nan(self) -> None:
+        for step, loss in enumerate(self.losses, start=self.progress.step - len(self.losses) + 1):
+            if not torch.isfinite(loss):
+                raise UserError(f"step {step}: the loss is {loss.item()}; lower optimiser.lr")
 
     def _end_of_epoch(self, epoch: int) -> None:
+        self._refuse_nan()
         last = self.progress.step >= self.total_steps
         if (epoch + 1) % self.config.validate_every == 0 or last:
             metrics = self.run.validator()
-            self.watch.epoch(epoch + 1, self.progress.step, metrics)
-            if metrics["val_r1"] > self.progress.best_score:
-                self.progress = replace(self.progress, best_score=metrics["val_r1"], best_epoch=epoch)
+            self.watch.epoch(epoch + 1, self.progress.step, metrics, self.losses)
+            best = self.progress.best_score, self.progress.best_map
+            if (metrics["val_r1"], metrics["val_map"]) > best:  # mAP decides between epochs of equal R@1
+                self.progress = replace(
+                    self.progress, best_score=metrics["val_r1"], best_map=metrics["val_map"], best_epoch=epoch
+                )
                 if rank() == 0:
                     save_trained_weights(self.run.checkpoints / BEST, self.model)
+        self.losses = []
         self._save()
 
     def _stale(self) -> bool:

@@ -42,7 +42,7 @@ CHECKPOINTS = "checkpoints"
 
 
 def train(config: TrainConfig, dataset: Path, out_dir: Path, *, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
-    """Train to the best validation R@1 and write `out_dir/bundle`; returns the best epoch's metrics.
+    """Train, and write the epoch of the best validation R@1, then mAP, to `out_dir/bundle`; returns its metrics.
 
     A killed run resumes from `out_dir/checkpoints` and reaches the weights that it would have reached; a finished run
     is not repeated. Under `torchrun` all processes call this and the first one writes.
@@ -140,7 +140,9 @@ def _training_records(config: TrainConfig, dataset: Dataset) -> tuple[list[Image
         records = shuffle_captions(records, config.caption_noise, config.seed)
     pairs = sum(len(record.captions) for record in records)
     if pairs < config.batch_size:
-        raise UserError(f"{dataset}: {pairs} training captions; batch_size is {config.batch_size}")
+        part = f" at train_fraction {config.train_fraction:g}" if config.train_fraction < 1 else ""
+        counted = f"{dataset} has {pairs} training captions{part}"
+        raise UserError(f"batch_size={config.batch_size}: {counted}; at most that many expected")
     if config.batch_size % world_size():
         raise UserError(f"batch_size {config.batch_size}: expected a multiple of the {world_size()} processes")
     return records, rows_G

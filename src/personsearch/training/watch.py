@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
@@ -46,10 +47,12 @@ class Watch:
             callback.on_step(step, metrics)
         self._show(step, f"loss {metrics[TOTAL]:.3f}  lr {learning_rate:.2e}  {speed:.0f} samples/s")
 
-    def epoch(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+    def epoch(self, epoch: int, step: int, metrics: Mapping[str, float], losses: Sequence[Tensor] = ()) -> None:
+        """Report an epoch's metrics, and the mean of its steps' losses."""
         for callback in self._callbacks:
             callback.on_epoch(epoch, step, metrics)
-        self._line(f"epoch {epoch}: " + "  ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
+        loss = [f"loss {torch.stack(list(losses)).mean().item():.3f}"] if losses else []
+        self._line(f"epoch {epoch}: " + "  ".join([*loss, *(f"{name} {value:.2f}" for name, value in metrics.items())]))
         self._last_log = time.monotonic()
 
     def stop(self) -> None:
