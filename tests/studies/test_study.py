@@ -150,7 +150,7 @@ def test_the_command_finishes_after_kill_9(tested: Path, study_file: StudyFile, 
     assert again.returncode == 1
     one, bad = json.loads(again.stdout)["stages"][0]["arms"]
     assert one["mean"]["r1"] >= 0
-    assert "batch_size is 4000" in bad["runs"][0]["error"]
+    assert "batch_size=4000" in bad["runs"][0]["error"]
     assert "arms/bad, seed 0: failed" in again.stderr
 
 
