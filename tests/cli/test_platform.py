@@ -36,8 +36,12 @@ def test_status_and_down_where_nothing_was_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path))
-    assert run(monkeypatch, "status", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"services": {}, "promoter": "never ran"}
+    assert run(monkeypatch, "status", "--json") == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "services": {},
+        "promoter": "never ran",
+        "problems": ["no service was started; run `personsearch up`"],
+    }
     assert run(monkeypatch, "down", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"stopped": []}
 

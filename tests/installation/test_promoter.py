@@ -87,11 +87,14 @@ def test_a_failing_version_is_said_and_tried_again_later(world: World, tmp_path:
     world.alias, world.sequence, world.broken = "1", 5, {"1"}
     one = promoter(world, tmp_path)
     assert "all alike" in one.look()
+    assert read_heartbeat(tmp_path).failed
     assert "will be tried again" in one.look()
+    assert read_heartbeat(tmp_path).failed
     world.broken.clear()
     world.now += LONGEST_RETRY_SECONDS
     assert one.look() == "version 1 is live"
     assert read_heartbeat(tmp_path).state == "version 1 is live"
+    assert not read_heartbeat(tmp_path).failed
 
 
 def test_another_version_need_not_wait_for_a_failed_one(world: World, tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ def installation(tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return settings
 
 
+def keep(installation: Settings, bundle: Path) -> None:
+    """Register a bundle that the command would refuse, as an earlier version of it or another program did."""
+    open_registry(installation).register(Bundle.open(bundle), metrics={}, tags={})
+
+
 def test_the_whole_line(installation: Settings, tmp_path: Path) -> None:
     first, second = make_onnx_bundle(tmp_path / "first", seed=1), make_onnx_bundle(tmp_path / "second", seed=2)
     (first / METRICS).write_text('{"t2i_r1": 51.5, "note": "text"}')
@@ -87,7 +92,7 @@ def test_a_version_that_cannot_prove_itself_is_tagged_and_never_live(installatio
     (bad / GOLDEN).write_text(json.dumps(golden))
     run("register", str(good))
     run("promote", "1")
-    run("register", str(bad))
+    keep(installation, bad)
     with pytest.raises(VerificationFailed, match="golden"):
         run("promote", "2")
     assert "golden" in open_registry(installation).version("2").tags["index_status"]
@@ -100,7 +105,7 @@ def test_a_version_that_serving_would_refuse_is_tagged_and_never_live(installati
     write_spec(bare, Bundle.open(bare).spec.model_copy(update={"variant": "torch"}))
     run("register", str(good))
     run("promote", "1")
-    run("register", str(bare))
+    keep(installation, bare)
     with pytest.raises(UserError, match="holds torch weights only"):
         run("promote", "2")
     registry = open_registry(installation)
@@ -160,7 +165,7 @@ def test_whatever_keeps_a_version_from_going_live_is_in_its_tag(
 ) -> None:
     run("register", str(make_onnx_bundle(tmp_path / "good", seed=1)))
     run("promote", "1")
-    run("register", str(broken(make_onnx_bundle(tmp_path / "bad", seed=2), fault)))
+    keep(installation, broken(make_onnx_bundle(tmp_path / "bad", seed=2), fault))
     registry = open_registry(installation)
     if fault == "deleted from the store":
         content = (tmp_path / "bad" / IMAGE_ONNX).read_bytes()
@@ -206,6 +211,45 @@ def test_a_rollback_that_cannot_be_completed_moves_nothing(installation: Setting
     with pytest.raises(UserError, match="no version '1'"):
         run("rollback")
     assert (store.alias_target("persons"), registry.alias_version("champion")) == ("persons_v2_2", "2")
+
+
+def test_nothing_is_registered_that_could_not_be_served(installation: Settings, tmp_path: Path) -> None:
+    torch, cut = make_onnx_bundle(tmp_path / "torch", seed=1), make_onnx_bundle(tmp_path / "cut", seed=2)
+    write_spec(torch, Bundle.open(torch).spec.model_copy(update={"variant": "torch"}))
+    for bundle, reason in ((torch, "holds torch weights only.*personsearch compress"), (cut, IMAGE_ONNX)):
+        broken(bundle, "a truncated graph")
+        with pytest.raises(VerificationFailed, match=reason):
+            run("register", str(bundle))
+    assert open_registry(installation).versions() == []
+
+
+def test_a_promotion_with_an_empty_gallery_moves_nothing(
+    installation: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("register", str(make_onnx_bundle(tmp_path / "one", seed=1)))
+    empty = Gallery(tmp_path / "empty").folder
+    for folder, reason in ((tmp_path / "absent", "no gallery"), (empty, "the gallery is empty.*--no-index")):
+        with pytest.raises(UserError, match=reason) as told:
+            run("promote", "1", "--gallery", str(folder))
+        assert "personsearch ingest" in str(told.value)
+        assert "gallery add-dataset" in str(told.value)
+    assert open_registry(installation).alias_version("champion") is None
+
+
+@pytest.mark.parametrize("earlier", [None, "1"])
+def test_a_version_that_does_not_go_live_does_not_stay_champion(
+    installation: Settings, tmp_path: Path, earlier: str | None
+) -> None:
+    for seed in (1, 2):
+        run("register", str(make_onnx_bundle(tmp_path / str(seed), seed=seed)))
+    registry = open_registry(installation)
+    if earlier:
+        registry.promote(earlier)
+    (tmp_path / "strict.yaml").write_text("index: {verify: {min_spread: 2}}")
+    with pytest.raises(VerificationFailed):
+        run("promote", "2", "--params", str(tmp_path / "strict.yaml"))
+    assert registry.alias_version("champion") == earlier
+    assert registry.version("2").tags["index_status"].startswith("failed: ")
 
 
 def test_the_users_mistakes_are_one_line(installation: Settings, tmp_path: Path) -> None:

@@ -45,20 +45,26 @@ def down(*, as_json: JsonFlag = False) -> None:
 
 
 def status(*, as_json: JsonFlag = False) -> None:
-    """Show which services run here, where, and what the promoter saw last. Exit code 1 if one does not answer."""
+    """Show which services run here, where, what the promoter saw last, and what is wrong.
+
+    Exit code 1 where anything is: no service was started or one does not answer, the promoter has not looked for a
+    minute or failed, or vectors are left of an empty gallery. A machine can watch that code.
+    """
+    from personsearch.installation.health import find_problems
     from personsearch.installation.promoter import read_heartbeat
     from personsearch.installation.services import service_states
     from personsearch.installation.settings import Settings
 
-    home = Settings().home
-    states = service_states(home)
+    settings = Settings()
+    states, heartbeat = service_states(settings.home), read_heartbeat(settings.home)
+    problems = find_problems(settings, states, heartbeat)
     if as_json:
         services = {state.name: {"state": state.state, "address": state.address, "pid": state.pid} for state in states}
-        show({"services": services, "promoter": read_heartbeat(home).state}, as_json=True)
+        show({"services": services, "promoter": heartbeat.state, "problems": problems}, as_json=True)
     else:
         _show_states(states)
-        show({"promoter saw": read_heartbeat(home).state}, as_json=False)
-    if any(state.state != "answers" for state in states):
+        show({"promoter saw": heartbeat.state, "problems": problems}, as_json=False)
+    if problems:
         raise typer.Exit(1)
 
 
@@ -127,7 +133,6 @@ def cache(
 
 def _show_states(states: list["ServiceState"]) -> None:
     if not states:
-        show({"services": "none was started; run `personsearch up`"}, as_json=False)
         return
     rows = [[state.name, state.state, state.address, state.pid, state.log] for state in states]
     show_table(["service", "state", "address", "pid", "log"], rows)

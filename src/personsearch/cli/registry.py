@@ -11,6 +11,7 @@ from personsearch.cli.output import JsonFlag, show, show_table
 from personsearch.errors import UserError
 
 if TYPE_CHECKING:
+    from personsearch.gallery.indexing import IndexReport
     from personsearch.integrations.milvus.store import MilvusStore
     from personsearch.integrations.mlflow.registry import ModelRegistry
 
@@ -29,16 +30,19 @@ def register_bundle(
 ) -> None:
     """Store a bundle in MLflow as a new version of the model, with the alias `challenger`.
 
-    Its metrics.json and lineage go with it. The same bundle of the same run is the same version.
+    Its metrics.json and lineage go with it. The same bundle of the same run is the same version. A bundle that serving
+    could not load is refused.
     """
     from personsearch.bundle import METRICS, Bundle
+    from personsearch.installation.promotion import check_servable
 
+    if wrong := [item for item in tag or [] if "=" not in item]:
+        raise UserError(f"--tag {wrong[0]!r}: KEY=VALUE expected")
     opened = Bundle.open(bundle)
+    check_servable(opened)
     written = opened.path(METRICS)
     metrics = json.loads(written.read_text()) if written.is_file() else {}
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    if wrong := [item for item in tag or [] if "=" not in item]:
-        raise UserError(f"--tag {wrong[0]!r}: KEY=VALUE expected")
     tags = dict(item.partition("=")[::2] for item in tag or [])
     version = _registry().register(opened, metrics=numbers, tags=tags)
     show({"version": version, "alias": "challenger"}, as_json=as_json)
@@ -54,12 +58,18 @@ def promote(
     params: Params = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Move the alias `champion` to a version, as a person does in MLflow's page, and make it live."""
-    _registry().promote(version)
-    if index_now:
-        index(model_version=version, while_champion=True, gallery=gallery, params=params, as_json=as_json)
-    else:
-        show({"champion": version}, as_json=as_json)
+    """Move the alias `champion` to a version, as a person does in MLflow's page, and make it live.
+
+    The alias moves once everything is checked, and back if the version does not go live.
+    """
+    from personsearch.gallery.indexing import IndexConfig
+    from personsearch.installation.promotion import promote as run
+
+    if not index_now:
+        _registry().promote(version)
+        return show({"champion": version}, as_json=as_json)
+    config = configured(IndexConfig, "index", params)
+    return _show_report(run(config, _registry(), _store(), existing_gallery(gallery), version), as_json=as_json)
 
 
 def models(*, as_json: JsonFlag = False) -> None:
@@ -109,8 +119,7 @@ def index(
     report = index_version(
         config, _registry(), _store(), existing_gallery(gallery), model_version, while_champion=while_champion
     )
-    values = report.model_dump()
-    show(values | values.pop("findings"), as_json=as_json)
+    _show_report(report, as_json=as_json)
 
 
 def rollback(*, gallery: GalleryFolder = None, as_json: JsonFlag = False) -> None:
@@ -119,6 +128,11 @@ def rollback(*, gallery: GalleryFolder = None, as_json: JsonFlag = False) -> Non
 
     properties = roll_back(_registry(), _store(), existing_gallery(gallery))
     show({"champion": properties.model_version, "fingerprint": properties.fingerprint}, as_json=as_json)
+
+
+def _show_report(report: "IndexReport", *, as_json: bool) -> None:
+    values = report.model_dump()
+    show(values | values.pop("findings"), as_json=as_json)
 
 
 def _registry() -> "ModelRegistry":

@@ -22,7 +22,6 @@ from personsearch.installation.index_worker import IndexWorker, WorkerFailed
 from personsearch.installation.platforms import Platforms
 from personsearch.installation.promotion import tag_failure
 from personsearch.installation.settings import Settings
-from personsearch.integrations.mlflow.registry import CHAMPION
 from personsearch.search.index import LIVE_ALIAS
 
 logger = logging.getLogger(__name__)
@@ -50,6 +49,9 @@ class Heartbeat(Config):
 
     state: str
     """What it is doing or waiting for, in words."""
+
+    failed: bool = False
+    """Whether it could not look, or could not index what it saw."""
 
     indexed: Wanted | None = None
     """What the live index holds; null before the first indexing."""
@@ -103,11 +105,12 @@ class Promoter:
 
     def look(self) -> str:
         """Look once and index where needed. Returns what was seen; never raises."""
+        failed = False
         try:
             state = self._follow()
         except UserError as error:
-            state = str(error)
-        self._beat(state)
+            state, failed = str(error), True
+        self._beat(state, failed=failed)
         return state
 
     def _follow(self) -> str:
@@ -121,7 +124,7 @@ class Promoter:
         if wanted.sequence == 0:
             return f"version {version} waits: the gallery is empty"
         if self._failure and self._failure.wanted == wanted and self._clock() < self._failure.again_at:
-            return f"version {version} failed; it will be tried again"
+            raise UserError(f"version {version} failed; it will be tried again")
         return self._bring(wanted)
 
     def _bring(self, wanted: Wanted) -> str:
@@ -140,8 +143,10 @@ class Promoter:
         times = 1 + (self._failure.times if self._failure and self._failure.wanted == wanted else 0)
         return Failure(wanted, times, self._clock() + min(POLL_SECONDS * 2 ** (times - 1), LONGEST_RETRY_SECONDS))
 
-    def _beat(self, state: str) -> None:
-        beat = Heartbeat(looked_at=self._clock(), state=state, indexed=self._indexed, collection=self._collection)
+    def _beat(self, state: str, *, failed: bool = False) -> None:
+        beat = Heartbeat(
+            looked_at=self._clock(), state=state, failed=failed, indexed=self._indexed, collection=self._collection
+        )
         write_json(self._path, beat.model_dump(mode="json"))
 
 
@@ -162,7 +167,7 @@ class Installation:
         self._worker = IndexWorker(settings, params)
 
     def champion(self) -> str | None:
-        return self._platforms.registry().alias_version(CHAMPION)
+        return self._platforms.registry().champion()
 
     def last_sequence(self) -> int:
         return self._gallery.last_sequence()

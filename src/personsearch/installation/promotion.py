@@ -63,6 +63,51 @@ def tag_failure(registry: ModelRegistry, version: str, reason: str) -> None:
     registry.tag(version, INDEX_STATUS, f"failed: {reason}"[:TAG_LENGTH])
 
 
+def promote(
+    config: IndexConfig, registry: ModelRegistry, store: CollectionStore, gallery: Gallery, version: str
+) -> IndexReport:
+    """Move the champion to a version and make it live. What can be checked is checked before anything moves; where the
+    version does not go live, the champion is again what it was.
+
+    Raises:
+        UserError: there is no such version, serving cannot load it, or the gallery is empty.
+        VerificationFailed: the collection may not go live.
+    """
+    registered = registry.version(version)
+    if gallery.count() == 0:
+        raise UserError(
+            f"{gallery.folder}: the gallery is empty, so there is nothing to make live; fill it with `personsearch "
+            "ingest VIDEO` or `personsearch gallery add-dataset`, or move the alias alone with --no-index"
+        )
+    try:
+        check_servable(registry.fetch(version, registered.fingerprint))
+    except UserError as error:
+        tag_failure(registry, version, str(error))
+        raise
+    before = registry.alias_version(CHAMPION)
+    registry.promote(version)
+    try:
+        return index_version(config, registry, store, gallery, version, while_champion=True)
+    except UserError:
+        if registry.alias_version(CHAMPION) == version != before:  # nobody has moved it meanwhile
+            registry.move(CHAMPION, before)
+        raise
+
+
+def check_servable(bundle: Bundle) -> None:
+    """Load a bundle as serving does, and hold it against its golden embeddings.
+
+    Raises:
+        VerificationFailed: it holds torch weights only, a file is missing or damaged, or it computes something else.
+    """
+    if bundle.spec.variant == "torch":
+        raise VerificationFailed(
+            f"{bundle}: holds torch weights only, serving needs ONNX; register what `personsearch compress` chose "
+            "(OUT/chosen)"
+        )
+    _proven_encoder(bundle)
+
+
 def roll_back(registry: ModelRegistry, store: CollectionStore, gallery: Gallery) -> CollectionProperties:
     """Go back to the previous collection, and move the champion to the model that made it.
 
@@ -83,7 +128,7 @@ def roll_back(registry: ModelRegistry, store: CollectionStore, gallery: Gallery)
 
 def champion(registry: ModelRegistry) -> str:
     """The champion's version; raises UserError if no version has been promoted."""
-    version = registry.alias_version(CHAMPION)
+    version = registry.champion()
     if version is None:
         raise UserError(f"{registry.uri}: model {registry.model_name!r} has no champion; run `personsearch promote`")
     return version

@@ -88,10 +88,12 @@ def start_services(
     ensure_installation_id(home)
     elsewhere = _elsewhere()
     with alone(home / LOCK):
-        started = {name: _ensure(home, name, elsewhere, report) for name in names if name not in elsewhere}
-        for name, since in started.items():
-            address = _wait_until_it_answers(home, name, since, report)
-            report(f"{KINDS[name].title}: {address or 'running'}")
+        # The promoter comes last: what it saw before the others answered would be its state until it looks again.
+        for group in ([name for name in names if name != "promoter"], [name for name in names if name == "promoter"]):
+            started = {name: _ensure(home, name, elsewhere, report) for name in group if name not in elsewhere}
+            for name, since in started.items():
+                address = _wait_until_it_answers(home, name, since, report)
+                report(f"{KINDS[name].title}: {address or 'running'}")
     shown = {name: hide_credentials(address) for name, address in elsewhere.items()}
     addresses = {name: record.address for name, record in read_records(home).items()} | shown
     return Services(

@@ -101,6 +101,16 @@ def test_promotion_moves_the_alias(registry: ModelRegistry, tmp_path: Path) -> N
     }
 
 
+def test_an_alias_in_other_capitals_is_told(registry: ModelRegistry, tmp_path: Path) -> None:
+    assert registry.champion() is None
+    registry.register(make_bundle(tmp_path / "bundle"), metrics={}, tags={})
+    registry.move("Champion", "1")  # as people type it in MLflow's page
+    with pytest.raises(UserError, match="version 1 has the alias 'Champion'; 'champion', in small letters, expected"):
+        registry.champion()
+    registry.promote("1")
+    assert registry.champion() == "1"
+
+
 def test_torch_weights_are_kept_but_never_champion(registry: ModelRegistry, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "bundle")
     write_spec(bundle.folder, bundle.spec.model_copy(update={"variant": "torch"}))

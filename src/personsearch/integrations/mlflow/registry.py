@@ -70,8 +70,27 @@ class ModelRegistry:
                 f"{self.uri}: version {version} of {self.model_name!r} holds torch weights only, serving needs ONNX; "
                 "register what `personsearch compress` chose"
             )
-        with self._readable_errors(f"move alias {CHAMPION!r}"):
-            self._client.set_registered_model_alias(self.model_name, CHAMPION, version)
+        self.move(CHAMPION, version)
+
+    def move(self, alias: str, version: str | None) -> None:
+        """Move an alias to a version without a check, or remove it."""
+        with self._readable_errors(f"move alias {alias!r}"):
+            if version is None:
+                self._client.delete_registered_model_alias(self.model_name, alias)
+            else:
+                self._client.set_registered_model_alias(self.model_name, alias, version)
+
+    def champion(self) -> str | None:
+        """The version that the alias `champion` names, None if there is none.
+
+        Raises:
+            UserError: there is none, but one that differs in capitals alone, as people type it in MLflow's page.
+        """
+        version = self.alias_version(CHAMPION)
+        for alias, other in self._aliases().items() if version is None else ():
+            if alias.lower() == CHAMPION:
+                raise UserError(f"version {other} has the alias {alias!r}; {CHAMPION!r}, in small letters, expected")
+        return version
 
     def alias_version(self, alias: str) -> str | None:
         """The version that an alias names, None if there is no such alias or model."""

@@ -1,0 +1,53 @@
+"""What is wrong with an installation, for `personsearch status` and the machines that watch its exit code."""
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+
+from personsearch.errors import UserError
+from personsearch.gallery.store import Gallery
+from personsearch.installation.platforms import open_existing_store
+from personsearch.installation.promoter import Heartbeat
+from personsearch.installation.services import ServiceState
+from personsearch.installation.settings import Settings
+from personsearch.search.index import LIVE_ALIAS
+
+OLDEST_HEARTBEAT_SECONDS = 60.0
+
+
+def find_problems(settings: Settings, services: Sequence[ServiceState], heartbeat: Heartbeat) -> list[str]:
+    """One line for each thing that is wrong, none for an installation that is well."""
+    if not services:
+        return ["no service was started; run `personsearch up`"]
+    problems = [f"{each.name}: {_words(each)}" for each in services if each.state != "answers"]
+    if any(each.name == "promoter" for each in services):
+        problems += _of_promoter(heartbeat, settings.index_stall_seconds)
+    return [*problems, *_of_index(settings)]
+
+
+def _words(service: ServiceState) -> str:
+    return "does not answer yet" if service.state == "starting" else f"{service.state}; see {service.log}"
+
+
+def _of_promoter(heartbeat: Heartbeat, stall_seconds: float) -> list[str]:
+    age = time.time() - heartbeat.looked_at
+    if not heartbeat.looked_at:
+        return ["promoter: has not looked yet"]
+    if age > (stall_seconds if heartbeat.state.startswith("indexing") else OLDEST_HEARTBEAT_SECONDS):
+        return [f"promoter: last looked {age:.0f} s ago ({heartbeat.state})"]
+    return [f"promoter: {heartbeat.state}"] if heartbeat.failed else []
+
+
+def _of_index(settings: Settings) -> list[str]:
+    """Vectors of crops that the gallery does not hold any more."""
+    folder = settings.gallery_folder
+    try:
+        store = None if Gallery.is_in(folder) and Gallery(folder).count() else open_existing_store(settings)
+        if store is None:
+            return []
+        with closing(store):
+            collection = store.alias_target(LIVE_ALIAS)
+            vectors = store.open(collection).count() if collection else 0
+    except UserError as error:
+        return [f"index: {error}"]
+    return [f"index: the gallery is empty, but {collection} still holds {vectors} vectors"] if vectors else []

@@ -1,0 +1,78 @@
+"""`status` says everything that is wrong, and nothing of an installation that is well."""
+
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from personsearch.gallery.add_dataset import add_dataset
+from personsearch.gallery.store import Gallery
+from personsearch.installation.health import OLDEST_HEARTBEAT_SECONDS, find_problems
+from personsearch.installation.platforms import open_store
+from personsearch.installation.promoter import Heartbeat
+from personsearch.installation.services import EVERY_SERVICE, ServiceState
+from personsearch.installation.settings import Settings
+from personsearch.search.index import LIVE_ALIAS, CollectionProperties
+from tests.gallery.builds import crop
+
+WELL = [ServiceState(name, "answers", "", 1, f"{name}.log") for name in EVERY_SERVICE]
+
+
+def beat(*, age: float = 1.0, state: str = "version 1 is live", failed: bool = False) -> Heartbeat:
+    return Heartbeat(looked_at=time.time() - age, state=state, failed=failed)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name in ("PERSONSEARCH_GALLERY", "PERSONSEARCH_MILVUS_URI"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "home").mkdir()
+    return Settings(home=tmp_path / "home")
+
+
+def test_an_installation_that_is_well_has_no_problems(settings: Settings) -> None:
+    assert find_problems(settings, WELL, beat()) == []
+    assert find_problems(settings, WELL[:3], Heartbeat(looked_at=0, state="never ran")) == []  # no promoter was started
+    indexing = beat(age=settings.index_stall_seconds - 60, state="indexing with version 2")
+    assert find_problems(settings, WELL, indexing) == []
+
+
+def test_services_that_do_not_answer_are_named(settings: Settings) -> None:
+    assert find_problems(settings, [], beat()) == ["no service was started; run `personsearch up`"]
+    ill = [
+        ServiceState("mlflow", "starting", "", 1, "mlflow.log"),
+        ServiceState("milvus", "stopped", "", 1, "milvus.log"),
+        *WELL[2:],
+    ]
+    assert find_problems(settings, ill, beat()) == [
+        "mlflow: does not answer yet",
+        "milvus: stopped; see milvus.log",
+    ]
+
+
+def test_a_promoter_that_failed_or_stands_still_is_named(settings: Settings) -> None:
+    def told(heartbeat: Heartbeat) -> str:
+        (problem,) = find_problems(settings, WELL, heartbeat)
+        return problem
+
+    assert told(Heartbeat(looked_at=0, state="never ran")) == "promoter: has not looked yet"
+    assert told(beat(age=OLDEST_HEARTBEAT_SECONDS + 5)) == "promoter: last looked 65 s ago (version 1 is live)"
+    assert "last looked" in told(beat(age=settings.index_stall_seconds + 5, state="indexing with version 2"))
+    assert told(beat(state="version 2: spread 0", failed=True)) == "promoter: version 2: spread 0"
+
+
+def test_vectors_of_an_empty_gallery_are_named(settings: Settings, tiny_dataset: Path) -> None:
+    with closing(open_store(settings)) as store:
+        index = store.create("persons_v1_1", CollectionProperties("personsearch", "1", "fingerprint", "data", 4))
+        index.upsert([crop(1)], np.eye(4, dtype=np.float32)[:1])
+        index.flush()
+        store.switch_alias(LIVE_ALIAS, "persons_v1_1")
+    gallery = Gallery(settings.gallery_folder)
+    assert find_problems(settings, WELL, beat()) == [
+        "index: the gallery is empty, but persons_v1_1 still holds 1 vectors"
+    ]
+    add_dataset(tiny_dataset, gallery, split="test", start=datetime(2026, 3, 1, 9, tzinfo=UTC))
+    assert find_problems(settings, WELL, beat()) == []
