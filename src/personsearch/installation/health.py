@@ -31,9 +31,10 @@ def _words(service: ServiceState) -> str:
 
 def _of_promoter(heartbeat: Heartbeat, stall_seconds: float) -> list[str]:
     age = time.time() - heartbeat.looked_at
+    indexing = heartbeat.state.startswith("indexing") and not heartbeat.failed
     if not heartbeat.looked_at:
         return ["promoter: has not looked yet"]
-    if age > (stall_seconds if heartbeat.state.startswith("indexing") else OLDEST_HEARTBEAT_SECONDS):
+    if age > (stall_seconds if indexing else OLDEST_HEARTBEAT_SECONDS):
         return [f"promoter: last looked {age:.0f} s ago ({heartbeat.state})"]
     return [f"promoter: {heartbeat.state}"] if heartbeat.failed else []
 

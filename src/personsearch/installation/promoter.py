@@ -85,9 +85,10 @@ class World(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What could not be indexed, how often in a row, and when it is tried again."""
+    """What could not be indexed and why, how often in a row, and when it is tried again."""
 
     wanted: Wanted
+    reason: str
     times: int
     again_at: float
 
@@ -124,7 +125,7 @@ class Promoter:
         if wanted.sequence == 0:
             return f"version {version} waits: the gallery is empty"
         if self._failure and self._failure.wanted == wanted and self._clock() < self._failure.again_at:
-            raise UserError(f"version {version} failed; it will be tried again")
+            raise UserError(f"{self._failure.reason}; it will be tried again")
         return self._bring(wanted)
 
     def _bring(self, wanted: Wanted) -> str:
@@ -132,16 +133,18 @@ class Promoter:
         beat()
         try:
             self._collection = self._world.index(wanted.version, beat)
-        except UserError:
-            self._failure = self._failed_again(wanted)
+        except UserError as error:
+            self._failure = self._failed_again(wanted, str(error))
             raise
         self._indexed, self._failure = wanted, None
         return f"version {wanted.version} is live"
 
-    def _failed_again(self, wanted: Wanted) -> Failure:
+    def _failed_again(self, wanted: Wanted, reason: str) -> Failure:
         """Wait longer each time: a fault of the network passes soon, a broken model does not."""
         times = 1 + (self._failure.times if self._failure and self._failure.wanted == wanted else 0)
-        return Failure(wanted, times, self._clock() + min(POLL_SECONDS * 2 ** (times - 1), LONGEST_RETRY_SECONDS))
+        return Failure(
+            wanted, reason, times, self._clock() + min(POLL_SECONDS * 2 ** (times - 1), LONGEST_RETRY_SECONDS)
+        )
 
     def _beat(self, state: str, *, failed: bool = False) -> None:
         beat = Heartbeat(
