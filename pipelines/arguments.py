@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from personsearch.config import parse_yaml, read_yaml
+from personsearch.config import Config, parse_yaml, read_yaml
 from personsearch.errors import UserError
 from personsearch.integrations.kubeflow.runs import code_version, parameters
+from personsearch.integrations.kubeflow.steps import parse_config
 
 DATASET_VERSION = ("dataset_repository", "dataset_revision", "dataset_path")
 
@@ -21,7 +22,7 @@ def pipeline_arguments(
     `code_version` and `dataset_hash` are filled in if the pipeline has such a parameter and no value was given.
 
     Raises:
-        UserError: a file is not a YAML mapping, or a setting is not NAME=VALUE.
+        UserError: a file is not a YAML mapping, a setting is not NAME=VALUE, or a stage would refuse its section.
     """
     known = parameters(spec)
     given: dict[str, Any] = {}
@@ -37,7 +38,40 @@ def pipeline_arguments(
         from personsearch.integrations.dvc.data import dataset_identity
 
         given["dataset_hash"] = dataset_identity(*(given[name] for name in DATASET_VERSION))
-    return without_nulls(given)
+    arguments = without_nulls(given)
+    _check_sections({name: value for name, value in arguments.items() if name in known})
+    return arguments
+
+
+def _check_sections(arguments: Mapping[str, Any]) -> None:
+    """Refuse now what a stage would refuse when it starts, after hours of others."""
+    for name, kind in configurations().items():
+        if isinstance(arguments.get(name), dict):
+            try:
+                parse_config(kind, arguments[name])
+            except UserError as error:
+                raise UserError(f"{name}: {str(error).removeprefix(f'{kind.__name__}: ')}") from error
+
+
+def configurations() -> dict[str, type[Config]]:
+    """The configuration of each stage, by the name that it has as an argument of a pipeline."""
+    from personsearch.augmentation.augment import AugmentConfig
+    from personsearch.compression.compress import CompressConfig
+    from personsearch.data.prepare import PrepareConfig
+    from personsearch.evaluation.evaluate import EvaluateConfig
+    from personsearch.evaluation.gate import GateConfig
+    from personsearch.gallery.indexing import IndexConfig
+    from personsearch.training.config import TrainConfig
+
+    return {
+        "prepare_config": PrepareConfig,
+        "augment_config": AugmentConfig,
+        "train_config": TrainConfig,
+        "evaluate_config": EvaluateConfig,
+        "compress_config": CompressConfig,
+        "gate_config": GateConfig,
+        "index_config": IndexConfig,
+    }
 
 
 def without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -232,3 +232,16 @@ def test_a_cut_that_does_not_fit_is_a_users_mistake(tiny_bundle: Path, dataset: 
     config = CompressConfig.model_validate({"forms": {"shallow": {"drop_text_layers": [9]}}})
     with pytest.raises(UserError, match="9"):
         compress(config, tiny_bundle, dataset, tmp_path)
+
+
+def test_a_recovery_that_cannot_train_is_refused_before_any_form_is_built(
+    tiny_bundle: Path, dataset: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    config = CompressConfig.model_validate(
+        {"forms": {"onnx-fp32": {}, "small": {"embedding_dim": 16, "recover": {"batch_size": 4000}}}}
+    )
+    expected = r"^compress\.forms\.small\.recover\.batch_size=4000: .* has \d+ training captions; at most that many"
+    for data in (dataset, tiny_dataset):
+        with pytest.raises(UserError, match=expected):
+            compress(config, tiny_bundle, data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

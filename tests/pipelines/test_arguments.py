@@ -6,9 +6,9 @@ import pytest
 from kfp import compiler, dsl
 
 from personsearch.errors import UserError
-from personsearch.integrations.kubeflow.runs import code_version
-from pipelines.arguments import pipeline_arguments, without_nulls
-from pipelines.compile import check_compiled, compile_pipeline
+from personsearch.integrations.kubeflow.runs import code_version, parameters
+from pipelines.arguments import configurations, pipeline_arguments, without_nulls
+from pipelines.compile import PIPELINES, check_compiled, compile_pipeline
 
 
 @dsl.component(base_image="none", install_kfp_package=False)
@@ -47,10 +47,10 @@ def test_later_sources_go_before_earlier_ones(spec: Path, tmp_path: Path) -> Non
 
 
 def test_a_string_stays_as_it_is_written_and_a_file_is_read(spec: Path, tmp_path: Path) -> None:
-    recipe = write(tmp_path, "recipe.yaml", "epochs: 2\n")
+    recipe = write(tmp_path, "recipe.yaml", "max_caption_words: 2\n")
     settings = ["revision=0012", f"prepare_config=@{recipe}", "code_version=a=b"]
     arguments = pipeline_arguments(spec, params=None, arguments=None, settings=settings)
-    assert arguments == {"revision": "0012", "prepare_config": {"epochs": 2}, "code_version": "a=b"}
+    assert arguments == {"revision": "0012", "prepare_config": {"max_caption_words": 2}, "code_version": "a=b"}
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,26 @@ def test_committed_pipelines_are_up_to_date() -> None:
 def test_a_null_is_left_out_at_any_depth() -> None:
     values = {"augment_config": {"translations": None, "keep": 0}, "model_name": None, "list": [1]}
     assert without_nulls(values) == {"augment_config": {"keep": 0}, "list": [1]}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("gate_config={min_r: 3}", r"^gate_config: min_r: unknown; did you mean min_r1\?"),
+        ("train_config={model: {weights: x}, epochs: -1}", r"^train_config: epochs=-1: at least 0 expected"),
+        (
+            "compress_config={forms: {small: {prun: {}}}}",
+            r"^compress_config: forms\.small\.prun: unknown; did you mean prune",
+        ),
+    ],
+)
+def test_what_a_later_stage_would_refuse_is_refused_at_once(tmp_path: Path, setting: str, message: str) -> None:
+    training = compile_pipeline("training", tmp_path)
+    with pytest.raises(UserError, match=message):
+        pipeline_arguments(training, params=None, arguments=None, settings=[setting])
+
+
+def test_every_configuration_of_a_pipeline_is_checked(tmp_path: Path) -> None:
+    for name in PIPELINES:
+        known = parameters(compile_pipeline(name, tmp_path))
+        assert {parameter for parameter in known if parameter.endswith("_config")} <= configurations().keys()

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from personsearch.bundle import CALIBRATION, IMAGE_ONNX, METRICS, MODEL_CARD, TEXT_ONNX, WEIGHTS, Bundle
 from personsearch.compression.choice import Choice, ChoiceConfig, Row, choose, draw, table
 from personsearch.compression.forms import STRUCTURES, Form, build_forms
+from personsearch.compression.recovery import check_recovery
 from personsearch.compression.speed import Speed, measure_speed
 from personsearch.config import Config
 from personsearch.data.dataset import Dataset
@@ -84,6 +85,9 @@ def compress(config: CompressConfig, bundle: Path, dataset: Path, out_dir: Path)
     if source.spec.variant != UNCOMPRESSED:
         raise UserError(f"{bundle}: variant {source.spec.variant!r}; only a torch bundle can be compressed")
     data = Dataset.open(dataset)
+    for name, form in config.forms.items():
+        if form.recover is not None:
+            check_recovery(form.recover, data, f"compress.forms.{name}.recover")
     split = data.split_or_test(config.evaluation.split)
     config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"split": split})})
     with sole_writer(out_dir):

@@ -13,6 +13,7 @@ from personsearch.bundle import Bundle
 from personsearch.compression.torch_bundle import weights_dtype
 from personsearch.config import Config
 from personsearch.data.dataset import Dataset
+from personsearch.errors import UserError
 from personsearch.models.config import ModelConfig
 from personsearch.training.config import TrainConfig
 from personsearch.training.distillation import DistillationConfig, DistillationLoss
@@ -101,6 +102,22 @@ def recover(bundle: Bundle, teacher: Bundle, dataset: Dataset, out_dir: Path, co
     run = out_dir / key[:KEY_LENGTH]
     train_on(recipe, dataset, run)
     return Bundle.open(run / "bundle")
+
+
+def check_recovery(config: RecoverConfig, dataset: Dataset, place: str) -> None:
+    """Refuse what would stop a recovery, before the work that comes first. `place` is where its settings stand.
+
+    Raises:
+        UserError: there are fewer training captions than one batch takes, or no images to validate on.
+    """
+    captions = sum(len(record.captions) for record in dataset.records("train"))
+    if captions < config.batch_size:
+        raise UserError(
+            f"{place}.batch_size={config.batch_size}: {dataset} has {captions} training captions; at most that many "
+            "expected"
+        )
+    if not dataset.records("val"):
+        raise UserError(f"{place}: {dataset}: split val has no images; the best epoch is chosen on it")
 
 
 def recovery_recipe(bundle: Bundle, teacher: Bundle, config: RecoverConfig) -> TrainConfig:
