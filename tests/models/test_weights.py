@@ -140,7 +140,7 @@ def test_an_activation_that_contradicts_the_weights_is_refused(
         ("ViT-B-16", "laion400m_e32", "gelu"),
         ("ViT-B-32", "laion2b_s34b_b79k", "gelu"),
         ("roberta-ViT-B-32", "laion2b_s12b_b32k", "quick_gelu"),
-        (None, "hf-hub:timm/vit_base_patch16_clip_224.dfn2b", "quick_gelu"),
+        (None, "hf-hub:apple/DFN2B-CLIP-ViT-B-16", "quick_gelu"),
         (None, "hf-hub:laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "gelu"),
         (None, "hf-hub:own/quick", "quick_gelu"),
         (None, "hf-hub:own/silent", None),
