@@ -1,5 +1,6 @@
 """A bundle is read once, and written whole or not at all."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import onnx
 import pytest
 
 from personsearch import bundle as bundles
-from personsearch.bundle import IMAGE_ONNX, SPEC, WEIGHTS, Bundle, BundleSpec
+from personsearch.bundle import IMAGE_ONNX, SPEC, WEIGHTS, Bundle, BundleSpec, TextCleaning, write_spec
 from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.errors import UserError
 from personsearch.integrations.mlflow.registry import ModelRegistry
@@ -21,6 +22,22 @@ ROOT = Path(__file__).parents[1]
 
 def test_the_fingerprint_of_the_shipped_weights_stays() -> None:
     assert Bundle.open(ROOT / "weights/tiny-clip").fingerprint == "0d9ec3753bff84c4"
+
+
+def test_what_cleans_texts_is_in_the_bundle_and_in_its_fingerprint(tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, folder)
+    plain, text, prepared_text = Bundle.open(folder), "A man (in red)!", "a man in red"
+    assert plain.fingerprint == Bundle.open(tiny_bundle).fingerprint
+    found = {plain.fingerprint}
+    for cleaning in (TextCleaning(pre_caption=True), TextCleaning(ftfy=True)):
+        write_spec(folder, plain.spec.model_copy(update={"text_cleaning": cleaning}))
+        found.add(Bundle.open(folder).fingerprint)
+    assert len(found) == 3
+    write_spec(folder, plain.spec.model_copy(update={"text_cleaning": TextCleaning(pre_caption=True)}))
+    prepared = Bundle.open(folder).tokenizer
+    assert prepared.encode([text]).tolist() == plain.tokenizer.encode([prepared_text]).tolist()
+    assert prepared.encode([text]).tolist() != plain.tokenizer.encode([text]).tolist()
 
 
 def test_opening_a_live_index_reads_the_spec_and_hashes_each_file_once(

@@ -59,6 +59,18 @@ class Preprocessing(Config):
     """Divided by per channel, in RGB order."""
 
 
+class TextCleaning(Config):
+    """What happens to a text before tokenizer.json splits it."""
+
+    ftfy: bool = False
+    """As OpenAI's CLIP does: HTML escapes become characters; full-width letters, ligatures and curly quotes are folded;
+    control characters go.
+    """
+
+    pre_caption: bool = False
+    """As TBPS-CLIP does: lower case, spaces for `.!"()*#:;~`, and the first 77 words."""
+
+
 class Lineage(Config):
     """Where a model came from; an empty string is "not known"."""
 
@@ -99,6 +111,9 @@ class BundleSpec(Config):
     preprocessing: Preprocessing
     """How an image becomes the model's input."""
 
+    text_cleaning: TextCleaning = TextCleaning()
+    """What happens to a text before it becomes tokens."""
+
     context_length: int
     """Tokens of a caption, start and end included."""
 
@@ -137,13 +152,15 @@ class Bundle:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identity of what it computes, 16 hex digits: SHA-256 of weights, graphs with their external data, tokenizer
-        and preprocessing.
+        """Identity of what it computes, 16 hex digits: SHA-256 of weights, graphs with their external data, tokenizer,
+        preprocessing and the cleaning of texts.
         """
         digest = hashlib.sha256(self.spec.preprocessing.model_dump_json().encode())
         digest.update(str(self.spec.context_length).encode())
         if self.spec.runtime != DEFAULT_RUNTIME:  # the default leaves no trace: a bundle keeps its fingerprint
             digest.update(self.spec.runtime.encode())
+        if self.spec.text_cleaning != TextCleaning():
+            digest.update(self.spec.text_cleaning.model_dump_json().encode())
         for name in (TOKENIZER, WEIGHTS, IMAGE_ONNX, TEXT_ONNX, *self._external_data()):
             if self.path(name).is_file():
                 digest.update(f"{name}\0{hash_file(self.path(name))}".encode())
@@ -154,7 +171,7 @@ class Bundle:
         """Raises UserError if tokenizer.json is missing."""
         from personsearch.tokenizer import Tokenizer
 
-        return Tokenizer(self.path(TOKENIZER), self.spec.context_length)
+        return Tokenizer(self.path(TOKENIZER), self.spec.context_length, self.spec.text_cleaning)
 
     def _external_data(self) -> list[str]:
         """Files in which the ONNX graphs keep tensors; a graph contains their names as plain bytes."""

@@ -1,5 +1,6 @@
 """Trimmed vocabularies: what stays is tokenised and embedded as before, and everything else is still spelt."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE, Unigram, WordPiece
 from tokenizers.processors import BertProcessing
 
-from personsearch.bundle import TOKENIZER, Bundle
+from personsearch.bundle import TOKENIZER, Bundle, TextCleaning, write_spec
 from personsearch.compression.vocabulary import trim_tokenizer, trim_vocabulary
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
@@ -116,6 +117,16 @@ def test_ids_keep_their_order(pair: tuple[Opened, Opened]) -> None:
     end = before.encode("").ids[-1]
     if end == before.get_vocab_size() - 1:
         assert after.encode("").ids[-1] == after.get_vocab_size() - 1
+
+
+def test_texts_are_cleaned_before_their_tokens_are_counted(tiny_bundle: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(tiny_bundle, source)
+    write_spec(source, Bundle.open(source).spec.model_copy(update={"text_cleaning": TextCleaning(ftfy=True)}))
+    trim_vocabulary(Bundle.open(source), ["a &#112;erson"], tmp_path / "trimmed")
+    (found,) = Bundle.open(tmp_path / "trimmed").tokenizer.encode(["a &#112;erson"])
+    (expected,) = Bundle.open(source).tokenizer.encode(["a person"])
+    assert (found != 0).sum() == (expected != 0).sum()
 
 
 def test_a_token_no_longer_used_is_gone_and_its_parts_remain() -> None:

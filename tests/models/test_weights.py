@@ -1,6 +1,7 @@
 """Weights in the forms that people keep them in, and what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from personsearch.bundle import Bundle
+from personsearch.bundle import Bundle, TextCleaning, write_spec
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
 from personsearch.models import weights
@@ -82,6 +83,28 @@ def test_openai_torchscript_archive_in_half_precision(model: DualEncoder, tmp_pa
     assert_same(found, model, tolerance=1e-2)
     assert found.architecture["quick_gelu"] is True
     assert found.clip.state_dict()["visual.proj"].dtype == torch.float32
+
+
+def test_the_cleaning_of_texts_comes_from_the_recipe_or_the_bundle(
+    model: DualEncoder, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    save_file(model.clip.state_dict(), tmp_path / "w.safetensors")
+    known = {"weights": str(tmp_path / "w.safetensors"), "architecture": ARCHITECTURE, "activation": "gelu"}
+    cleaning = {
+        pre_caption: build_model(
+            ModelConfig(**known, image_size=(32, 32), pre_caption=pre_caption), lambda: [], tmp_path / "tokenizer.json"
+        ).tokenizer.cleaning
+        for pre_caption in (None, True)
+    }
+    assert cleaning == {None: TextCleaning(ftfy=True), True: TextCleaning(ftfy=True, pre_caption=True)}
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, folder)
+    spec = Bundle.open(folder).spec
+    write_spec(folder, spec.model_copy(update={"text_cleaning": TextCleaning(pre_caption=True)}))
+    for given, kept in ((None, True), (False, False)):
+        config = ModelConfig(weights=str(folder), image_size=(32, 16), pre_caption=given)
+        assert build_model(config, lambda: [], tmp_path / "t.json").tokenizer.cleaning == TextCleaning(pre_caption=kept)
+    assert load_bundle_model(Bundle.open(folder)).tokenizer.cleaning == TextCleaning(pre_caption=True)
 
 
 def test_a_bundle_brings_architecture_and_tokenizer(tiny_bundle: Path, tmp_path: Path) -> None:

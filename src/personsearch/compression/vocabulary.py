@@ -52,7 +52,7 @@ def trim_vocabulary(source: Bundle, texts: Iterable[str], out_dir: Path) -> Trim
     if model.token_embedding_name is None:
         raise UserError(f"{source}: its vocabulary cannot be trimmed; expected CLIP's own text tower or a BERT")
     tokenizer = Tokenizer.from_file(str(source.path(TOKENIZER)))
-    trimmed = trim_tokenizer(tokenizer, texts)
+    trimmed = trim_tokenizer(tokenizer, map(source.tokenizer.clean, texts))
     old_ids, tokens = tokenizer.get_vocab(), trimmed.get_vocab_size()
     old_id_V = sorted(old_ids[token] for token in trimmed.get_vocab())
     change = f"Its vocabulary was cut from {len(old_ids):,} to {tokens:,} tokens."

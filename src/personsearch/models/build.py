@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from personsearch.bundle import TOKENIZER, Bundle, Preprocessing
+from personsearch.bundle import TOKENIZER, Bundle, Preprocessing, TextCleaning
 from personsearch.errors import UserError
 from personsearch.files import replacing
 from personsearch.models.architecture import CLIP, DUAL_TRANSFORMER, QUICK_GELU, Activation, Architecture
@@ -51,7 +51,8 @@ def build_model(config: ModelConfig, captions: Callable[[], Iterable[str]], toke
         model.set_logit_scale(config.initial_logit_scale)
     model.set_text_attention_dropout(config.text_attention_dropout)
     model.freeze(frozen_prefixes(config, architecture))
-    return BuiltModel(model, Tokenizer(tokenizer_file, model.context_length), _preprocessing(config, weights))
+    tokenizer = Tokenizer(tokenizer_file, model.context_length, _text_cleaning(config, weights, architecture))
+    return BuiltModel(model, tokenizer, _preprocessing(config, weights))
 
 
 def create_model(architecture: Architecture) -> PersonEncoder:
@@ -155,6 +156,19 @@ def _preprocessing(config: ModelConfig, weights: Weights | None) -> Preprocessin
         return weights.bundle.spec.preprocessing.model_copy(update={"height": height, "width": width})
     mean, std = MEAN_STD[config.normalisation]
     return Preprocessing(height=height, width=width, mean=mean, std=std)
+
+
+def _text_cleaning(config: ModelConfig, weights: Weights | None, architecture: Architecture) -> TextCleaning:
+    if weights is not None and weights.bundle is not None:
+        cleaning = weights.bundle.spec.text_cleaning
+    else:
+        cleaning = TextCleaning(ftfy=_has_clip_tokenizer(config, architecture))
+    return cleaning.overridden({"pre_caption": config.pre_caption})
+
+
+def _has_clip_tokenizer(config: ModelConfig, architecture: Architecture) -> bool:
+    own = architecture.kind == DUAL_TRANSFORMER or "hf_tokenizer_name" in architecture.section("text")
+    return config.vocabulary == "clip" and not own
 
 
 def _provide_tokenizer(

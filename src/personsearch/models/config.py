@@ -58,6 +58,11 @@ class ModelConfig(Config):
     tokenizer.json, its folder or `hf-hub:owner/name`. A bundle brings its own.
     """
 
+    pre_caption: bool | None = None
+    """Prepare captions and queries as TBPS-CLIP does: lower case, spaces for `.!"()*#:;~`, the first 77 words. The
+    bundle keeps it; null keeps what weights from a bundle have, and is false for others.
+    """
+
     normalisation: Normalisation = "imagenet"
     """Mean and standard deviation of pixels: ImageNet's, CLIP's, or 0.5 each."""
 

@@ -22,18 +22,13 @@ from personsearch.models.weights import HUB, download
 START, END, PADDING = "<start_of_text>", "<end_of_text>", "<padding>"
 WORDS = r"<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 CLIP_MERGES = 49152 - 256 - 2
-CLEANED_AS_FTFY = (
-    ("[\\x00-\\x08\\x0b\\x0e-\\x1f\\x7f\u206a-\u206f\ufeff\ufff9-\ufffc]", ""),
-    ("[\u2018-\u201b]", "'"),
-    ("[\u201c-\u201f]", '"'),
-)
 
 
 def clip_tokenizer() -> Tokenizer:
     """CLIP's byte-pair encoding from the merges that open_clip carries.
 
-    It gives the tokens of open_clip's SimpleTokenizer, except for mojibake, which only ftfy repairs, and HTML escapes:
-    both are kept as they are.
+    After `TextCleaning.ftfy` it gives the tokens of open_clip's SimpleTokenizer, except for mojibake, which only ftfy
+    repairs.
     """
     from open_clip.tokenizer import bytes_to_unicode, default_bpe
 
@@ -43,8 +38,7 @@ def clip_tokenizer() -> Tokenizer:
     words = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges), START, END]
     vocabulary = {word: index for index, word in enumerate(words)}
     tokenizer = Tokenizer(BPE(vocabulary, merges, end_of_word_suffix="</w>"))
-    cleaning = [Replace(Regex(pattern), replacement) for pattern, replacement in CLEANED_AS_FTFY]
-    tokenizer.normalizer = Sequence([*cleaning, NFC(), Replace(Regex(r"\s+"), " "), Strip(), Lowercase()])
+    tokenizer.normalizer = Sequence([NFC(), Replace(Regex(r"\s+"), " "), Strip(), Lowercase()])
     tokenizer.pre_tokenizer = PreSequence(
         [Split(Regex(WORDS), "removed", invert=True), ByteLevel(add_prefix_space=False, use_regex=False)]
     )

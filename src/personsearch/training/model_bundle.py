@@ -69,6 +69,7 @@ def _spec(built: BuiltModel, facts: TrainingFacts) -> BundleSpec:
         method=facts.config.method,
         architecture=built.model.architecture.to_dict(),
         preprocessing=built.preprocessing,
+        text_cleaning=built.tokenizer.cleaning,
         context_length=built.model.context_length,
         embedding_dim=built.model.embedding_dim,
         lineage=Lineage(
