@@ -109,6 +109,8 @@ def moment(option: str, text: str) -> datetime:
     Raises:
         UserError: it is no time, has no time zone, or cannot be written in UTC.
     """
+    from personsearch.search.filters import checked_moment
+
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
@@ -116,10 +118,9 @@ def moment(option: str, text: str) -> datetime:
     if time.tzinfo is None:
         raise UserError(f"{option} {text!r}: the time zone is missing; write {_with_zones(time)}")
     try:
-        time.astimezone(UTC)
-    except OverflowError as error:
-        raise UserError(f"{option} {text!r}: outside the years 1 to 9999 in UTC") from error
-    return time
+        return checked_moment(time)
+    except ValueError as error:
+        raise UserError(f"{option} {text!r}: {error}") from error
 
 
 def start_moment(option: str, text: str) -> datetime:

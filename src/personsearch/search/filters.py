@@ -16,7 +16,12 @@ from personsearch.config import Config
 from personsearch.search.crop import Crop
 
 
-def _within_years(moment: datetime) -> datetime:
+def checked_moment(moment: datetime) -> datetime:
+    """The time itself.
+
+    Raises:
+        ValueError: it cannot be written in UTC.
+    """
     try:
         moment.astimezone(UTC)
     except OverflowError as error:
@@ -24,7 +29,7 @@ def _within_years(moment: datetime) -> datetime:
     return moment
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_within_years)]
+Moment = Annotated[AwareDatetime, AfterValidator(checked_moment)]
 """A time with a zone that can be converted to UTC."""
 
 
