@@ -14,7 +14,6 @@ import yaml
 
 from components.images import PLATFORM_IMAGE, TRAINING_IMAGE
 from personsearch.installation.service_commands import KINDS
-from personsearch.integrations.milvus.server import HOST
 from pipelines.cluster import ADDRESSES, SETTINGS, VOLUMES
 
 ROOT = Path(__file__).parents[2]
@@ -124,7 +123,10 @@ def test_the_image_serves_as_an_installation_does() -> None:
     (dockerfile,) = check.DOCKERFILES
     (command,) = re.findall(r"^CMD (\[.*?\])$", dockerfile.read_text().replace("\\\n", ""), re.MULTILINE)
     in_image, here = json.loads(command), KINDS["serving"].command(Path(), 8000)
-    assert [word.replace("0.0.0.0", HOST) for word in in_image] == here[here.index("uvicorn") :]
+    listens = in_image.index("--host"), here.index("--fd")
+    assert in_image[: listens[0]] == here[here.index("uvicorn") : listens[1]]
+    assert in_image[listens[0] + 4 :] == here[listens[1] + 2 :]
+    assert "serving.connections:Connection" in in_image
 
 
 def test_dockerfile_is_clean_and_builds_the_images_that_components_name(tmp_path: Path) -> None:

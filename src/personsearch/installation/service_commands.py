@@ -22,6 +22,7 @@ Command = Callable[[Path, int], list[str]]
 Answers = Callable[[Path, ServiceRecord, float], bool]
 ANSWER_SECONDS = 2.0
 STANDARD_INPUT = "0"
+CONNECTION = "serving.connections:Connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def _milvus(home: Path, port: int) -> list[str]:
 
 
 def _serving(_: Path, __: int) -> list[str]:
-    network = ["--fd", STANDARD_INPUT, "--no-server-header", "--timeout-graceful-shutdown", "10"]
+    network = ["--fd", STANDARD_INPUT, "--http", CONNECTION, "--no-server-header", "--timeout-graceful-shutdown", "10"]
     return [sys.executable, "-m", "uvicorn", "--factory", "serving.app:application", *network]
 
 
