@@ -36,6 +36,28 @@ def test_records_form_a_chain(path: Path) -> None:
     assert (report.records, report.head, report.intact, report.torn_end) == (3, hashes[2], True, False)
 
 
+def test_a_record_is_found_by_its_event_and_request_id(path: Path) -> None:
+    log = AuditLog(path)
+    assert log.find("search", "a") is None
+    for event, request_id, n in (("search", "a", 1), ("verdict", "a", 2), ("search", "b", 3), ("search", "a", 4)):
+        log.append(event, {"request_id": request_id, "query": 'is "request_id": "c" this?', "n": n})
+    with path.open("ab") as file:
+        file.write(b'{"request_id": "a", "torn')
+    found = [log.find(event, request_id) for event, request_id in (("search", "a"), ("verdict", "a"), ("search", "b"))]
+    assert [record and record["n"] for record in found] == [4, 2, 3]
+    assert log.find("search", "c") is None
+    assert log.find("search", "") is None
+
+
+@pytest.mark.parametrize("length", [10, 65_000, 65_536, 200_000])
+def test_a_record_is_found_across_blocks(path: Path, length: int) -> None:
+    log = AuditLog(path)
+    for n in range(4):
+        log.append("search", {"padding": "é" * (length // 2), "request_id": f"r{n}", "more": "x" * length})
+    found = [log.find("search", f"r{n}") for n in range(4)]
+    assert [record and record["sequence"] for record in found] == [1, 2, 3, 4]
+
+
 def test_only_the_owner_may_read_it(path: Path) -> None:
     AuditLog(path).append("search", {})
     assert path.stat().st_mode & 0o777 == 0o600

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,6 +78,25 @@ class AuditLog:
                 return self._head.hash
         except (OSError, ValueError) as error:
             raise AuditUnavailable(f"{self.path}: {error}") from error
+
+    def find(self, event: str, request_id: str) -> dict[str, Any] | None:
+        """The latest record of an event under a request id, None if there is none. Recent ones are found fastest.
+
+        Raises:
+            AuditUnavailable: the file cannot be read.
+        """
+        needle = f'"request_id": {json.dumps(request_id, ensure_ascii=False)}'.encode()
+        try:
+            with self.path.open("rb") as file:
+                for line in _lines_backwards(file.fileno()):
+                    record = _parse(line) if needle in line else None
+                    if record is not None and (record["event"], record.get("request_id")) == (event, request_id):
+                        return record
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise AuditUnavailable(f"{self.path}: {error}") from error
+        return None
 
     def _sealed_head(self, file: int) -> Head:
         """The chain's head; a torn last line is sealed first."""
@@ -188,6 +207,16 @@ def _read_tail(file: int, size: int) -> tuple[Head, bytes]:
         if len(tail) > MAX_TAIL:
             raise ValueError(f"its last {MAX_TAIL:,} bytes hold no record; run `personsearch audit verify`")
     return Head(0, GENESIS, size), tail
+
+
+def _lines_backwards(file: int) -> Iterator[bytes]:
+    start, rest = os.fstat(file).st_size, b""
+    while start > 0:
+        step = min(TAIL_BLOCK, start)
+        start -= step
+        rest, *lines = (os.pread(file, step, start) + rest).splitlines(keepends=True)
+        yield from reversed(lines)
+    yield rest
 
 
 def _checked_head(record: dict[str, Any], end: int) -> Head:
