@@ -1,5 +1,6 @@
 """The application: `create_app(settings)` assembles the service; importing this module does nothing."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,12 +15,13 @@ from personsearch.processes import ensure_home_folder
 from serving import problems
 from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics
-from serving.middleware import BodyLimit, RequestEnvelope
+from serving.middleware import BodyLimit, RequestEnvelope, without_query
 from serving.openapi import describe
 from serving.routes import crops, health, page, search, verdicts
 from serving.security import AcceptedKeys, RateLimit
 from serving.service import Service
 from serving.settings import ServingSettings
+from serving.shown_crops import ShownCrops
 from serving.source import PlatformSource
 
 DESCRIPTION = (
@@ -31,6 +33,7 @@ def application() -> FastAPI:
     """The application, configured by the environment: `uvicorn --factory serving.app:application`."""
     log_to_standard_error()
     ensure_home_folder()
+    logging.getLogger("uvicorn.access").addFilter(without_query)
     try:
         return create_app(ServingSettings())
     except UserError as error:
@@ -71,6 +74,7 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
         settings=settings,
         keys=AcceptedKeys(settings),
         audit=AuditLog(settings.audit_path),
+        shown=ShownCrops(),
         gallery=gallery,
         live=LiveWatcher(source, interval_seconds=settings.watch_seconds, metrics=metrics),
         metrics=metrics,

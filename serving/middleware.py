@@ -1,5 +1,6 @@
 """Middleware around every request: an id, a size limit, security headers, metrics, and a catch-all for bugs."""
 
+import asyncio
 import logging
 import re
 import time
@@ -14,6 +15,7 @@ from serving.problems import problem_response
 
 logger = logging.getLogger(__name__)
 
+BODY_SECONDS = 10.0
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -31,7 +33,10 @@ SECURITY_HEADERS = {
 
 
 class RequestEnvelope:
-    """Gives each request an id (the client's if it is well-formed), adds security headers and measures the time."""
+    """Gives each request an id, adds security headers and measures the time. Answers HEAD as GET, without the body.
+
+    The id is the service's own, because records are found by it: a client's well-formed id only becomes its first part.
+    """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self.app = app
@@ -42,7 +47,9 @@ class RequestEnvelope:
             await self.app(scope, receive, send)
             return
         presented = Headers(scope=scope).get("x-request-id", "")
-        request_id = presented if REQUEST_ID.fullmatch(presented) else uuid.uuid4().hex
+        request_id = uuid.uuid4().hex
+        if REQUEST_ID.fullmatch(presented):
+            request_id = f"{presented}.{request_id}"
         scope["request_id"] = request_id
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
         started = False
@@ -53,10 +60,15 @@ class RequestEnvelope:
             if message["type"] == "http.response.start":
                 started, status = True, message["status"]
                 _add_headers(MutableHeaders(scope=message), request_id)
+            elif inner is not scope:
+                message = {**message, "body": b""}
             await send(message)
 
+        inner = scope
+        if scope["method"] == "HEAD":
+            inner = {**scope, "method": "GET"}
         try:
-            await self.app(scope, receive, send_enveloped)
+            await self.app(inner, receive, send_enveloped)
         except Exception:
             logger.exception("request %s failed", request_id)
             if started:
@@ -65,16 +77,17 @@ class RequestEnvelope:
             response = problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id)
             await response(scope, receive, send_enveloped)
         finally:
-            route = getattr(scope.get("route"), "path", "none")
+            route = getattr(inner.get("route"), "path", "none")
             self.metrics.request(scope["method"], route, status, time.perf_counter() - start)
 
 
 class BodyLimit:
-    """Refuses a body over a size with 413, whether or not its length was announced."""
+    """Refuses a body over a size with 413, whether or not its length was announced, and a slow one with 408."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float = BODY_SECONDS) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,7 +97,14 @@ class BodyLimit:
         if not announced.isdigit() or int(announced) > self.max_bytes:
             await self._refuse(scope, receive, send)
             return
-        body = await self._read(receive)
+        try:
+            async with asyncio.timeout(self.seconds):
+                body = await self._read(receive)
+        except TimeoutError:
+            detail = f"The body took more than {self.seconds:g} s to arrive."
+            problem = problem_response(HTTPStatus.REQUEST_TIMEOUT, detail, scope.get("request_id", ""))
+            await problem(scope, receive, send)
+            return
         if body is None:
             await self._refuse(scope, receive, send)
             return
@@ -110,6 +130,13 @@ class BodyLimit:
         detail = f"The body is too large; at most {self.max_bytes:,} bytes expected."
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         await problem_response(status, detail, scope.get("request_id", ""))(scope, receive, send)
+
+
+def without_query(record: logging.LogRecord) -> bool:
+    """A filter for uvicorn's access log: cuts the query off each address, where somebody may have put a key."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
+    return True
 
 
 def _add_headers(headers: MutableHeaders, request_id: str) -> None:

@@ -16,6 +16,8 @@ from personsearch.installation.audit import AuditUnavailable
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 20  # an answer stays short, whatever the request holds
+MAX_FIELD = 80
 
 
 class WrongField(BaseModel):
@@ -46,9 +48,10 @@ class Problem(Exception):
 
 
 def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI description of a route's errors."""
+    """The OpenAPI description of a route's errors; the middleware refuses bodies of every route."""
+    statuses = (*statuses, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
-    return {status.value: {"description": status.phrase, "content": content} for status in statuses}
+    return {status.value: {"description": status.phrase, "content": content} for status in sorted(statuses)}
 
 
 def install(app: FastAPI) -> None:
@@ -87,8 +90,11 @@ def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
 
 def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = [WrongField(field=_field_name(problem["loc"]), message=problem["msg"]) for problem in error.errors()]
+    found = error.errors()
+    errors = [WrongField(field=_field_name(problem), message=_message(problem)) for problem in found[:MAX_ERRORS]]
     detail = "; ".join(f"{wrong.field}: {wrong.message}" for wrong in errors)
+    if len(found) > MAX_ERRORS:
+        detail += f"; and {len(found) - MAX_ERRORS:,} more"
     return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, _request_id(request), errors=errors)
 
 
@@ -112,8 +118,19 @@ def _on_exception(request: Request, error: Exception) -> JSONResponse:
     return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, detail, _request_id(request))
 
 
-def _field_name(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location if part not in ("body", "query", "path")) or "body"
+def _field_name(problem: dict[str, Any]) -> str:
+    location = () if problem["type"] == "json_invalid" else problem["loc"]  # there it is a position in the text
+    name = ".".join(str(part) for part in location if part not in ("body", "query", "path")) or "body"
+    return name if len(name) <= MAX_FIELD else f"{name[:MAX_FIELD]}…"
+
+
+def _message(problem: dict[str, Any]) -> str:
+    """What is wrong with a field, without pydantic's words before ours."""
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    if problem["type"] == "json_invalid":
+        return f"no JSON: {problem['ctx']['error']} at character {problem['loc'][-1]}"
+    return str(problem["msg"])
 
 
 def _request_id(request: Request) -> str:

@@ -11,6 +11,7 @@ from serving.live import LiveWatcher
 from serving.metrics import Metrics
 from serving.security import AcceptedKeys, RateLimit
 from serving.settings import ServingSettings
+from serving.shown_crops import ShownCrops
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Service:
     settings: ServingSettings
     keys: AcceptedKeys
     audit: AuditLog
+    shown: ShownCrops
     gallery: Gallery
     live: LiveWatcher
     metrics: Metrics

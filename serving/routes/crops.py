@@ -4,7 +4,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
 
@@ -16,6 +16,7 @@ from serving.service import ServiceDep
 
 router = APIRouter(prefix="/v1", tags=["gallery"])
 
+LOOK_REFUSED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 IMAGE_CACHE = "private, no-store"  # an erased picture must not stay in a browser
 Identifier = Annotated[str, Path(min_length=1, max_length=256)]
 
@@ -53,26 +54,39 @@ def cameras(service: ServiceDep, _: Caller) -> Cameras:
 @router.get(
     "/crops/{crop_id}/image",
     response_class=FileResponse,
-    responses={200: {"content": {"image/jpeg": {}}}, **responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND)},
+    responses={
+        200: {"content": {"image/jpeg": {}}},
+        **responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, *LOOK_REFUSED),
+    },
 )
-def image(crop_id: Identifier, service: ServiceDep, _: ViewingCaller) -> FileResponse:
-    """The image of a crop."""
+def image(crop_id: Identifier, request: Request, service: ServiceDep, caller: ViewingCaller) -> FileResponse:
+    """The image of a crop. Recorded in the audit log, unless a record of the last hour names the crop already."""
     crop = service.gallery.crop(crop_id)
     path = service.gallery.image(crop) if crop is not None else None
     if path is None or not path.is_file():
         raise Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no image of crop {crop_id!r}.")
+    if not service.shown.holds(caller, crop_id):
+        values = {"request_id": request.scope["request_id"], "who": caller, "results": [crop_id]}
+        service.audit.append("image", values)
+        service.shown.add(caller, [crop_id])
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": IMAGE_CACHE})
 
 
-@router.get("/crops", responses=responses(HTTPStatus.UNAUTHORIZED))
+@router.get("/crops", responses=responses(HTTPStatus.UNAUTHORIZED, *LOOK_REFUSED))
 def crops(
+    request: Request,
     service: ServiceDep,
-    _: ViewingCaller,
+    caller: ViewingCaller,
+    *,
     camera_id: Annotated[str, Query(min_length=1, max_length=256)],
     track_id: Annotated[str, Query(min_length=1, max_length=256)],
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Track:
-    """The other crops of a candidate's track."""
+    """The crops of a candidate's track. Recorded in the audit log."""
     crop_filter = CropFilter(cameras=(camera_id,), tracks=(track_id,))
-    held = sorted(service.gallery.crops(crop_filter), key=lambda crop: crop.captured_at)
-    return Track(track_id=track_id, crops=[CropView(**crop_view(crop)) for crop in held[:limit]])
+    held = sorted(service.gallery.crops(crop_filter), key=lambda crop: crop.captured_at)[:limit]
+    crop_ids = [crop.crop_id for crop in held]
+    looked = {"request_id": request.scope["request_id"], "who": caller, "camera_id": camera_id, "track_id": track_id}
+    service.audit.append("track", {**looked, "results": crop_ids})
+    service.shown.add(caller, crop_ids)
+    return Track(track_id=track_id, crops=[CropView(**crop_view(crop)) for crop in held])

@@ -111,8 +111,8 @@ class SearchResponse(BaseModel):
 @router.post(
     "/search",
     responses=responses(
+        HTTPStatus.BAD_REQUEST,
         HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -129,6 +129,7 @@ def search(body: SearchRequest, request: Request, service: ServiceDep, caller: S
     request_id = request.scope["request_id"]
     # before the answer: if the log cannot be written, nobody gets results that were not recorded
     service.audit.append("search", _record(body, live, candidates, reliable, caller=caller, request_id=request_id))
+    service.shown.add(caller, [candidate.crop.crop_id for candidate in candidates])
     service.metrics.search_seconds.observe(seconds)
     service.metrics.searches.labels(_outcome(reliable)).inc()
     return _response(live, Answer(candidates, reliable), request_id, seconds)

@@ -36,12 +36,24 @@ class VerdictResponse(BaseModel):
 @router.post(
     "/verdicts",
     status_code=HTTPStatus.CREATED,
-    responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+    responses=responses(
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
 )
 def judge(body: VerdictRequest, request: Request, service: ServiceDep, caller: SearchingCaller) -> VerdictResponse:
     """Record that a person confirmed or rejected a candidate, or withdrew that verdict."""
     if service.gallery.crop(body.crop_id) is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no crop {body.crop_id!r}.")
+    search = service.audit.find("search", body.search_request_id)
+    if search is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"No search {body.search_request_id!r} is recorded.")
+    if body.crop_id not in search["results"]:
+        detail = f"Search {body.search_request_id!r} did not show crop {body.crop_id!r}."
+        raise Problem(HTTPStatus.NOT_FOUND, detail)
     request_id = request.scope["request_id"]
     values = {"request_id": request_id, "who": caller, **body.model_dump()}
     record_hash = service.audit.append("verdict", values)

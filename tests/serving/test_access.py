@@ -1,5 +1,6 @@
 """Nothing about people is served without a key, keys are limited, and responses carry security headers."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from fastapi.testclient import TestClient
 
 from personsearch.errors import UserError
 from personsearch.installation.api_keys import local_key
-from serving.app import create_app
+from serving.app import application, create_app
+from serving.middleware import without_query
 from serving.security import RateLimit
 from serving.settings import ServingSettings
 from tests.serving.colours import ColourSource
@@ -119,10 +121,43 @@ def test_the_rate_limit_fills_evenly_and_for_each_key() -> None:
     assert limit.take("a") == pytest.approx(0.5)
 
 
-def test_a_request_keeps_a_well_formed_id_of_its_own(client: TestClient) -> None:
-    assert client.get("/healthz", headers={"X-Request-ID": "trace-7"}).headers["x-request-id"] == "trace-7"
+def test_a_request_id_is_unique_and_begins_with_a_well_formed_one_of_the_client(client: TestClient) -> None:
+    given = [client.get("/healthz", headers={"X-Request-ID": "trace-7"}).headers["x-request-id"] for _ in range(2)]
+    assert all(request_id.startswith("trace-7.") for request_id in given)
+    assert given[0] != given[1]
     odd = client.get("/healthz", headers={"X-Request-ID": "<script>"}).headers["x-request-id"]
     assert odd.isalnum()
+
+
+@pytest.mark.parametrize("path", [*OPEN, "/v1/cameras", "/v1/crops/red-0-0/image", "/nowhere", "/v1/search"])
+def test_head_is_get_without_the_body(client: TestClient, path: str) -> None:
+    get, head = client.get(path), client.head(path)
+    assert head.status_code == get.status_code
+    assert head.content == b""
+    assert head.headers["content-type"] == get.headers["content-type"]
+    if path != "/metrics":  # which have just counted a request
+        assert head.headers["content-length"] == get.headers["content-length"]
+
+
+def test_an_address_in_the_access_log_has_no_query(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("uvicorn.access")
+    arguments = ("127.0.0.1:9", "GET", f"/?key={KEY}", "1.1", 200)  # as uvicorn gives them
+    log.addFilter(without_query)
+    try:
+        with caplog.at_level("INFO", logger="uvicorn.access"):
+            log.info('%s - "%s %s HTTP/%s" %d', *arguments)
+    finally:
+        log.removeFilter(without_query)
+    assert caplog.messages == ['127.0.0.1:9 - "GET / HTTP/1.1" 200']
+
+
+def test_the_service_cuts_queries_off_the_access_log(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSONSEARCH_HOME", str(home))
+    monkeypatch.setenv("PERSONSEARCH_ALLOW_ANONYMOUS", "true")
+    log = logging.getLogger("uvicorn.access")
+    monkeypatch.setattr(log, "filters", [])
+    application()
+    assert without_query in log.filters
 
 
 @pytest.mark.parametrize(

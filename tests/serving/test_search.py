@@ -1,10 +1,14 @@
 """`POST /v1/search` answers from the live collection, says when nothing fits, and is audited first."""
 
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from personsearch.gallery.store import Gallery
 from personsearch.installation.audit import verify
@@ -125,6 +129,50 @@ def test_any_text_is_a_query(client: TestClient, text: str) -> None:
     assert ask(client, text)["candidates"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {f"unknown {number}": 1 for number in range(3000)},
+        {"text": "red", "cameras": [1] * 5000},
+        {"x" * 60_000: 1},
+        {"text": "red", "after": "9" * 60_000},
+    ],
+    ids=["unknown fields", "wrong items", "a long name", "a long value"],
+)
+def test_the_answer_to_a_wrong_request_is_short(client: TestClient, body: object) -> None:
+    response = client.post("/v1/search", json=body)
+    assert response.status_code == 422
+    assert len(response.content) < 10_000
+    assert 1 <= len(response.json()["errors"]) <= 20
+
+
+def test_errors_left_out_are_counted(client: TestClient) -> None:
+    problem = client.post("/v1/search", json={"text": "red"} | {f"unknown {n}": 1 for n in range(25)}).json()
+    assert problem["detail"].endswith("; and 5 more")
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        (b'{"text": "red",}', "body: no JSON: "),
+        (b'{"text": "red", "after": "2026-03-02T00:00:00Z", "before": "2026-03-01T00:00:00Z"}', "body: after must be"),
+    ],
+)
+def test_a_problem_is_told_in_our_words(client: TestClient, content: bytes, detail: str) -> None:
+    response = client.post("/v1/search", content=content, headers={"Content-Type": "application/json"})
+    assert response.json()["detail"].startswith(detail)
+
+
+@given(moment=st.datetimes(), minutes=st.integers(-1439, 1439), field=st.sampled_from(["after", "before"]))
+@example(moment=datetime.min, minutes=14 * 60, field="after")
+@example(moment=datetime.max, minutes=-14 * 60, field="before")
+@settings_of_hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+def test_any_time_is_answered_or_refused(client: TestClient, moment: datetime, minutes: int, field: str) -> None:
+    time = moment.replace(tzinfo=timezone(timedelta(minutes=minutes))).isoformat()
+    client.app.state.service.search_limit._buckets.clear()
+    assert client.post("/v1/search", json={"text": "red", field: time}).status_code in (200, 422)
+
+
 def test_a_large_body_is_refused(client: TestClient) -> None:
     assert client.post("/v1/search", content=b"x" * 100_000).status_code == 413
     unannounced = client.post("/v1/search", content=(b"x" * 10_000 for _ in range(10)))
@@ -176,8 +224,34 @@ def test_a_verdict_is_recorded(client: TestClient, settings: ServingSettings) ->
     assert record["event"] == "verdict"
     assert record | verdict == record
     assert record["hash"] == response.json()["record_hash"]
-    assert client.post("/v1/verdicts", json=verdict | {"crop_id": "nobody"}).status_code == 404
     assert client.post("/v1/verdicts", json=verdict | {"verdict": "guilty"}).status_code == 422
+
+
+@pytest.mark.parametrize("wrong", ["crop", "search", "candidate", "verdict"])
+def test_a_verdict_without_its_search_is_refused(client: TestClient, settings: ServingSettings, wrong: str) -> None:
+    answer = ask(client, k=1, cameras=["junction"])
+    crop_id = answer["candidates"][0]["crop_id"]
+    body = {"search_request_id": answer["request_id"], "crop_id": crop_id, "verdict": "confirmed"}
+    verdict = client.post("/v1/verdicts", json=body).json()
+    other = {
+        "crop": {"crop_id": "nobody"},
+        "search": {"search_request_id": "never-was"},
+        "candidate": {"crop_id": "green-1-0"},
+        "verdict": {"search_request_id": verdict["request_id"]},
+    }
+    records = len(settings.audit_path.read_text().splitlines())
+    assert client.post("/v1/verdicts", json=body | other[wrong]).status_code == 404
+    assert len(settings.audit_path.read_text().splitlines()) == records
+
+
+def test_two_searches_under_one_request_id_are_told_apart(client: TestClient) -> None:
+    headers = {"X-Request-ID": "mine"}
+    answers = [client.post("/v1/search", json={"text": text}, headers=headers).json() for text in ("red", "blue")]
+    assert len({answer["request_id"] for answer in answers}) == 2
+    for answer in answers:
+        best = answer["candidates"][0]["crop_id"]
+        body = {"search_request_id": answer["request_id"], "crop_id": best, "verdict": "confirmed"}
+        assert client.post("/v1/verdicts", json=body).status_code == 201
 
 
 def test_metrics_count_and_never_hold_a_query(client: TestClient) -> None:
