@@ -11,6 +11,7 @@ import pytest
 
 from personsearch.cli import main
 from personsearch.gallery.store import Gallery
+from personsearch.search.filters import CropFilter
 
 Command = Callable[..., Any]
 
@@ -81,7 +82,7 @@ def test_erase_tells_before_it_acts_and_then_for_good(
 
 
 def test_all_conditions_of_erase_must_hold(personsearch: Command, filled: Gallery) -> None:
-    one, another, *_ = filled.crops()
+    one, another, *_ = filled.crops(crop_filter=CropFilter(cameras=("camera 0",)))
     assert personsearch("gallery", "erase", "--camera", "nowhere", "--crop", one.crop_id, "--yes")["erased"] == 0
     both = ("--crop", one.crop_id, "--crop", another.crop_id)
     assert personsearch("gallery", "erase", *both, "--track", one.track_id, "--dry-run") == {"would_erase": 1}
