@@ -9,11 +9,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor
+from torchvision import transforms
 from torchvision.transforms.v2 import functional as reference
 
-from personsearch.augmentation.images import PRESETS, TBPS_CLIP_POOL, ImageAugmentationConfig, augment_images
-from personsearch.augmentation.operations import DRAWS, OPERATIONS
+from personsearch.augmentation.images import CSKT, PRESETS, TBPS_CLIP_POOL, ImageAugmentationConfig, augment_images
+from personsearch.augmentation.operations import DRAWS, FIRST_DRAWS, OPERATIONS, crop_boxes, erased_boxes
 from personsearch.augmentation.randomness import uniform_rows
+from personsearch.models.config import MEAN_STD
 
 PARAMETERS = {
     "color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1, "probability": 0.8},
@@ -70,9 +72,104 @@ def test_rotation_turns_as_in_torchvision(pixels: Tensor) -> None:
 
 def test_a_full_crop_and_no_rotation_change_nothing(pixels: Tensor) -> None:
     half = torch.full((64, DRAWS), 0.5)
-    whole = OPERATIONS["resized_crop"](pixels, half, scale=(1.0, 1.0), ratio=(0.5, 0.5))
+    whole = OPERATIONS["resized_crop"](pixels, half, scale=(1.0, 1.0), ratio=(1.0, 1.0))
     assert torch.allclose(whole, pixels, atol=1e-5)
     assert torch.allclose(OPERATIONS["rotation"](pixels, half, degrees=15), pixels, atol=1e-5)
+
+
+SAMPLES = 4000
+
+
+def boxes(found: tuple[Tensor, ...]) -> np.ndarray:
+    """Boxes as rows of top, left, height, width."""
+    return torch.stack(found, dim=1).double().numpy()
+
+
+def assert_same_distribution(found: np.ndarray, expected: np.ndarray) -> None:
+    """Tops, lefts, heights, widths, areas and shapes, each by the Kolmogorov–Smirnov distance of two samples."""
+    for ours, theirs in zip(*(_measures(rows) for rows in (found, expected)), strict=True):
+        places = np.unique(np.concatenate([ours, theirs]))
+        shares = [np.searchsorted(np.sort(each), places, side="right") / len(each) for each in (ours, theirs)]
+        assert np.abs(shares[0] - shares[1]).max() < 0.05  # two equal ones of 4,000 are beyond it once in 10,000
+
+
+def _measures(rows: np.ndarray) -> list[np.ndarray]:
+    return [*rows.T, rows[:, 2] * rows[:, 3], rows[:, 3] / np.maximum(rows[:, 2], 1)]
+
+
+@pytest.mark.parametrize("scale", [(0.9, 1.0), (0.6, 1.0), (0.2, 1.0)])
+@pytest.mark.parametrize("size", [(224, 224), (384, 128), (128, 64)])
+def test_crops_are_distributed_as_in_torchvision(size: tuple[int, int], scale: tuple[float, float]) -> None:
+    """The ratio here is relative to the image's own, which is 1 where TBPS-CLIP crops."""
+    torch.manual_seed(0)
+    shape, ratio = size[1] / size[0], (3 / 4, 4 / 3)
+    theirs = [
+        transforms.RandomResizedCrop.get_params(torch.empty(3, *size), list(scale), [part * shape for part in ratio])
+        for _ in range(SAMPLES)
+    ]
+    found = boxes(crop_boxes(torch.rand(SAMPLES, DRAWS), *size, scale=scale, ratio=ratio))
+    assert_same_distribution(found, np.array(theirs))
+    area = found[:, 2] * found[:, 3] / (size[0] * size[1])
+    assert (area > scale[0] - 0.02).all()
+
+
+def test_a_crop_that_never_fits_is_the_largest_central_one() -> None:
+    """A square box cannot be 90 % of an image three times as high as wide."""
+    square = (3.0, 3.0)
+    found = boxes(crop_boxes(torch.rand(50, DRAWS), 384, 128, scale=(0.9, 1.0), ratio=square))
+    expected = transforms.RandomResizedCrop.get_params(torch.empty(3, 384, 128), [0.9, 1.0], [1.0, 1.0])
+    assert expected == (128, 0, 128, 128)
+    assert (found == np.array(expected)).all()
+
+
+def test_a_crop_is_enlarged_as_in_torchvision(pixels: Tensor) -> None:
+    draws = torch.rand(64, DRAWS, generator=torch.Generator().manual_seed(3))
+    found = OPERATIONS["resized_crop"](pixels, draws, scale=(0.3, 1.0))
+    rows = boxes(crop_boxes(draws, 32, 16, scale=(0.3, 1.0), ratio=(3 / 4, 4 / 3))).astype(int).tolist()
+    expected = torch.stack(
+        [reference.resized_crop(image, *row, [32, 16]) for image, row in zip(pixels, rows, strict=True)]
+    )
+    inside = slice(2, -2)  # at its edges torchvision repeats the box's pixels, where these are mixed with the next ones
+    assert torch.allclose(found[..., inside, inside], expected[..., inside, inside], atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (384, 128)])
+@pytest.mark.parametrize("area", [(0.02, 0.4), (0.1, 0.2), (0.6, 0.9)])
+def test_erased_boxes_are_distributed_as_in_torchvision(size: tuple[int, int], area: tuple[float, float]) -> None:
+    torch.manual_seed(1)
+    picture = torch.zeros(3, *size)
+    drawn = [transforms.RandomErasing.get_params(picture, area, (0.3, 3.3), [0.0]) for _ in range(SAMPLES)]
+    theirs = np.array([each[:4] for each in drawn])
+    whole = (theirs[:, 2] == size[0]) & (theirs[:, 3] == size[1])  # what torchvision returns for no box
+    found = boxes(erased_boxes(torch.rand(SAMPLES, DRAWS), *size, area=area, ratio=(0.3, 3.3)))
+    empty = found[:, 2] == 0
+    assert empty.mean() == pytest.approx(whole.mean(), abs=0.03)
+    assert_same_distribution(found[~empty], theirs[~whole])
+
+
+def test_erasing_paints_the_colour_that_it_is_given(draws: Tensor) -> None:
+    fill = (0.2, 0.4, 0.6)
+    painted = OPERATIONS["erasing"](torch.ones(64, 3, 64, 32), draws, probability=1.0, area=(0.1, 0.2), fill=fill)
+    colours = painted.permute(0, 2, 3, 1).flatten(0, 2).unique(dim=0)
+    assert torch.allclose(colours, torch.tensor([fill, (1.0, 1.0, 1.0)]))
+
+
+def test_cskt_erases_with_clips_mean_after_standardising() -> None:
+    """Its released code standardises first and then fills with CLIP's mean as if that were pixels."""
+    mean, std = (torch.tensor(values) for values in MEAN_STD["clip"])
+    (erasing,) = (operation for operation in CSKT if operation["name"] == "erasing")
+    assert torch.allclose((torch.tensor(erasing["fill"]) - mean) / std, mean, atol=1e-3)
+
+
+def test_further_attempts_leave_the_first_numbers_alone(pixels: Tensor) -> None:
+    """Each operation reads its first numbers from the front of the row, those of further attempts from the end."""
+    config = ImageAugmentationConfig.model_validate("simclr")
+    uniform = torch.from_numpy(uniform_rows(0, 0, range(64), config.draws))
+    changed = uniform.clone()
+    changed[:, config.rounds * (FIRST_DRAWS + 1) :] = 0.5
+    flips = ImageAugmentationConfig(policy="stack", operations=({"name": "horizontal_flip", "probability": 0.5},) * 5)
+    assert torch.equal(augment_images(flips, pixels, uniform), augment_images(flips, pixels, changed))
+    assert not torch.equal(augment_images(config, pixels, uniform), augment_images(config, pixels, changed))
 
 
 def test_erasing_covers_the_area_it_should(draws: Tensor) -> None:
@@ -154,7 +251,8 @@ def test_presets_are_the_published_ones() -> None:
     names = {name: [operation["name"] for operation in preset["operations"]] for name, preset in PRESETS.items()}
     assert names["simclr"] == ["resized_crop", "color_jitter", "grayscale", "gaussian_blur", "horizontal_flip"]
     assert names["cskt"] == ["horizontal_flip", "pad_crop", "erasing"]
-    with pytest.raises(ValidationError, match="'moco' is not a preset; known: tbps_clip_pool, simclr, cskt"):
+    assert names["ctlg"] == ["pad_crop", "horizontal_flip"]
+    with pytest.raises(ValidationError, match="'moco' is not a preset; known: tbps_clip_pool, simclr, cskt, ctlg"):
         ImageAugmentationConfig.model_validate("moco")
 
 
@@ -172,6 +270,7 @@ def test_two_views_of_an_image_share_no_numbers() -> None:
         ({"name": "rotation", "degree": 3}, "augmentation rotation"),
         ({"name": "gaussian_blur", "kernel": 4}, "augmentation gaussian_blur: kernel=4: an odd number expected"),
         ({"name": "randaugment", "operations": 4}, "augmentation randaugment: operations=4"),
+        ({"name": "erasing", "probability": 1, "area": [0.1, 0.2], "fill": [0]}, r"fill=\[0\]: three numbers"),
     ],
 )
 def test_wrong_operations_are_refused(operation: dict[str, object], reason: str) -> None:

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from personsearch.augmentation.operations import DRAWS, OPERATIONS
+from personsearch.augmentation.operations import DRAWS, FIRST_DRAWS, OPERATIONS
 from personsearch.config import Config
 
 POOL_DRAWS = 2
@@ -33,21 +33,28 @@ SIMCLR: tuple[dict[str, Any], ...] = (
     {"name": "gaussian_blur", "kernel": 13, "sigma": (0.1, 2.0), "probability": 0.5},
     {"name": "horizontal_flip", "probability": 0.5},
 )
+CTLG: tuple[dict[str, Any], ...] = (
+    {"name": "pad_crop", "padding": 10},
+    {"name": "horizontal_flip", "probability": 0.5},
+)
+# CSKT erases standardised pixels with CLIP's mean (.481, .458, .408): mean + standard deviation × mean in pixels.
+CSKT_FILL = (0.6108, 0.5775, 0.5208)
 CSKT: tuple[dict[str, Any], ...] = (
     {"name": "horizontal_flip", "probability": 0.5},
     {"name": "pad_crop", "padding": 10},
-    {"name": "erasing", "probability": 0.5, "area": (0.02, 0.4)},
+    {"name": "erasing", "probability": 0.5, "area": (0.02, 0.4), "fill": CSKT_FILL},
 )
-PUBLISHED = (*TBPS_CLIP_POOL, *SIMCLR, *CSKT)
+PUBLISHED = (*TBPS_CLIP_POOL, *SIMCLR, *CSKT, *CTLG)
 PRESETS: dict[str, dict[str, Any]] = {
     "tbps_clip_pool": {"policy": "pool", "operations": TBPS_CLIP_POOL},
     "simclr": {"policy": "stack", "operations": SIMCLR},
     "cskt": {"policy": "stack", "operations": CSKT},
+    "ctlg": {"policy": "stack", "operations": CTLG},
 }
 
 
 class ImageAugmentationConfig(Config):
-    """Named operations with their parameters, or the name of a preset alone: `tbps_clip_pool`, `simclr` or `cskt`."""
+    """Named operations with their parameters, or one name of `tbps_clip_pool`, `simclr`, `cskt` and `ctlg`."""
 
     policy: Literal["pool", "stack"] = "pool"
     """`pool` draws two operations for each image, with replacement; `stack` applies all of them in order."""
@@ -78,10 +85,14 @@ class ImageAugmentationConfig(Config):
         return self
 
     @property
+    def rounds(self) -> int:
+        """Operations that are applied to each image, one after another."""
+        return POOL_DRAWS if self.policy == "pool" else len(self.operations)
+
+    @property
     def draws(self) -> int:
         """Random numbers that one image needs."""
-        rounds = POOL_DRAWS if self.policy == "pool" else len(self.operations)
-        return rounds * (DRAWS + 1)
+        return self.rounds * (DRAWS + 1)
 
 
 def augment_images(config: ImageAugmentationConfig, pixels_N3HW: Tensor, uniform_NK: Tensor) -> Tensor:
@@ -93,13 +104,25 @@ def augment_images(config: ImageAugmentationConfig, pixels_N3HW: Tensor, uniform
     if not config.operations:
         return pixels_N3HW
     draws_NK = uniform_NK.to(pixels_N3HW.device)
-    for number, start in enumerate(range(0, config.draws, DRAWS + 1)):
-        own_NK = draws_NK[:, start + 1 : start + 1 + DRAWS]
+    for number in range(config.rounds):
+        own_NK = _draws_of(number, config.rounds, draws_NK)
         if config.policy == "stack":
             pixels_N3HW = _apply(config.operations[number], pixels_N3HW, own_NK)
         else:
-            pixels_N3HW = _apply_one_each(config.operations, pixels_N3HW, uniform_NK[:, start], own_NK)
+            choice_draw_N = uniform_NK[:, number * (FIRST_DRAWS + 1)]
+            pixels_N3HW = _apply_one_each(config.operations, pixels_N3HW, choice_draw_N, own_NK)
     return pixels_N3HW
+
+
+def _draws_of(number: int, rounds: int, draws_NK: Tensor) -> Tensor:
+    """The numbers of one operation: what its first attempt needs, and those of further attempts from the row's end.
+
+    Those are last, so that the first ones stay the same however many attempts there may be.
+    """
+    start, more = number * (FIRST_DRAWS + 1) + 1, DRAWS - FIRST_DRAWS
+    first_NK = draws_NK[:, start : start + FIRST_DRAWS]
+    end = rounds * (FIRST_DRAWS + 1) + number * more
+    return torch.cat([first_NK, draws_NK[:, end : end + more]], dim=1)
 
 
 def _apply_one_each(

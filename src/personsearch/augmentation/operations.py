@@ -2,7 +2,7 @@
 
 Ranges and distributions are those of torchvision's transforms of the same names; sampling is bilinear.
 
-Shapes: N images, H height, W width, K = DRAWS random numbers of an image.
+Shapes: N images, H height, W width, K = DRAWS random numbers of an image, A attempts at a box.
 """
 
 import math
@@ -15,9 +15,14 @@ from torch.nn.functional import conv2d, pad
 from personsearch.augmentation import primitives
 from personsearch.augmentation.policies import autoaugment, randaugment, trivialaugment
 
-DRAWS = 6
+ATTEMPTS = 10  # torchvision's, at a box that fits
+FIRST_DRAWS = 6  # what an operation needs where its first attempt fits
+DRAWS = FIRST_DRAWS + 2 * (ATTEMPTS - 1)
 Operation = Callable[..., Tensor]
 Range = tuple[float, float]
+Colour = tuple[float, float, float]
+Boxes = tuple[Tensor, Tensor, Tensor, Tensor]
+BLACK: Colour = (0.0, 0.0, 0.0)
 
 
 def color_jitter(
@@ -49,20 +54,40 @@ def rotation(pixels_N3HW: Tensor, draws_NK: Tensor, *, degrees: float) -> Tensor
 
 
 def resized_crop(pixels_N3HW: Tensor, draws_NK: Tensor, *, scale: Range, ratio: Range = (3 / 4, 4 / 3)) -> Tensor:
-    """Enlarge a random box to the whole image: its share of the area is within `scale`, its width:height in `ratio`.
+    """Enlarge a random box to the whole image: its share of the area is within `scale`, its shape within `ratio`.
 
-    If the box does not fit, its longer side is cut to the image's.
+    `ratio` is the box's width:height over the image's, so that a person in a tall image is no more squeezed than in a
+    square one. On a square image all of it is torchvision's RandomResizedCrop.
     """
     height, width = pixels_N3HW.shape[-2:]
-    area_N = _between(draws_NK[:, 0], *scale) * height * width
-    ratio_N = _between(draws_NK[:, 1], math.log(ratio[0]), math.log(ratio[1])).exp()
-    across_N = ((area_N * ratio_N).sqrt() / width).clamp(max=1)
-    down_N = ((area_N / ratio_N).sqrt() / height).clamp(max=1)
-    x_N = (draws_NK[:, 2] * 2 - 1) * (1 - across_N)
-    y_N = (draws_NK[:, 3] * 2 - 1) * (1 - down_N)
+    top_N, left_N, down_N, across_N = crop_boxes(draws_NK, height, width, scale=scale, ratio=ratio)
+    down_N, across_N = down_N / height, across_N / width
+    x_N, y_N = 2 * left_N / width + across_N - 1, 2 * top_N / height + down_N - 1
     none = torch.zeros_like(x_N)
     rows = [across_N, none, x_N, none, down_N, y_N]
-    return primitives.warp(pixels_N3HW, torch.stack(rows, dim=1).reshape(-1, 2, 3))
+    affine_N23 = torch.stack(rows, dim=1).reshape(-1, 2, 3)
+    return primitives.warp(pixels_N3HW, affine_N23, outside="border")  # a box at the edge must not fade to black
+
+
+def crop_boxes(draws_NK: Tensor, height: int, width: int, *, scale: Range, ratio: Range) -> Boxes:
+    """Top, left, height and width [N] of the box of each image, in whole pixels.
+
+    A box that does not fit is drawn again. Where no attempt fits, it is the largest central box whose shape is within
+    `ratio`.
+    """
+    shape = width / height
+    ratio = ratio[0] * shape, ratio[1] * shape
+    down_NA, across_NA = _attempts(draws_NK[:, :2], draws_NK, scale, ratio, height * width)
+    fits_NA = (across_NA > 0) & (across_NA <= width) & (down_NA > 0) & (down_NA <= height)
+    down_N, across_N, fits_N = _first_that_fits(down_NA, across_NA, fits_NA)
+    top_N, left_N = _place(draws_NK[:, 3], height - down_N), _place(draws_NK[:, 2], width - across_N)
+    whole = min(height, round(width / ratio[0])), min(width, round(height * ratio[1]))
+    centre = (height - whole[0]) // 2, (width - whole[1]) // 2
+    drawn = top_N, left_N, down_N, across_N
+    top_N, left_N, down_N, across_N = (
+        torch.where(fits_N, own_N, float(other)) for own_N, other in zip(drawn, (*centre, *whole), strict=True)
+    )
+    return top_N, left_N, down_N, across_N
 
 
 def pad_crop(pixels_N3HW: Tensor, draws_NK: Tensor, *, padding: int) -> Tensor:
@@ -93,17 +118,35 @@ def vertical_flip(pixels_N3HW: Tensor, draws_NK: Tensor, *, probability: float) 
 
 
 def erasing(
-    pixels_N3HW: Tensor, draws_NK: Tensor, *, probability: float, area: Range, ratio: Range = (0.3, 3.3)
+    pixels_N3HW: Tensor,
+    draws_NK: Tensor,
+    *,
+    probability: float,
+    area: Range,
+    ratio: Range = (0.3, 3.3),
+    fill: Colour = BLACK,
 ) -> Tensor:
-    """Blacken a random box: its share of the image is within `area`, its height:width within `ratio`."""
+    """Paint a random box: its share of the image is within `area`, its height:width within `ratio`."""
+    if len(fill) != 3:
+        raise ValueError(f"fill={list(fill)}: three numbers expected, for red, green and blue")
     height, width = pixels_N3HW.shape[-2:]
-    area_N = _between(draws_NK[:, 1], *area) * height * width
-    ratio_N = _between(draws_NK[:, 2], math.log(ratio[0]), math.log(ratio[1])).exp()
-    down_N = (area_N * ratio_N).sqrt().clamp(max=height - 1)
-    across_N = (area_N / ratio_N).sqrt().clamp(max=width - 1)
-    inside = _inside(draws_NK[:, 3], down_N, height)[:, :, None] & _inside(draws_NK[:, 4], across_N, width)[:, None, :]
+    top_N, left_N, down_N, across_N = erased_boxes(draws_NK, height, width, area=area, ratio=ratio)
+    inside = _inside(top_N, down_N, height)[:, :, None] & _inside(left_N, across_N, width)[:, None, :]
     erased = inside[:, None] & _chosen(draws_NK[:, 0], probability)
-    return pixels_N3HW.masked_fill(erased, 0.0)
+    colour_311 = torch.tensor(fill, dtype=pixels_N3HW.dtype, device=pixels_N3HW.device)[:, None, None]
+    return torch.where(erased, colour_311, pixels_N3HW)
+
+
+def erased_boxes(draws_NK: Tensor, height: int, width: int, *, area: Range, ratio: Range) -> Boxes:
+    """Top, left, height and width [N] of the box of each image, in whole pixels.
+
+    A box that is as high or as wide as the image is drawn again. Where no attempt fits, it is empty.
+    """
+    across_NA, down_NA = _attempts(draws_NK[:, 1:3], draws_NK, area, ratio, height * width)
+    fits_NA = (across_NA < width) & (down_NA < height)
+    down_N, across_N, fits_N = _first_that_fits(down_NA, across_NA, fits_NA)
+    down_N, across_N = down_N * fits_N, across_N * fits_N
+    return _place(draws_NK[:, 3], height - down_N), _place(draws_NK[:, 4], width - across_N), down_N, across_N
 
 
 def gaussian_blur(
@@ -144,8 +187,26 @@ def _chosen(draw_N: Tensor, probability: float) -> Tensor:
     return (draw_N < probability)[:, None, None, None]
 
 
-def _inside(draw_N: Tensor, length_N: Tensor, limit: int) -> Tensor:
-    """Which of `limit` places lie in an interval of this length at a random start, [N, limit]."""
-    start_N = (draw_N * (limit - length_N)).floor()
-    place = torch.arange(limit, device=draw_N.device)
-    return (place >= start_N[:, None]) & (place < (start_N + length_N.round())[:, None])
+def _inside(start_N: Tensor, length_N: Tensor, limit: int) -> Tensor:
+    """Which of `limit` places lie in an interval, [N, limit]."""
+    place = torch.arange(limit, device=start_N.device)
+    return (place >= start_N[:, None]) & (place < (start_N + length_N)[:, None])
+
+
+def _attempts(first_N2: Tensor, draws_NK: Tensor, area: Range, ratio: Range, pixels: int) -> tuple[Tensor, Tensor]:
+    """Sides [N, A] of each attempt's box in whole pixels: √(area / ratio), then √(area · ratio)."""
+    draws_NA2 = torch.cat([first_N2, draws_NK[:, FIRST_DRAWS:]], dim=1).reshape(-1, ATTEMPTS, 2)
+    area_NA = _between(draws_NA2[..., 0], *area) * pixels
+    ratio_NA = _between(draws_NA2[..., 1], math.log(ratio[0]), math.log(ratio[1])).exp()
+    return (area_NA / ratio_NA).sqrt().round(), (area_NA * ratio_NA).sqrt().round()
+
+
+def _first_that_fits(down_NA: Tensor, across_NA: Tensor, fits_NA: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sides [N] of each image's first fitting box, and whether it has one."""
+    first_N1 = fits_NA.int().argmax(dim=1, keepdim=True)
+    return down_NA.gather(1, first_N1)[:, 0], across_NA.gather(1, first_N1)[:, 0], fits_NA.any(dim=1)
+
+
+def _place(draw_N: Tensor, room_N: Tensor) -> Tensor:
+    """A whole number from 0 to `room_N`, all equally likely."""
+    return torch.minimum((draw_N * (room_N + 1)).floor(), room_N)

@@ -2,12 +2,13 @@
 
 Each image changes by its own amount; an amount of 0 changes nothing. Amounts mean what they mean in Pillow and
 torchvision; where those work on bytes, so do these, on 256 levels. Changes of place sample bilinearly, and what comes
-from outside the image is black.
+from outside the image is black unless they say otherwise.
 
 Shapes: N images, C = 3 channels, H height, W width, L = 256 levels.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -107,10 +108,13 @@ def _levels(pixels_N3HW: Tensor) -> Tensor:
     return (pixels_N3HW * (LEVELS - 1)).round()
 
 
-def warp(pixels_N3HW: Tensor, affine_N23: Tensor) -> Tensor:
-    """Read each pixel from the affine image of its place; coordinates run from -1 to 1 along both sides."""
+def warp(pixels_N3HW: Tensor, affine_N23: Tensor, outside: Literal["zeros", "border"] = "zeros") -> Tensor:
+    """Read each pixel from the affine image of its place; coordinates run from -1 to 1 along both sides.
+
+    Places outside the image are black, or have the colour of the nearest pixel.
+    """
     grid = affine_grid(affine_N23, list(pixels_N3HW.shape), align_corners=False)
-    return grid_sample(pixels_N3HW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return grid_sample(pixels_N3HW, grid, mode="bilinear", padding_mode=outside, align_corners=False)
 
 
 def rotate(pixels_N3HW: Tensor, angle_N: Tensor) -> Tensor:
