@@ -59,7 +59,7 @@ def test_every_collection_and_its_files_lose_the_crop(gallery: Gallery, tmp_path
     build(store, gallery, version="2")
     crops, vectors_ND = store.open(LIVE_ALIAS).fetch(["crop00600"])
     picture = gallery.image(crops[0])
-    result = erase(ONE, gallery, store, None)
+    result = erase(ONE, gallery, open_store=lambda: store)
     assert (result.erased, result.vectors, result.collections, result.service) == (1, 2, 2, "not running")
     for alias in (LIVE_ALIAS, PREVIOUS_ALIAS):
         assert ids(store, alias) == gallery_ids(gallery)
@@ -69,7 +69,7 @@ def test_every_collection_and_its_files_lose_the_crop(gallery: Gallery, tmp_path
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(vectors_ND.tobytes() in path.read_bytes() for path in files)
     assert any("backups" in copy for copy in result.not_erased)
-    assert erase(ONE, gallery, store, None).vectors == 0
+    assert erase(ONE, gallery, open_store=lambda: store).vectors == 0
     assert store.open(LIVE_ALIAS).count() == 19
     store.close()
 
@@ -77,15 +77,18 @@ def test_every_collection_and_its_files_lose_the_crop(gallery: Gallery, tmp_path
 def test_erasing_everything_empties_the_collections(gallery: Gallery) -> None:
     store = ExactStore()
     build(store, gallery)
-    assert erase(CropFilter(crop_ids=tuple(gallery_ids(gallery))), gallery, store, None).vectors == 20
+    assert erase(CropFilter(crop_ids=tuple(gallery_ids(gallery))), gallery, open_store=lambda: store).vectors == 20
     assert ids(store) == []
 
 
 def test_it_ends_when_the_service_has_followed(gallery: Gallery) -> None:
     with service({"collection": "persons_v1_1", "sequence": 20}, {"collection": "persons_v1_1", "sequence": 21}) as uri:
-        assert erase(ONE, gallery, None, uri).service == "has followed"
+        assert erase(ONE, gallery, find_service=lambda: uri).service == "has followed"
     with service({"collection": None}) as uri:
-        assert erase(CropFilter(crop_ids=("crop00018",)), gallery, None, uri).service == "holds no collection"
+        assert (
+            erase(CropFilter(crop_ids=("crop00018",)), gallery, find_service=lambda: uri).service
+            == "holds no collection"
+        )
 
 
 def test_a_service_that_does_not_follow_is_an_error_and_the_gallery_has_erased(
@@ -98,9 +101,18 @@ def test_a_service_that_does_not_follow_is_an_error_and_the_gallery_has_erased(
             UserError, match=r"1 crops were erased from the gallery, but not everywhere.*run the same command"
         ),
     ):
-        erase(ONE, gallery, None, uri)
+        erase(ONE, gallery, find_service=lambda: uri)
     with pytest.raises(UserError, match="does not answer"):
-        erase(ONE, gallery, None, uri)
+        erase(ONE, gallery, find_service=lambda: uri)
+    assert gallery.is_erased("crop00600")
+
+
+def test_a_store_that_cannot_be_reached_does_not_delay_the_gallery(gallery: Gallery) -> None:
+    def ended() -> None:
+        raise UserError("milvus has ended")
+
+    with pytest.raises(UserError, match=r"1 crops were erased from the gallery, but not everywhere: milvus has ended"):
+        erase(ONE, gallery, open_store=ended)
     assert gallery.is_erased("crop00600")
 
 

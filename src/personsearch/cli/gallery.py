@@ -1,5 +1,6 @@
 """`personsearch` commands of the group "gallery": ingest, gallery add-dataset, show, erase."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,7 +114,7 @@ def erase(
     """
     from personsearch.installation.erasure import erase as run
     from personsearch.installation.platforms import open_existing_store
-    from personsearch.installation.service_records import running_address
+    from personsearch.installation.service_records import address_if_running
     from personsearch.installation.settings import Settings
 
     crop_filter = _crop_filter(cameras=camera, tracks=track, crops=crop, after=after, before=before)
@@ -124,7 +125,12 @@ def erase(
     if not yes:
         typer.confirm(f"Erase {count} crops for good?", abort=True, err=True)
     settings = Settings()
-    result = run(crop_filter, opened, open_existing_store(settings), running_address(settings.home, "serving"))
+    result = run(
+        crop_filter,
+        opened,
+        open_store=partial(open_existing_store, settings),
+        find_service=partial(address_if_running, settings.home, "serving"),
+    )
     values = result.model_dump()
     if not as_json:
         values["not_erased"] = "; ".join(result.not_erased)

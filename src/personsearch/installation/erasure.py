@@ -7,6 +7,7 @@ again, and by the next index build.
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from http.client import HTTPException
 
 from pydantic import BaseModel, ValidationError
@@ -55,18 +56,27 @@ class _Readiness(BaseModel):
     sequence: int = 0
 
 
-def erase(crop_filter: CropFilter, gallery: Gallery, store: CollectionStore | None, serving_uri: str | None) -> Erasure:
+def erase(
+    crop_filter: CropFilter,
+    gallery: Gallery,
+    *,
+    open_store: Callable[[], CollectionStore | None] = lambda: None,
+    find_service: Callable[[], str | None] = lambda: None,
+) -> Erasure:
     """Erase crops from the gallery, then from every collection of the store, and wait until the service has followed.
 
-    `store` is None where nothing was ever indexed, `serving_uri` where this installation runs no service.
+    The gallery comes first, so a store that cannot be reached does not delay it. `open_store` gives None where nothing
+    was ever indexed, `find_service` the address of a running service or None.
 
     Raises:
         UserError: the filter admits everything, or a store or service has not followed; the gallery has erased then.
     """
     erased = gallery.erase(crop_filter)
     try:
+        store = open_store()
         vectors, collections = _erase_vectors(gallery, store) if store else (0, 0)
-        service = _wait_for_service(serving_uri, gallery.last_sequence()) if serving_uri else "not running"
+        uri = find_service()
+        service = _wait_for_service(uri, gallery.last_sequence()) if uri else "not running"
     except UserError as error:
         raise UserError(
             f"{erased} crops were erased from the gallery, but not everywhere: {error}; run the same command again"

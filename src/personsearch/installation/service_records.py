@@ -89,6 +89,12 @@ def running_address(home: Path, name: str) -> str | None:
     return record.address
 
 
+def address_if_running(home: Path, name: str) -> str | None:
+    """The address of a service of this installation, None if it does not run."""
+    record = read_records(home).get(name)
+    return record.address if record is not None and holds_its_port(record) else None
+
+
 def installation_id(home: Path) -> str:
     """The id of an installation, "" if no service was ever started for it."""
     try:
