@@ -210,7 +210,9 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "ran",))
 
     torch.save({"state_dict": Attack()}, tmp_path / "evil.pt")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(
+        UserError, match="not a state dict, but a dictionary of state_dict; `personsearch import` makes"
+    ):
         built(tmp_path / "evil.pt", tmp_path)
     assert not (tmp_path / "ran").exists()
 
@@ -233,6 +235,29 @@ def test_weights_of_another_architecture_are_named(tiny_bundle: Path, tmp_path: 
 def test_weights_that_are_nowhere_are_refused(source: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=reason):
         built(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            {"model": {}, "optimizer": {}, "config": {}},
+            "not a state dict, but a dictionary of model, optimizer, config; ",
+        ),
+        (
+            {"module.base_model.ln_final.bias": torch.ones(2)},
+            r"a published method's own code, such as base_model\.ln_f",
+        ),
+        ({"encode_text.ln_final.bias": torch.ones(2)}, "`personsearch import` makes a bundle of a checkpoint"),
+        (torch.ones(3), "not a state dict, but a Tensor"),
+        ({}, "not a state dict, but empty"),
+    ],
+)
+def test_checkpoints_of_other_code_are_named(content: Any, reason: str, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "best.pth")
+    with pytest.raises(UserError, match=reason) as caught:
+        built(tmp_path / "best.pth", tmp_path)
+    assert str(caught.value).isprintable()
 
 
 def test_the_hub_offline_fails_early(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ from personsearch.errors import UserError
 from personsearch.processes import ensure_home_folder
 
 VALUES = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
-GROUPS = ("data", "generation", "model", "probe", "study", "gallery", "registry", "search", "platform", "pipeline")
+GROUPS = (
+    *("data", "generation", "model", "importing", "probe", "study"),
+    *("gallery", "registry", "search", "platform", "pipeline"),
+)
 
 
 def main() -> None:

@@ -104,7 +104,7 @@ class OverlapViT(nn.Module):
         Raises:
             UserError: nothing is there, it cannot be read, or it is another architecture.
         """
-        state = _in_our_names(timm_state(source))
+        state = in_our_names(timm_state(source))
         if POSITIONS in state:
             state[POSITIONS] = resize_position_embedding(state[POSITIONS], None, self.grid_size)
         check_shapes(state, self.state_dict(), source)
@@ -119,7 +119,7 @@ class OverlapViT(nn.Module):
                 nn.init.zeros_(module.bias)
 
 
-def _in_our_names(state: State) -> State:
+def in_our_names(state: State) -> State:
     """A timm ViT in float32 without its classifier; class token and positions lose their leading ones."""
     ours = {OUR_NAMES.get(name, name): value.float() for name, value in state.items() if not name.startswith("head.")}
     for name, leading in ((CLASS, (0, 0)), (POSITIONS, (0,))):

@@ -14,6 +14,7 @@ from torch import Tensor
 from personsearch.bundle import SPEC, WEIGHTS, Bundle
 from personsearch.errors import UserError
 from personsearch.models.architecture import QUICK_GELU, Activation, Architecture
+from personsearch.models.checkpoint_file import describe_content, read_checkpoint
 from personsearch.models.position import Grid, resize_position_embedding
 
 POSITIONS = "visual.positional_embedding"
@@ -22,6 +23,8 @@ OPENAI_ONLY = ("input_resolution", "context_length", "vocab_size")
 HUB = "hf-hub:"
 HUB_TIMEOUT_SECONDS = 5
 HUB_WEIGHTS, HUB_CONFIG = "open_clip_model.safetensors", "open_clip_config.json"
+AUTHORS_NAMES = ("base_model.", "encode_text.", "model_img.", "model_txt.")
+IMPORT = "`personsearch import` makes a bundle of a checkpoint of TBPS-CLIP, IRRA, CSKT, CTLG or RDE"
 State = dict[str, Tensor]
 
 
@@ -124,6 +127,8 @@ def _from_file(path: Path, activation: Activation | None = None) -> Weights:
         raise UserError(f"weights {path}: cannot be read: {reason}") from error
     # Checkpoints of distributed training put every name under `module.`.
     state = {name.removeprefix("module."): value for name, value in state.items()}
+    if theirs := [name for name in state if name.startswith(AUTHORS_NAMES)]:
+        raise UserError(f"weights {path}: has names of a published method's own code, such as {theirs[0]}; {IMPORT}")
     said = QUICK_GELU if openai else activation or _config_activation(path.with_name(HUB_CONFIG))
     return Weights(state, str(path), activation=said)
 
@@ -133,13 +138,14 @@ def _read(path: Path) -> tuple[State, bool]:
         from safetensors.torch import load_file
 
         return load_file(path), False
+    state: Any
     if _is_torchscript(path):
         state = dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
     else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        state = state.get("state_dict", state)
-    if not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"weights {path}: not a state dict")
+        content = read_checkpoint(path)
+        state = content.get("state_dict", content) if isinstance(content, dict) else {}
+        if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+            raise UserError(f"weights {path}: not a state dict, but {describe_content(content)}; {IMPORT}")
     openai = any(name in state for name in OPENAI_ONLY)
     return {name: value for name, value in state.items() if name not in OPENAI_ONLY}, openai
 
