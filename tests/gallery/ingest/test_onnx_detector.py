@@ -99,9 +99,9 @@ def yolox() -> Outputs:
     return {"output": rows[None]}
 
 
-def distances(sides: tuple[float, ...], stride: int) -> np.ndarray:
-    """A distribution over 8 bins per side: all its mass on the two bins beside the distance."""
-    logits = np.full((4, 8), -30.0)
+def distances(sides: tuple[float, ...], stride: int, bins: int) -> np.ndarray:
+    """A distribution over bins per side: all its mass on the two bins beside the distance."""
+    logits = np.full((4, bins), -30.0)
     for side, distance in enumerate(sides):
         low, share = int(distance / stride), distance / stride % 1
         logits[side, low] = np.log(max(1 - share, 1e-9))
@@ -109,13 +109,13 @@ def distances(sides: tuple[float, ...], stride: int) -> np.ndarray:
     return logits.ravel()
 
 
-def nanodet_rows(strides: tuple[int, ...], shift: float) -> np.ndarray:
+def nanodet_rows(strides: tuple[int, ...], shift: float, bins: int = 8) -> np.ndarray:
     counts = [(-(-160 // stride)) ** 2 for stride in strides]
-    rows = np.zeros((sum(counts), CLASSES + 32))
+    rows = np.hstack([np.zeros((sum(counts), CLASSES)), np.full((sum(counts), 4 * bins), -1.0)])
     for box, classes, (row, column) in zip(BOXES, scores(), [(3, 3), (3, 7)], strict=True):
         x, y = (column + shift) * 16, (row + shift) * 16
         sides = (x - box[0], y - box[1], box[2] - x, box[3] - y)
-        rows[counts[0] + row * 10 + column] = [*classes, *distances(sides, 16)]
+        rows[counts[0] + row * 10 + column] = [*classes, *distances(sides, 16, bins)]
     return rows
 
 
@@ -127,8 +127,12 @@ def nanodet_plus() -> Outputs:
     return {"output": nanodet_rows((8, 16, 32, 64), 0.0)[None]}
 
 
+def nanodet_repvgg() -> Outputs:
+    return {"output": nanodet_rows((8, 16, 32), 0.5, bins=11)[None]}
+
+
 def nanodet_heads() -> Outputs:
-    parts = np.split(nanodet_rows((8, 16, 32), 0.5), [400, 500])
+    parts = np.split(nanodet_rows((8, 16, 32), 0.5, bins=11), [400, 500])
     return {f"cls_{n}": part[None, :, :CLASSES] for n, part in enumerate(parts)} | {
         f"dis_{n}": part[None, :, CLASSES:] for n, part in enumerate(parts)
     }
@@ -163,7 +167,8 @@ def ssd_rows() -> Outputs:
 
 
 LAYOUTS: list[Callable[[], Outputs]] = [
-    finished, yolov8, yolov5, yolox, nanodet, nanodet_plus, nanodet_heads, rt_detr, detr, rt_detr_labels, ssd, ssd_rows,
+    finished, yolov8, yolov5, yolox, nanodet, nanodet_plus, nanodet_repvgg, nanodet_heads,
+    rt_detr, detr, rt_detr_labels, ssd, ssd_rows,
 ]  # fmt: skip
 
 

@@ -21,10 +21,11 @@ def test_the_people_a_viewer_sees_are_found() -> None:
     assert specification.loader is not None
     benchmark = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(benchmark)
-    _, found = benchmark.found_boxes(VIDEO)
+    config = benchmark.IngestConfig.from_yaml(ROOT / "params.yaml", "ingest")
+    found = benchmark.found_boxes(benchmark.take_in(config, VIDEO).tracks)
     total = Agreement(0, 0, 0)
     for index, people in benchmark.read_people(benchmark.PEOPLE).items():
         total += agreement(people, np.array(found[index]).reshape(-1, 4))
     assert total.people == 124
-    assert total.recall > 0.87
+    assert total.recall > 0.9
     assert total.precision > 0.95

@@ -22,7 +22,7 @@ Pixels = Literal["rgb in [0, 1]", "bgr in [0, 255]", "bgr standardised", "rgb in
 
 PERSON, PERSON_AFTER_BACKGROUND = 0, 1
 STRIDES = ((8, 16, 32), (8, 16, 32, 64))
-NANODET_BINS = 8
+NANODET_BINS = (8, 11, 17)  # of a distance: NanoDet-m and -Plus, RepVGG and EfficientNet-Lite
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,18 @@ def _single_layout(output: Output, size: tuple[int, int]) -> Layout | None:
     count, width = output.shape[1:]
     cells = [len(_grid(size, strides)[0]) for strides in STRIDES]
     if count in cells and width > 5:
-        looks_like_yolox = count == cells[0] and bool(((output[0, :, 4:] >= 0) & (output[0, :, 4:] <= 1)).all())
-        return YOLOX if looks_like_yolox else NANODET if width > 4 * NANODET_BINS else None
-    if count == 3 * cells[0] and width > 5:
-        return YOLOV5
+        return _layout_per_cell(output[0], is_yolox=count == cells[0] and _are_scores(output[0, :, 4:]))
     if width == 6:
         return FINISHED
+    if count == 3 * cells[0] and width > 5:
+        return YOLOV5
     return YOLOV8 if width > count > 4 else None
+
+
+def _layout_per_cell(rows_NF: Output, *, is_yolox: bool) -> Layout | None:
+    if is_yolox:
+        return YOLOX
+    return NANODET if _nanodet_bins(rows_NF) else None
 
 
 def _finished(outputs: Outputs, size: tuple[int, int]) -> Decoded:
@@ -91,7 +96,7 @@ def _yolox(outputs: Outputs, size: tuple[int, int]) -> Decoded:
 
 def _nanodet(outputs: Outputs, size: tuple[int, int]) -> Decoded:
     rows = next(iter(outputs.values()))[0]
-    split = rows.shape[1] - 4 * NANODET_BINS
+    split = rows.shape[1] - 4 * (_nanodet_bins(rows) or NANODET_BINS[0])
     strides = STRIDES[len(rows) == len(_grid(size, STRIDES[1])[0])]
     return _from_distances(rows[:, :split], rows[:, split:], size, strides)
 
@@ -110,12 +115,21 @@ def _nanodet_heads(outputs: Outputs, size: tuple[int, int]) -> list[tuple[Output
     for stride in strides:
         count = len(_grid(size, (stride,))[0])
         own = [o[0] for o in outputs.values() if o.ndim == 3 and o.shape[:2] == (1, count)]
-        distances = [o for o in own if o.shape[1] == 4 * NANODET_BINS]
-        scores = [o for o in own if o.shape[1] != 4 * NANODET_BINS]
-        if len(own) != 2 or len(distances) != 1:
+        scores, distances = [o for o in own if _are_scores(o)], [o for o in own if not _are_scores(o)]
+        if len(scores) != 1 or len(distances) != 1 or distances[0].shape[1] % 4:
             return None
         heads.append((scores[0], distances[0]))
     return heads if len(outputs) == 2 * len(strides) else None
+
+
+def _nanodet_bins(rows_NF: Output) -> int | None:
+    """The number of bins that leaves nothing but scores before the distances."""
+    widths = (bins for bins in NANODET_BINS if rows_NF.shape[1] > 4 * bins)
+    return next((bins for bins in widths if _are_scores(rows_NF[:, : -4 * bins])), None)
+
+
+def _are_scores(values: Output) -> bool:
+    return bool(((values >= 0) & (values <= 1)).all())
 
 
 def _from_distances(
@@ -125,10 +139,11 @@ def _from_distances(
 
     NanoDet-Plus, with four strides, measures from the cell's corner.
     """
-    bins = softmax(distances_N4R.reshape(len(distances_N4R), 4, NANODET_BINS), axis=2) @ np.arange(NANODET_BINS)
+    bins_N4R = softmax(distances_N4R.reshape(len(distances_N4R), 4, -1), axis=2)
+    distances_N4 = bins_N4R @ np.arange(bins_N4R.shape[2])
     cells_N2, strides_N = _grid(size, strides)
     shift = 0.0 if len(strides) == len(STRIDES[1]) else 0.5
-    low_N2, high_N2 = cells_N2 + shift - bins[:, :2], cells_N2 + shift + bins[:, 2:]
+    low_N2, high_N2 = cells_N2 + shift - distances_N4[:, :2], cells_N2 + shift + distances_N4[:, 2:]
     return _best_is_person(np.hstack([low_N2, high_N2]) * strides_N[:, None], scores_NC, PERSON)
 
 
