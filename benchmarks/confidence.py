@@ -103,6 +103,9 @@ class Degraded:
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self.encoder.encode_texts(texts)
 
+    def text_cut_after(self, text: str) -> int | None:
+        return self.encoder.text_cut_after(text)
+
 
 def dark(x_NHW3: NDArray[np.float32]) -> NDArray[np.float32]:
     noise = np.random.default_rng(0).normal(0, 0.03, x_NHW3.shape)

@@ -43,6 +43,9 @@ class QueryEncoder:
             return self._encoder.encode_texts(texts)
         return np.stack([self._encode(text) for text in texts])
 
+    def text_cut_after(self, text: str) -> int | None:
+        return self._encoder.text_cut_after(text)
+
     def _encode(self, text: str) -> NDArray[np.float32]:
         with self._lock:
             if text in self._vectors:

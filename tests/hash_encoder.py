@@ -26,6 +26,9 @@ class HashEncoder:
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self._vectors([text.encode() for text in texts])
 
+    def text_cut_after(self, text: str) -> int | None:
+        return None
+
     def _vectors(self, inputs: list[bytes]) -> NDArray[np.float32]:
         seeds = [hashlib.sha256(self.model.encode() + item).digest() for item in inputs]
         rows = [np.random.default_rng(np.frombuffer(seed, np.uint32)).normal(size=8) for seed in seeds]

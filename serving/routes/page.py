@@ -18,7 +18,9 @@ def page() -> FileResponse:
 
 
 @router.get("/web/{name}")
-def asset(name: Literal["app.js", "api.js", "detail.js", "view.js", "style.css", "icon.svg"]) -> FileResponse:
+def asset(
+    name: Literal["app.js", "api.js", "detail.js", "times.js", "view.js", "style.css", "icon.svg"],
+) -> FileResponse:
     """A script, the style sheet or the icon."""
     return _file(name)
 

@@ -1,6 +1,7 @@
 """`POST /v1/search`: takes a description and filters, records the search in the audit log, returns candidates."""
 
 import time
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -102,6 +103,9 @@ class SearchResponse(BaseModel):
     no_reliable_match: bool | None = Field(
         description="True if no candidate is likely to be right; null if the model was never calibrated."
     )
+    text_cut_after: int | None = Field(
+        description="How many characters of the description the model read, in whole words; null if it read all."
+    )
     candidates: list[CandidateView]
     collection: str
     model: ModelView
@@ -126,13 +130,14 @@ def search(body: SearchRequest, request: Request, service: ServiceDep, caller: S
     candidates = _still_held(service, answer.candidates)
     seconds = time.perf_counter() - start
     reliable = answer.reliable if candidates else False
+    shown = replace(answer, candidates=candidates, reliable=reliable)
     request_id = request.scope["request_id"]
     # before the answer: if the log cannot be written, nobody gets results that were not recorded
-    service.audit.append("search", _record(body, live, candidates, reliable, caller=caller, request_id=request_id))
+    service.audit.append("search", _record(body, live, shown, caller=caller, request_id=request_id))
     service.shown.add(caller, [candidate.crop.crop_id for candidate in candidates])
     service.metrics.search_seconds.observe(seconds)
     service.metrics.searches.labels(_outcome(reliable)).inc()
-    return _response(live, Answer(candidates, reliable), request_id, seconds)
+    return _response(live, shown, request_id, seconds)
 
 
 def live_or_unavailable(service: Service) -> LiveSearch:
@@ -172,15 +177,7 @@ def _outcome(reliable: bool | None) -> str:
     return {True: "match", False: "no_reliable_match", None: "not_calibrated"}[reliable]
 
 
-def _record(
-    body: SearchRequest,
-    live: LiveSearch,
-    candidates: list[Candidate],
-    reliable: bool | None,
-    *,
-    caller: str,
-    request_id: str,
-) -> dict[str, Any]:
+def _record(body: SearchRequest, live: LiveSearch, answer: Answer, *, caller: str, request_id: str) -> dict[str, Any]:
     request = body.model_dump(mode="json", exclude={"text", "purpose"})
     return {
         "request_id": request_id,
@@ -192,8 +189,9 @@ def _record(
         "model": live.properties.model_name,
         "model_version": live.properties.model_version,
         "fingerprint": live.properties.fingerprint,
-        "reliable": reliable,
-        "results": [candidate.crop.crop_id for candidate in candidates],
+        "text_cut_after": answer.text_cut_after,
+        "reliable": answer.reliable,
+        "results": [candidate.crop.crop_id for candidate in answer.candidates],
     }
 
 
@@ -206,6 +204,7 @@ def _response(live: LiveSearch, answer: Answer, request_id: str, seconds: float)
     return SearchResponse(
         request_id=request_id,
         no_reliable_match=None if answer.reliable is None else not answer.reliable,
+        text_cut_after=answer.text_cut_after,
         candidates=candidates,
         collection=live.collection,
         model=ModelView(

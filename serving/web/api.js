@@ -1,6 +1,7 @@
 // Requests to the service. The key is sent only in a header: it never becomes part of a URL or outlives the tab.
 
 const STORED_KEY = "personsearch-key";
+const SERVICE = new URL("../", import.meta.url); // a proxy may serve us below a path
 
 export class ApiError extends Error {
   constructor(status, detail) {
@@ -22,6 +23,7 @@ export function setKey(key) {
   sessionStorage.setItem(STORED_KEY, key.trim());
 }
 
+// Paths are relative to the service: "v1/cameras".
 export async function get(path, options = {}) {
   return (await request(path, options)).json();
 }
@@ -31,14 +33,14 @@ export async function post(path, body, options = {}) {
   return (await request(path, { ...options, method: "POST", headers, body: JSON.stringify(body) })).json();
 }
 
-// An object URL of an image; the caller must revoke it.
-export async function picture(path, options = {}) {
-  const blob = await (await request(path, options)).blob();
+// An object URL of a crop's image; the caller must revoke it.
+export async function picture(cropId, options = {}) {
+  const blob = await (await request(`v1/crops/${encodeURIComponent(cropId)}/image`, options)).blob();
   return URL.createObjectURL(blob);
 }
 
 export async function readiness() {
-  const response = await fetch("/readyz", { cache: "no-store" });
+  const response = await fetch(new URL("readyz", SERVICE), { cache: "no-store" });
   return response.json();
 }
 
@@ -50,7 +52,7 @@ async function request(path, options) {
   }
   let response;
   try {
-    response = await fetch(path, { ...options, headers });
+    response = await fetch(new URL(path, SERVICE), { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") {
       throw error;

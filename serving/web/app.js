@@ -1,8 +1,9 @@
 // The search page: reads the form, queries the service, shows the results.
 
-import { get, post, readiness, setKey, takeKeyFromAddress } from "/web/api.js";
-import { Detail } from "/web/detail.js";
-import { Pictures, card, element, message, showVerdict, skeletons } from "/web/view.js";
+import { get, post, readiness, setKey, takeKeyFromAddress } from "./api.js";
+import { Detail } from "./detail.js";
+import { TimeError, TimeField } from "./times.js";
+import { Pictures, card, element, message, showVerdict, skeletons } from "./view.js";
 
 const EXAMPLES = [
   "a woman in a red jacket and blue jeans",
@@ -22,16 +23,18 @@ let running = null;
 let answer = null;
 let given = new Map();
 
+const after = new TimeField(find("after"), find("after-choice"));
+const before = new TimeField(find("before"), find("before-choice"));
 const detail = new Detail({ judge, showVerdict, verdictOf: (cropId) => given.get(cropId) });
 
+// Throws a TimeError if a time cannot be read.
 function query() {
   const cameras = [...find("cameras").querySelectorAll("input:checked")].map((box) => box.value);
-  const moment = (id) => (find(id).value ? new Date(find(id).value).toISOString() : null);
   return {
-    text: text.value,
+    text: text.value.trim(),
     cameras: cameras.length ? cameras : null,
-    after: moment("after"),
-    before: moment("before"),
+    after: after.value(),
+    before: before.value(),
     k: Number(find("k").value),
     group_by_track: find("grouped").checked,
     purpose: find("purpose").value,
@@ -47,8 +50,8 @@ async function search() {
   const mine = (running = new AbortController());
   showLoading();
   try {
-    const found = await post("/v1/search", query(), { signal: mine.signal });
-    showAnswer(found);
+    const asked = checked(query());
+    showAnswer(await post("v1/search", asked, { signal: mine.signal }), asked);
   } catch (error) {
     if (error.name !== "AbortError") {
       showError(error);
@@ -59,6 +62,13 @@ async function search() {
       find("results").setAttribute("aria-busy", "false");
     }
   }
+}
+
+function checked(asked) {
+  if (asked.after && asked.before && asked.after >= asked.before) {
+    throw new TimeError("“From” must be earlier than “Until”.");
+  }
+  return asked;
 }
 
 function startOver() {
@@ -76,20 +86,35 @@ function showLoading() {
   find("grid").replaceChildren(...skeletons(Math.min(Number(find("k").value), 12)));
 }
 
-function showAnswer(found) {
+function showAnswer(found, asked) {
   answer = found;
   const { candidates } = found;
   const open = (position) => () => detail.open(candidates, position, pictures);
   find("grid").replaceChildren(...candidates.map((candidate, position) => card(candidate, { pictures, open: open(position), judge })));
   find("summary").textContent = summary(found);
+  tell(...remarks(found, asked.text));
+}
+
+function remarks({ candidates, no_reliable_match: unreliable, text_cut_after: end }, words) {
+  const told = [];
+  if (!candidates.length) {
+    told.push(message("quiet", "No results.", "No crop in the gallery matches these filters."));
+  } else if (unreliable) {
+    told.push(message("quiet", "No reliable match.",
+      "None of these is likely to be the person; they are only the most similar."));
+  }
+  if (end !== null) {
+    const unread = [...words].slice(end).join("").trim();
+    told.push(message("quiet", "The description is too long.", `The model did not read the end: “${unread}”`));
+  }
+  return told;
+}
+
+// Set first, then bring into view: on a phone the form fills the screen.
+function tell(...messages) {
+  find("messages").replaceChildren(...messages);
   if (NARROW.matches) {
     find("messages").scrollIntoView({ block: "start" });
-  }
-  if (!candidates.length) {
-    find("messages").replaceChildren(message("quiet", "No results.", "No crop in the gallery matches these filters."));
-  } else if (found.no_reliable_match) {
-    find("messages").replaceChildren(message("quiet", "No reliable match.",
-      "None of these is likely to be the person; they are only the most similar."));
   }
 }
 
@@ -105,18 +130,19 @@ function showError(error) {
     askForKey("", search);
     return;
   }
-  find("messages").replaceChildren(message("error", "The search failed.", error.message));
+  const title = error instanceof TimeError ? "This time cannot be searched." : "The search failed.";
+  tell(message("error", title, error.message));
 }
 
 async function judge(candidate, verdict) {
   const taken = given.get(candidate.crop_id) === verdict ? "withdrawn" : verdict;
   const body = { search_request_id: answer.request_id, crop_id: candidate.crop_id, verdict: taken };
   try {
-    await post("/v1/verdicts", body);
+    await post("v1/verdicts", body);
     given.set(candidate.crop_id, taken);
     showVerdict(candidate.crop_id, taken);
   } catch (error) {
-    find("messages").replaceChildren(message("error", "The verdict was not recorded.", error.message));
+    tell(message("error", "The verdict was not recorded.", error.message));
   }
 }
 
@@ -136,7 +162,7 @@ function askForKey(wrong, then) {
 
 async function loadCameras({ isRetry = false } = {}) {
   try {
-    const { cameras } = await get("/v1/cameras");
+    const { cameras } = await get("v1/cameras");
     const chip = ({ camera_id: name, crops }) => element("label", { class: "chip", title: `${crops} crops` },
       element("input", { type: "checkbox", value: name }), element("span", {}, name));
     find("cameras").replaceChildren(...cameras.map(chip));
@@ -178,7 +204,7 @@ function onKey(event) {
 function example(words) {
   const use = () => {
     text.value = words;
-    search();
+    form.requestSubmit();
   };
   return element("button", { type: "button", class: "chip", onclick: use }, words);
 }

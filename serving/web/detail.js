@@ -1,7 +1,7 @@
 // The larger view of one candidate, with the other crops of its track.
 
-import { get } from "/web/api.js";
-import { describe, element, localTime, percent, utcTime, verdicts } from "/web/view.js";
+import { get } from "./api.js";
+import { describe, element, localTime, percent, utcTime, verdicts } from "./view.js";
 
 const find = (id) => document.getElementById(id);
 
@@ -59,14 +59,14 @@ export class Detail {
   #enlarge(crop) {
     const image = find("detail-image");
     image.alt = describe(crop);
-    this.pictures.show(image, crop.image_url);
+    this.pictures.show(image, crop.crop_id);
   }
 
   async #showTrack(candidate) {
     const strip = find("detail-track");
     strip.replaceChildren(element("li", { class: "small" }, "loading …"));
     try {
-      const { crops } = await get(`/v1/crops?${new URLSearchParams({ camera_id: candidate.camera_id, track_id: candidate.track_id })}`);
+      const { crops } = await get(`v1/crops?${new URLSearchParams({ camera_id: candidate.camera_id, track_id: candidate.track_id })}`);
       if (this.candidates[this.position] === candidate) {
         strip.replaceChildren(...crops.map((crop) => this.#thumbnail(crop, crop.crop_id === candidate.crop_id)));
       }

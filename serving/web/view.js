@@ -1,6 +1,6 @@
 // Builds the page's elements. Text is always set as text, never as markup.
 
-import { picture } from "/web/api.js";
+import { picture } from "./api.js";
 
 const LOCAL_TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
@@ -46,20 +46,20 @@ export class Pictures {
 
   image(crop, attributes = {}) {
     const image = element("img", { alt: describe(crop), class: "loading", ...attributes });
-    image.dataset.source = crop.image_url;
+    image.dataset.cropId = crop.crop_id;
     this.observer.observe(image);
     return image;
   }
 
-  async show(image, source) {
-    if (!this.urls.has(source)) {
-      this.urls.set(source, picture(source, { signal: this.controller.signal }));
+  async show(image, cropId) {
+    if (!this.urls.has(cropId)) {
+      this.urls.set(cropId, picture(cropId, { signal: this.controller.signal }));
     }
     try {
-      image.src = await this.urls.get(source);
+      image.src = await this.urls.get(cropId);
       image.classList.remove("loading", "missing");
     } catch (error) {
-      this.urls.delete(source);
+      this.urls.delete(cropId);
       if (error.name !== "AbortError") {
         image.classList.replace("loading", "missing");
         image.alt = error.message;
@@ -79,7 +79,7 @@ export class Pictures {
     for (const { isIntersecting, target } of entries) {
       if (isIntersecting) {
         this.observer.unobserve(target);
-        this.show(target, target.dataset.source);
+        this.show(target, target.dataset.cropId);
       }
     }
   }

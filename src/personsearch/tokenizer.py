@@ -6,6 +6,7 @@ Shapes: N texts, L context length.
 import html
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from personsearch.errors import UserError
 
 COUNTED_AT_ONCE = 4096
 PRE_CAPTION_WORDS = 77
+WORD = re.compile(r"\S+")
 PRE_CAPTION_REMOVED = re.compile(r'[.!"()*#:;~]')
 ENTITY = re.compile(r"&#?[0-9A-Za-z]{1,24};")
 TERMINAL_ESCAPE = re.compile(r"\x1b\[[\d;]*[a-zA-Z]")
@@ -70,10 +72,25 @@ class Tokenizer:
                 row[-1] = self.end_id
         return ids_NL
 
+    def cut_after(self, text: str) -> int | None:
+        """How many characters of a text are read, in whole words; None if it is read to its end."""
+        if self._fits(text):
+            return None
+        ends = [word.end() for word in WORD.finditer(text)]
+        if not self._fits(text[: ends[0]]):
+            ends = list(range(1, ends[0] + 1))  # one endless word, or a script without spaces
+        fitting = bisect_left(ends, True, key=lambda end: not self._fits(text[:end]))
+        return ends[fitting - 1] if fitting else 0
+
     def count_cut(self, texts: Sequence[str]) -> int:
         """How many texts are longer than the context, so that a model does not read their ends."""
         groups = (texts[start : start + COUNTED_AT_ONCE] for start in range(0, len(texts), COUNTED_AT_ONCE))
         return sum(len(each.ids) > self.context_length for group in groups for each in self._encoded(group))
+
+    def _fits(self, text: str) -> bool:
+        if self.cleaning.pre_caption and len(_pre_caption_words(text)) > PRE_CAPTION_WORDS:
+            return False
+        return len(self._encoded([text])[0].ids) <= self.context_length
 
     def _encoded(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
         return self._tokenizer.encode_batch([self.clean(text) for text in texts])
@@ -81,8 +98,12 @@ class Tokenizer:
 
 def pre_caption(text: str) -> str:
     """TBPS-CLIP's preparation of captions: lower case, some punctuation turned to spaces, the first 77 words."""
+    return " ".join(_pre_caption_words(text)[:PRE_CAPTION_WORDS])
+
+
+def _pre_caption_words(text: str) -> list[str]:
     spaced = re.sub(r"\s{2,}", " ", PRE_CAPTION_REMOVED.sub(" ", text.lower()))
-    return " ".join(spaced.rstrip("\n").strip(" ").split(" ")[:PRE_CAPTION_WORDS])
+    return spaced.rstrip("\n").strip(" ").split(" ")
 
 
 def fold(text: str) -> str:

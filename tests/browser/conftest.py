@@ -4,7 +4,10 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 import uvicorn
@@ -16,6 +19,7 @@ from serving.settings import ServingSettings
 from tests.serving.colours import COLOURS, ColourSource, add_figures, build_collection
 
 KEY = "a-key-for-the-browser-01"
+DIRECT = build_opener(ProxyHandler({}))
 PATIENCE_MILLISECONDS = 60_000  # a busy machine is no failure
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -67,6 +71,52 @@ class RunningService:
     def address(self) -> str:
         port = self._server.servers[0].sockets[0].getsockname()[1]
         return f"http://127.0.0.1:{port}/"
+
+
+class StrippingProxy:
+    """Serves another service below a path, which it cuts off: as a company's proxy does."""
+
+    def __init__(self, prefix: str, address: str) -> None:
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                proxy.asked.append(self.path)
+                if not self.path.startswith(prefix):
+                    self.send_error(404)
+                    return
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                passed = Request(address + self.path.removeprefix(prefix), body or None, method=self.command)
+                for name, value in self.headers.items():
+                    passed.add_header(name, value)
+                try:
+                    response = DIRECT.open(passed)
+                except HTTPError as error:
+                    response = error
+                content = response.read()
+                self.send_response(response.status)
+                for name in ("Content-Type", "Content-Security-Policy", "Cache-Control"):
+                    self.send_header(name, response.headers[name])
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_POST = do_GET  # noqa: N815: named by the base class
+
+            def log_message(self, format: str, *_: object) -> None:  # noqa: A002: named by the base class
+                """Tests print nothing."""
+
+        self.asked: list[str] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self._server.server_port}{prefix}"
+
+    def __enter__(self) -> "StrippingProxy":
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 @pytest.fixture

@@ -2,10 +2,45 @@
 
 import json
 import re
+from typing import Literal
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Page, ViewportSize, expect
 
-from tests.browser.conftest import KEY, RunningService
+from tests.browser.conftest import KEY, RunningService, StrippingProxy
+
+PHONE = {"width": 390, "height": 844}
+CONTRAST = """() => {
+  const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const over = ([r, g, b, a = 1], below) => [r, g, b].map((value, n) => a * value + (1 - a) * below[n]);
+  const ground = (one) => {
+    if (!one) return [255, 255, 255];
+    return over(channels(getComputedStyle(one).backgroundColor), ground(one.parentElement));
+  };
+  const light = (colour) => {
+    const [r, g, b] = colour.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const opacity = (one) => (one ? Number(getComputedStyle(one).opacity) * opacity(one.parentElement) : 1);
+  const contrast = (one, style) => {
+    const behind = ground(one), [r, g, b, a = 1] = channels(style.color);
+    const pair = [light(over([r, g, b, a * opacity(one) * Number(style.fadedBy ?? 1)], behind)), light(behind)];
+    return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+  };
+  const low = [];
+  for (const one of document.body.querySelectorAll("*")) {
+    const says = [...one.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    if (says && one.checkVisibility() && !one.disabled && contrast(one, getComputedStyle(one)) < 4.5) {
+      low.push(`${one.outerHTML} ${contrast(one, getComputedStyle(one)).toFixed(2)}`);
+    }
+    if (one.placeholder && one.checkVisibility()) {
+      const style = getComputedStyle(one, "::placeholder");
+      const found = contrast(one, { color: style.color, fadedBy: style.opacity });
+      if (found < 4.5) low.push(`placeholder of ${one.id} ${found.toFixed(2)}`);
+    }
+  }
+  return low;
+}"""
 
 
 def open_page(page: Page, service: RunningService) -> None:
@@ -170,3 +205,135 @@ def test_a_narrow_screen_does_not_scroll_sideways(page: Page, service: RunningSe
     ask(page, "red")
     expect(page.locator("#grid .card:not(.skeleton)")).to_have_count(6)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("prefix", ["/search/", "/a/b/"])
+def test_the_page_works_below_a_path(page: Page, service: RunningService, prefix: str) -> None:
+    with StrippingProxy(prefix, service.address) as proxy:
+        page.goto(f"{proxy.address}#key={KEY}")
+        expect(page.locator("#cameras .chip")).to_have_count(2)
+        expect(page.locator("#status-text")).to_have_text("model version 1")
+        expect(page.locator(".brand img")).to_have_js_property("complete", True)
+        ask(page, "red")
+        expect(page.locator("#grid img").first).to_have_js_property("naturalWidth", 64)
+        page.get_by_role("button", name="Confirm candidate 1").click()
+        expect(page.locator(".card.is-confirmed")).to_have_count(1)
+        page.get_by_role("button", name="Open candidate 1").click()
+        expect(page.locator("#detail-track img")).to_have_count(3)
+        assert [path for path in proxy.asked if not path.startswith(prefix)] == []
+        assert page.url == proxy.address
+
+
+@pytest.mark.parametrize("text", ["a purple kangaroo", "a person in a red coat"])
+def test_on_a_phone_what_is_said_is_in_sight(page: Page, service: RunningService, text: str) -> None:
+    page.set_viewport_size(PHONE)
+    open_page(page, service)
+    for _ in range(2):
+        ask(page, text)
+        expect(page.locator("#grid .card:not(.skeleton)")).to_have_count(6)
+        expect(page.locator("#grid img").first).to_have_js_property("naturalWidth", 64)
+        page.wait_for_timeout(300)
+        said = page.get_by_text("No reliable match.") if "kangaroo" in text else page.locator("#summary")
+        expect(said).to_be_in_viewport(ratio=1)
+        assert said.bounding_box()["y"] > 4  # type: ignore[index]
+        expect(page.locator("#grid .card").first).to_be_in_viewport()
+
+
+def test_on_a_phone_an_error_is_in_sight(page: Page, service: RunningService) -> None:
+    page.set_viewport_size(PHONE)
+    open_page(page, service)
+    service.settings.audit_path.mkdir()
+    ask(page, "red")
+    expect(page.get_by_role("alert")).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("viewport", [PHONE, {"width": 1280, "height": 900}])
+def test_nothing_on_a_card_is_cut_or_leaves_it(page: Page, service: RunningService, viewport: ViewportSize) -> None:
+    page.set_viewport_size(viewport)
+    open_page(page, service)
+    ask(page, "red")
+    expect(page.locator("#grid .card:not(.skeleton)")).to_have_count(6)
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll(".card")].flatMap((card) => {
+            const edge = card.getBoundingClientRect().right - 4;
+            return [...card.querySelectorAll(".about *")].filter((one) => one.getBoundingClientRect().right > edge);
+        }).map((one) => one.outerHTML)"""
+    )
+    assert outside == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "moment"),
+    [("the first time, UTC+02:00", "00:30:00"), ("the second time, UTC+01:00", "01:30:00")],
+)
+def test_the_hour_that_comes_twice_can_be_told_apart(
+    page: Page, service: RunningService, choice: str, moment: str
+) -> None:
+    open_page(page, service)
+    which = page.get_by_label("Start: first or second time")
+    expect(which).to_be_hidden()
+    page.get_by_label("From").fill("2026-10-25T02:30:00")
+    which.select_option(choice)
+    ask(page, "red")
+    expect(page.get_by_text("No crop in the gallery matches these filters.")).to_be_visible()
+    assert str(audited(service)[-1]["filters"]["after"]).startswith(f"2026-10-25T{moment}")  # type: ignore[index]
+    page.get_by_label("From").fill("2026-10-25T03:30:00")
+    expect(which).to_be_hidden()
+
+
+def test_both_ends_may_lie_in_the_hour_that_comes_twice(page: Page, service: RunningService) -> None:
+    open_page(page, service)
+    page.get_by_label("From").fill("2026-10-25T02:30:00")
+    page.get_by_label("Until").fill("2026-10-25T02:30:00")
+    page.get_by_label("End: first or second time").select_option("the second time, UTC+01:00")
+    ask(page, "red")
+    expect(page.get_by_text("No crop in the gallery matches these filters.")).to_be_visible()
+    filters = audited(service)[-1]["filters"]
+    assert str(filters["after"]).startswith("2026-10-25T00:30:00")  # type: ignore[index]
+    assert str(filters["before"]).startswith("2026-10-25T01:30:00")  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ({"From": "2026-03-29T02:30:00"}, "The clocks never show 2026-03-29 at 02:30"),
+        ({"Until": "2026-03-29T02:00:00"}, "The clocks never show 2026-03-29 at 02:00"),
+        ({"From": "2026-03-02T10:00:00", "Until": "2026-03-01T10:00:00"}, "“From” must be earlier than “Until”."),
+    ],
+)
+def test_a_time_that_cannot_be_searched_is_told_readably(
+    page: Page, service: RunningService, times: dict[str, str], words: str
+) -> None:
+    open_page(page, service)
+    for field, time in times.items():
+        page.get_by_label(field).fill(time)
+    ask(page, "red")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("This time cannot be searched.")
+    expect(alert).to_contain_text(words)
+    assert not service.settings.audit_path.exists()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out(page: Page, service: RunningService, scheme: Literal["light", "dark"]) -> None:
+    """4.5 : 1, as WCAG 2 asks for, on rejected cards too."""
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    open_page(page, service)
+    page.locator("#cameras").get_by_text("north-door").click()
+    ask(page, "a purple kangaroo")
+    expect(page.locator(".message")).to_have_count(1)
+    page.get_by_role("button", name="Reject candidate 1").click()
+    page.get_by_role("button", name="Confirm candidate 2").click()
+    expect(page.locator(".card.is-rejected")).to_have_count(1)
+    expect(page.locator(".card.is-confirmed")).to_have_count(1)
+    page.mouse.move(0, 0)
+    assert page.evaluate(CONTRAST) == []
+
+
+def test_what_the_model_did_not_read_is_told(page: Page, service: RunningService) -> None:
+    open_page(page, service)
+    ask(page, "  a 🧥 red coat " + "and black shoes " * 20 + "and a hat of straw")
+    expect(page.locator(".message")).to_contain_text("The model did not read the end")
+    expect(page.locator(".message")).to_contain_text("and a hat of straw”")
+    ask(page, "a red coat")
+    expect(page.locator(".message")).to_have_count(0)

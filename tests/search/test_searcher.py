@@ -27,6 +27,9 @@ class AxisEncoder:
     def encode_texts(self, texts: list[str]) -> NDArray[np.float32]:
         return np.eye(1, 2, dtype=np.float32).repeat(len(texts), axis=0)
 
+    def text_cut_after(self, text: str) -> int | None:
+        return None
+
 
 def gallery(*tracks: tuple[str, str], step: float = 0.001) -> ExactIndex:
     """One crop for each (camera, track), each a little further from every query than the one before."""

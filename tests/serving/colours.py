@@ -5,6 +5,7 @@ Shapes: N items, H height, W width, C known colours (= D, the embedding dimensio
 """
 
 import io
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +31,7 @@ COLOURS = ("red", "green", "blue", "yellow", "black", "white")
 CAMERAS = ("junction", "north-door")
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 CROPS_PER_TRACK = 3
+WORDS_READ = 40
 CALIBRATION = Calibration(
     curve=Curve(intercept=-12.0, score=20.0, lead=0.0, log_tracks=0.0),
     threshold=0.5,
@@ -60,6 +62,10 @@ class ColourEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return _unit(np.array([[text.lower().split().count(colour) for colour in COLOURS] for text in texts]))
+
+    def text_cut_after(self, text: str) -> int | None:
+        words = list(re.finditer(r"\S+", text))
+        return words[WORDS_READ - 1].end() if len(words) > WORDS_READ else None
 
 
 def _unit(weights_NC: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from personsearch.installation.audit import verify
 from personsearch.search.filters import CropFilter
 from serving.app import create_app
 from serving.settings import ServingSettings
-from tests.serving.colours import ColourSource
+from tests.serving.colours import WORDS_READ, ColourSource
 from tests.serving.conftest import KEY
 
 
@@ -171,6 +171,15 @@ def test_any_time_is_answered_or_refused(client: TestClient, moment: datetime, m
     time = moment.replace(tzinfo=timezone(timedelta(minutes=minutes))).isoformat()
     client.app.state.service.search_limit._buckets.clear()
     assert client.post("/v1/search", json={"text": "red", field: time}).status_code in (200, 422)
+
+
+def test_a_description_that_is_not_read_to_its_end_is_told(client: TestClient, settings: ServingSettings) -> None:
+    assert ask(client, "a red coat")["text_cut_after"] is None
+    words = ["red"] * WORDS_READ + ["but", "green"]
+    answer = ask(client, f"  {' '.join(words)} ")
+    assert answer["text_cut_after"] == len(" ".join(words[:WORDS_READ]))
+    records = [json.loads(line) for line in settings.audit_path.read_text().splitlines()]
+    assert [record["text_cut_after"] for record in records] == [None, answer["text_cut_after"]]
 
 
 def test_a_large_body_is_refused(client: TestClient) -> None:

@@ -39,7 +39,7 @@ def search(
     """
     from personsearch.search.searcher import checked_text
 
-    checked_text(text)
+    text = checked_text(text)
     crop_filter = _crop_filter(camera, after, before)
     if save is not None:
         picture_file("--save", save, (".png", ".jpg", ".jpeg"))
@@ -53,9 +53,16 @@ def search(
     rows = [_row(candidate, pictures) for candidate in answer.candidates]
     if as_json:
         origin = {"collection": live.collection, "model_version": live.properties.model_version}
-        show({"text": text, **origin, "reliable": answer.reliable, "candidates": rows}, as_json=True)
+        show({"text": text, **origin, **_told(answer), "candidates": rows}, as_json=True)
     else:
         _print_table(rows, answer, live)
+        if answer.text_cut_after is not None:
+            unread = text[answer.text_cut_after :].strip()
+            typer.secho(f"The description is too long: the model did not read “{unread}”.", fg="yellow")
+
+
+def _told(answer: "Answer") -> dict[str, Any]:
+    return {"reliable": answer.reliable, "text_cut_after": answer.text_cut_after}
 
 
 def _open_live() -> "LiveIndex":

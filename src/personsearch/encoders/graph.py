@@ -76,6 +76,9 @@ class GraphEncoder:
             vectors_ND[rows_B] = self._checked(self._text_graph(tokens_BL), TEXT_ONNX)
         return vectors_ND
 
+    def text_cut_after(self, text: str) -> int | None:
+        return self._tokenizer.cut_after(text)
+
     def _checked(self, vectors_BD: NDArray[np.float32], graph: str) -> NDArray[np.float32]:
         if vectors_BD.shape[1:] != (self._embedding_dim,):
             given = "×".join(map(str, vectors_BD.shape[1:]))

@@ -63,6 +63,9 @@ class TorchEncoder:
         ]
         return self._join(parts)
 
+    def text_cut_after(self, text: str) -> int | None:
+        return self._tokenizer.cut_after(text)
+
     def _tensor(self, array: NDArray[np.float32] | NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(array).to(self._device)
 

@@ -4,7 +4,7 @@ Shapes: D embedding dimension.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 
@@ -38,10 +38,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Candidates, best first. `reliable` is False for "no reliable match", None if the model was never calibrated."""
+    """Candidates, best first. `reliable` is False for "no reliable match", None if the model was never calibrated.
+
+    The model read `text_cut_after` characters of the description, all of it if None.
+    """
 
     candidates: list[Candidate]
     reliable: bool | None
+    text_cut_after: int | None = None
 
 
 class Searcher:
@@ -63,8 +67,10 @@ class Searcher:
         Raises:
             UserError: an empty or too long text, or a `k` that no index can return.
         """
-        vector_D = self.encoder.encode_texts([checked_text(text)])[0]
-        return self.answer_vector(vector_D, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
+        text = checked_text(text)
+        vector_D = self.encoder.encode_texts([text])[0]
+        answer = self.answer_vector(vector_D, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
+        return replace(answer, text_cut_after=self.encoder.text_cut_after(text))
 
     def answer_vector(
         self,

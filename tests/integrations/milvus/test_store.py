@@ -60,6 +60,9 @@ class TextVectors:
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self.vector_1D.repeat(len(texts), axis=0)
 
+    def text_cut_after(self, text: str) -> int | None:
+        return None
+
 
 def ids(index: VectorIndex) -> list[str]:
     return [crop.crop_id for crops, _ in index.iterate() for crop in crops]
