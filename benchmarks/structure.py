@@ -122,8 +122,7 @@ def _row(name: str, bundle: Path, split: Split) -> tuple[str, ...]:
 
 def _split(bundle: Path, dataset: Path, images: int) -> Split:
     records = read_manifest(dataset, "val")[:images]
-    size = Bundle.open(bundle).spec.preprocessing
-    return Split(records, decode_records(dataset, records, size.height, size.width))
+    return Split(records, decode_records(dataset, records, Bundle.open(bundle).spec.preprocessing))
 
 
 if __name__ == "__main__":

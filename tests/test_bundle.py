@@ -40,6 +40,13 @@ def test_what_cleans_texts_is_in_the_bundle_and_in_its_fingerprint(tiny_bundle: 
     assert prepared.encode([text]).tolist() != plain.tokenizer.encode([text]).tolist()
 
 
+def test_how_images_are_resized_is_part_of_the_fingerprint() -> None:
+    spec = Bundle.open(ROOT / "weights/tiny-clip").spec
+    bilinear = spec.preprocessing.model_copy(update={"interpolation": "bilinear"})
+    other = Bundle(ROOT / "weights/tiny-clip", spec.model_copy(update={"preprocessing": bilinear}))
+    assert other.fingerprint != Bundle.open(ROOT / "weights/tiny-clip").fingerprint
+
+
 def test_opening_a_live_index_reads_the_spec_and_hashes_each_file_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ import yaml
 from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.files import hash_file, replacing, replacing_folder
+from personsearch.images import DEFAULT_INTERPOLATION, Interpolation
 
 if TYPE_CHECKING:
     from personsearch.tokenizer import Tokenizer
@@ -44,7 +45,7 @@ DEFAULT_RUNTIME: Runtime = "onnxruntime"
 
 
 class Preprocessing(Config):
-    """Squash to height×width (bicubic, antialiased), scale to [0, 1], standardise per channel."""
+    """Squash to height×width (antialiased), scale to [0, 1], standardise per channel."""
 
     height: int
     """Pixels."""
@@ -57,6 +58,9 @@ class Preprocessing(Config):
 
     std: tuple[float, float, float]
     """Divided by per channel, in RGB order."""
+
+    interpolation: Interpolation = DEFAULT_INTERPOLATION
+    """How pixels are interpolated when an image is resized."""
 
 
 class TextCleaning(Config):
@@ -155,9 +159,12 @@ class Bundle:
         """Identity of what it computes, 16 hex digits: SHA-256 of weights, graphs with their external data, tokenizer,
         preprocessing and the cleaning of texts.
         """
-        digest = hashlib.sha256(self.spec.preprocessing.model_dump_json().encode())
+        # A default leaves no trace: a bundle keeps its fingerprint when a field is added.
+        default = self.spec.preprocessing.interpolation == DEFAULT_INTERPOLATION
+        unnamed = {"interpolation"} if default else set()
+        digest = hashlib.sha256(self.spec.preprocessing.model_dump_json(exclude=unnamed).encode())
         digest.update(str(self.spec.context_length).encode())
-        if self.spec.runtime != DEFAULT_RUNTIME:  # the default leaves no trace: a bundle keeps its fingerprint
+        if self.spec.runtime != DEFAULT_RUNTIME:
             digest.update(self.spec.runtime.encode())
         if self.spec.text_cleaning != TextCleaning():
             digest.update(self.spec.text_cleaning.model_dump_json().encode())

@@ -5,6 +5,7 @@ Shapes: H height, W width, N images; channels are RGB.
 
 import io
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from personsearch.errors import UserError
 
+Interpolation = Literal["bicubic", "bilinear"]
+DEFAULT_INTERPOLATION: Interpolation = "bicubic"
+RESAMPLING: dict[Interpolation, Image.Resampling] = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+}
 MAX_PIXELS = 50_000_000
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits in which a sensor counts."""
@@ -72,9 +79,11 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def resize(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
-    """Squash to height×width by antialiased bicubic interpolation. Returns uint8 [H, W, 3]."""
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC), dtype=np.uint8)
+def resize(
+    image: Image.Image, height: int, width: int, interpolation: Interpolation = DEFAULT_INTERPOLATION
+) -> NDArray[np.uint8]:
+    """Squash to height×width, antialiased. Returns uint8 [H, W, 3]."""
+    return np.asarray(image.resize((width, height), RESAMPLING[interpolation]), dtype=np.uint8)
 
 
 def normalise(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from personsearch.data import cache
 from personsearch.data.cache import cached_pixels, open_cache, prune
@@ -29,6 +30,16 @@ def test_rows_are_the_resized_images_in_manifest_order(tiny_dataset: Path, tmp_p
     assert isinstance(pixels, np.memmap)
     for row, record in zip(pixels, records, strict=True):
         assert np.array_equal(row, resize(open_image(tiny_dataset / record.path), 32, 16))
+
+
+def test_each_interpolation_has_its_own_cache(tiny_dataset: Path, tmp_path: Path) -> None:
+    dataset, record = Dataset.open(tiny_dataset), read_manifest(tiny_dataset, "val")[0]
+    image = open_image(tiny_dataset / record.path)
+    bicubic, bilinear = (open_cache(dataset, tmp_path, "val", (32, 16), kind)[0] for kind in ("bicubic", "bilinear"))
+    assert np.array_equal(bicubic, np.asarray(image.resize((16, 32), Image.Resampling.BICUBIC)))
+    assert np.array_equal(bilinear, np.asarray(image.resize((16, 32), Image.Resampling.BILINEAR)))
+    assert not np.array_equal(bicubic, bilinear)
+    assert len(cached_pixels(tmp_path)) == 2
 
 
 def test_a_finished_cache_needs_no_images(tiny_dataset: Path, tmp_path: Path) -> None:

@@ -63,9 +63,9 @@ def draw_sample(dataset: Dataset, spec: BundleSpec, count: int = 256, seed: int 
     if not records:
         raise UserError(f"{dataset}: no training images with captions; static quantisation needs some")
     order = np.random.default_rng(seed).permutation(len(records))[:count]
-    height, width = spec.preprocessing.height, spec.preprocessing.width
     drawn = [records[index] for index in order]
-    return Sample(decode_records(dataset.folder, drawn, height, width), tuple(record.captions[0] for record in drawn))
+    pixels_NHW3 = decode_records(dataset.folder, drawn, spec.preprocessing)
+    return Sample(pixels_NHW3, tuple(record.captions[0] for record in drawn))
 
 
 class PairSample(Config):
@@ -111,7 +111,7 @@ def sample_pairs(sample: PairSample, built: BuiltModel, dataset: Dataset) -> Ite
     for start in range(0, len(order) - size + 1, size):
         part = [records[index] for index in order[start : start + size]]
         captions = [record.captions[generator.integers(len(record.captions))] for record in part]
-        pixels_NHW3 = decode_records(dataset.folder, part, preprocessing.height, preprocessing.width)
+        pixels_NHW3 = decode_records(dataset.folder, part, preprocessing)
         yield PairBatch(
             torch.from_numpy(normalise(pixels_NHW3, preprocessing.mean, preprocessing.std)).to(device),
             torch.from_numpy(trim(built.tokenizer.encode(captions))).to(device),

@@ -25,13 +25,13 @@ from personsearch.data.dataset import Dataset
 from personsearch.data.records import ImageRecord, Split
 from personsearch.errors import UserError
 from personsearch.files import alone, user_cache, write_json
-from personsearch.images import open_image, resize
+from personsearch.images import DEFAULT_INTERPOLATION, Interpolation, open_image, resize
 from personsearch.progress import track
 
 PIXELS, INDEX, DONE, LOCK = "pixels.npy", "index.json", "done.json", ".lock"
 IMAGES_PER_ADVANCE = 512
 DECODING_THREADS = 4
-CACHE_NAME = re.compile(r"[0-9a-f]{1,16}-(train|val|test)-\d+x\d+")
+CACHE_NAME = re.compile(r"[0-9a-f]{1,16}-(train|val|test)-\d+x\d+(-bilinear)?")
 SECONDS_PER_DAY = 86_400.0
 
 
@@ -49,20 +49,27 @@ def default_cache_folder() -> Path:
     return user_cache("pixels")
 
 
-def open_cache(dataset: Dataset, folder: Path, split: Split, size: tuple[int, int]) -> NDArray[np.uint8]:
+def open_cache(
+    dataset: Dataset,
+    folder: Path,
+    split: Split,
+    size: tuple[int, int],
+    interpolation: Interpolation = DEFAULT_INTERPOLATION,
+) -> NDArray[np.uint8]:
     """The pixels of one split, read-only uint8 [N, H, W, 3]; decoded first where `folder` lacks them.
 
-    The cache is named by data set hash, split and size. A process killed while decoding loses at most
-    IMAGES_PER_ADVANCE images.
+    The cache is named by data set hash, split, size and, unless it is the default, interpolation. A process killed
+    while decoding loses at most IMAGES_PER_ADVANCE images.
 
     Raises:
         UserError: an image of the data set cannot be decoded.
     """
-    home = folder / f"{dataset.hash[:16]}-{split}-{size[0]}x{size[1]}"
+    kind = "" if interpolation == DEFAULT_INTERPOLATION else f"-{interpolation}"
+    home = folder / f"{dataset.hash[:16]}-{split}-{size[0]}x{size[1]}{kind}"
     if not (home / INDEX).is_file():
         with alone(home / LOCK):  # another process may be filling it
             if not (home / INDEX).is_file():
-                _fill(dataset, home, dataset.records(split), size)
+                _fill(dataset, home, dataset.records(split), size, interpolation)
     with suppress(OSError):  # somebody else's cache, or one on a disk that is mounted read-only
         (home / INDEX).touch()
     return np.load(home / PIXELS, mmap_mode="r")  # type: ignore[no-any-return]
@@ -106,9 +113,15 @@ def _remove(home: Path) -> bool:
     return True
 
 
-def _fill(dataset: Dataset, home: Path, records: Sequence[ImageRecord], size: tuple[int, int]) -> None:
+def _fill(
+    dataset: Dataset,
+    home: Path,
+    records: Sequence[ImageRecord],
+    size: tuple[int, int],
+    interpolation: Interpolation,
+) -> None:
     pixels_NHW3, start = _open_for_writing(home, (len(records), *size, 3))
-    decoded = _decode(dataset, records[start:], size)
+    decoded = _decode(dataset, records[start:], size, interpolation)
     for offset, picture in enumerate(track(decoded, "decode images", total=len(records) - start), start=start):
         pixels_NHW3[offset] = picture
         if (offset + 1) % IMAGES_PER_ADVANCE == 0:
@@ -130,12 +143,14 @@ def _open_for_writing(
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape), 0
 
 
-def _decode(dataset: Dataset, records: Sequence[ImageRecord], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+def _decode(
+    dataset: Dataset, records: Sequence[ImageRecord], size: tuple[int, int], interpolation: Interpolation
+) -> Iterator[NDArray[np.uint8]]:
     """Images in order, decoded by threads (PIL releases the interpreter lock), a bounded number ahead."""
 
     def decode(record: ImageRecord) -> NDArray[np.uint8]:
         try:
-            return resize(open_image(dataset.image_path(record)), *size)
+            return resize(open_image(dataset.image_path(record)), *size, interpolation)
         except UserError as error:
             raise UserError(f"{dataset.image_path(record)}: {error}; run `personsearch data prepare` again") from error
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from personsearch.bundle import Preprocessing
 from personsearch.data.records import ImageRecord
 from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
@@ -60,10 +61,9 @@ def embed_records(
     if not captions:
         raise UserError(f"{dataset}: no captions on the split's {len(records)} images; nothing to evaluate")
     image_of_caption = np.repeat(np.arange(len(records)), [len(record.captions) for record in records])
-    height, width = encoder.preprocessing.height, encoder.preprocessing.width
 
     def encode_records(part: Sequence[ImageRecord]) -> NDArray[np.float32]:
-        return encoder.encode_images(decode_records(dataset, part, height, width))
+        return encoder.encode_images(decode_records(dataset, part, encoder.preprocessing))
 
     whose = f"{label}: " if label else ""
     image_GD = _in_parts(records, encode_records, folder / "image", f"{whose}encode images")
@@ -84,8 +84,8 @@ def _in_parts(
     return np.concatenate(parts)
 
 
-def decode_records(dataset: Path, records: Sequence[ImageRecord], height: int, width: int) -> NDArray[np.uint8]:
-    """The images' pixels [N, H, W, 3], resized to one size.
+def decode_records(dataset: Path, records: Sequence[ImageRecord], size: Preprocessing) -> NDArray[np.uint8]:
+    """The images' pixels [N, H, W, 3], resized as a model takes them.
 
     Raises:
         UserError: an image cannot be decoded.
@@ -93,7 +93,7 @@ def decode_records(dataset: Path, records: Sequence[ImageRecord], height: int, w
 
     def decode(record: ImageRecord) -> NDArray[np.uint8]:
         try:
-            return resize(open_image(dataset / record.path), height, width)
+            return resize(open_image(dataset / record.path), size.height, size.width, size.interpolation)
         except UserError as error:
             raise UserError(f"{dataset / record.path}: {error}; run `personsearch data prepare` again") from error
 

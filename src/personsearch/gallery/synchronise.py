@@ -96,8 +96,8 @@ def read_pixels(gallery: Gallery, crop: Crop, encoder: Encoder) -> NDArray[np.ui
     Raises:
         ImageRejected: it is missing or cannot be decoded.
     """
-    preprocessing = encoder.preprocessing
-    return resize(open_image(gallery.image(crop)), preprocessing.height, preprocessing.width)
+    size = encoder.preprocessing
+    return resize(open_image(gallery.image(crop)), size.height, size.width, size.interpolation)
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

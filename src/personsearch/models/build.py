@@ -155,7 +155,7 @@ def _preprocessing(config: ModelConfig, weights: Weights | None) -> Preprocessin
     if weights is not None and weights.bundle is not None:
         return weights.bundle.spec.preprocessing.model_copy(update={"height": height, "width": width})
     mean, std = MEAN_STD[config.normalisation]
-    return Preprocessing(height=height, width=width, mean=mean, std=std)
+    return Preprocessing(height=height, width=width, mean=mean, std=std, interpolation=config.interpolation)
 
 
 def _text_cleaning(config: ModelConfig, weights: Weights | None, architecture: Architecture) -> TextCleaning:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from personsearch.config import Config
+from personsearch.images import DEFAULT_INTERPOLATION, Interpolation
 from personsearch.models.architecture import Activation
 
 Normalisation = Literal["imagenet", "clip", "half"]
@@ -64,7 +65,10 @@ class ModelConfig(Config):
     """
 
     normalisation: Normalisation = "imagenet"
-    """Mean and standard deviation of pixels: ImageNet's, CLIP's, or 0.5 each."""
+    """Mean and standard deviation of pixels: ImageNet's, CLIP's, or 0.5 each. A bundle brings its own."""
+
+    interpolation: Interpolation = DEFAULT_INTERPOLATION
+    """How images are resized, in training and in use: `bicubic` or `bilinear`. A bundle brings its own."""
 
     text_attention_dropout: float = Field(default=0.05, ge=0, lt=1)
     """Dropout in the text tower's attention while training."""

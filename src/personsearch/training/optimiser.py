@@ -14,7 +14,7 @@ LR_FACTOR = "lr_factor"
 
 
 class OptimiserConfig(Config):
-    """TBPS-CLIP's AdamW by default. Weight decay spares biases, norms and other one-dimensional parameters."""
+    """TBPS-CLIP's AdamW by default. Weight decay spares biases and, unless asked, other one-dimensional parameters."""
 
     kind: Literal["adamw", "adam"] = "adamw"
     """`adamw` or `adam`."""
@@ -30,6 +30,9 @@ class OptimiserConfig(Config):
 
     weight_decay: float = Field(default=0.02, ge=0)
     """Weight decay."""
+
+    decay_vectors: bool = False
+    """Whether one-dimensional parameters decay too, such as the weights of norms; biases never do (CSKT: true)."""
 
     bias_lr_factor: float = Field(default=1.0, gt=0)
     """Multiplies the learning rate of biases (2 in CSKT)."""
@@ -57,6 +60,9 @@ class ScheduleConfig(Config):
     step_factor: float = Field(default=0.1, gt=0, le=1)
     """Factor of each such step."""
 
+    per_epoch: bool = False
+    """Whether the rate stays the same within an epoch, as in CSKT and CTLG; false changes it at every step."""
+
 
 def make_optimiser(config: OptimiserConfig, parameters: Iterable[tuple[str, nn.Parameter]]) -> Optimizer:
     """An optimiser of the trained parameters in three groups: matrices (with weight decay), biases, other vectors."""
@@ -67,7 +73,7 @@ def make_optimiser(config: OptimiserConfig, parameters: Iterable[tuple[str, nn.P
     groups = [
         {"params": matrices, "weight_decay": config.weight_decay, LR_FACTOR: 1.0},
         {"params": biases, "weight_decay": 0.0, LR_FACTOR: config.bias_lr_factor},
-        {"params": others, "weight_decay": 0.0, LR_FACTOR: 1.0},
+        {"params": others, "weight_decay": config.weight_decay if config.decay_vectors else 0.0, LR_FACTOR: 1.0},
     ]
     kind = AdamW if config.kind == "adamw" else Adam
     groups = [group for group in groups if group["params"]]
@@ -76,6 +82,8 @@ def make_optimiser(config: OptimiserConfig, parameters: Iterable[tuple[str, nn.P
 
 def learning_rate(schedule: ScheduleConfig, peak: float, step: int, *, steps_per_epoch: int, epochs: int) -> float:
     """The learning rate at `step` (from 0) of a run of `epochs`."""
+    if schedule.per_epoch:
+        step -= step % steps_per_epoch
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
     if step < warmup:
         return schedule.start_lr + (peak - schedule.start_lr) * step / warmup

@@ -176,7 +176,7 @@ def _batch_source(  # noqa: PLR0917
     pairs = Pairs.of(records)
     return BatchSource(
         records=records,
-        pixels_GHW3=open_cache(dataset, _cache_folder(config), "train", size),
+        pixels_GHW3=open_cache(dataset, _cache_folder(config), "train", size, built.preprocessing.interpolation),
         pixel_rows_G=rows_G,
         pairs=pairs,
         sampler=Sampler(len(pairs), config.batch_size, config.seed),
@@ -200,8 +200,8 @@ def _validator(config: TrainConfig, dataset: Dataset, built: BuiltModel, device:
     records = dataset.records("val")
     if not records:
         raise UserError(f"{dataset}: split val has no images; the best epoch is chosen on it")
-    size = built.preprocessing.height, built.preprocessing.width
-    return Validator(built, records, open_cache(dataset, _cache_folder(config), "val", size), device)
+    size, interpolation = (built.preprocessing.height, built.preprocessing.width), built.preprocessing.interpolation
+    return Validator(built, records, open_cache(dataset, _cache_folder(config), "val", size, interpolation), device)
 
 
 def _finish(run: Run, out_dir: Path, progress: RunProgress, data: str, remarks: Sequence[str]) -> dict[str, float]:

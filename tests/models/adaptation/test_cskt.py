@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from personsearch.errors import UserError
 from personsearch.models.adaptation import make_adaptation
 from personsearch.models.adaptation.cskt import Adapter, Cskt
+from personsearch.models.adaptation.prompts import BidirectionalPrompts
 
 SECTION = {"kind": "cskt", "prompts": 3}
 VIT_B_16: dict[str, Any] = {
@@ -114,16 +115,25 @@ def test_padding_cut_away_changes_nothing(
 
 
 @torch.no_grad()
-def test_start_is_the_frozen_model_but_for_the_prompts(
-    plain_clip: Any, pixels: Callable[..., Tensor], captions: Callable[..., Tensor], stir: Callable[[nn.Module], None]
-) -> None:
-    adaptation, images, ids = make(plain_clip), pixels(plain_clip, 2), captions(2, 9)
-    before = adaptation.image_features(plain_clip, images), adaptation.text_features(plain_clip, ids)
-    for adapters in (adaptation.image_adapters, adaptation.text_adapters):
-        for adapter in adapters:
-            stir(adapter.down)
-    assert torch.equal(before[0], adaptation.image_features(plain_clip, images))
-    assert torch.equal(before[1], adaptation.text_features(plain_clip, ids))
+def test_every_linear_layer_starts_small_and_without_bias() -> None:
+    torch.manual_seed(0)
+    layers = [layer for layer in Adapter(512, reduction=8, scale=1.0).modules() if isinstance(layer, nn.Linear)]
+    prompts = BidirectionalPrompts(4, text=(1, 512), vision=(1, 768))
+    layers += [layer for layer in prompts.modules() if isinstance(layer, nn.Linear)]
+    assert len(layers) == 4
+    for layer in layers:
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.02)
+        assert layer.weight.mean().item() == pytest.approx(0, abs=1e-3)
+        assert not layer.bias.any()
+
+
+def test_a_first_step_teaches_both_matrices_of_an_adapter(plain_clip: Any, captions: Callable[..., Tensor]) -> None:
+    torch.manual_seed(0)
+    adaptation = make(plain_clip)
+    adaptation.text_features(plain_clip, captions(2, 9)).square().sum().backward()
+    for adapter in adaptation.text_adapters:
+        assert adapter.down.weight.grad.abs().max() > 1e-3  # Adam's eps in CSKT: less than that hardly moves
+        assert adapter.up.weight.grad.abs().max() > 1e-3
 
 
 def test_either_loss_teaches_the_prompts_of_both_towers(

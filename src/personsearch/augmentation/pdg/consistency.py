@@ -35,7 +35,8 @@ class Judge:
     def agrees(self, images: Sequence[Pixels], old: Sequence[str], new: Sequence[str]) -> NDArray[np.bool_]:
         """Whether each image scores higher with its new caption than with its old one, bool [N]."""
         size = self.encoder.preprocessing
-        pixels_NHW3 = np.stack([resize(Image.fromarray(image), size.height, size.width) for image in images])
+        pictures = [Image.fromarray(image) for image in images]
+        pixels_NHW3 = np.stack([resize(each, size.height, size.width, size.interpolation) for each in pictures])
         image_ND = self.encoder.encode_images(pixels_NHW3)
         difference_ND = self.encoder.encode_texts(new) - self.encoder.encode_texts(old)
         return np.asarray((image_ND * difference_ND).sum(axis=1) > 0)

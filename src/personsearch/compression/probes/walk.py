@@ -87,7 +87,7 @@ class ImageBatches:
     def read(self, number: int) -> Batch:
         start, preprocessing = number * self.size, self._preprocessing
         part = self._records[start : start + self.size]
-        pixels_NHW3 = decode_records(self._dataset, part, preprocessing.height, preprocessing.width)
+        pixels_NHW3 = decode_records(self._dataset, part, preprocessing)
         inputs = torch.from_numpy(normalise(pixels_NHW3, preprocessing.mean, preprocessing.std)).to(self._device)
         return Batch(np.arange(start, start + len(part)), inputs)
 

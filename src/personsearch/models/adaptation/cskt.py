@@ -25,7 +25,7 @@ from personsearch.models.adaptation.blocks import (
     require_plain_towers,
     split_heads,
 )
-from personsearch.models.adaptation.prompts import BidirectionalPrompts, RememberedPrompts
+from personsearch.models.adaptation.prompts import BidirectionalPrompts, RememberedPrompts, start_small
 from personsearch.models.architecture import SIDES
 
 
@@ -49,7 +49,10 @@ class CsktConfig(Config):
 
 
 class Adapter(nn.Module):
-    """scale · up(ReLU(down(norm x))); `up` starts at zero, so that training starts from the frozen model."""
+    """scale · up(ReLU(down(norm x))), from small random matrices as in the released code.
+
+    Were `up` zero at the start, `down` would get no gradient from it, and Adam's eps of 1e-3 slows what is small.
+    """
 
     def __init__(self, channels: int, *, reduction: int, scale: float) -> None:
         super().__init__()
@@ -57,8 +60,8 @@ class Adapter(nn.Module):
         self.norm = nn.LayerNorm(channels)
         self.down = nn.Linear(channels, max(1, channels // reduction))
         self.up = nn.Linear(max(1, channels // reduction), channels)
-        nn.init.zeros_(self.up.weight)
-        nn.init.zeros_(self.up.bias)
+        for layer in (self.down, self.up):
+            start_small(layer)
 
     def forward(self, tokens_NLC: Tensor) -> Tensor:
         """The term [N, L, C] that is added to a block's output."""

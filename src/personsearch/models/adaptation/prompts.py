@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from personsearch.models.adaptation.blocks import query_key_value, split_heads
 
 PROMPT_STD = 0.02
+LINEAR_STD = 0.02
 
 
 class BidirectionalPrompts(nn.Module):
@@ -32,6 +33,9 @@ class BidirectionalPrompts(nn.Module):
         self.vision = nn.Parameter(torch.empty(vision_layers, prompts, vision_channels).normal_(std=PROMPT_STD))
         self.text_to_vision = nn.ModuleList(nn.Linear(text_channels, vision_channels) for _ in range(vision_layers))
         self.vision_to_text = nn.ModuleList(nn.Linear(vision_channels, text_channels) for _ in range(text_layers))
+        for projection in (*self.text_to_vision, *self.vision_to_text):
+            assert isinstance(projection, nn.Linear)
+            start_small(projection)
 
     def for_vision(self) -> Tensor:
         """[V, Q, C]: in each layer those that the text lends, then the tower's own."""
@@ -67,6 +71,12 @@ class RememberedPrompts(nn.Module):
     def text_memory(self, _clip: Any) -> Tensor:
         """As BidirectionalPrompts."""
         return self.text
+
+
+def start_small(layer: nn.Linear) -> None:
+    """The start of every linear layer of CSKT: normal weights and no bias."""
+    nn.init.normal_(layer.weight, std=LINEAR_STD)
+    nn.init.zeros_(layer.bias)
 
 
 def _lent(prompts_BPC: Tensor, projections: nn.ModuleList) -> Tensor:
