@@ -16,7 +16,8 @@ def identity_targets(person_ids_N: Tensor) -> Tensor:
 def soft_targets(logits_NN: Tensor, targets_NN: Tensor, alpha: float) -> Tensor:
     """α·softmax(S) + (1 − α)·q̂, with no gradient; S are the logits of the same forward pass.
 
-    TBPS-CLIP (Cao et al., AAAI 2024), section 3.1, "soft label".
+    TBPS-CLIP (Cao et al., AAAI 2024), section 3.1, "soft label". Its code takes S from a second pass with its own
+    dropout (docs/methods.md).
     """
     if alpha == 0:
         return targets_NN

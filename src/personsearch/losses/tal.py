@@ -22,7 +22,8 @@ def tal(
     S⁺ is the mean cosine of the same person's pairs, weighted by softmax(cosine / τ) among them with no gradient
     through the weights. The log-sum is an upper bound of the hardest negative, which triplet ranking uses
     alone, and approaches it as τ → 0; so no single pair, right or wrong, decides the gradient. RDE (Qin et al., CVPR
-    2024), at m = 0.1, τ = 0.015; RDE sums over the batch, here it is the mean. `weights_N` are its clean labels.
+    2024), at m = 0.1, τ = 0.015. RDE's code sums over the batch, which is N times this mean. `weights_N` are its clean
+    labels.
     """
     losses_N = tal_per_pair(similarity_NN, person_ids_N, margin=margin, temperature=temperature)
     return mean_over_pairs(losses_N, weights_N)
