@@ -23,7 +23,7 @@ from torchvision import transforms
 
 from personsearch.augmentation.images import SIMCLR_VIEW, ImageAugmentationConfig
 from personsearch.augmentation.randomness import TEXT_STREAM, sample_generator
-from personsearch.augmentation.text import augment_caption
+from personsearch.augmentation.text import choose_wording, edit_caption
 from personsearch.training.loop import Run
 from personsearch.training.objective import IMAGE, IMAGE_2, LOSSES, TEXT, TEXT_2, Features, Labels, Objective
 
@@ -51,13 +51,13 @@ class PairsOnDisk(Dataset[tuple[list[Tensor], list[Tensor], int]]):
         return len(self.source.pairs)
 
     def __getitem__(self, pair: int) -> tuple[list[Tensor], list[Tensor], int]:
-        images, captions = self._images(pair), self._captions(pair)
-        mixup = self.run.config.mixup
+        images, mixup = self._images(pair), self.run.config.mixup
+        partner = None
         if mixup.level == "pixels" and random.random() < mixup.probability:
             partner = random.randrange(len(self))
             mixed = zip(images, self._images(partner), strict=True)
             images = [mixup.ratio * own + (1 - mixup.ratio) * other for own, other in mixed]
-            captions = [f"{own} {other}" for own, other in zip(captions, self._captions(partner), strict=True)]
+        captions = [self._caption(pair, partner) for _ in self.source.text_views]
         ids = [torch.from_numpy(self.source.tokenizer.encode([caption])[0]) for caption in captions]
         return images, ids, self._record(pair).person_id
 
@@ -68,10 +68,13 @@ class PairsOnDisk(Dataset[tuple[list[Tensor], list[Tensor], int]]):
         path = self.dataset / self._record(pair).path
         return [augment(Image.open(path).convert("RGB")) for augment in self.views.values()]
 
-    def _captions(self, pair: int) -> list[str]:
-        number, config = int(self.source.pairs.caption_P[pair]), self.source.text_augmentation
-        generators = (sample_generator(random.getrandbits(31), 0, pair, TEXT_STREAM) for _ in self.source.text_views)
-        return [augment_caption(config, self._record(pair), number, generator) for generator in generators]
+    def _caption(self, pair: int, partner: int | None) -> str:
+        config = self.source.text_augmentation
+        generator = sample_generator(random.getrandbits(31), 0, pair, TEXT_STREAM)
+        pairs = (pair,) if partner is None else (pair, partner)
+        numbers = {each: int(self.source.pairs.caption_P[each]) for each in pairs}
+        texts = [choose_wording(config, self._record(each), numbers[each], generator) for each in pairs]
+        return edit_caption(config, " ".join(texts), generator)
 
 
 class LiteralTraining:

@@ -52,7 +52,11 @@ def augment_caption(
     config: TextAugmentationConfig, record: ImageRecord, caption: int, generator: np.random.Generator
 ) -> str:
     """One caption of an image as the model sees it in one epoch; another generator gives another view of it."""
-    text = _wording(config, record, caption, generator)
+    return edit_caption(config, choose_wording(config, record, caption, generator), generator)
+
+
+def edit_caption(config: TextAugmentationConfig, text: str, generator: np.random.Generator) -> str:
+    """The text after all edits of its words."""
     for name, edit in EDITS.items():
         probability: float = getattr(config, name)
         if probability > 0:  # an edit that is off draws nothing, so that adding one does not change the others
@@ -60,7 +64,10 @@ def augment_caption(
     return text
 
 
-def _wording(config: TextAugmentationConfig, record: ImageRecord, caption: int, generator: np.random.Generator) -> str:
+def choose_wording(
+    config: TextAugmentationConfig, record: ImageRecord, caption: int, generator: np.random.Generator
+) -> str:
+    """A caption, or its back-translation."""
     swap = generator.random() < config.back_translation  # drawn for every caption, translated or not
     translations = record.captions_bt
     known = translations is not None and caption < len(translations) and translations[caption].strip()

@@ -3,7 +3,7 @@
 A batch holds the views that the recipe's losses read. Random numbers belong to the sample and the view, not to the
 process or the order of calls, so a resumed run sees the same batches.
 
-Shapes: G images, P pairs of the data set, N pairs of this process, H height, W width, L tokens.
+Shapes: G images, P pairs of the data set, N pairs of this process, K of them mixed, H height, W width, L tokens.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,19 +16,20 @@ from torch import Tensor
 
 from personsearch.augmentation.images import ImageAugmentationConfig, augment_images
 from personsearch.augmentation.randomness import IMAGE_STREAM, TEXT_STREAM, sample_generator, uniform_rows
-from personsearch.augmentation.text import TextAugmentationConfig, augment_caption
+from personsearch.augmentation.text import TextAugmentationConfig, choose_wording, edit_caption
 from personsearch.bundle import Preprocessing
 from personsearch.data.parallel import map_in_order
 from personsearch.data.records import ImageRecord
 from personsearch.data.sampler import Pairs, Sampler, shard
 from personsearch.models.mixing import Mixing
 from personsearch.tokenizer import Tokenizer, trim
-from personsearch.training.mixup import MixupConfig, draw_mixing, join_captions
+from personsearch.training.mixup import MixupConfig, Partners, draw_mixing, draw_partners
 from personsearch.training.objective import IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2, TEXT, TEXT_2
 
 # One stream per view: two views of a pair must differ, and adding one must not change the numbers of the others.
 STREAMS = {IMAGE: IMAGE_STREAM, TEXT: TEXT_STREAM, IMAGE_2: 2, SIMCLR_1: 3, SIMCLR_2: 4, TEXT_2: 5}
 MIXING = 6
+PARTNER = 16  # added to a view's stream for the images that are mixed into it
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,38 +102,53 @@ class BatchSource:
     def _batch(self, epoch: int, pairs_N: NDArray[np.int64]) -> Batch:
         images_N = self.pairs.image_P[pairs_N]
         person_ids_N = np.array([self.records[image].person_id for image in images_N], dtype=np.int64)
-        bytes_N3HW = torch.from_numpy(self.pixels_GHW3[self.pixel_rows_G[images_N]]).to(self.device).permute(0, 3, 1, 2)
-        # Copied to the device as bytes and converted there: a quarter of the transfer of float32.
-        pixels_N3HW = bytes_N3HW.float().contiguous() / 255
-        mixing = self._mixing(epoch, pairs_N)
-        wordings = {view: self._wordings(view, epoch, pairs_N, mixing) for view in self.text_views}
-        mixing, teacher = None if mixing is None else mixing.to(self.device), self.teacher_tokenizer
+        mixing, partners = self._drawn(epoch, pairs_N)
+        wordings = {view: self._wordings(view, epoch, pairs_N, partners) for view in self.text_views}
+        teacher = self.teacher_tokenizer
         return Batch(
-            images={view: self._image_view(view, epoch, pairs_N, pixels_N3HW, mixing) for view in self.augmentation},
+            images=self._image_views(epoch, pairs_N, partners),
             texts=self._text_views(wordings),
             person_ids_N=torch.from_numpy(person_ids_N).to(self.device),
             trust_N=None if self.trust_P is None else self.trust_P[torch.from_numpy(pairs_N)].to(self.device),
-            mixing=mixing if self.mixup.level == "features" else None,
+            mixing=None if mixing is None else mixing.to(self.device),
             teacher_ids_NL=None if teacher is None else self._token_ids(teacher, wordings[TEXT]),
         )
 
-    def _mixing(self, epoch: int, pairs_N: NDArray[np.int64]) -> Mixing | None:
+    def _drawn(self, epoch: int, pairs_N: NDArray[np.int64]) -> tuple[Mixing | None, Partners | None]:
+        """What features of the batch are mixed, and with what pairs of the data set pixels and captions are."""
         if self.mixup.level == "none":
-            return None
-        return draw_mixing(self.mixup, uniform_rows(self.sampler.seed, epoch, pairs_N, 2, MIXING))
+            return None, None
+        uniform_N2 = uniform_rows(self.sampler.seed, epoch, pairs_N, 2, MIXING)
+        if self.mixup.level == "features":
+            return draw_mixing(self.mixup, uniform_N2), None
+        return None, draw_partners(self.mixup, uniform_N2, len(self.pairs))
 
-    def _image_view(
-        self, view: str, epoch: int, pairs_N: NDArray[np.int64], pixels_N3HW: Tensor, mixing: Mixing | None
-    ) -> Tensor:
-        config = self.augmentation[view]
-        uniform_NK = uniform_rows(self.sampler.seed, epoch, pairs_N, config.draws, STREAMS[view])
-        augmented_N3HW = augment_images(config, pixels_N3HW, torch.from_numpy(uniform_NK))
-        if mixing is not None and self.mixup.level == "pixels":
-            # After augmentation, so that both halves of a mixed image were augmented on their own.
-            augmented_N3HW = mixing.blend(augmented_N3HW)
+    def _image_views(self, epoch: int, pairs_N: NDArray[np.int64], partners: Partners | None) -> dict[str, Tensor]:
+        """Standardised pixels of each view. Both halves of a mixed image are augmented on their own."""
+        pixels_N3HW = self._pixels(pairs_N)
+        others_K3HW = self._pixels(partners.pairs_K) if partners is not None and len(partners.pairs_K) else None
+        views = {}
+        for view in self.augmentation:
+            views[view] = self._augmented(view, pixels_N3HW, epoch, pairs_N, STREAMS[view])
+            if partners is not None and others_K3HW is not None:
+                stream = PARTNER + STREAMS[view]
+                other_K3HW = self._augmented(view, others_K3HW, epoch, pairs_N[partners.rows_K], stream)
+                views[view] = partners.blend(views[view], other_K3HW)
         given = self.preprocessing
         mean, std = (torch.tensor(values, device=self.device)[:, None, None] for values in (given.mean, given.std))
-        return (augmented_N3HW - mean) / std
+        return {view: (augmented_N3HW - mean) / std for view, augmented_N3HW in views.items()}
+
+    def _pixels(self, pairs_N: NDArray[np.int64]) -> Tensor:
+        """Images [N, 3, H, W] in [0, 1]."""
+        rows_N = self.pixel_rows_G[self.pairs.image_P[pairs_N]]
+        bytes_N3HW = torch.from_numpy(self.pixels_GHW3[rows_N]).to(self.device).permute(0, 3, 1, 2)
+        # Copied to the device as bytes and converted there: a quarter of the transfer of float32.
+        return bytes_N3HW.float().contiguous() / 255
+
+    def _augmented(self, view: str, pixels_N3HW: Tensor, epoch: int, pairs_N: NDArray[np.int64], stream: int) -> Tensor:
+        config = self.augmentation[view]
+        uniform_NK = uniform_rows(self.sampler.seed, epoch, pairs_N, config.draws, stream)
+        return augment_images(config, pixels_N3HW, torch.from_numpy(uniform_NK))
 
     def _text_views(self, wordings: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:
         """Token ids of each view. All views are trimmed to one length: they pass through the tower as one batch."""
@@ -142,17 +158,21 @@ class BatchSource:
     def _token_ids(self, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(trim(tokenizer.encode(texts)))).to(self.device)
 
-    def _wordings(self, view: str, epoch: int, pairs_N: NDArray[np.int64], mixing: Mixing | None) -> list[str]:
-        texts = [
-            augment_caption(
-                self.text_augmentation,
-                self.records[int(self.pairs.image_P[pair])],
-                int(self.pairs.caption_P[pair]),
-                sample_generator(self.sampler.seed, epoch, int(pair), STREAMS[view]),
-            )
-            for pair in pairs_N
-        ]
-        return texts if mixing is None or self.mixup.level != "pixels" else join_captions(texts, mixing)
+    def _wordings(self, view: str, epoch: int, pairs_N: NDArray[np.int64], partners: Partners | None) -> list[str]:
+        """The augmented captions. A mixed pair's are joined first, so that the edits see one text (CTLG)."""
+        others = {} if partners is None else dict(zip(partners.rows_K.tolist(), partners.pairs_K.tolist(), strict=True))
+        texts = []
+        for row, pair in enumerate(pairs_N.tolist()):
+            generator = sample_generator(self.sampler.seed, epoch, pair, STREAMS[view])
+            text = self._wording(pair, generator)
+            if partners is not None and row in others:
+                text = partners.join(text, self._wording(others[row], generator))
+            texts.append(edit_caption(self.text_augmentation, text, generator))
+        return texts
+
+    def _wording(self, pair: int, generator: np.random.Generator) -> str:
+        record, caption = self.records[int(self.pairs.image_P[pair])], int(self.pairs.caption_P[pair])
+        return choose_wording(self.text_augmentation, record, caption, generator)
 
 
 def _beside_the_gpu(make: Callable[[int], Batch], steps: range, device: torch.device) -> Iterator[Batch]:
