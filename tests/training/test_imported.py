@@ -1,6 +1,7 @@
 """Checkpoints of published methods' own code become bundles that compute the same."""
 
 import argparse
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -133,19 +134,24 @@ def test_towers_saved_one_by_one_are_read_too(bert: Path, tmp_path: Path) -> Non
 
 
 class Attack:
-    """Runs code when it is unpickled."""
+    """Calls a function when it is unpickled."""
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, function: Any, given: Any) -> None:
+        self.called = function, (given,)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.place,))
+        return self.called
 
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_code_in_a_checkpoint_is_not_run(legacy: bool, tmp_path: Path) -> None:
     model, place = authors_model("irra"), tmp_path / "ran"
-    content = {"model": model.state_dict(), "config": {"inner": [Attack(place), EasyDict(a=1)]}}
+    attacks = [
+        Attack(Path.touch, place),
+        Attack(os.system, f"touch {place}"),
+        Attack(eval, f"open({str(place)!r}, 'w')"),
+    ]
+    content = {"model": model.state_dict(), "config": {"inner": [*attacks, EasyDict(a=1)]}}
     torch.save(content, tmp_path / "best.pth", _use_new_zipfile_serialization=not legacy)
     import_checkpoint(tmp_path / "best.pth", "irra", tmp_path / "bundle", image_size=HEIGHT_WIDTH)
     assert not place.exists()

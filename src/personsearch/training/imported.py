@@ -114,13 +114,13 @@ def _tokenizer(method: Method, vocabulary: str | None, translated: Translated) -
 
 
 def _bert_tokenizer(vocabulary: str) -> Tokenizer:
-    if (Path(vocabulary) / "vocab.txt").is_file():
+    if (Path(vocabulary) / "vocab.txt").is_file() and not (Path(vocabulary) / TOKENIZER).is_file():
         return bert_tokenizer(Path(vocabulary))
     try:
         return read_tokenizer(vocabulary)
     except UserError as error:
         raise UserError(
-            f"{error}; CTLG's files hold no vocabulary: give --vocabulary a folder with BERT's vocab.txt or {TOKENIZER}"
+            f"{error}; CTLG's files hold no vocabulary: give --vocabulary BERT's {TOKENIZER} or its folder"
         ) from error
 
 
