@@ -74,7 +74,7 @@ class CropView(BaseModel):
     captured_at: datetime
     track_id: str
     bbox: Box
-    image_url: str
+    image_url: str = Field(description="Path of its image, below the address of the service.")
 
 
 class CandidateView(CropView):

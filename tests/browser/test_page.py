@@ -256,7 +256,8 @@ def test_nothing_on_a_card_is_cut_or_leaves_it(page: Page, service: RunningServi
     outside = page.evaluate(
         """() => [...document.querySelectorAll(".card")].flatMap((card) => {
             const edge = card.getBoundingClientRect().right - 4;
-            return [...card.querySelectorAll(".about *")].filter((one) => one.getBoundingClientRect().right > edge);
+            const parts = [...card.querySelectorAll(".about *, .verdict")];
+            return parts.filter((one) => one.getBoundingClientRect().right > edge);
         }).map((one) => one.outerHTML)"""
     )
     assert outside == []

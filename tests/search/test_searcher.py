@@ -163,3 +163,13 @@ def test_a_filter_narrows_the_tracks_that_are_searched() -> None:
     assert tracks_seen(gallery(*crops), crop_filter=CropFilter(cameras=("a",))) == pytest.approx(60)
     few = CropFilter(crop_ids=("00000", "00001", "00002"))
     assert tracks_seen(gallery(*crops), crop_filter=few) == pytest.approx(2)
+
+
+def test_what_the_encoder_does_not_read_is_told() -> None:
+    class Short(AxisEncoder):
+        def text_cut_after(self, text: str) -> int | None:
+            return 8 if len(text) > 8 else None
+
+    searcher = Searcher(Short(), gallery(("a", "1")))
+    assert searcher.answer("  a person in red ").text_cut_after == 8
+    assert searcher.answer("a person").text_cut_after is None
