@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from personsearch.bundle import CALIBRATION, Bundle
@@ -29,6 +30,7 @@ DESCRIPTIONS = Path(__file__).parent / "vtest_descriptions.json"
 FOOTAGE = Path(os.environ.get("FOOTAGE_DIR", Path(__file__).parents[2] / "shared" / "data")) / "vtest.avi"
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 SAME_PERSON_OVERLAP = 0.4
+MOST_FRAMES_BETWEEN = 60
 PAGE = 5
 
 
@@ -76,16 +78,23 @@ def searcher_over(gallery: Gallery, bundle: Path) -> Searcher:
 
 
 def place_of(seen: Sequence[Sequence[int]], candidates: Sequence[Candidate], gallery: Gallery) -> int | None:
-    """The rank of the first candidate whose track has a crop of the person, from the same frame and position."""
-    tracks = {crop.track_id for crop in gallery.crops() if any(shows(crop, where) for where in seen)}
+    """The place of the first candidate whose track holds a crop of the person, taken near where they were seen."""
+    tracks = {crop.track_id for crop in gallery.crops() if shows(crop, seen)}
     return next((candidate.rank for candidate in candidates if candidate.crop.track_id in tracks), None)
 
 
-def shows(crop: Crop, where: Sequence[int]) -> bool:
-    """Whether the crop is from this frame and around this box: frame, left, top, width, height."""
-    frame, *box = where
-    same_frame = int(crop.frame_uri.rpartition("=")[2]) == frame
-    return same_frame and overlap(crop.bbox, BoundingBox(*box)) >= SAME_PERSON_OVERLAP
+def shows(crop: Crop, seen: Sequence[Sequence[int]]) -> bool:
+    """Whether the crop was taken around the person: each entry is frame, left, top, width, height.
+
+    Between two frames not far apart the person moves evenly.
+    """
+    frame = int(crop.frame_uri.rpartition("=")[2])
+    places = [box for when, *box in seen if when == frame]
+    for (first, *start), (last, *end) in pairwise(sorted(seen)):
+        if first < frame < last <= first + MOST_FRAMES_BETWEEN:
+            share = (frame - first) / (last - first)
+            places.append([round(a + share * (b - a)) for a, b in zip(start, end, strict=True)])
+    return any(overlap(crop.bbox, BoundingBox(*place)) >= SAME_PERSON_OVERLAP for place in places)
 
 
 def overlap(first: BoundingBox, second: BoundingBox) -> float:

@@ -79,7 +79,8 @@ def explain(evidence_HW: Mask, heights: HeightModel | None, expected_N4: Boxes, 
     boxes = np.concatenate([standing, shifted])
     bonuses = np.concatenate([np.zeros(len(standing)), np.full(len(shifted), EXPECTED_BONUS)])
     likely = _most_promising(reduced, boxes, bonuses, least_height=least_height / REDUCTION)
-    chosen = _choose(reduced, boxes[likely], bonuses[likely], size_power=0.0 if heights else SIZE_POWER)
+    size_power = 0.0 if heights and heights.slope > 0 else SIZE_POWER
+    chosen = _choose(reduced, boxes[likely], bonuses[likely], size_power=size_power)
     return _fitted(reduced, chosen) * REDUCTION
 
 
@@ -139,7 +140,7 @@ def _most_promising(
 
 
 def _choose(mask: Mask, boxes_N4: Boxes, bonuses_N: NDArray[np.float64], *, size_power: float) -> Boxes:
-    """Greedily, those that gain enough. Where the height of people is unknown, size counts as well (`size_power`):
+    """Greedily, those that gain enough. Where the height of people is hardly known, size counts as well (`size_power`):
     a torso alone is purer foreground than a whole person.
     """
     unexplained = mask.copy()
