@@ -52,7 +52,7 @@ class DemoConfig(Config):
     """The video that is rendered when you bring none (FOOTAGE=video.avi)."""
 
     gallery_start: AwareDatetime
-    """Time of the footage's first frame, with a zone; quoted, because DVC reads the file too and knows no dates."""
+    """Time of the footage's first frame, with a zone; quoted, because DVC reads the file too and cannot parse dates."""
 
     queries: tuple[str, ...]
     """Descriptions to search the whole gallery for."""

@@ -39,7 +39,7 @@ def prepare(
         float | None, typer.Option(min=0, max=0.9, help="Share of train identities to hold out as val.")
     ] = None,
     keep_duplicates: Annotated[
-        bool | None, typer.Option(help="Let images with equal bytes in, as published protocols do.")
+        bool | None, typer.Option(help="Keep images with equal bytes, as published protocols do.")
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="What to call it; default: as in dataset.json, or its format.")
@@ -52,8 +52,8 @@ def prepare(
     """Check every image and caption of a data set and bring it into the one form that all stages read.
 
     Reads CUHK-PEDES, ICFG-PEDES, RSTPReid, UFine6926, TBPS-CLIP's pre-split files, and a folder of images with a CSV
-    file (columns image, person_id, caption; optional split, camera_id, caption_bt, attributes). What is refused stands
-    in OUT/rejected.jsonl with the reason; the rest is kept. Run it again after an interruption: it continues.
+    file (columns image, person_id, caption; optional split, camera_id, caption_bt, attributes). What is refused is
+    listed in OUT/rejected.jsonl with the reason; the rest is kept. Run it again after an interruption: it continues.
     """
     from personsearch.data.prepare import PrepareConfig
     from personsearch.data.prepare import prepare as run
@@ -95,7 +95,7 @@ def synthesize(
 ) -> None:
     """Invent pedestrians: draw them as surveillance cameras would see them, and describe them.
 
-    What no option gives is as in section `synthesize` of --params (docs/settings.md). Run it again after an
+    Settings without an option come from section `synthesize` of --params (docs/settings.md). Run it again after an
     interruption: it continues.
     """
     from personsearch.data.synthetic.synthesize import SynthesizeConfig, save_contact_sheet
@@ -173,7 +173,7 @@ def translate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or, for one of several, cuda:0.")] = "auto",
     as_json: output.JsonFlag = False,
 ) -> None:
-    """Translate the training captions there and back by your own models; run it again after an interruption."""
+    """Translate the training captions there and back with your own models; run it again after an interruption."""
     from personsearch.augmentation.back_translation import BackTranslateConfig
     from personsearch.augmentation.back_translation import back_translate as run
 

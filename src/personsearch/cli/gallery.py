@@ -53,7 +53,8 @@ def ingest(
         float | None, typer.Option(help="Frames per second, where the file has no timestamps (raw H.264).")
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Take footage in again, under other settings; its crops are replaced.")
+        bool,
+        typer.Option("--again", help="Ingest the same footage again, under other settings; its crops are replaced."),
     ] = False,
     gallery: GalleryFolder = None,
     params: Params = None,
@@ -107,10 +108,10 @@ def erase(
     gallery: GalleryFolder = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Erase crops for good: all conditions given must hold. Their ids are never taken in again.
+    """Erase crops for good: all conditions given must hold. Their ids are never accepted again.
 
-    Ends when pictures, rows, vectors and the running search service have lost them, and says which copies it cannot
-    reach.
+    Returns when pictures, rows, vectors and the running search service have dropped them, and names the copies it
+    cannot reach.
     """
     from personsearch.installation.erasure import erase as run
     from personsearch.installation.platforms import open_existing_store

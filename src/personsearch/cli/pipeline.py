@@ -88,7 +88,7 @@ def submit(
     endpoint: Annotated[str | None, typer.Option(help="Kubeflow's API; default: KF_PIPELINES_ENDPOINT.")] = None,
     registry: Annotated[str | None, typer.Option(help="Registry that holds the images.")] = None,
     experiment: Annotated[str, typer.Option(help="Kubeflow experiment to run in.")] = "personsearch",
-    namespace: Annotated[str | None, typer.Option(help="Yours, on a cluster for several users.")] = None,
+    namespace: Annotated[str | None, typer.Option(help="Your namespace, on a cluster with several users.")] = None,
     wait: Annotated[bool, typer.Option(help="Return when the run has ended.")] = False,
     root: Root = None,
     as_json: output.JsonFlag = False,

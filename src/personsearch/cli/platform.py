@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def up(*, as_json: JsonFlag = False) -> None:
     """Start MLflow, Milvus Lite's server, the search service and the promoter in the background.
 
-    What runs already is kept, what died is started again. Prints the addresses and where the API key is kept.
+    Running services are kept, dead ones are restarted. Prints the addresses and where the API key is kept.
     """
     from personsearch.installation.api_keys import LOCAL_KEY_FILE
     from personsearch.installation.services import EVERY_SERVICE, start_services
@@ -96,7 +96,7 @@ def verify(
 ) -> None:
     """Check that no record of an audit log was changed, removed or inserted. Exit code 1 where one was.
 
-    Keep the printed head elsewhere and pass it as --head the next time: then records cut off the end are missed too.
+    Keep the printed head elsewhere and pass it as --head the next time: that also reveals records cut off the end.
     """
     from dataclasses import asdict
 
@@ -115,12 +115,12 @@ def cache(
         Path | None,
         typer.Option(help="Where a recipe keeps them. [default: ~/.cache/personsearch/pixels]", show_default=False),
     ] = None,
-    prune: Annotated[bool, typer.Option("--prune", help="Remove what the two limits below do not allow.")] = False,
-    days: Annotated[float, typer.Option(min=0, help="Caches not used for so many days go.")] = 30.0,
-    gib: Annotated[float, typer.Option(min=0, help="Then those unused for longest, until the rest fits.")] = 50.0,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove caches by the two limits below.")] = False,
+    days: Annotated[float, typer.Option(min=0, help="Remove caches that were not used for this many days.")] = 30.0,
+    gib: Annotated[float, typer.Option(min=0, help="Then remove the least recently used, until the rest fits.")] = 50.0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Say how much disk the decoded images of trainings take; missing ones are made again."""
+    """Show how much disk the decoded images of trainings take; missing ones are decoded again."""
     from personsearch.data.cache import cached_pixels, default_cache_folder
     from personsearch.data.cache import prune as remove
 

@@ -37,7 +37,7 @@ def probe(
     """Measure what each layer of a trained model contributes, and which to freeze or drop in a new training.
 
     Contribution is the R@1 that is lost without a module; criticality how much of its training it must keep.
-    OUT/probe.md tells both for every attention, feed-forward and layer of both towers, OUT/probe.png shows them, and
+    OUT/probe.md lists both for every attention, feed-forward and layer of both towers, OUT/probe.png shows them, and
     the table here names the layers with the smallest sums, as lines for the section `model` of a recipe. In
     `personsearch train` that is, for example, `--set 'model.drop_text_layers=[7, 8]'`.
 

@@ -107,7 +107,7 @@ def index(
     params: Params = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Bring a model's collection to what the gallery holds, verify it, and make it live.
+    """Update a model's collection to match the gallery, verify it, and make it live.
 
     A killed run resumes where it stopped. A collection that fails verification never goes live: the reason is printed
     and tagged to the model's version.

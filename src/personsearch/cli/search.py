@@ -35,7 +35,8 @@ def search(
     """Find people in the live index by describing them.
 
     Results are candidates, to be confirmed by a person. The confidence is calibrated for the model; where even the
-    best candidate is not to be trusted, the answer says "no reliable match".
+    best candidate is not to be trusted, the answer says "no reliable match". The audit log records the searches of the
+    search service, not these.
     """
     from personsearch.search.searcher import checked_text
 

@@ -36,7 +36,7 @@ def study(
 ) -> None:
     """Train and test every arm of a study and write OUT/study.md: a table with the difference of each to the base.
 
-    Killed at any moment, the same command resumes; finished runs are not repeated. An arm that fails stands in the
+    Killed at any moment, the same command resumes; finished runs are not repeated. An arm that fails is listed in the
     table with its error, and the exit code is 1.
     """
     from personsearch.studies.study import TABLE, StudyConfig
@@ -89,7 +89,7 @@ def describe(
     settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help=SETTING_HELP)] = [],  # noqa: B006
     as_json: output.JsonFlag = False,
 ) -> None:
-    """Tell what a recipe is: architecture, sizes, losses, augmentation, parameters by part, encoder passes per pair.
+    """Show what a recipe is: architecture, sizes, losses, augmentation, parameters by part, encoder passes per pair.
 
     No weights are read or fetched.
     """

@@ -81,7 +81,7 @@ class TrainConfig(Config):
     """Share of the training identities, drawn by the seed (few-shot)."""
 
     caption_noise: float = Field(default=0.0, ge=0, lt=1)
-    """For experiments: share of the training captions put to wrong images."""
+    """For experiments: share of the training captions assigned to wrong images."""
 
     seed: int = Field(default=0, ge=0)
     """Seed of the start, batches, augmentation and dropout; the same seed gives the same weights."""
