@@ -279,7 +279,7 @@ def test_commands_that_add_nothing_make_no_gallery(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("search", " "), "the description is empty; say what the person looks like"),
+        (("search", " "), "the description is empty; describe what the person looks like"),
         (("search", "a man", "--save", "x.gif"), "--save x.gif: a file name ending in .png or .jpg or .jpeg expected"),
         (
             ("data", "synthesize", "out", "--contact-sheet", "x.txt"),

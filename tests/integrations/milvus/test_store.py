@@ -200,7 +200,7 @@ def test_collections_and_aliases(store: CollectionStore, name: str, properties: 
     assert store.properties(alias).model_version == "2"
     assert (store.open(alias).count(), pinned.count()) == (0, 1)
     assert alias not in store.names()
-    with pytest.raises(UserError, match=f"alias {alias} names it"):
+    with pytest.raises(UserError, match=f"in use by alias {alias}"):
         store.drop(other)
     store.drop(name)
     assert name not in store.names()
