@@ -41,7 +41,7 @@ def encode(bundle: Path) -> np.ndarray:
 def test_tbps_clip_trains_by_any_of_its_losses(
     trainable: Path, recipe: Recipe, tmp_path: Path, losses: dict[str, float]
 ) -> None:
-    path = recipe(objective={"losses": losses}, epochs=8)
+    path = recipe(objective={"losses": losses}, epochs=10)
     metrics = train(read_recipe(path), trainable, tmp_path / "run")
     assert metrics["val_map"] > 60
     stored = load_file(tmp_path / "run" / "checkpoints" / "last.safetensors")
