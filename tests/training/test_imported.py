@@ -120,6 +120,7 @@ def test_images_and_texts_are_prepared_as_the_authors_do(  # noqa: PLR0917
     vocabulary = str(bert / "tokenizer.json") if method == "ctlg" else None
     spec = import_checkpoint(path, method, tmp_path / "bundle", image_size=size, vocabulary=vocabulary).bundle.spec
     assert (spec.preprocessing.height, spec.preprocessing.width) == size
+    assert spec.preprocessing.interpolation == ("bilinear" if method in {"irra", "cskt"} else "bicubic")
     assert (spec.preprocessing.mean[0], spec.text_cleaning, spec.context_length) == (mean, cleaning, context)
 
 

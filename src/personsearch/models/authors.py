@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from personsearch.errors import UserError
+from personsearch.images import Interpolation
 from personsearch.models.architecture import ADAPTATION, BLOCKS, DUAL_TRANSFORMER, QUICK_GELU, Architecture
 from personsearch.models.checkpoint_file import describe_content, read_checkpoint
 from personsearch.models.config import Normalisation
@@ -57,14 +58,15 @@ class Recipe:
     image_size: tuple[int, int]
     normalisation: Normalisation
     pre_caption: bool = False
+    interpolation: Interpolation = "bicubic"
 
 
 RECIPES: Final[Mapping[Method, Recipe]] = {
     "tbps-clip": Recipe((224, 224), "imagenet", pre_caption=True),
-    "irra": Recipe((384, 128), "clip"),
-    "cskt": Recipe((384, 128), "clip"),
+    "irra": Recipe((384, 128), "clip", interpolation="bilinear"),
+    "cskt": Recipe((384, 128), "clip", interpolation="bilinear"),
     "ctlg": Recipe((384, 128), "imagenet"),
-    "rde": Recipe((384, 128), "clip"),
+    "rde": Recipe((384, 128), "clip", interpolation="bilinear"),
 }
 
 

@@ -91,7 +91,9 @@ def _spec(model: PersonEncoder, method: Method, size: tuple[int, int], checkpoin
     return BundleSpec(
         method=method,
         architecture=model.architecture.to_dict(),
-        preprocessing=Preprocessing(height=size[0], width=size[1], mean=mean, std=std),
+        preprocessing=Preprocessing(
+            height=size[0], width=size[1], mean=mean, std=std, interpolation=RECIPES[method].interpolation
+        ),
         text_cleaning=TextCleaning(ftfy=method != "ctlg", pre_caption=RECIPES[method].pre_caption),
         context_length=model.context_length,
         embedding_dim=model.embedding_dim,
