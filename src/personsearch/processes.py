@@ -1,11 +1,14 @@
 """Child processes on this machine: servers, who holds their ports, when they answer; commands of our own."""
 
+import multiprocessing
 import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from personsearch.errors import UserError
@@ -78,6 +81,20 @@ def is_listening(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def end_with_parent() -> None:
+    """Let this child process end when its parent does, even by kill -9.
+
+    A child that stays would hold the locks that it inherited, and the next run would wait for them for ever.
+    """
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def run_python(*arguments: str, echo: bool = False) -> str:

@@ -1,6 +1,6 @@
 """Promotion as a person does it: three clicks in MLflow's own page, after which the promoter makes the model live."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,7 +85,7 @@ def test_a_click_in_mlflow_makes_a_model_live_and_another_takes_it_back(
         def live_collection(self) -> str | None:
             return store.alias_target(LIVE_ALIAS)
 
-        def index(self, version: str) -> str:
+        def index(self, version: str, beat: Callable[[], None]) -> str:
             return index_version(IndexConfig(), registry, store, gallery, version).collection
 
     def live(alias: str = LIVE_ALIAS) -> str:

@@ -90,7 +90,7 @@ def test_it_comes_back_toward_the_full_model(
 ) -> None:
     recovered = recover(dropped, full, Dataset.open(dataset), tmp_path / "out", config)
     before, after = likeness(dropped, full, dataset), likeness(recovered, full, dataset)
-    assert after > before + 0.5 * (1 - before)
+    assert after > before + 0.3 * (1 - before)  # of the epoch that finds people best, which need not be the likest
     assert recovered.spec.architecture == dropped.spec.architecture
     assert recovered.spec.lineage.parent == dropped.fingerprint
     assert load_file(recovered.path(WEIGHTS))["visual.proj"].dtype == load_file(full.path(WEIGHTS))["visual.proj"].dtype

@@ -4,12 +4,9 @@ The cache folder holds `<key>.jpg` for an image that was made and `<key>.txt` wi
 """
 
 import hashlib
-import os
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
-from threading import Thread
-from time import sleep
 
 import cv2
 import numpy as np
@@ -24,6 +21,7 @@ from personsearch.data.records import ImageRecord
 from personsearch.errors import UserError
 from personsearch.files import replacing
 from personsearch.images import open_image
+from personsearch.processes import end_with_parent
 
 ALGORITHM = "pdg-1"  # part of the cache's keys: raise it when the same attempt gives another outcome
 
@@ -108,16 +106,10 @@ def start_worker(workshop: Workshop) -> None:
     global _workshop  # noqa: PLW0603 a pool offers a worker no other place for its state
     _workshop = workshop
     cv2.setNumThreads(1)
-    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
 
 
 def make_in_worker(attempt: Attempt) -> Outcome:
     """`Workshop.make` in a process that `start_worker` has prepared."""
     assert _workshop is not None
     return _workshop.make(attempt)
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:  # an orphan gets a new parent, so this notices every kind of death
-        sleep(1)
-    os._exit(1)

@@ -23,6 +23,7 @@ from personsearch.data.synthetic.captions import DESCRIPTIVE_STYLES, TRAINING_ST
 from personsearch.data.synthetic.snapshot import take_snapshot
 from personsearch.errors import UserError
 from personsearch.files import replacing, write_json
+from personsearch.processes import end_with_parent
 from personsearch.progress import track
 from personsearch.run_record import read_run_record, write_run_record
 
@@ -107,7 +108,7 @@ def _write(config: SynthesizeConfig, out_dir: Path) -> dict[str, float]:
         for made in track(map(_draw_identity, jobs), "synthesize", total=len(identities)):
             entries += made
     else:
-        with ProcessPoolExecutor(config.workers) as pool:
+        with ProcessPoolExecutor(config.workers, initializer=end_with_parent) as pool:
             for made in track(pool.map(_draw_identity, jobs, chunksize=8), "synthesize", total=len(identities)):
                 entries += made
     write_json(out_dir / ANNOTATIONS, entries)
