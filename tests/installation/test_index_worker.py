@@ -1,7 +1,11 @@
 """The promoter's worker: a real process that indexes, fails, is killed, stands still, and works again."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +13,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from personsearch import progress
 from personsearch.bundle import TEXT_ONNX, Bundle
 from personsearch.errors import UserError
 from personsearch.gallery.add_dataset import add_dataset
 from personsearch.gallery.store import Gallery
-from personsearch.installation.index_worker import IndexWorker, WorkerFailed
+from personsearch.installation.index_worker import IndexWorker, WorkerFailed, serve
 from personsearch.installation.platforms import open_registry, open_store
 from personsearch.installation.promoter import Installation
 from personsearch.installation.settings import Settings
@@ -103,3 +108,46 @@ def test_a_graph_that_never_returns_is_ended_and_the_version_says_so(settings: S
     registry.promote("1")
     assert installation.index("1", lambda: None) == "persons_v1_1"
     installation._worker.close()
+
+
+def test_a_wrong_setting_is_said_at_the_version(worker: IndexWorker, settings: Settings) -> None:
+    Path("params.yaml").write_text("index: {batch_size: many}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="batch_size='many': an integer expected"):
+        worker.index("1", lambda: None)
+    assert "batch_size='many'" in open_registry(settings).version("1").tags["index_status"]
+
+
+def test_a_build_whose_promoter_was_killed_blames_no_version(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "listener", None)
+    promoter, answers = Pipe()
+    promoter.send("1")
+    promoter.close()
+    serve(answers, settings.home, Path("params.yaml"))
+    assert "index_status" not in open_registry(settings).version("1").tags
+
+
+PROMOTER = """
+from pathlib import Path
+from personsearch.installation.index_worker import IndexWorker
+from personsearch.installation.settings import Settings
+worker = IndexWorker(Settings(), Path("params.yaml"))
+print(worker._process.pid, flush=True)
+worker.index("2", lambda: print("builds", flush=True))
+"""
+
+
+def test_a_build_that_stands_still_ends_with_its_killed_promoter(settings: Settings) -> None:
+    open_registry(settings).promote("2")
+    with subprocess.Popen([sys.executable, "-c", PROMOTER], stdout=subprocess.PIPE, text=True) as promoter:
+        assert promoter.stdout is not None
+        worker = int(promoter.stdout.readline())
+        deadline = time.monotonic() + 60
+        while not list((settings.home / "models").rglob("v2-*/golden.json")):  # it has fetched the endless graph
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        promoter.kill()
+    while Path(f"/proc/{worker}/stat").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{worker}/stat").exists()

@@ -5,6 +5,8 @@ a build that reports nothing for long, such as one whose graph never returns, is
 """
 
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -103,6 +105,7 @@ def serve(requests: Connection, home: Path, params: Path) -> None:
     """Index for every version that comes in, until the other end closes; runs in the worker's process."""
     from personsearch.installation.platforms import Platforms
 
+    threading.Thread(target=_end_with_the_promoter, daemon=True).start()
     platforms = Platforms(Settings(home=home))
     _load_libraries()
     last = 0.0
@@ -111,23 +114,37 @@ def serve(requests: Connection, home: Path, params: Path) -> None:
         nonlocal last
         if time.monotonic() - last >= BEAT_SECONDS:
             last = time.monotonic()
-            requests.send(Beat())
+            try:
+                requests.send(Beat())
+            except OSError:  # the promoter was killed, which is no fault of the version that is indexed
+                raise SystemExit(1) from None
 
     progress.listener = beat
-    with suppress(EOFError, OSError, KeyboardInterrupt):
+    with suppress(EOFError, OSError, KeyboardInterrupt, SystemExit):
         while True:
             requests.send(_index(platforms, home, params, str(requests.recv())))
+
+
+def _end_with_the_promoter() -> None:
+    """End this process with its parent. A build that stands still would outlive a killed promoter, for ever where its
+    graph never returns, and hold the lock that the next promoter's build waits for.
+    """
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _index(platforms: "Platforms", home: Path, params: Path, version: str) -> Outcome:
     from personsearch.gallery.indexing import IndexConfig
     from personsearch.gallery.store import Gallery
-    from personsearch.installation.promotion import index_version
+    from personsearch.installation.promotion import failure_tagged, index_version
 
     try:
-        config = IndexConfig.from_yaml(params, "index", optional=True) if params.is_file() else IndexConfig()
-        gallery = Gallery(Settings(home=home).gallery_folder)
-        report = index_version(config, platforms.registry(), platforms.store(), gallery, version, while_champion=True)
+        registry = platforms.registry()
+        with failure_tagged(registry, version):
+            config = IndexConfig.from_yaml(params, "index", optional=True) if params.is_file() else IndexConfig()
+            gallery, store = Gallery(Settings(home=home).gallery_folder), platforms.store()
+        report = index_version(config, registry, store, gallery, version, while_champion=True)
     except UserError as error:
         return Outcome(failure=str(error))
     finally:

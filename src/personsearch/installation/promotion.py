@@ -1,8 +1,8 @@
 """A model's way from the gate to a live index: register, promote, index, roll back."""
 
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,8 +45,17 @@ def index_version(
     follow = while_champion or version is None
     version = version or champion(registry)
     confirm = partial(_check_champion, registry, version) if follow else lambda: None
-    try:
+    with failure_tagged(registry, version):
         report = _build(config, registry, store, gallery, version=version, confirm=confirm)
+    registry.tag(version, INDEX_STATUS, f"live: {report.collection}")
+    return report
+
+
+@contextmanager
+def failure_tagged(registry: ModelRegistry, version: str) -> Iterator[None]:
+    """Say at a version why indexing with it failed, if it does; whatever is raised becomes a UserError."""
+    try:
+        yield
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         with suppress(UserError):  # the registry may be what failed
@@ -54,8 +63,6 @@ def index_version(
         if isinstance(error, UserError):
             raise
         raise VerificationFailed(f"version {version} cannot be indexed with: {reason}") from error
-    registry.tag(version, INDEX_STATUS, f"live: {report.collection}")
-    return report
 
 
 def tag_failure(registry: ModelRegistry, version: str, reason: str) -> None:
