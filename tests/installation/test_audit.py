@@ -197,3 +197,19 @@ def test_kill_in_the_middle_of_writing_loses_no_acknowledged_record(path: Path) 
     AuditLog(path).append("search", {"n": -1})
     assert verify(path).intact
     assert acknowledged in {record.get("n") for record in records_that_parse(path)}
+
+
+def test_damaged_records_at_the_end_are_no_torn_line(path: Path) -> None:
+    log = AuditLog(path)
+    for n in range(3):
+        log.append("search", {"n": n})
+    path.write_bytes(path.read_bytes().replace(b'"n": 2', b'"n" 2'))
+    report = verify(path)
+    assert (report.records, report.intact) == (2, False)
+    assert "no part of a log" in report.reason
+
+
+def test_a_file_of_something_else_is_not_intact(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"\xb3\x00 a video\nor a picture")
+    assert not verify(path).intact

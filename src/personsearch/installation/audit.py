@@ -139,6 +139,8 @@ def _verify_lines(lines: Iterable[bytes], expected_head: str | None) -> AuditRep
         records, head = records + 1, record["hash"]
         seals, torn = seals + bool(torn), b""
         head_seen = head_seen or head == expected_head
+    if b"\n" in torn.replace(TORN_MARK, b""):  # a writer ends a line as the last thing it does
+        return AuditReport(records, seals, head, True, records + 1, "what follows the last record is no part of a log")
     missing = "" if head_seen else f"the chain does not contain {expected_head}: records were cut off or replaced"
     return AuditReport(records, seals, head, bool(torn), None, missing)
 
