@@ -88,6 +88,8 @@ def test_filters_narrow_by_camera_and_time(client: TestClient) -> None:
         ({"text": "red", "after": "2026-03-01T09:00:00"}, "after"),
         ({"text": "red", "after": "yesterday"}, "after"),
         ({"text": "red", "after": "0001-01-01T00:00:00+14:00"}, "after"),
+        ({"text": "red", "after": -1}, "after"),
+        ({"text": "red", "before": "1700000000"}, "before"),
         ({"text": "red", "before": "9999-12-31T23:59:59-14:00"}, "before"),
         ({"text": "red", "after": "2026-03-02T00:00:00Z", "before": "2026-03-01T00:00:00Z"}, "body"),
         ({"text": "red", "camera": "junction"}, "camera"),

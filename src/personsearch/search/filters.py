@@ -6,11 +6,11 @@ Shapes: N crops.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from personsearch.config import Config
 from personsearch.search.crop import Crop
@@ -29,7 +29,16 @@ def checked_moment(moment: datetime) -> datetime:
     return moment
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(checked_moment)]
+def _not_a_number(value: Any) -> Any:
+    """Pydantic would take a number, also one in quotes, for seconds or milliseconds since 1970, by its size."""
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return value
+    raise ValueError("a number; ISO 8601 with a time zone expected")
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_not_a_number), AfterValidator(checked_moment)]
 """A time with a zone that can be converted to UTC."""
 
 
