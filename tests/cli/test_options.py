@@ -13,7 +13,7 @@ from PIL import Image
 
 from personsearch.bundle import Bundle
 from personsearch.cli import output
-from personsearch.cli.app import command_line
+from personsearch.cli.app import command_line, main
 from personsearch.cli.options import configured, moment, start_moment
 from personsearch.compression.compress import CompressConfig
 from personsearch.compression.probing import ProbeConfig
@@ -324,3 +324,22 @@ def test_synthesize_takes_settings_from_params_and_options_go_before_them(tmp_pa
     made = run(tmp_path, "data", "synthesize", "out", "--images-per-identity", "2", "--json")
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["images"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ingest", "a.mp4", "--camera", "a", "--start", "2026-03-01T09:00:00Z", "--fps", "0"], "'--fps'"),
+        (["ingest", "a.mp4", "--camera", "a", "--start", "2026-03-01T09:00:00Z", "--fps", "1e400"], "'--fps'"),
+        (["import", "a.pth", "--from", "clip", "--out", "b"], "'--from': 'clip' is not one of 'tbps-clip'"),
+    ],
+)
+def test_a_wrong_value_is_said_in_one_line_that_names_the_option(
+    words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["personsearch", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert said in line

@@ -83,7 +83,7 @@ def _explain(error: Any) -> int:
     """Say in one line what was wrong with the command as typed, or print the help of a group without a command."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "personsearch"
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "")  # pydantic's, before its own words
     if context and message == context.get_help():
         print(message, file=sys.stderr)
     else:

@@ -50,7 +50,8 @@ def ingest(
     ] = None,
     every: Annotated[int | None, typer.Option(help="Look at every n-th frame only.", min=1)] = None,
     fps: Annotated[
-        float | None, typer.Option(help="Frames per second, where the file has no timestamps (raw H.264).")
+        float | None,
+        typer.Option(help="Frames per second, where the file has no timestamps (raw H.264).", min=0.1, max=1000),
     ] = None,
     again: Annotated[
         bool,
