@@ -37,14 +37,15 @@ def personsearch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 def filled(personsearch: Command, tiny_dataset: Path, tmp_path: Path) -> Gallery:
     """The test split of 8 people, 3 images each, the first captured at nine o'clock, one a second."""
     added = personsearch("gallery", "add-dataset", "--dataset", tiny_dataset, "--start", "2026-03-01T09:00:00Z")
-    assert added == {"images": 24, "images_rejected": 0, "crops_added": 24}
+    assert added == {"images": 24, "images_rejected": 0, "crops_added": 24, "crops_erased_before": 0}
     return Gallery(tmp_path / "home" / "gallery")
 
 
 def test_add_dataset_adds_a_split_once(
     personsearch: Command, filled: Gallery, tiny_dataset: Path, tmp_path: Path
 ) -> None:
-    assert personsearch("gallery", "add-dataset", "--dataset", tiny_dataset)["crops_added"] == 0
+    again = personsearch("gallery", "add-dataset", "--dataset", tiny_dataset)
+    assert (again["crops_added"], again["crops_erased_before"]) == (0, 0)
     first = filled.crop("dataset-8-0")
     assert first is not None
     assert first.captured_at.isoformat() == "2026-03-01T09:00:00+00:00"
@@ -77,7 +78,8 @@ def test_erase_tells_before_it_acts_and_then_for_good(
     assert not any(path.exists() for path in pictures)
     assert [filled.crop(crop.crop_id) for crop in doomed if crop is not None] == [None] * 3
     assert personsearch("gallery", "erase", *chosen, "--yes")["erased"] == 0
-    assert personsearch("gallery", "add-dataset", "--dataset", tiny_dataset)["crops_added"] == 0
+    again = personsearch("gallery", "add-dataset", "--dataset", tiny_dataset)
+    assert (again["crops_added"], again["crops_erased_before"]) == (0, 3)
     assert filled.count() == 21
 
 

@@ -34,7 +34,7 @@ def dataset(tmp_path: Path) -> Path:
 def test_each_readable_image_of_the_split_becomes_a_track(dataset: Path, tmp_path: Path) -> None:
     gallery = Gallery(tmp_path / "gallery")
     metrics = add_dataset(dataset, gallery, split="test", start=START)
-    assert metrics == {"images": 4, "images_rejected": 1, "crops_added": 3}
+    assert metrics == {"images": 4, "images_rejected": 1, "crops_added": 3, "crops_erased_before": 0}
     crops = list(gallery.crops())
     assert [c.track_id for c in crops] == ["dataset:i1", "dataset:i2", "dataset:i3"]
     assert [c.camera_id for c in crops] == ["c1", "dataset", "gate 3"]

@@ -82,7 +82,8 @@ def test_the_whole_line(installation: Settings, tmp_path: Path) -> None:
     assert erased not in {candidate["crop_id"] for candidate in again["candidates"]}
     versions = {version["version"]: version for version in run("models")["versions"]}
     assert (versions["1"]["aliases"], versions["2"]["aliases"]) == ("champion", "challenger")
-    assert versions["2"]["index"] == "live: persons_v2_2"
+    assert versions["1"]["index"] == f"live: {again['collection']}"
+    assert versions["2"]["index"].startswith("previous: persons_v2_")
 
 
 def test_a_version_that_cannot_prove_itself_is_tagged_and_never_live(installation: Settings, tmp_path: Path) -> None:

@@ -47,13 +47,16 @@ def add_dataset(dataset: Path, gallery: Gallery, *, split: str, start: datetime)
         raise UserError(f"{dataset}: no images in split {split!r}")
     gallery.sweep()
     source = f"dataset:{data.hash[:12]}"
-    added = rejected = 0
+    added = rejected = erased = 0
     numbered = enumerate(track(records, "add images to the gallery"))
     while batch := list(itertools.islice(numbered, IMAGES_PER_TRANSACTION)):
         readable = list(_readable(data, batch, source=source, start=start))
         rejected += len(batch) - len(readable)
+        erased += len(gallery.erased_among([crop.crop_id for crop, _ in readable]))
         added += gallery.add(readable)
-    return {"images": len(records), "images_rejected": rejected, "crops_added": added}
+    if erased:
+        logger.warning("%d of these crops were erased and are not taken in again", erased)
+    return {"images": len(records), "images_rejected": rejected, "crops_added": added, "crops_erased_before": erased}
 
 
 def _readable(

@@ -11,13 +11,13 @@ from personsearch.bundle import CALIBRATION, METRICS, Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.errors import UserError, VerificationFailed
-from personsearch.gallery.collections import previous_collection, rollback
+from personsearch.gallery.collections import PREVIOUS_ALIAS, previous_collection, rollback
 from personsearch.gallery.indexing import IndexConfig, IndexReport, build_index
 from personsearch.gallery.store import Gallery
 from personsearch.installation.platforms import open_registry
 from personsearch.installation.settings import Settings
 from personsearch.integrations.mlflow.registry import CHAMPION, ModelRegistry
-from personsearch.search.index import CollectionProperties, CollectionStore
+from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
 
 INDEX_STATUS = "index_status"
 METRIC_TAG = "metric."
@@ -47,8 +47,20 @@ def index_version(
     confirm = partial(_check_champion, registry, version) if follow else lambda: None
     with failure_tagged(registry, version):
         report = _build(config, registry, store, gallery, version=version, confirm=confirm)
-    registry.tag(version, INDEX_STATUS, f"live: {report.collection}")
+    _tag_collections(registry, store)
     return report
+
+
+def _tag_collections(registry: ModelRegistry, store: CollectionStore) -> None:
+    """Say at each version what its collection is now: live, kept for a rollback, or dropped. A failure stays said."""
+    states = {}
+    for alias, state in ((PREVIOUS_ALIAS, "previous"), (LIVE_ALIAS, "live")):
+        if name := store.alias_target(alias):
+            states[store.properties(name).model_version] = f"{state}: {name}"
+    for version in registry.versions():
+        said, state = version.tags.get(INDEX_STATUS, ""), states.get(version.version, "dropped")
+        if said != state and (state.startswith("live: ") or said.startswith(("live: ", "previous: "))):
+            registry.tag(version.version, INDEX_STATUS, state)
 
 
 @contextmanager
@@ -130,6 +142,7 @@ def roll_back(registry: ModelRegistry, store: CollectionStore, gallery: Gallery)
     except UserError:
         rollback(store, gallery)  # the previous collection is now the one that was live
         raise
+    _tag_collections(registry, store)
     return properties
 
 

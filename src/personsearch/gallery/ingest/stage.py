@@ -47,7 +47,7 @@ def ingest(
     entry = new if held is None else ledger.next_take(held, new, again=again)
     if held is not None and entry is None:
         _warn_of_settings(video, held.entry, new)
-        return {**(held.metrics or {}), "crops_added": 0}
+        return {**(held.metrics or {}), "crops_added": 0, "crops_replaced": 0}
     assert entry is not None
     _refuse_doubles(video, info, gallery, entry)
     _refuse_return_of_the_erased(gallery, entry)
