@@ -91,6 +91,9 @@ class IndexSearch:
         erased = set(self._changes.erased_since(self.sequence))
         self._pending |= {crop.crop_id for crop in self._changes.crops_since(self.sequence)}
         self._pending -= erased
+        if not (erased or self._pending) and crops == self._crops:
+            self.sequence = latest
+            return
         changed = mirror.copy()
         for batch in _batches(erased):
             changed.delete(CropFilter(crop_ids=tuple(batch)))

@@ -5,8 +5,6 @@ a build that reports nothing for long, such as one whose graph never returns, is
 """
 
 import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +16,7 @@ from typing import TYPE_CHECKING
 from personsearch import progress
 from personsearch.errors import UserError
 from personsearch.installation.settings import Settings
-from personsearch.processes import why_it_failed
+from personsearch.processes import end_with_parent, why_it_failed
 
 if TYPE_CHECKING:
     from personsearch.installation.platforms import Platforms
@@ -105,7 +103,7 @@ def serve(requests: Connection, home: Path, params: Path) -> None:
     """Index for every version that comes in, until the other end closes; runs in the worker's process."""
     from personsearch.installation.platforms import Platforms
 
-    threading.Thread(target=_end_with_the_promoter, daemon=True).start()
+    end_with_parent()  # a build that stands still would outlive a killed promoter and hold the lock
     platforms = Platforms(Settings(home=home))
     _load_libraries()
     last = 0.0
@@ -123,15 +121,6 @@ def serve(requests: Connection, home: Path, params: Path) -> None:
     with suppress(EOFError, OSError, KeyboardInterrupt, SystemExit):
         while True:
             requests.send(_index(platforms, home, params, str(requests.recv())))
-
-
-def _end_with_the_promoter() -> None:
-    """End this process with its parent. A build that stands still would outlive a killed promoter, for ever where its
-    graph never returns, and hold the lock that the next promoter's build waits for.
-    """
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
 
 
 def _index(platforms: "Platforms", home: Path, params: Path, version: str) -> Outcome:
