@@ -1,0 +1,1 @@
+"""What can be known of a person in an image, from attributes or from words."""

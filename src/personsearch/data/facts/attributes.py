@@ -1,0 +1,154 @@
+"""Facts from what a data set says of an image in its `attributes`."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from personsearch.data.facts.catalogue import (
+    ANY,
+    COLOURED_PARTS,
+    FACT_INDEX,
+    GENDERS,
+    HIDDEN_FROM_BEHIND,
+    NEAR_COLOURS,
+    NEAR_TYPES,
+    NOTHING,
+    TYPES,
+    colour_fact,
+)
+
+
+def facts_of_attributes(attributes: Mapping[str, Any]) -> dict[str, bool]:
+    """The facts that are known from a data set's attributes of an image.
+
+    Keys are those of the synthetic data sets ("gender", "bag", "upper_colour" …), or names of facts with true or false.
+    `visible` lists the parts that can be made out; what is known of others is left out. Without it all can be.
+    """
+    told = {name: value for name, value in attributes.items() if name in FACT_INDEX and isinstance(value, bool)}
+    seen = _Seen(attributes)
+    known = _gender(attributes) | _types(seen) | _any(seen) | _colours(seen) | _others(seen)
+    return {name: value for name, value in known.items() if value is not None} | told
+
+
+class _Seen:
+    """An image's attributes with what of them can be made out."""
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        self.attributes = attributes
+        visible = attributes.get("visible")
+        self.visible: Collection[str] | None = visible if isinstance(visible, list) else None
+        self.from_behind = attributes.get("facing") == "back"
+
+    def shows(self, part: str) -> bool:
+        return self.visible is None or part in self.visible
+
+    def value(self, key: str) -> str | None:
+        value = self.attributes.get(key)
+        return None if value is None else str(value).lower()
+
+    def hidden(self, part: str) -> bool:
+        """Whether the part may be there unseen."""
+        return part in HIDDEN_FROM_BEHIND and self.from_behind
+
+
+def _gender(attributes: Mapping[str, Any]) -> dict[str, bool | None]:
+    gender = attributes.get("gender")
+    known: dict[str, bool | None] = {}
+    if gender is not None:
+        known["child"] = gender in GENDERS["child"]
+        if not known["child"]:
+            known |= {name: gender in GENDERS[name] for name in ("man", "woman")}
+    return known
+
+
+def _types(seen: _Seen) -> dict[str, bool | None]:
+    known: dict[str, bool | None] = {}
+    for part, types in TYPES.items():
+        for name, values in types.items():
+            known[name] = _type_of_part(seen, part, name, values)
+    return known
+
+
+def _type_of_part(seen: _Seen, part: str, name: str, values: tuple[str, ...]) -> bool | None:
+    value, shown_by = seen.value(part.replace(" ", "_")), part
+    match part:
+        case "hair":
+            length, style = seen.value("hair_length"), seen.value("hair_style")
+            value = style if name in ("ponytail", "bun", "curly hair") else length
+            if seen.value("headwear") not in (None, "none") and name in ("bald", "short hair"):
+                return None  # a hat hides the difference
+        case "hair colour":
+            value, shown_by = seen.value("hair_colour"), "hair"
+        case "sleeves":
+            shown_by = "upper"
+        case "headwear" if value == "hood":
+            shown_by = "hood"
+        case "lower" if value == "dress":
+            shown_by = "upper"
+    if value is None or seen.hidden(part):
+        return None
+    if value in NOTHING and part not in ("sleeves",):
+        return False
+    if not seen.shows(shown_by):
+        # A thing that cannot be made out is not the one that would be seen; clothes are always there.
+        return (
+            None if value in values or part in ("upper", "lower", "sleeves", "hair", "hair colour", "shoes") else False
+        )
+    if value in values:
+        return True
+    return None if value in NEAR_TYPES.get(name, ()) else False
+
+
+def _any(seen: _Seen) -> dict[str, bool | None]:
+    known: dict[str, bool | None] = {}
+    for name, part in ANY.items():
+        value = seen.value(part)
+        if value is None or seen.hidden(part):
+            known[name] = None
+        elif value in NOTHING:
+            known[name] = False
+        else:
+            known[name] = True if seen.shows("hood" if value == "hood" else part) else None
+    return known
+
+
+def _colours(seen: _Seen) -> dict[str, bool | None]:
+    known: dict[str, bool | None] = {}
+    for part in COLOURED_PARTS:
+        colour, worn = seen.value(f"{part}_colour"), seen.value(part)
+        there = worn not in NOTHING and worn != "hood"
+        for name, near in NEAR_COLOURS.items():
+            fact = colour_fact(part, name)
+            if colour is None or (part == "lower" and worn == "dress"):
+                known[fact] = None
+            elif not there:
+                known[fact] = False
+            elif not seen.shows(part) or colour in near or (part == "upper" and _is_mixed(seen)):
+                known[fact] = None
+            else:
+                known[fact] = colour == name
+    return known
+
+
+def _is_mixed(seen: _Seen) -> bool:
+    """Whether a second colour covers so much that it might be named instead."""
+    return seen.value("pattern") in ("two-tone", "striped", "checked") or seen.attributes.get("open_front") is True
+
+
+def _others(seen: _Seen) -> dict[str, bool | None]:
+    known: dict[str, bool | None] = {}
+    beard = seen.attributes.get("beard")
+    if isinstance(beard, bool) and not seen.hidden("beard"):
+        known["beard"] = False if not beard else True if seen.shows("beard") else None
+    for name in ("scarf", "umbrella"):
+        colour = seen.value(f"{name}_colour")
+        if colour is not None:
+            known[name] = False if colour in NOTHING else True if seen.shows(name) else None
+    opened = seen.attributes.get("open_front")
+    if isinstance(opened, bool) and not seen.from_behind:
+        known["open jacket"] = False if not opened else True if seen.shows("inner") else None
+    upper, lower = seen.value("upper"), seen.value("lower")
+    if upper is not None and lower is not None:
+        worn = lower in ("skirt", "dress") or upper == "dress"
+        part = "upper" if upper == "dress" else "lower"
+        known["skirt or dress"] = worn if seen.shows(part) else None
+    return known
