@@ -5,23 +5,22 @@ in images degraded in four ways, at night, and in real footage, each with the pe
 removed (footage: 19 descriptions of people in it, 19 of people who are not). Prints one table for two rules: `before`
 uses a candidate's similarity and its lead over the ten best crops, fitted in one gallery; `now` is the library's.
 
-    python benchmarks/confidence.py [BUNDLE] [--footage ../shared/data/vtest.avi]
+    python benchmarks/confidence.py [BUNDLE] [--clips ../shared/data]
 
 Shapes: N pictures or candidates, H height, W width, Q queries, K candidates of a query.
 """
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from footage_search import DESCRIPTIONS, FOOTAGE, START, place_of, searcher_over
+from footage_search import CLIPS, CROPS, DESCRIBED
 from numpy.typing import NDArray
 from support.people import prepare_people
 
-from personsearch.bundle import Bundle, Preprocessing
+from personsearch.bundle import CALIBRATION, Bundle, Preprocessing
 from personsearch.data.records import Split, read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.encoders.encoder import Encoder
@@ -35,8 +34,14 @@ from personsearch.evaluation.calibration import (
     probabilities,
 )
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
-from personsearch.gallery.ingest.stage import IngestConfig, ingest
-from personsearch.gallery.store import Gallery
+from personsearch.evaluation.footage import (
+    FootageFiles,
+    FootageFindings,
+    footage_searcher,
+    search_footage,
+    take_in,
+)
+from personsearch.gallery.ingest.tracks import IngestConfig
 from personsearch.search.calibration import DEPTH, Calibration
 from personsearch.search.searcher import Searcher
 
@@ -134,8 +139,7 @@ def main() -> None:
     """Read the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, nargs="?", default=Path("weights/tiny-clip"))
-    parser.add_argument("--footage", type=Path, default=FOOTAGE)
-    parser.add_argument("--gallery", type=Path, default=Path("var/benchmark-gallery"))
+    parser.add_argument("--clips", type=Path, default=CLIPS)
     parser.add_argument("--data", type=Path, default=Path("var/benchmark-confidence"))
     arguments = parser.parse_args()
 
@@ -161,8 +165,10 @@ def main() -> None:
         for name, embeddings in shifted.items()
         for parts in SIZES
     ]
-    searcher = footage_searcher(arguments.gallery, arguments.footage, arguments.bundle, calibration)
-    print_rows("footage", footage_verdicts(searcher, Gallery(arguments.gallery), rules))
+    footage = take_in(IngestConfig(), FootageFiles(DESCRIBED, arguments.clips, CROPS))
+    (keep / CALIBRATION).write_text(calibration.model_dump_json())
+    searcher = footage_searcher(footage, encoder, keep / CALIBRATION)
+    print_rows("footage", footage_verdicts(search_footage(footage, searcher), searcher, rules))
     print_means({"test": like_val, "test, degraded and at night": unlike_val})
     print(f"\n{calibration.curve}")
 
@@ -223,26 +229,15 @@ def synthetic_verdicts(
         yield rule.name, Verdicts(best_Q, right_Q, there_Q)
 
 
-def footage_searcher(folder: Path, footage: Path, bundle: Path, calibration: Calibration) -> Searcher:
-    """A searcher of the footage with this calibration; ingests the footage if that has not been done."""
-    gallery = Gallery(folder)
-    ingest(IngestConfig(), footage, gallery, camera_id="junction", start=START)
-    searcher = searcher_over(gallery, bundle)
-    return Searcher(searcher.encoder, searcher.index, calibration)
-
-
-def footage_verdicts(searcher: Searcher, gallery: Gallery, rules: Sequence[Rule]) -> Iterator[tuple[str, Verdicts]]:
+def footage_verdicts(
+    findings: FootageFindings, searcher: Searcher, rules: Sequence[Rule]
+) -> Iterator[tuple[str, Verdicts]]:
     """The descriptions of people in the footage, then those of people who are not."""
-    written = json.loads(DESCRIPTIONS.read_text())
-    texts = [entry["text"] for entry in written["descriptions"]] + written["absent"]
-    first = [
-        place_of(entry["seen"], searcher.answer(entry["text"], k=1).candidates, gallery)
-        for entry in written["descriptions"]
-    ]
-    right_Q = np.array([place == 1 for place in first] + [False] * len(written["absent"]))
-    present_Q = np.arange(len(texts)) < len(first)
+    asked = [shown.asked for shown in (*findings.present, *findings.absent)]
+    right_Q = np.array([one.rank == 1 for one in asked])
+    present_Q = np.arange(len(asked)) < len(findings.present)
     for rule in rules:
-        yield rule.name, Verdicts(np.array([rule.of_search(searcher, text) for text in texts]), right_Q, present_Q)
+        yield rule.name, Verdicts(np.array([rule.of_search(searcher, one.text) for one in asked]), right_Q, present_Q)
 
 
 def people(parts: int) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.gallery.ingest.clips import Walker, write_clip
+
 PERSONSEARCH = [sys.executable, "-c", "from personsearch.cli import main; main()"]
 
 
@@ -88,3 +90,39 @@ def test_the_numbers_of_params_yaml_are_accepted() -> None:
     assert compression.model_copy(update={"forms": CompressConfig().forms}) == CompressConfig()
     assert {form.runtime for form in compression.forms.values()} == {"onnxruntime", "openvino"}
     assert GateConfig.from_yaml(parameters, "gate") == GateConfig()
+
+
+def test_evaluate_takes_footage_with_or_without_a_data_set(
+    onnx_bundle: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    write_clip(tmp_path / "clip.avi", [Walker((30, 30, 180), 40, 10, foot=150, last=24)], frames=40)
+    person = {"clip": "clip.avi", "frames": [0, 39], "descriptions": ["someone in red"]}
+    (tmp_path / "people.json").write_text(json.dumps({"people": [person], "absent": ["a ghost"]}))
+    (tmp_path / "params.yaml").write_text("ingest: {selection: {least_person_margin: -100.0}}")
+    footage = [
+        "--footage",
+        tmp_path / "people.json",
+        "--crops",
+        tmp_path / "crops",
+        "--params",
+        tmp_path / "params.yaml",
+    ]
+    alone = run("evaluate", onnx_bundle, *footage, "--out", tmp_path / "alone")
+    assert alone.returncode == 0, alone.stderr
+    assert [line.split("  ")[0] for line in alone.stdout.splitlines()[:3]] == [
+        "description",
+        "someone in red",
+        "a ghost",
+    ]
+    assert (tmp_path / "alone" / "report.html").is_file()
+    both = run("evaluate", onnx_bundle, "--dataset", tiny_dataset, *footage, "--out", tmp_path / "both", "--json")
+    printed = json.loads(both.stdout)
+    assert {"t2i_r1", "footage_r1", "footage_absent_reliable"} <= printed.keys()  # the data set has calibrated it
+    written = json.loads((tmp_path / "both" / "footage" / "metrics.json").read_text())
+    assert written["footage_r1"] == printed["footage_r1"]
+
+
+def test_evaluate_needs_something_to_measure_on(onnx_bundle: Path, tmp_path: Path) -> None:
+    result = run("evaluate", onnx_bundle, "--out", tmp_path)
+    assert result.returncode == 2
+    assert "neither --dataset nor --footage is given" in result.stderr

@@ -1,13 +1,17 @@
 """`personsearch` commands of the group "model"."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from personsearch.cli import output
 from personsearch.cli.options import Dataset, Params, configured
 from personsearch.data.records import Split
+from personsearch.errors import UserError
+
+if TYPE_CHECKING:
+    from personsearch.evaluation.footage import FootageFiles
 
 SETTING_HELP = "One setting of the recipe, dotted: optimiser.lr=1e-4. Repeatable."
 
@@ -45,18 +49,73 @@ def train(
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="Model bundle, of any variant.")],
     *,
-    dataset: Dataset,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Prepared data set, as `personsearch data prepare` writes it."),
+    ] = None,
+    footage: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="people.json: people described in real footage.")
+    ] = None,
+    clips: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Its clips. [default: the folder of people.json]", show_default=False),
+    ] = None,
+    crops: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where crops of the clips are kept for the next model. "
+            "[default: footage in $PERSONSEARCH_HOME, else var/footage]",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write; an unfinished run in it is resumed.")],
     split: Annotated[Split | None, typer.Option(help="Split to search in; default: as in --params.")] = None,
     params: Params = None,
     as_json: output.JsonFlag = False,
 ) -> None:
-    """Measure a model: R@k, mAP and mINP of both directions, calibration, and OUT/report.html to look at."""
+    """Measure a model: R@k, mAP and mINP of both directions, calibration, and OUT/report.html to look at.
+
+    With --footage, also or only: the rank, by track, of people described in real footage, who is found by ingest, and
+    how often a right answer and one for an absent person are called reliable. With both, the footage's results are in
+    OUT/footage, and its confidence is the one that the data set has just given.
+    """
+    from personsearch.bundle import CALIBRATION
     from personsearch.evaluation.evaluate import evaluate as run
     from personsearch.evaluation.measured import EvaluateConfig
 
+    if dataset is None and footage is None:
+        raise UserError("evaluate: neither --dataset nor --footage is given")
     config = configured(EvaluateConfig, "evaluate", params).overridden({"split": split})
-    output.show(run(config, bundle, dataset, out), as_json=as_json)
+    results: dict[str, object] = {}
+    if dataset is not None:
+        results |= run(config, bundle, dataset, out)
+    if footage is not None:
+        fresh = None if dataset is None else out / CALIBRATION
+        files = _footage_files(footage, clips, crops)
+        results |= _on_footage(bundle, files, out / "footage" if fresh else out, params, fresh, quiet=as_json)
+    output.show(results, as_json=as_json)
+
+
+def _footage_files(described: Path, clips: Path | None, crops: Path | None) -> "FootageFiles":
+    from personsearch.evaluation.footage import FootageFiles
+    from personsearch.installation.settings import Settings
+
+    return FootageFiles(described, clips or described.parent, crops or Settings().home / "footage")
+
+
+def _on_footage(
+    bundle: Path, files: "FootageFiles", out: Path, params: Path | None, calibration: Path | None, *, quiet: bool
+) -> dict[str, float]:
+    """Measure on footage, and print a row for each description."""
+    from personsearch.evaluation.footage import evaluate_footage
+    from personsearch.evaluation.footage_report import RANKS_HEAD, rank_rows
+    from personsearch.gallery.ingest.tracks import IngestConfig
+
+    findings = evaluate_footage(configured(IngestConfig, "ingest", params), bundle, files, out, calibration=calibration)
+    if not quiet:
+        output.show_table(RANKS_HEAD, list(rank_rows(findings)))
+    return findings.metrics()
 
 
 def compress(

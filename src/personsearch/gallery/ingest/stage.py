@@ -42,7 +42,7 @@ def ingest(
     if start.tzinfo is None:
         raise UserError(f"start {start.isoformat()}: a time zone expected, such as {start.isoformat()}Z")
     info = read_info(video, frames_per_second=config.frames_per_second)
-    new = ledger.VideoEntry(checked_camera(camera_id), start.astimezone(UTC), hash_file(video), _settings(config))
+    new = ledger.VideoEntry(checked_camera(camera_id), start.astimezone(UTC), hash_file(video), settings_text(config))
     held = ledger.find(gallery.database, new.camera_id, new.start)
     entry = new if held is None else ledger.next_take(held, new, again=again)
     if held is not None and entry is None:
@@ -159,7 +159,7 @@ def _jpeg(view: View) -> bytes:
     return bytes(jpeg)
 
 
-def _settings(config: IngestConfig) -> str:
+def settings_text(config: IngestConfig) -> str:
     """Everything that determines the crops of a video, as one line; a detector is named by its content hash."""
     values = config.model_dump(mode="json")
     if config.detector is not None:
