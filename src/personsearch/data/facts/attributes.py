@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from personsearch.data.facts.catalogue import (
+    ALWAYS_THERE,
     ANY,
     COLOURED_PARTS,
     FACT_INDEX,
@@ -13,6 +14,7 @@ from personsearch.data.facts.catalogue import (
     NEAR_TYPES,
     NOTHING,
     TYPES,
+    UNDERNEATH,
     colour_fact,
 )
 
@@ -24,6 +26,7 @@ def facts_of_attributes(attributes: Mapping[str, Any]) -> dict[str, bool]:
     `visible` lists the parts that can be made out; what is known of others is left out. Without it all can be.
     """
     told = {name: value for name, value in attributes.items() if name in FACT_INDEX and isinstance(value, bool)}
+    told.pop("beard", None)  # a key of the synthetic data sets too, true of people seen from behind
     seen = _Seen(attributes)
     known = _gender(attributes) | _types(seen) | _any(seen) | _colours(seen) | _others(seen)
     return {name: value for name, value in known.items() if value is not None} | told
@@ -40,6 +43,11 @@ class _Seen:
 
     def shows(self, part: str) -> bool:
         return self.visible is None or part in self.visible
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a second garment shows below the upper one."""
+        return self.attributes.get("open_front") is True or (self.visible is not None and "inner" in self.visible)
 
     def value(self, key: str) -> str | None:
         value = self.attributes.get(key)
@@ -69,33 +77,41 @@ def _types(seen: _Seen) -> dict[str, bool | None]:
 
 
 def _type_of_part(seen: _Seen, part: str, name: str, values: tuple[str, ...]) -> bool | None:
-    value, shown_by = seen.value(part.replace(" ", "_")), part
-    match part:
-        case "hair":
-            length, style = seen.value("hair_length"), seen.value("hair_style")
-            value = style if name in ("ponytail", "bun", "curly hair") else length
-            if seen.value("headwear") not in (None, "none") and name in ("bald", "short hair"):
-                return None  # a hat hides the difference
-        case "hair colour":
-            value, shown_by = seen.value("hair_colour"), "hair"
-        case "sleeves":
-            shown_by = "upper"
-        case "headwear" if value == "hood":
-            shown_by = "hood"
-        case "lower" if value == "dress":
-            shown_by = "upper"
-    if value is None or seen.hidden(part):
+    value, shown_by = _said_of(seen, part, name)
+    if value is None or seen.hidden(part) or _may_be_unseen(seen, part, name, value):
         return None
-    if value in NOTHING and part not in ("sleeves",):
+    if value in NOTHING and part != "sleeves":
         return False
     if not seen.shows(shown_by):
-        # A thing that cannot be made out is not the one that would be seen; clothes are always there.
-        return (
-            None if value in values or part in ("upper", "lower", "sleeves", "hair", "hair colour", "shoes") else False
-        )
+        # A thing that cannot be made out is not the one that would be seen; clothes and hair are always there.
+        return None if value in values or part in ALWAYS_THERE else False
     if value in values:
         return True
     return None if value in NEAR_TYPES.get(name, ()) else False
+
+
+def _said_of(seen: _Seen, part: str, name: str) -> tuple[str | None, str]:
+    """The attribute's value that decides about a fact, and the part that must be visible for it."""
+    value = seen.value(part.replace(" ", "_"))
+    match part:
+        case "hair":
+            return seen.value("hair_style" if name in ("ponytail", "bun", "curly hair") else "hair_length"), "hair"
+        case "hair colour":
+            return seen.value("hair_colour"), "hair"
+        case "sleeves":
+            return value, "upper"
+        case "headwear" if value == "hood":
+            return value, "hood"
+        case "lower" if value == "dress":
+            return value, "upper"
+    return value, part
+
+
+def _may_be_unseen(seen: _Seen, part: str, name: str, value: str) -> bool:
+    """Whether something else hides the difference: a hat a bald head, an open jacket what is worn below it."""
+    if part == "hair":
+        return name in ("bald", "short hair") and seen.value("headwear") not in (None, "none")
+    return name in UNDERNEATH and value not in TYPES["upper"][name] and seen.is_open
 
 
 def _any(seen: _Seen) -> dict[str, bool | None]:
@@ -131,7 +147,7 @@ def _colours(seen: _Seen) -> dict[str, bool | None]:
 
 def _is_mixed(seen: _Seen) -> bool:
     """Whether a second colour covers so much that it might be named instead."""
-    return seen.value("pattern") in ("two-tone", "striped", "checked") or seen.attributes.get("open_front") is True
+    return seen.value("pattern") in ("two-tone", "striped", "checked") or seen.is_open
 
 
 def _others(seen: _Seen) -> dict[str, bool | None]:

@@ -84,7 +84,7 @@ TYPES: dict[str, dict[str, tuple[str, ...]]] = {
 """Part → fact → the values of the attribute that make it true."""
 
 NEAR_TYPES: dict[str, tuple[str, ...]] = {
-    "coat": ("padded jacket", "hooded jacket", "suit jacket", "cardigan", "dress"),
+    "coat": ("jacket", "padded jacket", "hooded jacket", "suit jacket", "cardigan", "dress"),
     "jacket": ("coat", "suit jacket", "vest", "cardigan", "hoodie"),
     "suit jacket": ("jacket", "leather jacket", "coat", "cardigan"),
     "hooded top": ("sweater",),
@@ -116,6 +116,10 @@ ANY = {"a bag": "bag", "headwear": "headwear", "something held": "handheld", "ey
 GENDERS = {"man": ("man",), "woman": ("woman",), "child": ("boy", "girl")}
 OTHERS = ("beard", "scarf", "umbrella", "open jacket", "skirt or dress")
 NOTHING = {"", "none", "nothing", "no", "false"}
+ALWAYS_THERE = ("upper", "lower", "sleeves", "hair", "hair colour", "shoes")
+"""Parts that everybody has, seen or not."""
+UNDERNEATH = ("shirt", "t-shirt", "polo shirt", "tank top", "blouse", "sweater")
+"""What may show below an open jacket or a cardigan; there it is unknown."""
 HIDDEN_FROM_BEHIND = ("eyewear", "beard")
 
 

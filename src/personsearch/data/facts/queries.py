@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from personsearch.data.facts.catalogue import FACT_INDEX, FACTS
 from personsearch.data.facts.known import FALSE, TRUE, UNKNOWN
-from personsearch.data.facts.words import COLOUR_WORDS
+from personsearch.data.facts.lexicon import COLOUR_WORDS
 
 SUBJECTS = {
     "man": ("a man", "a man", "man", "a guy", "a gentleman", "the man"),

@@ -1,7 +1,7 @@
-"""Facts from words: a small lexicon of garments, colours, bags and hair; sentences with one word swapped."""
+"""Facts from words, and sentences with one thing in them made wrong: "with a backpack" becomes "with a suitcase"."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from personsearch.data.facts.catalogue import (
@@ -12,124 +12,33 @@ from personsearch.data.facts.catalogue import (
     TYPES,
     colour_fact,
 )
+from personsearch.data.facts.lexicon import (
+    COLOUR_WORDS,
+    HAIR,
+    KINDS,
+    NOUNS,
+    WRONG_COLOURS,
+    WRONG_GENDER,
+    WRONG_HAIR,
+    WRONG_NOUNS,
+    WRONG_SLEEVES,
+)
 
-COLOUR_WORDS: dict[str, tuple[str, ...]] = {
-    "black": ("black",),
-    "dark grey": ("dark grey", "dark gray", "charcoal"),
-    "grey": ("grey", "gray"),
-    "light grey": ("light grey", "light gray", "pale grey", "silver"),
-    "white": ("white",),
-    "red": ("red", "bright red", "scarlet"),
-    "dark red": ("dark red", "maroon", "burgundy", "wine red"),
-    "pink": ("pink", "rose"),
-    "orange": ("orange",),
-    "yellow": ("yellow",),
-    "green": ("green",),
-    "dark green": ("dark green",),
-    "olive": ("olive", "khaki", "olive green"),
-    "teal": ("teal", "turquoise", "blue-green", "cyan"),
-    "light blue": ("light blue", "pale blue", "sky blue"),
-    "blue": ("blue",),
-    "dark blue": ("dark blue", "navy", "navy blue"),
-    "purple": ("purple", "violet", "lilac"),
-    "brown": ("brown", "dark brown"),
-    "beige": ("beige", "tan", "cream"),
-}
-NOUNS: dict[str, dict[str, tuple[str, ...]]] = {
-    "gender": {
-        "man": ("man", "guy", "male", "gentleman", "boy", "he", "his"),
-        "woman": ("woman", "lady", "female", "girl", "she", "her"),
-        "child": ("child", "kid", "boy", "young girl", "little girl", "toddler"),
-    },
-    "upper": {
-        "coat": ("coat", "long coat", "overcoat", "trench coat", "raincoat"),
-        "jacket": ("jacket", "zip-up jacket", "anorak", "parka", "windbreaker", "hooded jacket", "jacket with a hood"),
-        "suit jacket": ("suit jacket", "blazer", "suit"),
-        "hooded top": ("hoodie", "hooded sweatshirt", "hooded top", "hooded jacket", "jacket with a hood"),
-        "sweater": ("sweater", "jumper", "pullover", "sweatshirt"),
-        "shirt": ("shirt", "button-up shirt", "dress shirt"),
-        "t-shirt": ("t-shirt", "tshirt", "tee", "t shirt"),
-        "polo shirt": ("polo shirt", "polo"),
-        "tank top": ("tank top", "sleeveless top", "sleeveless shirt", "singlet", "vest top"),
-        "vest": ("vest", "sleeveless jacket", "body warmer", "waistcoat", "gilet"),
-        "blouse": ("blouse",),
-        "cardigan": ("cardigan",),
-        "leather jacket": ("leather jacket",),
-        "padded jacket": ("padded jacket", "puffer jacket", "down jacket", "quilted jacket", "winter jacket"),
-        "dress": ("dress", "gown"),
-        "": ("top", "upper body", "clothes", "clothing", "outfit"),
-    },
-    "lower": {
-        "jeans": ("jeans", "denim jeans", "denim trousers"),
-        "trousers": ("trousers", "pants", "slacks", "chinos", "sweatpants", "track pants", "tracksuit bottoms"),
-        "shorts": ("shorts", "short pants"),
-        "skirt": ("skirt",),
-        "leggings": ("leggings", "tights", "tight pants"),
-    },
-    "bag": {
-        "backpack": ("backpack", "rucksack", "bag on the back", "knapsack"),
-        "shoulder bag": ("shoulder bag", "bag over the shoulder", "messenger bag", "bag with a strap", "satchel"),
-        "handbag": ("handbag", "purse"),
-        "plastic bag": ("plastic bag", "shopping bag", "carrier bag"),
-        "suitcase": ("suitcase", "rolling suitcase", "trolley case", "luggage"),
-        "briefcase": ("briefcase",),
-        "": ("bag", "case"),
-    },
-    "headwear": {
-        "cap": ("cap", "baseball cap"),
-        "beanie": ("beanie", "knitted hat", "woolly hat"),
-        "brimmed hat": ("brimmed hat", "straw hat", "sun hat"),
-        "hood": ("hood over the head", "hood up"),
-        "": ("hat", "helmet"),
-    },
-    "shoes": {
-        "boots": ("boots",),
-        "sandals": ("sandals", "flip-flops"),
-        "": ("shoes", "sneakers", "trainers", "sports shoes", "running shoes", "leather shoes"),
-    },
-    "handheld": {
-        "phone": ("phone", "mobile phone", "cell phone", "smartphone"),
-        "paper": ("paper", "sheet of paper", "papers"),
-        "bottle": ("bottle", "water bottle"),
-        "folder": ("folder", "notebook"),
-    },
-    "eyewear": {
-        "sunglasses": ("sunglasses", "dark glasses"),
-        "glasses": ("glasses", "eyeglasses", "spectacles"),
-    },
-    "beard": {"beard": ("beard", "facial hair", "bearded")},
-    "scarf": {"scarf": ("scarf", "shawl")},
-    "umbrella": {"umbrella": ("umbrella", "parasol")},
-    "hair": {
-        "bald": ("bald", "bald head", "balding", "balding head", "receding hair"),
-        "ponytail": ("ponytail",),
-        "bun": ("bun",),
-        "long hair": ("long hair", "long-haired"),
-        "short hair": ("short hair", "short-haired"),
-        "curly hair": ("curly hair",),
-        "": ("hair",),
-    },
-    "pattern": {
-        "stripes": ("striped", "stripes", "stripy"),
-        "checks": ("checked", "plaid", "checkered", "chequered", "tartan"),
-        "dots": ("dotted", "polka dot", "spotted"),
-        "a print": ("logo", "print", "writing"),
-    },
-    "sleeves": {
-        "long sleeves": ("long-sleeved", "long sleeved", "long sleeves", "long-sleeve"),
-        "short sleeves": ("short-sleeved", "short sleeved", "short sleeves", "short-sleeve"),
-        "no sleeves": ("sleeveless",),
-    },
-}  # fmt: skip
-"""Part → fact → its words; those of "" name the part without saying of which type it is."""
-ADJECTIVES = 4  # how many words before a noun may say its colour
+ADJECTIVES = 4  # how many words before a noun may describe it
 WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*")
 NEGATION = {"no", "without", "not"}
+DENYING = 3  # how many words before a noun may deny it: "not wearing a hat"
+GENDER_NOUN = re.compile(r"\b(man|woman|lady|gentleman|girl|boy|male|female|guy)\b", re.IGNORECASE)
+GENDER_WORD = re.compile(rf"\b({'|'.join(WRONG_GENDER)})\b", re.IGNORECASE)
+UNCOLOURED = ("hair", "gender", "sleeves", "pattern", "beard", "eyewear")
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A noun of the lexicon in a text: what it names, where it stands (words), the words before it that describe it."""
+    """A noun of the lexicon in a text: what it names, where it stands (words), the words before it that describe it.
+
+    `start` is the first word of the noun, `colours` are names of the catalogue's colours.
+    """
 
     part: str
     fact: str
@@ -137,6 +46,7 @@ class Mention:
     end: int
     colours: tuple[str, ...]
     denied: bool
+    adjectives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +100,22 @@ def mentions(text: str) -> Iterator[Mention]:
         if not matches:
             place += 1
             continue
-        length = len(matches[0][0])
-        before = words[max(0, place - ADJECTIVES) : place]
-        denied = any(word in NEGATION for word in before[-2:])
+        end = place + len(matches[0][0])
+        adjectives = words[_start_of_phrase(words, place) : place]
+        colours = tuple(dict.fromkeys(name for _, _, name in colour_spans(adjectives) or _said_after(words, end)))
         for _, part, fact in matches:
-            yield Mention(part, fact, place, place + length, _colours_before(words, place), denied)
-        place += length
+            yield Mention(part, fact, place, end, colours, _is_denied(words, place), tuple(adjectives))
+        place = end
+
+
+def _is_denied(words: list[str], place: int) -> bool:
+    """Whether a word shortly before denies the noun: "no bag", "not wearing a hat", but not "no bag but a hat"."""
+    for before in range(place - 1, max(-1, place - 1 - DENYING), -1):
+        if words[before] in NEGATION:
+            return True
+        if _matches(_NOUNS, words, before):
+            return False
+    return False
 
 
 def _matches(
@@ -207,22 +127,32 @@ def _matches(
     return [entry for entry in fitting if len(entry[0]) == len(fitting[0][0])] if fitting else []
 
 
-def _colours_before(words: list[str], place: int) -> tuple[str, ...]:
-    """Names of the colours in the adjectives before a noun; they end at an article or another noun."""
+def _start_of_phrase(words: list[str], place: int) -> int:
+    """Where the adjectives before a noun start: after an article or another noun."""
     start = place
     while start > 0 and place - start < ADJECTIVES and words[start - 1] not in {"a", "an", "the", "with", "in", "has"}:
         if _matches(_NOUNS, words, start - 1) and words[start - 1] not in ("striped", "checked", "plaid", "dotted"):
             break
         start -= 1
-    found, at = [], start
-    while at < place:
+    return start
+
+
+def colour_spans(words: list[str]) -> list[tuple[int, int, str]]:
+    """The colours that the words name: first word, word after the last, and the catalogue's name."""
+    found, at = [], 0
+    while at < len(words):
         match = _matches(_COLOURS, words, at)
-        if match and at + len(match[0][0]) <= place:
-            found.append(match[0][2])
-            at += len(match[0][0])
-        else:
-            at += 1
-    return tuple(dict.fromkeys(found))
+        if match:
+            found.append((at, at + len(match[0][0]), match[0][2]))
+        at = found[-1][1] if match else at + 1
+    return found
+
+
+def _said_after(words: list[str], end: int) -> list[tuple[int, int, str]]:
+    """The colour in "his coat is dark red"."""
+    if end < len(words) and words[end] in ("is", "are"):
+        return [found for found in colour_spans(words[end + 1 : end + 1 + ADJECTIVES]) if found[0] == 0]
+    return []
 
 
 def _stated_by(mention: Mention) -> dict[str, bool]:
@@ -233,6 +163,8 @@ def _stated_by(mention: Mention) -> dict[str, bool]:
         return dict.fromkeys(denied + ([general] if general and not fact else []), False)
     stated = {fact: True} if fact else {}
     stated |= _ruled_out(part, fact)
+    if part == "hair" and not fact:
+        stated |= _hair_stated(mention.adjectives)
     for name, of in ANY.items():
         if of == part:
             stated[name] = True
@@ -258,6 +190,19 @@ def _ruled_out(part: str, fact: str) -> dict[str, bool]:
     return {}
 
 
+def _hair_stated(adjectives: tuple[str, ...]) -> dict[str, bool]:
+    """What "long dark hair" says; "dark blond" and "light brown" are what their last word says."""
+    facts = [HAIR[word] for word in adjectives if word in HAIR]
+    lengths = [fact for fact in facts if fact in TYPES["hair"]]
+    colours = [fact for fact in facts if fact in TYPES["hair colour"]][-1:]
+    stated: dict[str, bool] = {}
+    for fact in lengths:
+        stated |= {fact: True} | _ruled_out("hair", fact)
+    for fact in colours:
+        stated |= dict.fromkeys(TYPES["hair colour"], False) | {fact: True}
+    return stated
+
+
 def _alike(name: str, fact: str) -> bool:
     """Whether two types are called by each other's names."""
     values = {value for types in TYPES.values() for value in types.get(fact, ())}
@@ -269,60 +214,67 @@ def _colour_stated(part: str, colour: str) -> dict[str, bool]:
     return {colour_fact(part, colour): True} | {colour_fact(part, name): False for name in far}
 
 
-SWAPS: dict[str, tuple[tuple[str, str], ...]] = {
-    "gender": (("woman", "man"), ("lady", "gentleman"), ("she", "he"), ("girl", "boy"), ("female", "male")),
-    "bag": (("backpack", "suitcase"), ("shoulder bag", "backpack"), ("handbag", "backpack"), ("rucksack", "handbag")),
-    "headwear": (("cap", "beanie"), ("hat", "hood"), ("baseball cap", "brimmed hat")),
-    "upper garment": (
-        ("coat", "t-shirt"), ("jacket", "t-shirt"), ("hoodie", "shirt"), ("sweater", "coat"), ("blouse", "jacket"),
-        ("t-shirt", "coat"), ("shirt", "coat"), ("blazer", "t-shirt"), ("tank top", "jacket"),
-    ),
-    "lower garment": (("jeans", "shorts"), ("trousers", "skirt"), ("pants", "shorts"), ("skirt", "trousers"),
-                      ("shorts", "trousers"), ("leggings", "shorts")),
-    "sleeves": (("long-sleeved", "short-sleeved"), ("sleeveless", "long-sleeved")),
-    "hair": (("long", "short"), ("bald", "long-haired"), ("ponytail", "bald head")),
-    "eyewear": (("glasses", "a beard"),),
-    "colour": (
-        ("black", "white"), ("red", "green"), ("blue", "yellow"), ("grey", "red"), ("brown", "light blue"),
-        ("beige", "purple"), ("pink", "dark green"), ("navy", "orange"),
-    ),
-}  # fmt: skip
-"""Kind → pairs of words that can stand for each other and never mean the same."""
-PRONOUNS = {"man": "woman", "he": "she", "him": "her", "his": "her", "woman": "man", "she": "he", "her": "his",
-            "lady": "gentleman", "gentleman": "lady", "girl": "boy", "boy": "girl", "female": "male", "male": "female",
-            "guy": "lady"}  # fmt: skip
-
-
 def swapped(text: str) -> list[Swap]:
     """For each kind of thing that the text names: the same text with it made wrong."""
-    swaps = []
-    for kind, pairs in SWAPS.items():
-        changed = _regendered(text) if kind == "gender" else _replaced(text, pairs)
-        if changed is not None and changed != text:
-            swaps.append(Swap(kind, changed))
-    return swaps
+    swaps = [Swap("gender", changed)] if (changed := _other_gender(text)) else []
+    found = list(mentions(text))
+    for part, kind in KINDS.items():
+        options = (_wrong_noun(text, mention) for mention in found if mention.part == part and not mention.denied)
+        swaps += [Swap(kind, changed) for changed in _first(options)]
+    colours = (_wrong_colour(text, mention) for mention in found if mention.part not in UNCOLOURED)
+    return swaps + [Swap("colour", changed) for changed in _first(colours)]
 
 
-def _regendered(text: str) -> str | None:
+def _first(options: Iterator[str | None]) -> list[str]:
+    """The first text that could be made, if any."""
+    return [option for option in options if option is not None][:1]
+
+
+def _other_gender(text: str) -> str | None:
     """Every noun and pronoun of gender turned, so that the sentence still agrees with itself."""
-    if not re.search(r"\b(man|woman|lady|gentleman|girl|boy|male|female|guy)\b", text, re.IGNORECASE):
+    if not GENDER_NOUN.search(text):
         return None
-    pattern = re.compile(rf"\b({'|'.join(PRONOUNS)})\b", re.IGNORECASE)
-    return pattern.sub(lambda match: _cased(PRONOUNS[match[0].lower()], match[0]), text)
+    return GENDER_WORD.sub(lambda match: _cased(WRONG_GENDER[match[0].lower()], match[0]), text)
 
 
-def _replaced(text: str, pairs: tuple[tuple[str, str], ...]) -> str | None:
-    """The first word that a pair knows, replaced by its counterpart."""
-    found = []
-    for first, second in pairs:
-        match = re.search(rf"(?<![\w-]){re.escape(first)}(?![\w-])", text, re.IGNORECASE)
-        if match:
-            found.append((match.start(), match, second))
-    if not found:
+def _wrong_noun(text: str, mention: Mention) -> str | None:
+    if mention.part == "sleeves":
+        return _replaced(text, mention.start, mention.end, _wrong_word(WRONG_SLEEVES))
+    if mention.part == "hair":
+        first = mention.start - len(mention.adjectives)
+        return _replaced(text, first, mention.end, _wrong_word(WRONG_HAIR))
+    noun = WRONG_NOUNS[mention.part].get(mention.fact)
+    if noun is None or (mention.part == "eyewear" and re.search(r"\bscarf\b", text, re.IGNORECASE)):
         return None
-    _, match, other = min(found, key=lambda entry: entry[0])
-    return text[: match.start()] + _cased(other, match[0]) + text[match.end() :]
+    return _replaced(text, mention.start, mention.end, lambda _: noun)
+
+
+def _wrong_word(wrong: dict[str, str]) -> Callable[[str], str]:
+    """Replaces the first of these words in a phrase, also where it begins a compound ("long-sleeved")."""
+    pattern = re.compile(rf"(?<![\w-])({'|'.join(wrong)})(?!\w)", re.IGNORECASE)
+    return lambda phrase: pattern.sub(lambda match: _cased(wrong[match[0].lower()], match[0]), phrase, count=1)
+
+
+def _wrong_colour(text: str, mention: Mention) -> str | None:
+    """The first colour before a noun made wrong."""
+    first = mention.start - len(mention.adjectives)
+    for start, end, name in colour_spans(list(mention.adjectives)):
+        return _replaced(text, first + start, first + end, lambda _, colour=WRONG_COLOURS[name]: colour)  # type: ignore[misc]
+    return None
+
+
+def _replaced(text: str, start: int, end: int, change: Callable[[str], str]) -> str | None:
+    """The text with the words from `start` to `end` changed; None if they stay what they are."""
+    spans = [match.span() for match in WORD.finditer(text.lower())]
+    left, right = spans[start][0], spans[end - 1][1]
+    changed = _cased(change(text[left:right]), text[left:right])
+    return None if changed == text[left:right] else _article(text[:left], changed) + changed + text[right:]
+
+
+def _article(before: str, word: str) -> str:
+    """The text before a word, with the article that the word needs."""
+    return re.sub(r"\b([Aa])n? $", r"\1n " if word[0].lower() in "aeiou" else r"\1 ", before)
 
 
 def _cased(word: str, like: str) -> str:
-    return word.capitalize() if like[:1].isupper() else word
+    return word[:1].upper() + word[1:] if like[:1].isupper() else word
