@@ -88,3 +88,22 @@ def test_graphs_are_the_same_bytes_each_time_and_name_no_source_file(
         content = (tmp_path / name).read_bytes()
         assert content == (exported / name).read_bytes()
         assert b".py" not in content
+
+
+def test_a_convolutional_stem_is_folded_into_the_graph(tiny_bundle: Path, tmp_path: Path) -> None:
+    import onnx
+    import torch
+
+    spec = Bundle.open(tiny_bundle).spec
+    torch.manual_seed(0)
+    model = DualEncoder(Architecture({**spec.architecture, "stem": {"widths": [4, 8], "blocks": [1, 0]}}))
+    model.train()
+    for _ in range(2):
+        model.image_features(torch.randn(8, 3, 32, 16) + 1)
+    export_onnx(model.eval(), spec, tmp_path)
+    pixels = np.random.default_rng(0).normal(size=(3, 3, 32, 16)).astype(np.float32)
+    found = run(tmp_path / IMAGE_ONNX, pixels)
+    assert largest_distance(found, model.encode_image(torch.from_numpy(pixels)).detach().numpy()) < PARITY
+    operators = [node.op_type for node in onnx.load(tmp_path / IMAGE_ONNX).graph.node]
+    assert operators.count("Conv") == 5
+    assert "BatchNormalization" not in operators

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from personsearch.bundle import IMAGE_ONNX, TEXT_ONNX, BundleSpec
 from personsearch.files import replacing
 from personsearch.models.attention import PackedAttention
+from personsearch.models.conv_stem import fold_stem
 from personsearch.models.encoder import PersonEncoder
 
 OPSET = 23  # the first with attention and GELU as one node each
@@ -32,6 +33,7 @@ def export_onnx(model: PersonEncoder, spec: BundleSpec, out_dir: Path, *, dtype:
     """
     model = copy.deepcopy(model).float().cpu().eval()
     model.merge_adaptation()
+    fold_stem(model)
     model = _with_packed_attention(model).to(dtype)
     height, width = spec.preprocessing.height, spec.preprocessing.width
     pixels_N3HW = torch.zeros(EXAMPLE_BATCH, 3, height, width)

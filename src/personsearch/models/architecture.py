@@ -12,7 +12,7 @@ Activation = Literal["gelu", "quick_gelu"]
 SIDES: tuple[Side, ...] = ("text", "image")
 CLIP, DUAL_TRANSFORMER = "clip", "dual_transformer"
 SECTIONS: dict[Side, str] = {"text": "text_cfg", "image": "vision_cfg"}
-ADAPTATION, PRUNED = "adaptation", "pruned"
+ADAPTATION, PRUNED, STEM = "adaptation", "pruned", "stem"
 QUICK_GELU: Final = "quick_gelu"
 # In a configuration of open_clip, these name a tower of another library.
 OTHER_TOWERS: dict[Side, str] = {"text": "hf_model_name", "image": "timm_model_name"}

@@ -14,6 +14,7 @@ from personsearch.errors import UserError
 from personsearch.models.adaptation import Unadapted, make_adaptation
 from personsearch.models.architecture import PRUNED, Architecture, Side
 from personsearch.models.attention import pack_attention
+from personsearch.models.conv_stem import add_stem
 from personsearch.models.encoder import MAX_LOGIT_SCALE, PersonEncoder, TextGroup
 from personsearch.models.foreign_text import build_foreign, whole_context
 from personsearch.models.pruned import prune_blocks
@@ -33,6 +34,7 @@ class DualEncoder(PersonEncoder):
         super().__init__()
         self.architecture = architecture
         self.clip = _open_clip_model(architecture)
+        add_stem(self.clip, architecture)
         pack_attention(self.clip)
         fuse_quick_gelu(self.clip)
         prune_blocks(self.clip, architecture)
