@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personsearch.data.records import ImageRecord
-from personsearch.data.sampler import Pairs, Sampler, shard
+from personsearch.data.sampler import Groups, Pairs, Sampler, shard
 
 
 def test_pairs_are_every_caption_of_every_image() -> None:
@@ -36,3 +36,41 @@ def test_epochs_and_seeds_differ() -> None:
     assert len({tuple(order) for order in orders}) == 4
     with pytest.raises(ValueError, match="batch of 5 for 2 processes"):
         shard(np.arange(5), 0, 2)
+
+
+def people_in_groups(groups: int, twins: int, images: int) -> list[ImageRecord]:
+    return [
+        ImageRecord(
+            f"{group}-{twin}-{image}",
+            "x",
+            group * twins + twin,
+            "train",
+            ["c", "d"],
+            "s",
+            attributes=f'{{"group": {group}}}',
+        )
+        for group in range(groups)
+        for twin in range(twins)
+        for image in range(images)
+    ]
+
+
+def test_near_twins_meet_in_a_batch_and_no_pair_is_lost() -> None:
+    records = people_in_groups(groups=10, twins=4, images=3)
+    pairs, groups = Pairs.of(records), Groups.of(records)
+    assert groups is not None
+    sampler = Sampler(len(pairs), 16, 0, groups.of_pairs(pairs))
+    order = sampler.order(0)
+    assert sorted(order.tolist()) == list(range(240))
+    for start in range(0, 240, 4):
+        people = {records[image].person_id for image in pairs.image_P[order[start : start + 4]]}
+        assert len(people) == 4
+        assert len({person // 4 for person in people}) == 1
+    assert sampler.order(0).tolist() == order.tolist() != sampler.order(1).tolist()
+    neighbours = [int(pairs.image_P[order[start]]) // 12 for start in range(0, 240, 4)]
+    assert len(set(neighbours[:4])) > 1, "blocks of one group are spread over the epoch"
+
+
+def test_strangers_are_drawn_as_without_groups() -> None:
+    assert Groups.of(people_in_groups(groups=6, twins=1, images=2)) is None
+    assert Groups.of([ImageRecord(str(n), "x", n, "train", ["c"], "s") for n in range(4)]) is None

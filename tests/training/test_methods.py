@@ -1,7 +1,9 @@
 """Every method goes through the one training stage: it changes what it trains, and its bundle encodes alone."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 from personsearch.bundle import WEIGHTS, Bundle
+from personsearch.data.records import read_manifest, write_manifest
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
 from personsearch.training.recipe import read_recipe
@@ -125,3 +128,61 @@ def test_a_text_tower_that_sees_its_padding_trains(trainable: Path, recipe: Reci
     metrics = train(read_recipe(recipe(model=model, epochs=8)), trainable, tmp_path / "run")
     assert metrics["val_map"] > 60
     assert encode(tmp_path / "run" / "bundle").shape == (4, 16)
+
+
+STEM: dict[str, Any] = {"stem": {"widths": [4, 8]}}
+
+
+class KilledAt:
+    """Stops a run at a step, as Ctrl-C does."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_start(self, config: Mapping[str, object]) -> None: ...
+
+    def on_epoch(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None: ...
+
+    def on_end(self, metrics: Mapping[str, float]) -> None: ...
+
+    def on_step(self, step: int, metrics: Mapping[str, float]) -> None:
+        assert {"attributes", "short_queries"} <= metrics.keys()
+        if step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("stem", [{}, STEM])
+def test_facts_train_the_towers_and_a_killed_run_resumes(
+    trainable: Path, recipe: Recipe, tmp_path: Path, stem: dict[str, Any]
+) -> None:
+    model = model_of(recipe, architecture=model_of(recipe)["architecture"] | stem, frozen=[])
+    losses = {"n_itc": 1.0, "attributes": 1.0, "short_queries": 1.0}
+    path = recipe(model=model, objective={"losses": losses}, epochs=2, checkpoint_every=1)
+    whole = train(read_recipe(path), trainable, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(read_recipe(path), trainable, tmp_path / "killed", callbacks=[KilledAt(3)])
+    assert train(read_recipe(path), trainable, tmp_path / "killed") == whole
+    names = ("whole", "killed")
+    first, second = (load_file(tmp_path / name / "bundle" / WEIGHTS) for name in names)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_an_image_tower_can_learn_facts_alone(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    metrics = train(read_recipe(recipe(objective={"losses": {"attributes": 1.0}})), trainable, tmp_path / "run")
+    assert metrics["steps"] > 0
+
+
+def test_a_data_set_without_facts_is_refused(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    unknown = [replace(each, captions=["x y", "z"]) for each in read_manifest(trainable)]
+    shutil.copytree(trainable, tmp_path / "unknown")
+    write_manifest(tmp_path / "unknown", unknown)
+    with pytest.raises(UserError, match=r"losses.attributes: no image has attributes or words that it knows"):
+        train(read_recipe(recipe(objective={"losses": {"attributes": 1.0}})), tmp_path / "unknown", tmp_path / "run")
+
+
+def test_a_stem_that_is_trained_takes_no_chunks(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    architecture = model_of(recipe)["architecture"] | STEM
+    trained, frozen = (model_of(recipe, architecture=architecture, frozen=names) for names in ([], ["visual.conv1"]))
+    with pytest.raises(UserError, match="chunk_size: expected null"):
+        train(read_recipe(recipe(model=trained, chunk_size=8)), trainable, tmp_path / "trained")
+    assert train(read_recipe(recipe(model=frozen, chunk_size=8)), trainable, tmp_path / "frozen")["steps"] > 0

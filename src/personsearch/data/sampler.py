@@ -5,6 +5,7 @@ All of it follows from the seed (and the epoch) alone, so nothing is stored and 
 Shapes: P pairs of the data set, K of them kept or noisy, N pairs of one step's global batch.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -73,20 +74,66 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True)
+class Groups:
+    """Near twins: the person of each image, and the group of people who look alike [G] (of pairs: [P])."""
+
+    person_G: NDArray[np.int64]
+    group_G: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, records: Sequence[ImageRecord]) -> "Groups | None":
+        """By the attribute `group` of the images; None where no two people share one."""
+        person_G = np.array([record.person_id for record in records], dtype=np.int64)
+        group_G = np.array([_group(record) for record in records], dtype=np.int64)
+        return cls(person_G, group_G) if len(np.unique(group_G)) < len(np.unique(person_G)) else None
+
+    def of_pairs(self, pairs: Pairs) -> "Groups":
+        """The same of every pair."""
+        return Groups(self.person_G[pairs.image_P], self.group_G[pairs.image_P])
+
+    def together(self, order_P: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+        """The order with the first pair of each twin of a group together, then the second of each, and so on; these
+        blocks are shuffled.
+        """
+        turn_P = _turns(self.person_G[order_P])
+        blocks, block_P = np.unique(np.stack([self.group_G[order_P], turn_P]), axis=1, return_inverse=True)
+        place_P = generator.permutation(blocks.shape[1])[block_P.reshape(-1)]
+        return order_P[np.argsort(place_P, kind="stable")]
+
+
+def _group(record: ImageRecord) -> int:
+    value = json.loads(record.attributes).get("group") if record.attributes else None
+    return value if isinstance(value, int) else record.person_id
+
+
+def _turns(person_P: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many pairs of the same person come before each [P]."""
+    sorted_P = np.argsort(person_P, kind="stable")
+    people = person_P[sorted_P]
+    starts = np.flatnonzero(np.r_[True, people[1:] != people[:-1]])
+    turn_P = np.empty(len(person_P), np.int64)
+    turn_P[sorted_P] = np.arange(len(people)) - np.repeat(starts, np.diff(np.r_[starts, len(people)]))
+    return turn_P
+
+
+@dataclass(frozen=True, slots=True)
 class Sampler:
     """Deterministic epochs of whole batches; pairs that do not fill a batch sit this epoch out."""
 
     pairs: int
     batch_size: int
     seed: int
+    groups: Groups | None = None
 
     @property
     def steps_per_epoch(self) -> int:
         return self.pairs // self.batch_size
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """The permutation of one epoch, [P]."""
-        return np.random.default_rng((self.seed, epoch)).permutation(self.pairs)
+        """The permutation of one epoch, [P]. Near twins follow each other, one pair of each at a time."""
+        generator = np.random.default_rng((self.seed, epoch))
+        order_P = generator.permutation(self.pairs)
+        return order_P if self.groups is None else self.groups.together(order_P, generator)
 
     def batch(self, order_P: NDArray[np.int64], step: int) -> NDArray[np.int64]:
         """The global batch of a step of the epoch whose permutation is `order_P`, [N]."""

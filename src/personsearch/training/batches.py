@@ -18,16 +18,18 @@ from personsearch.augmentation.images import ImageAugmentationConfig, augment_im
 from personsearch.augmentation.randomness import IMAGE_STREAM, TEXT_STREAM, sample_generator, uniform_rows
 from personsearch.augmentation.text import TextAugmentationConfig, choose_wording, edit_caption
 from personsearch.bundle import Preprocessing
+from personsearch.data.facts.queries import ShortQuery
 from personsearch.data.parallel import map_in_order
 from personsearch.data.records import ImageRecord
 from personsearch.data.sampler import Pairs, Sampler, shard
 from personsearch.models.mixing import Mixing
 from personsearch.tokenizer import Tokenizer, trim
+from personsearch.training.facts import BatchFacts, FactSource
 from personsearch.training.mixup import MixupConfig, Partners, draw_mixing, draw_partners
-from personsearch.training.objective import IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2, TEXT, TEXT_2
+from personsearch.training.objective import IMAGE, IMAGE_2, QUERY, SIMCLR_1, SIMCLR_2, TEXT, TEXT_2
 
 # One stream per view: two views of a pair must differ, and adding one must not change the numbers of the others.
-STREAMS = {IMAGE: IMAGE_STREAM, TEXT: TEXT_STREAM, IMAGE_2: 2, SIMCLR_1: 3, SIMCLR_2: 4, TEXT_2: 5}
+STREAMS = {IMAGE: IMAGE_STREAM, TEXT: TEXT_STREAM, IMAGE_2: 2, SIMCLR_1: 3, SIMCLR_2: 4, TEXT_2: 5, QUERY: 7}
 MIXING = 6
 PARTNER = 16  # added to a view's stream for the images that are mixed into it
 
@@ -42,6 +44,7 @@ class Batch:
     trust_N: Tensor | None = None
     mixing: Mixing | None = None
     teacher_ids_NL: Tensor | None = None
+    facts: BatchFacts | None = None
 
     def __len__(self) -> int:
         return len(self.person_ids_N)
@@ -49,7 +52,8 @@ class Batch:
     def used_by(self, stream: torch.cuda.Stream) -> "Batch":
         """Mark the batch as used by `stream`, so that its memory is not reused before `stream` has finished."""
         mixed = () if self.mixing is None else (self.mixing.partner_N, self.mixing.ratio_N)
-        others = (self.person_ids_N, self.trust_N, self.teacher_ids_NL, *mixed)
+        facts = () if self.facts is None else self.facts.tensors()
+        others = (self.person_ids_N, self.trust_N, self.teacher_ids_NL, *mixed, *facts)
         for value in (*self.images.values(), *self.texts.values(), *others):
             if value is not None:
                 value.record_stream(stream)
@@ -62,7 +66,8 @@ class Batch:
         images = {view: value[rows] for view, value in self.images.items()}
         texts = {view: value[rows] for view, value in self.texts.items()}
         trust_N, teacher_ids_NL = (None if of is None else of[rows] for of in (self.trust_N, self.teacher_ids_NL))
-        return Batch(images, texts, self.person_ids_N[rows], trust_N, teacher_ids_NL=teacher_ids_NL)
+        facts = None if self.facts is None else self.facts.rows(rows)
+        return Batch(images, texts, self.person_ids_N[rows], trust_N, teacher_ids_NL=teacher_ids_NL, facts=facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class BatchSource:
     device: torch.device
     rank: int = 0
     world_size: int = 1
+    facts: FactSource | None = None
     trust_P: Tensor | None = None
     teacher_tokenizer: Tokenizer | None = None
 
@@ -103,7 +109,11 @@ class BatchSource:
         images_N = self.pairs.image_P[pairs_N]
         person_ids_N = np.array([self.records[image].person_id for image in images_N], dtype=np.int64)
         mixing, partners = self._drawn(epoch, pairs_N)
-        wordings = {view: self._wordings(view, epoch, pairs_N, partners) for view in self.text_views}
+        queries = self._queries(epoch, pairs_N, images_N)
+        wordings = {
+            view: [query.text for query in queries] if view == QUERY else self._wordings(view, epoch, pairs_N, partners)
+            for view in self.text_views
+        }
         teacher = self.teacher_tokenizer
         return Batch(
             images=self._image_views(epoch, pairs_N, partners),
@@ -112,7 +122,22 @@ class BatchSource:
             trust_N=None if self.trust_P is None else self.trust_P[torch.from_numpy(pairs_N)].to(self.device),
             mixing=None if mixing is None else mixing.to(self.device),
             teacher_ids_NL=None if teacher is None else self._token_ids(teacher, wordings[TEXT]),
+            facts=self._facts(pairs_N, images_N, queries),
         )
+
+    def _queries(self, epoch: int, pairs_N: NDArray[np.int64], images_N: NDArray[np.int64]) -> list[ShortQuery]:
+        if QUERY not in self.text_views:
+            return []
+        assert self.facts is not None
+        seed, stream = self.sampler.seed, STREAMS[QUERY]
+        return self.facts.queries(images_N, (sample_generator(seed, epoch, pair, stream) for pair in pairs_N.tolist()))
+
+    def _facts(
+        self, pairs_N: NDArray[np.int64], images_N: NDArray[np.int64], queries: Sequence[ShortQuery]
+    ) -> BatchFacts | None:
+        if self.facts is None:
+            return None
+        return self.facts.of_batch(images_N, self.pairs.caption_P[pairs_N], queries).to(self.device)
 
     def _drawn(self, epoch: int, pairs_N: NDArray[np.int64]) -> tuple[Mixing | None, Partners | None]:
         """What features of the batch are mixed, and with what pairs of the data set pixels and captions are."""

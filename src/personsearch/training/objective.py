@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from personsearch.config import Config, nearest
+from personsearch.data.facts.catalogue import FACTS
 from personsearch.errors import UserError
+from personsearch.losses.attributes import fact_loss, kinds_of_facts, query_loss
 from personsearch.losses.c_itc import c_itc
 from personsearch.losses.info_nce import info_nce
 from personsearch.losses.n_itc import n_itc
@@ -25,11 +27,14 @@ from personsearch.losses.r_itc import r_itc
 from personsearch.losses.sdm import sdm
 from personsearch.losses.soft_labels import identity_targets
 from personsearch.losses.tal import tal
+from personsearch.training.facts import BatchFacts
 
 TOTAL = "loss"
 IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2 = "image", "image_2", "simclr_1", "simclr_2"
-TEXT, TEXT_2 = "text", "text_2"
+TEXT, TEXT_2, QUERY = "text", "text_2", "query"
+ATTRIBUTES, SHORT_QUERIES = "attributes", "short_queries"
 SS_HIDDEN = 128
+NO_CONTRAST = -1e4  # as a logit: a softmax gives it nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +78,37 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Person ids of the global batch, α of the soft labels, and the trust in each pair (None: full trust in all)."""
+    """Person ids of the global batch, α of the soft labels, the trust in each pair (None: full trust in all), and the
+    facts that are known of it.
+    """
 
     person_ids_N: Tensor
     alpha: float
     trust_N: Tensor | None = None
+    facts: BatchFacts | None = None
 
     @property
     def targets(self) -> Tensor:
         """q̂ [N, N], the normalised labels of pairs of the same person."""
         return identity_targets(self.person_ids_N)
 
+    @property
+    def known(self) -> BatchFacts:
+        """The facts, for a loss that needs them."""
+        assert self.facts is not None
+        return self.facts
+
+    def contrasted(self, logits_NN: Tensor) -> Tensor:
+        """The logits without the pairs whose caption fits a near twin in the image as well as its own person."""
+        if self.facts is None:
+            return logits_NN
+        return logits_NN.masked_fill(self.facts.ambiguous(self.person_ids_N), NO_CONTRAST)
+
     def rows(self, rows: slice) -> "Labels":
         """The labels of some pairs."""
         trust_N = None if self.trust_N is None else self.trust_N[rows]
-        return Labels(self.person_ids_N[rows], self.alpha, trust_N)
+        facts = None if self.facts is None else self.facts.rows(rows)
+        return Labels(self.person_ids_N[rows], self.alpha, trust_N, facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +131,7 @@ class Loss:
 
 
 def _n_itc(image: str, text: str) -> Callable[[Features, Labels, nn.ModuleDict], Tensor]:
-    return lambda f, y, _: n_itc(f.logits(image, text), y.targets, alpha=y.alpha, weights_N=y.trust_N)
+    return lambda f, y, _: n_itc(y.contrasted(f.logits(image, text)), y.targets, alpha=y.alpha, weights_N=y.trust_N)
 
 
 def _self_supervised(*sides: str) -> Callable[[Features, Labels, nn.ModuleDict], Tensor]:
@@ -132,7 +153,7 @@ LOSSES: dict[str, Loss] = {
     "mvs_i": Loss(_n_itc(IMAGE_2, TEXT), images=(IMAGE_2,)),
     "mvs_t": Loss(_n_itc(IMAGE, TEXT_2), texts=(TEXT_2,)),
     "mvs_it": Loss(_n_itc(IMAGE_2, TEXT_2), images=(IMAGE_2,), texts=(TEXT_2,)),
-    "r_itc": Loss(lambda f, y, _: r_itc(f.logits(), y.targets, weights_N=y.trust_N)),
+    "r_itc": Loss(lambda f, y, _: r_itc(y.contrasted(f.logits()), y.targets, weights_N=y.trust_N)),
     "c_itc": Loss(lambda f, y, _, **given: c_itc(f.images[IMAGE], f.texts[TEXT], **given), of=c_itc),
     "ss_i": Loss(_self_supervised("image"), images=SIMCLR, texts=(), heads=("image",), of=nt_xent),
     "ss_t": Loss(_self_supervised("text"), images=(), texts=(TEXT, TEXT_2), heads=("text",), of=nt_xent),
@@ -142,14 +163,28 @@ LOSSES: dict[str, Loss] = {
     "sdm": Loss(lambda f, y, _, **given: sdm(f.cosines(), y.targets, weights_N=y.trust_N, **given), of=sdm),
     "info_nce": Loss(lambda f, y, _, **given: info_nce(f.cosines(), weights_N=y.trust_N, **given), of=info_nce),
     "tal": Loss(lambda f, y, _, **given: tal(f.cosines(), y.person_ids_N, weights_N=y.trust_N, **given), of=tal),
+    ATTRIBUTES: Loss(
+        lambda f, y, heads: heads[ATTRIBUTES](f.raw_images[IMAGE], y.known.known_NF),
+        texts=(),
+        heads=(ATTRIBUTES,),
+    ),
+    SHORT_QUERIES: Loss(
+        lambda f, y, heads: query_loss(heads[SHORT_QUERIES](f.images[IMAGE] @ f.texts[QUERY].T), y.known.fitting()),
+        texts=(QUERY,),
+        heads=(SHORT_QUERIES,),
+    ),
 }
+LOSSES_OF_FACTS = frozenset({ATTRIBUTES, SHORT_QUERIES})
 
 
 class ObjectiveConfig(Config):
     """Named losses, summed by their weights."""
 
     losses: dict[str, float] = Field(default={"n_itc": 1.0, "r_itc": 1.0}, min_length=1)
-    """Weight of each loss by name; a name that is left out is not computed."""
+    """Weight of each loss by name; a name that is left out is not computed. `attributes` (facts of the image by a
+    linear classifier) and `short_queries` (each image of the batch against queries of one to three facts) learn from
+    the data set's attributes or from the words of its captions.
+    """
 
     settings: dict[str, dict[str, float]] = Field(default={})
     """A loss's own numbers by its name, such as {tal: {margin: 0.2}}."""
@@ -199,7 +234,7 @@ class ObjectiveConfig(Config):
     @property
     def text_views(self) -> tuple[str, ...]:
         """Views of the text that a step encodes, in a fixed order."""
-        return _views(self.losses, "texts", (TEXT, TEXT_2))
+        return _views(self.losses, "texts", (TEXT, TEXT_2, QUERY))
 
     def alpha(self, epoch: float) -> float:
         """α at a fractional epoch."""
@@ -217,7 +252,7 @@ class Objective(nn.Module):
             raise UserError(f"objective.matryoshka: {list(config.matryoshka)}; expected lengths below {embedding_dim}")
         self.config = config
         sides = sorted({side for name in config.losses for side in LOSSES[name].heads})
-        self.heads = nn.ModuleDict({side: _projection_head(embedding_dim) for side in sides})
+        self.heads = nn.ModuleDict({side: _head(side, embedding_dim) for side in sides})
 
     def forward(self, features: Features, labels: Labels) -> dict[str, Tensor]:
         """Each loss by name, unweighted, and their weighted sum as `loss`."""
@@ -243,6 +278,42 @@ class Objective(nn.Module):
 
 def _unit(views: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {view: normalize(value, dim=-1) for view, value in views.items()}
+
+
+def _head(name: str, embedding_dim: int) -> nn.Module:
+    if name == ATTRIBUTES:
+        return FactHead(embedding_dim)
+    return QueryLogits() if name == SHORT_QUERIES else _projection_head(embedding_dim)
+
+
+class FactHead(nn.Module):
+    """A linear classifier of every fact, and its loss."""
+
+    kinds_FK: Tensor
+
+    def __init__(self, embedding_dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(embedding_dim, len(FACTS))
+        self.register_buffer("kinds_FK", kinds_of_facts([fact.kind for fact in FACTS]), persistent=False)
+
+    def forward(self, images_ND: Tensor, known_NF: Tensor) -> Tensor:
+        """The loss of image features of any length."""
+        return fact_loss(self.linear(images_ND), known_NF, self.kinds_FK)
+
+
+class QueryLogits(nn.Module):
+    """The scale and the bias that turn cosines into logits of a sigmoid (SigLIP starts at 10 and −10; most pairs of its
+    batches are wrong, while here each side has half the weight).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(10.0).log())
+        self.bias = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, cosines: Tensor) -> Tensor:
+        """Of the same shape."""
+        return self.log_scale.exp() * cosines + self.bias
 
 
 def _projection_head(embedding_dim: int) -> nn.Sequential:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from personsearch.errors import UserError
+from personsearch.models.conv_stem import StemNorm
 from personsearch.models.encoder import PersonEncoder
 from personsearch.training.batches import Batch
 from personsearch.training.distillation import Teacher
@@ -36,9 +37,7 @@ class GradientStep:
     teacher: Teacher | None = None
 
     def __post_init__(self) -> None:
-        if self.chunk_size is not None and any(
-            isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules()
-        ):
+        if self.chunk_size is not None and any(map(_normalises_over_the_batch, self.model.modules())):
             raise UserError(
                 "chunk_size: expected null; this model normalises over the batch, which chunks would change"
             )
@@ -80,7 +79,9 @@ class GradientStep:
             {view: gather_with_gradient(value) for view, value in texts.items()},
             self.model.logit_scale(),
         )
-        losses: dict[str, Tensor] = self.objective(features, Labels(gather(batch.person_ids_N), alpha, trust_M))
+        facts = None if batch.facts is None else batch.facts.gathered(gather)
+        labels = Labels(gather(batch.person_ids_N), alpha, trust_M, facts)
+        losses: dict[str, Tensor] = self.objective(features, labels)
         if self.teacher is None or taught is None:
             return losses
         distilled = self.teacher.losses(features, taught)
@@ -108,6 +109,12 @@ class GradientStep:
             torch.autograd.backward(features, [_gradient(v)[chunk] for side in (images, texts) for v in side.values()])
         _restore_random_state(after, device)  # as if there had been one pass
         return losses
+
+
+def _normalises_over_the_batch(module: nn.Module) -> bool:
+    if isinstance(module, StemNorm):
+        return module.weight.requires_grad
+    return isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
 def _one_pass(encode: Callable[[Tensor], Tensor], views: Mapping[str, Tensor]) -> Views:

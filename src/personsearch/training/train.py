@@ -16,7 +16,7 @@ from personsearch.bundle import TOKENIZER
 from personsearch.data.cache import default_cache_folder, open_cache
 from personsearch.data.dataset import Dataset
 from personsearch.data.records import ImageRecord
-from personsearch.data.sampler import Pairs, Sampler, few_shot_rows, shuffle_captions
+from personsearch.data.sampler import Groups, Pairs, Sampler, few_shot_rows, shuffle_captions
 from personsearch.errors import UserError
 from personsearch.evaluation.metrics import too_few_people
 from personsearch.models.build import BuiltModel, build_model
@@ -29,9 +29,10 @@ from personsearch.training.config import WHERE_NOT_WHAT, TrainConfig
 from personsearch.training.cpu import flushed_denormals, kept_memory
 from personsearch.training.distillation import load_teacher
 from personsearch.training.distributed import barrier, local_device, process_group, rank, world_size
+from personsearch.training.facts import FactSource
 from personsearch.training.loop import Loop, Run
 from personsearch.training.model_bundle import TrainingFacts, write_bundle
-from personsearch.training.objective import SIMCLR_1, SIMCLR_2
+from personsearch.training.objective import LOSSES_OF_FACTS, SIMCLR_1, SIMCLR_2
 from personsearch.training.validation import Validator
 
 logger = logging.getLogger(__name__)
@@ -174,12 +175,13 @@ def _batch_source(  # noqa: PLR0917
 ) -> BatchSource:
     size = built.preprocessing.height, built.preprocessing.width
     pairs = Pairs.of(records)
+    groups = Groups.of(records)
     return BatchSource(
         records=records,
         pixels_GHW3=open_cache(dataset, _cache_folder(config), "train", size, built.preprocessing.interpolation),
         pixel_rows_G=rows_G,
         pairs=pairs,
-        sampler=Sampler(len(pairs), config.batch_size, config.seed),
+        sampler=Sampler(len(pairs), config.batch_size, config.seed, groups and groups.of_pairs(pairs)),
         tokenizer=built.tokenizer,
         preprocessing=built.preprocessing,
         augmentation={view: _augmentation(config, view) for view in config.objective.image_views},
@@ -189,7 +191,21 @@ def _batch_source(  # noqa: PLR0917
         device=device,
         rank=rank(),
         world_size=world_size(),
+        facts=_facts(config, dataset, records, groups),
     )
+
+
+def _facts(
+    config: TrainConfig, dataset: Dataset, records: Sequence[ImageRecord], groups: Groups | None
+) -> FactSource | None:
+    """The facts that a loss asks for, or that say which caption fits a near twin as well."""
+    asking = sorted(LOSSES_OF_FACTS & set(config.objective.losses))
+    if not asking and groups is None:
+        return None
+    source = FactSource.of(records, None if groups is None else groups.group_G)
+    if asking and not source.images_with_facts:
+        raise UserError(f"{dataset}: objective.losses.{asking[0]}: no image has attributes or words that it knows")
+    return source
 
 
 def _augmentation(config: TrainConfig, view: str) -> ImageAugmentationConfig:
