@@ -46,7 +46,11 @@ def ingest(
     camera: Annotated[str, typer.Option(help="The camera's name.")],
     start: Annotated[str, typer.Option(metavar="TIME", help=f"When the first frame was taken: {TIME}.")],
     detector: Annotated[
-        Path | None, typer.Option(help="ONNX person detector (YOLO, YOLOX, NanoDet, RT-DETR, SSD), joined with motion.")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="builtin (default), motion, or an ONNX file (YOLO, YOLOX, NanoDet, RT-DETR, SSD).",
+        ),
     ] = None,
     every: Annotated[int | None, typer.Option(help="Look at every n-th frame only.", min=1)] = None,
     fps: Annotated[

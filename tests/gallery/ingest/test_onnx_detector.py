@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from personsearch.errors import UserError
+from personsearch.gallery.ingest.boxes import NO_BOXES
 from personsearch.gallery.ingest.detector_layouts import layout_of
-from personsearch.gallery.ingest.detectors import JoinedDetector, MotionDetector
+from personsearch.gallery.ingest.detectors import Detections
 from personsearch.gallery.ingest.onnx_detector import OnnxDetector
 from personsearch.gallery.ingest.stage import ingest
-from personsearch.gallery.ingest.tracks import IngestConfig
-from personsearch.gallery.ingest.video import Frame, read_frames, read_info
+from personsearch.gallery.ingest.tracks import IngestConfig, look_at_every
+from personsearch.gallery.ingest.video import Frame, VideoInfo
 from personsearch.gallery.store import Gallery
 
 from .clips import Walker, write_clip
@@ -55,6 +56,12 @@ def write_detector(
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
+
+
+def detect(path: Path, frame: Frame = FRAME, *, longest_side: int = 640) -> Detections:
+    """What the detector of this file makes of a frame."""
+    detector = OnnxDetector(path, least_confidence=0.5, faint_confidence=0.3, longest_side=longest_side)
+    return detector.detect(frame, NO_BOXES)
 
 
 def scores(person: int = 0, car: int = 2, classes: int = CLASSES) -> np.ndarray:
@@ -176,13 +183,12 @@ LAYOUTS: list[Callable[[], Outputs]] = [
 def test_every_layout_finds_the_person_and_not_the_car(tmp_path: Path, outputs: Callable[[], Outputs]) -> None:
     sizes = outputs is rt_detr_labels
     path = write_detector(tmp_path / "detector.onnx", outputs(), sizes=sizes)
-    found = OnnxDetector(path, least_confidence=0.35).detect(FRAME)
-    assert found == pytest.approx(np.array([PERSON_IN_FRAME]), abs=0.1)
+    assert detect(path).boxes_N4 == pytest.approx(np.array([PERSON_IN_FRAME]), abs=0.1)
 
 
 def test_images_of_bytes_with_channels_last_are_fed_so(tmp_path: Path) -> None:
     path = write_detector(tmp_path / "detector.onnx", ssd(), (1, 160, 160, 3), kind="UINT8")
-    assert OnnxDetector(path, least_confidence=0.35).detect(FRAME) == pytest.approx(np.array([PERSON_IN_FRAME]))
+    assert detect(path).boxes_N4 == pytest.approx(np.array([PERSON_IN_FRAME]))
 
 
 @pytest.mark.parametrize(
@@ -203,40 +209,88 @@ def test_each_family_gets_the_pixels_it_was_trained_on(outputs: Callable[[], Out
 def test_what_is_no_detector_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("hello")
     with pytest.raises(UserError, match=r"text\.onnx: not a usable"):
-        OnnxDetector(tmp_path / "text.onnx", least_confidence=0.35)
+        detect(tmp_path / "text.onnx")
     vectors = write_detector(tmp_path / "vectors.onnx", finished(), (1, 7))
     with pytest.raises(UserError, match="input shape"):
-        OnnxDetector(vectors, least_confidence=0.35)
+        detect(vectors)
     flat = write_detector(tmp_path / "flat.onnx", {"output": np.zeros((2, 3))})
     with pytest.raises(UserError, match=r"outputs output \[2, 3\] for an input of 160×160; those of YOLO"):
-        OnnxDetector(flat, least_confidence=0.35)
+        detect(flat)
 
 
-def test_motion_finds_whom_the_detector_misses(tmp_path: Path) -> None:
-    """The graph sees one person at a fixed place, where a walker stands; the other walker is found by motion."""
-    standing, walking = Walker((30, 30, 180), 100, 0, foot=160, first=2), Walker((160, 60, 20), 290, -5, foot=225)
-    clip = write_clip(tmp_path / "clip.avi", [standing, walking], frames=30)
-    trained = OnnxDetector(write_detector(tmp_path / "detector.onnx", finished()), least_confidence=0.35)
-    motion = MotionDetector(
-        clip,
-        read_info(clip),
-        samples=16,
-        sample_seconds=2.0,
-        threshold=22.0,
-        still_seconds=5.0,
-        least_still_margin=1.0,
-        least_height=40,
+def test_only_boxes_above_the_least_confidence_are_sure(tmp_path: Path) -> None:
+    rows = np.hstack([np.array([PERSON, CAR, CAR]), [[0.4, 0], [0.9, 2], [0.2, 0]]])
+    found = detect(write_detector(tmp_path / "detector.onnx", {"output": rows[None]}))
+    assert found.boxes_N4 == pytest.approx(np.array([PERSON_IN_FRAME]))
+    assert found.sure_N.tolist() == [False]
+
+
+def write_measuring_detector(path: Path) -> Path:
+    """A graph for images of any size that finds a person in the left half of each."""
+    helper, types = onnx.helper, onnx.TensorProto
+    constants = {
+        "last": np.array([3, 2]),
+        "halves": np.array([0.5, 1.0], np.float32),
+        "low": np.zeros((1, 2), np.float32),
+        "score": np.array([[0.9, 0.0]], np.float32),
+        "batch": np.array([0]),
+    }
+    nodes = [
+        helper.make_node("Shape", ["image"], ["shape"]),
+        helper.make_node("Gather", ["shape", "last"], ["sides"]),
+        helper.make_node("Cast", ["sides"], ["numbers"], to=types.FLOAT),
+        helper.make_node("Mul", ["numbers", "halves"], ["corner"]),
+        helper.make_node("Unsqueeze", ["corner", "batch"], ["high"]),
+        helper.make_node("Concat", ["low", "high", "score"], ["row"], axis=1),
+        helper.make_node("Unsqueeze", ["row", "batch"], ["output"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "detector",
+        [helper.make_tensor_value_info("image", types.FLOAT, (1, 3, "height", "width"))],
+        [helper.make_tensor_value_info("output", types.FLOAT, (1, 1, 6))],
+        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
-    joined = JoinedDetector(trained, motion)
-    for frame in read_frames(clip):
-        found = joined.detect(frame, np.zeros((0, 4)))
-    assert found.recognised_N.tolist() == [True, False]
-    assert found.boxes_N4[0].tolist() == PERSON_IN_FRAME
-    assert found.boxes_N4[1] == pytest.approx(walking.box_at(29), abs=8)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
 
 
-def test_tracks_that_the_detector_recognises_need_no_second_opinion(tmp_path: Path) -> None:
-    walker = Walker((30, 30, 180), 100, 0, foot=160, first=2)
-    clip = write_clip(tmp_path / "clip.avi", [walker], frames=30)
+@pytest.mark.parametrize(
+    ("frame", "longest", "size"),
+    [((240, 320), 160, (128, 160)), ((540, 960), 640, (384, 640)), ((320, 96), 64, (64, 32))],
+)
+def test_a_detector_of_any_size_gets_the_frames_shape(
+    tmp_path: Path, frame: tuple[int, int], longest: int, size: tuple[int, int]
+) -> None:
+    """The input is scaled to the longest side; a box of half its width comes back in the frame's pixels."""
+    path = write_measuring_detector(tmp_path / "detector.onnx")
+    found = detect(path, Frame(0, 0.0, np.zeros((*frame, 3), np.uint8)), longest_side=longest)
+    scale = min(size[0] / frame[0], size[1] / frame[1])
+    right, bottom = min(size[1] / 2 / scale, frame[1]), min(size[0] / scale, frame[0])
+    assert found.boxes_N4 == pytest.approx(np.array([[0, 0, right, bottom]]), abs=0.01)
+
+
+STANDING = Walker((30, 30, 180), 100, 0, foot=160, first=2)
+
+
+def test_tracks_that_the_detector_is_sure_of_are_people(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.avi", [STANDING], frames=30)
     config = IngestConfig(detector=write_detector(tmp_path / "detector.onnx", finished()))
-    assert ingest(config, clip, Gallery(tmp_path / "gallery"), camera_id="door", start=NINE)["tracks"] == 1
+    metrics = ingest(config, clip, Gallery(tmp_path / "gallery"), camera_id="door", start=NINE)
+    assert (metrics["tracks"], metrics["tracks_rejected"]) == (1, 0)
+    assert metrics["frames"] == 15  # of ten per second, every second one
+
+
+def test_every_frame_is_looked_at_for_motion_and_six_a_second_for_a_detector() -> None:
+    info = VideoInfo(768, 576, 25.0, 0, 0.0)
+    assert look_at_every(IngestConfig(), info) == 4
+    assert look_at_every(IngestConfig(detector="motion"), info) == 1
+    assert look_at_every(IngestConfig(detector="motion", every=3), info) == 3
+    assert look_at_every(IngestConfig(), VideoInfo(768, 576, 5.0, 0, 0.0)) == 1
+
+
+def test_a_missing_detector_names_the_choices(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.avi", [STANDING], frames=3)
+    config = IngestConfig().overridden({"detector": "yolo"})
+    with pytest.raises(UserError, match=r"detector yolo: no such file; builtin, motion or an ONNX file expected"):
+        ingest(config, clip, Gallery(tmp_path / "gallery"), camera_id="door", start=NINE)

@@ -22,8 +22,8 @@ from personsearch.search.filters import CropFilter
 from .clips import Walker, write_clip, write_stream
 
 NINE = datetime(2026, 3, 1, 9, tzinfo=UTC)
-# The figures are no people to the HOG detector.
-CONFIG = IngestConfig(selection=SelectionConfig(least_person_margin=-100.0))
+# The figures are no people to a detector, only to motion.
+CONFIG = IngestConfig(detector="motion", selection=SelectionConfig(least_person_margin=-100.0))
 WALKERS = [Walker((30, 30, 180), 40, 10, foot=150, last=24), Walker((160, 60, 20), 290, -5, foot=225, first=5)]
 
 
@@ -163,8 +163,26 @@ def test_nobody_found_says_what_was_rejected_and_why(
         caplog.clear()
 
 
-def test_erased_tracks_do_not_return_with_the_video(clip: Path, tmp_path: Path) -> None:
+def test_rejected_tracks_are_counted_beside_those_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second walker is seen for half a second."""
+    walkers = [Walker((30, 30, 180), 40, 5, foot=150), Walker((160, 60, 20), 200, 4, foot=225, first=10, last=14)]
+    clip = write_clip(tmp_path / "clip.avi", walkers, frames=40)
+    metrics = ingest(CONFIG, clip, Gallery(tmp_path / "gallery"), camera_id="junction", start=NINE)
+    assert (metrics["tracks"], metrics["tracks_rejected"]) == (1, 1)
+    told = capsys.readouterr().err
+    assert "clip.avi: 1 tracks rejected: 1 seen for less than 0.8 s (selection.least_track_seconds)" in told
 
+
+@pytest.mark.parametrize(("every", "frames"), [(9, 7), (11, 5)])
+def test_progress_counts_the_frames_that_are_looked_at(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], every: int, frames: int
+) -> None:
+    config = CONFIG.model_copy(update={"every": every})
+    assert ingest(config, clip, Gallery(tmp_path), camera_id="junction", start=NINE)["frames"] == frames
+    assert f"clip.avi: {frames}/{frames} done" in capsys.readouterr().err
+
+
+def test_erased_tracks_do_not_return_with_the_video(clip: Path, tmp_path: Path) -> None:
     gallery = Gallery(tmp_path)
     ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
     gallery.erase(CropFilter(cameras=("junction",)))

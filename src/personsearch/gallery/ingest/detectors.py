@@ -1,4 +1,4 @@
-"""Detects people in a frame, by motion, silhouettes and HOG, and with an ONNX model where there is one."""
+"""Detects people in a frame, by a trained model or by motion, silhouettes and HOG."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +12,21 @@ from personsearch.gallery.ingest.background import RollingBackground, foreground
 from personsearch.gallery.ingest.boxes import NO_BOXES, Boxes, coverage
 from personsearch.gallery.ingest.heights import HeightModel, fit_heights
 from personsearch.gallery.ingest.hog import hog_people, hog_score
-from personsearch.gallery.ingest.onnx_detector import OnnxDetector
 from personsearch.gallery.ingest.silhouettes import explain, find_blobs
 from personsearch.gallery.ingest.video import Frame, Pixels, VideoInfo
 
 WORKING_WIDTH = 960
 MOVING_CAMERA = 0.4
-MOST_SHARED = 0.3
 SHRUNKEN = 0.7  # a person bent or cut by a post, relative to the least height
 MOST_STILL_CHANGE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Boxes in the frame's pixels, and which of them a trained detector recognised as people."""
+    """Boxes in the frame's pixels, and whether the detector is sure of each: the others only continue tracks."""
 
     boxes_N4: Boxes
-    recognised_N: NDArray[np.bool_]
+    sure_N: NDArray[np.bool_]
 
 
 class Detector(Protocol):
@@ -37,24 +35,6 @@ class Detector(Protocol):
     def detect(self, frame: Frame, expected_K4: Boxes) -> Detections:
         """What a frame shows. `expected_K4` is where the tracker expects people."""
         ...
-
-
-class JoinedDetector:
-    """A trained detector's people, and those of motion where it sees nobody."""
-
-    def __init__(self, trained: OnnxDetector, motion: "MotionDetector") -> None:
-        self._trained = trained
-        self._motion = motion
-
-    def detect(self, frame: Frame, expected_K4: Boxes) -> Detections:
-        """The trained detector's boxes first."""
-        recognised = self._trained.detect(frame)
-        moving = self._motion.detect(frame, expected_K4).boxes_N4
-        hidden = coverage(moving, recognised).max(axis=1, initial=0.0)
-        hiding = coverage(recognised, moving).max(axis=0, initial=0.0)
-        alone = moving[np.maximum(hidden, hiding) < MOST_SHARED]
-        sure = np.arange(len(recognised) + len(alone)) < len(recognised)
-        return Detections(np.concatenate([recognised, alone]), sure)
 
 
 class MotionDetector:
@@ -87,7 +67,7 @@ class MotionDetector:
         self.changed_frames = 0
 
     def detect(self, frame: Frame, expected_K4: Boxes) -> Detections:
-        """None of its boxes is recognised: a thing may move as well."""
+        """Sure of every box, since motion knows no scores: whether a track is a person is judged at its end."""
         pixels = shrink(frame.pixels, self._scale)
         scene = self._background.at(frame.index)
         if frame.index == 0:
@@ -101,7 +81,7 @@ class MotionDetector:
                 evidence, self._heights, expected_K4 * self._scale, least_height=SHRUNKEN * self._least_height
             )
         boxes = np.concatenate([moving, self._still_people(frame.seconds, pixels, moving)]) / self._scale
-        return Detections(boxes, np.zeros(len(boxes), dtype=bool))
+        return Detections(boxes, np.ones(len(boxes), dtype=bool))
 
     def _still_people(self, seconds: float, pixels: Pixels, moving_N4: Boxes) -> Boxes:
         """People absorbed by the background; looked for now and then, and assumed to stay where they are in between."""

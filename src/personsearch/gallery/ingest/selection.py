@@ -83,11 +83,11 @@ class TrackViews:
     stretch: int
     sightings: list[tuple[int, NDArray[np.float64]]] = field(default_factory=list)
     best: dict[int, View] = field(default_factory=dict)
-    times_recognised: int = 0
+    times_sure: int = 0
 
-    def add(self, frame: Frame, sighting: Sighting, *, recognised: bool = False) -> None:
-        """Take in one sighting, by a trained detector or by motion."""
-        self.times_recognised += recognised
+    def add(self, frame: Frame, sighting: Sighting) -> None:
+        """Take in one sighting."""
+        self.times_sure += sighting.sure
         self.sightings.append((frame.index, sighting.box))
         bucket = frame.index // self.stretch
         quality = _quality(frame.pixels, sighting)

@@ -14,9 +14,10 @@ from personsearch.errors import UserError
 from personsearch.files import hash_file
 from personsearch.gallery.ingest import ledger
 from personsearch.gallery.ingest.selection import TrackViews, View
-from personsearch.gallery.ingest.tracks import IngestConfig, TrackFinder
+from personsearch.gallery.ingest.tracks import IngestConfig, TrackFinder, detector_file
 from personsearch.gallery.ingest.video import VideoInfo, read_info
 from personsearch.gallery.store import Gallery, checked_camera, path_name
+from personsearch.progress import announce
 from personsearch.run_record import write_run_record
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.filters import CropFilter
@@ -107,12 +108,14 @@ def _take_in(
     tracks = crops = 0
     for tracks, track in enumerate(finder, start=1):
         crops += gallery.add(_crops(config, video, entry, number=tracks, track=track))
-    missing = max(0, info.frame_count - (finder.last_frame + config.every)) if info.frame_count else 0
+    missing = max(0, info.frame_count - (finder.last_frame + finder.every)) if info.frame_count else 0
     if missing:
         message = "%s: %d of %d frames are missing: it ends early or is damaged"
         logger.warning(message, video.name, missing, info.frame_count)
     if not tracks:
         logger.warning("%s: no people found: %s", video.name, finder.why_nobody())
+    elif finder.rejected:
+        announce(f"{video.name}: {finder.rejected.total()} tracks rejected: {finder.why_rejected()}")
     return {
         "frames": finder.frames,
         "frames_missing": missing,
@@ -162,10 +165,8 @@ def _jpeg(view: View) -> bytes:
 def settings_text(config: IngestConfig) -> str:
     """Everything that determines the crops of a video, as one line; a detector is named by its content hash."""
     values = config.model_dump(mode="json")
-    if config.detector is not None:
-        if not config.detector.is_file():
-            raise UserError(f"detector {config.detector}: no such file")
-        values["detector"] = hash_file(config.detector)
+    if (trained := detector_file(config)) is not None:
+        values["detector"] = hash_file(trained)
     return json.dumps(values, sort_keys=True)
 
 

@@ -24,6 +24,7 @@ VELOCITY_GAIN = 0.25
 SIZE_GAIN = 0.25
 VELOCITY_DECAY = 0.93
 SURELY_ALIKE = 0.72
+REACH, REACH_PER_SECOND = 0.29, 0.6  # from where a track should be, relative to the person's height
 SAME_TIME = 1e-6
 
 
@@ -83,11 +84,14 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A track's box in one frame; `isolation` is the share of the box that no other box covers."""
+    """A track's box in one frame; `isolation` is the share of the box that no other box covers, `sure` whether the
+    detector is sure of it.
+    """
 
     track: int
     box: NDArray[np.float64]
     isolation: float
+    sure: bool
 
 
 class Tracker:
@@ -107,15 +111,17 @@ class Tracker:
         """Ids of the tracks that may still continue."""
         return {track.number for track in self._tracks}
 
-    def update(self, frame: Frame, boxes_N4: Boxes) -> list[Sighting]:
-        """Assign a frame's boxes to tracks, old or new; one sighting per box."""
+    def update(self, frame: Frame, boxes_N4: Boxes, sure_N: NDArray[np.bool_]) -> list[Sighting]:
+        """Assign a frame's boxes to tracks, old or new; boxes that are not sure begin none, and continue only confirmed
+        tracks that no sure box continues (after Zhang et al., "ByteTrack", 2022).
+        """
         self._tracks = [track for track in self._tracks if self._may_continue(track, frame.seconds)]
         for track in self._tracks:
             track.predict()
-        covered = coverage(boxes_N4, boxes_N4) * (1 - np.eye(len(boxes_N4)))
+        covered = coverage(boxes_N4, boxes_N4[sure_N]) * (1 - np.eye(len(boxes_N4))[:, sure_N])
         isolation = 1 - np.minimum(covered.sum(axis=1), 1.0)
         appearances = [describe(frame.pixels, box) for box in boxes_N4]
-        owners = self._assign(boxes_N4, appearances)
+        owners = self._assign(frame.seconds, boxes_N4, sure_N, appearances)
         seen = set(owners.values())
         for index, position in owners.items():
             isolated = bool(isolation[index] > 0.9)
@@ -127,36 +133,42 @@ class Tracker:
                 self._tracks[owners[n]].number if n in owners else self._begin(box, appearances[n], frame.seconds),
                 box,
                 float(isolation[n]),
+                bool(sure_N[n]),
             )
             for n, box in enumerate(boxes_N4)
+            if n in owners or sure_N[n]
         ]
         self._tracks = [track for track in self._tracks if self._may_continue(track, frame.seconds)]
         return sightings
 
-    def _assign(self, boxes_N4: Boxes, appearances: list[Appearance]) -> dict[int, int]:
+    def _assign(
+        self, seconds: float, boxes_N4: Boxes, sure_N: NDArray[np.bool_], appearances: list[Appearance]
+    ) -> dict[int, int]:
         """Box index → track position; recently seen tracks are matched first, lost ones with what is left."""
         owners: dict[int, int] = {}
         lately = [k for k, track in enumerate(self._tracks) if track.frames_missed <= 2]
         lost = [k for k, track in enumerate(self._tracks) if track.frames_missed > 2]
-        for positions in (lately, lost):
-            free = [n for n in range(len(boxes_N4)) if n not in owners]
+        confirmed = [k for k in lately if self._is_confirmed(self._tracks[k])]
+        for candidates, wanted_N in ((lately, sure_N), (lost, sure_N), (confirmed, ~sure_N)):
+            positions = [k for k in candidates if k not in owners.values()]
+            free = [int(n) for n in np.flatnonzero(wanted_N) if n not in owners]
             if not positions or not free:
                 continue
             cost_KN = np.array(
-                [[self._cost(self._tracks[k], boxes_N4[n], appearances[n]) for n in free] for k in positions]
+                [[self._cost(self._tracks[k], boxes_N4[n], appearances[n], seconds) for n in free] for k in positions]
             )
             for row, column in zip(*linear_sum_assignment(cost_KN), strict=True):
                 if cost_KN[row, column] <= self._config.most_cost:
                     owners[free[column]] = positions[row]
         return owners
 
-    def _cost(self, track: Track, box: NDArray[np.float64], appearance: Appearance) -> float:
+    def _cost(self, track: Track, box: NDArray[np.float64], appearance: Appearance, seconds: float) -> float:
         """Low if position, size and colours agree; IMPOSSIBLE if nobody could have moved that far."""
         height = float(track.box[3] - track.box[1])
         distance = float(np.linalg.norm(_foot(box) - _foot(track.box))) / height
         shared = float(overlap(track.box[None], box[None])[0, 0])
         alike = similarity(track.appearance, appearance)
-        reach = 0.35 + 0.06 * track.frames_missed
+        reach = REACH + REACH_PER_SECOND * (seconds - track.seen_at)
         growth = abs(float(np.log((box[3] - box[1]) / height)))
         if (shared < 0.1 and distance > reach) or alike < self._config.least_similarity or growth > 0.5:
             return IMPOSSIBLE

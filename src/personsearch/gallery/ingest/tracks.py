@@ -4,35 +4,44 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from personsearch.config import Config
-from personsearch.gallery.ingest.detectors import Detector, JoinedDetector, MotionDetector
-from personsearch.gallery.ingest.onnx_detector import OnnxDetector
+from personsearch.errors import UserError
+from personsearch.gallery.ingest.detectors import Detector, MotionDetector
+from personsearch.gallery.ingest.onnx_detector import BUILTIN, OnnxDetector
 from personsearch.gallery.ingest.selection import SelectionConfig, TrackViews
 from personsearch.gallery.ingest.tracking import Tracker, TrackingConfig
 from personsearch.gallery.ingest.video import VideoInfo, read_frames
 from personsearch.progress import track as show_progress
 
 STRETCH_SECONDS = 0.5
-LEAST_RECOGNISED, LEAST_RECOGNISED_SHARE = 2, 0.1
+LOOKS_PER_SECOND = 6
+LEAST_SURE, LEAST_SURE_SHARE = 2, 0.05  # of a track's boxes
 
 
 class IngestConfig(Config):
     """Section `ingest` of params.yaml: how people are found in a video (docs/ingest.md)."""
 
-    every: int = Field(1, ge=1)
-    """Look at every n-th frame; 2 or more is faster on videos with many frames per second."""
+    every: int | None = Field(None, ge=1)
+    """Look at every n-th frame; null looks about six times a second, and at every frame for motion."""
 
     frames_per_second: float | None = Field(None, ge=0.1, le=1000)
     """Of a stream without timestamps, such as raw H.264; null takes the times that the stream gives."""
 
-    detector: Path | None = None
-    """An ONNX detector, joined with motion; null finds people by motion and HOG alone, without weights."""
+    detector: Literal["builtin", "motion"] | Path = "builtin"
+    """`builtin`, the person detector that comes with this package; an ONNX file; or `motion`, which needs none."""
 
-    least_confidence: float = Field(0.35, gt=0, lt=1)
-    """Confidence in (0, 1) that a box of an ONNX detector needs."""
+    least_confidence: float = Field(0.5, gt=0, lt=1)
+    """Confidence in (0, 1) with which a box of a trained detector begins a track."""
+
+    faint_confidence: float = Field(0.25, gt=0, lt=1)
+    """Confidence in (0, 1) with which a box continues a track: of people half hidden or in poor light."""
+
+    longest_side: int = Field(640, ge=64)
+    """Longer side of a detector's input, in pixels, if it takes any size; a larger one finds smaller people, slower."""
 
     background_samples: int = Field(64, ge=8)
     """Frames whose median is the empty scene."""
@@ -56,10 +65,39 @@ class IngestConfig(Config):
     """Which tracks count as people, and how many crops each gives."""
 
 
-def make_detector(config: IngestConfig, path: Path, info: VideoInfo) -> Detector:
+def look_at_every(config: IngestConfig, info: VideoInfo) -> int:
+    """The n of "every n-th frame" for this video."""
+    if config.every is not None:
+        return config.every
+    return 1 if config.detector == "motion" else max(1, round(info.frames_per_second / LOOKS_PER_SECOND))
+
+
+def detector_file(config: IngestConfig) -> Path | None:
+    """The trained detector's file; None for motion.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if config.detector == "motion":
+        return None
+    path = BUILTIN if config.detector == "builtin" else config.detector
+    if not path.is_file():
+        raise UserError(f"detector {path}: no such file; builtin, motion or an ONNX file expected")
+    return path
+
+
+def make_detector(config: IngestConfig, video: Path, info: VideoInfo) -> Detector:
     """The detector that the configuration names."""
-    motion = MotionDetector(
-        path,
+    trained = detector_file(config)
+    if trained is not None:
+        return OnnxDetector(
+            trained,
+            least_confidence=config.least_confidence,
+            faint_confidence=config.faint_confidence,
+            longest_side=config.longest_side,
+        )
+    return MotionDetector(
+        video,
         info,
         samples=config.background_samples,
         sample_seconds=config.background_sample_seconds,
@@ -68,9 +106,6 @@ def make_detector(config: IngestConfig, path: Path, info: VideoInfo) -> Detector
         least_still_margin=config.least_still_margin,
         least_height=config.selection.least_height,
     )
-    if config.detector is None:
-        return motion
-    return JoinedDetector(OnnxDetector(config.detector, least_confidence=config.least_confidence), motion)
 
 
 class TrackFinder:
@@ -80,6 +115,7 @@ class TrackFinder:
         self._config = config
         self._path = path
         self._info = info
+        self.every = look_at_every(config, info)
         self.frames = 0
         self.last_frame = -1
         self.detections = 0
@@ -92,36 +128,39 @@ class TrackFinder:
         detector = self._detector = make_detector(config, self._path, self._info)
         tracker = Tracker(config.tracking)
         growing: dict[int, TrackViews] = {}
-        frames = read_frames(self._path, every=config.every, frames_per_second=config.frames_per_second)
-        total = round(self._info.frame_count / config.every) or None
+        stretch = max(1, round(STRETCH_SECONDS * self._info.frames_per_second))
+        frames = read_frames(self._path, every=self.every, frames_per_second=config.frames_per_second)
+        total = math.ceil(self._info.frame_count / self.every) or None
         for frame in show_progress(frames, f"ingest {self._path.name}", total=total):
             found = detector.detect(frame, tracker.expected())
             self.frames, self.last_frame = self.frames + 1, frame.index
-            self.detections += len(found.boxes_N4)
-            sightings = tracker.update(frame, found.boxes_N4)
-            for sighting, recognised in zip(sightings, found.recognised_N, strict=True):
-                stretch = max(1, round(STRETCH_SECONDS * self._info.frames_per_second))
-                views = growing.setdefault(sighting.track, TrackViews(sighting.track, stretch))
-                views.add(frame, sighting, recognised=bool(recognised))
+            self.detections += int(found.sure_N.sum())
+            for sighting in tracker.update(frame, found.boxes_N4, found.sure_N):
+                growing.setdefault(sighting.track, TrackViews(sighting.track, stretch)).add(frame, sighting)
             ended = sorted(set(growing) - tracker.alive())
             yield from self._people(growing.pop(number) for number in ended)
         yield from self._people(growing[number] for number in sorted(growing))
 
-    def why_nobody(self) -> str:
-        """What was rejected and why, with the settings that decide."""
+    def why_rejected(self) -> str:
+        """How many tracks were rejected, why, and the settings that decide; empty where none was."""
         wanted = self._config.selection
         reasons = {
             "short": f"seen for less than {wanted.least_track_seconds} s (selection.least_track_seconds)",
             "low": f"lower than {wanted.least_height} pixels (selection.least_height)",
+            "unsure": f"of which the detector was hardly ever sure (least_confidence {self._config.least_confidence})",
             "no person": f"no person to the HOG detector, with margins up to {self._best_margin:.2f} where "
             f"{wanted.least_person_margin} is needed (selection.least_person_margin)",
         }
-        parts = [f"{self.rejected[reason]} {text}" for reason, text in reasons.items() if self.rejected[reason]]
+        return "; ".join(f"{self.rejected[reason]} {text}" for reason, text in reasons.items() if self.rejected[reason])
+
+    def why_nobody(self) -> str:
+        """Why a video gave no tracks at all."""
+        parts = [self.why_rejected()] if self.rejected else []
         if isinstance(self._detector, MotionDetector) and self._detector.changed_frames > self.frames / 2:
             parts.append(f"the picture changes as a whole in {self._detector.changed_frames} frames: the camera moves")
-        if not parts:
+        if not parts and isinstance(self._detector, MotionDetector):
             parts.append("nothing of a person's size differs from the empty scene, and HOG sees nobody standing")
-        return "; ".join(parts)
+        return "; ".join(parts) or "the detector sees nobody (least_confidence, longest_side)"
 
     def _people(self, tracks: Iterator[TrackViews]) -> Iterator[TrackViews]:
         for track in tracks:
@@ -132,17 +171,15 @@ class TrackFinder:
                 self.rejected[reason] += 1
 
     def _why_not_a_person(self, track: TrackViews) -> str | None:
-        """None for a track long enough, large enough, and recognised often enough, or a person to the HOG detector in a
-        quarter of its views.
-        """
+        """None for a track long enough, large enough, and of a person to the trained detector, or by motion to HOG."""
         wanted = self._config.selection
-        least_boxes = wanted.least_track_seconds * self._info.frames_per_second / self._config.every
+        least_boxes = wanted.least_track_seconds * self._info.frames_per_second / self.every
         if len(track.sightings) < max(2.0, least_boxes):
             return "short"
         if track.height() < wanted.least_height:
             return "low"
-        if track.times_recognised >= max(LEAST_RECOGNISED, LEAST_RECOGNISED_SHARE * len(track.sightings)):
-            return None
+        if self._config.detector != "motion":
+            return None if track.times_sure >= max(LEAST_SURE, LEAST_SURE_SHARE * len(track.sightings)) else "unsure"
         margin = track.person_margin()
         self._best_margin = max(self._best_margin, margin)
         return None if margin >= wanted.least_person_margin else "no person"
