@@ -15,6 +15,7 @@ from personsearch.data.dataset import Dataset
 from personsearch.data.records import read_manifest, write_manifest
 from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
+from personsearch.evaluation.attributes.measure import AttributesConfig
 from personsearch.evaluation.evaluate import evaluate, measure
 from personsearch.evaluation.gate import GateConfig, decide
 from personsearch.evaluation.measured import EvaluateConfig
@@ -67,6 +68,26 @@ def test_slices_cover_all_queries(evaluated: Path) -> None:
     for parts in (written["by_camera"], *written["by_attribute"].values()):
         mean = sum(part["r1"] * part["queries"] for part in parts) / 48
         assert mean == pytest.approx(written["t2i_r1"])
+
+
+def test_what_the_model_sees_is_measured_and_reported(tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path) -> None:
+    config = EvaluateConfig(examples=1, attributes=AttributesConfig(fewest_people=2))
+    metrics = evaluate(config, tiny_bundle, tiny_dataset, tmp_path)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    asked = {query["text"]: query for query in written["attributes"]["queries"]}
+    assert (asked["a person in a red top"]["fitting"], asked["a person in a red top"]["known"]) == (6, 24)
+    assert metrics["attribute_base_rate"] == written["attribute_base_rate"] == pytest.approx(25)
+    assert any(query["text"] == "a man" for query in written["attributes"]["left_out"])
+    page = (tmp_path / "report.html").read_text()
+    assert "a person in a red top" in page
+    assert "a person with a backpack: 0 people fit and 0 do not; 2 of each needed" in page
+
+
+def test_attributes_can_be_switched_off(tiny_bundle: Path, tiny_dataset: Path, tmp_path: Path) -> None:
+    metrics = evaluate(EvaluateConfig(examples=1, attributes=None), tiny_bundle, tiny_dataset, tmp_path)
+    assert not [name for name in metrics if name.startswith("attribute")]
+    assert json.loads((tmp_path / "metrics.json").read_text())["attributes"] is None
+    assert "Not measured." in (tmp_path / "report.html").read_text()
 
 
 def test_report_is_one_self_contained_page(evaluated: Path) -> None:

@@ -35,6 +35,33 @@ def test_decides_and_says_why(config, metrics, baseline, passed, reason) -> None
     assert any(reason in line for line in decision.reasons), decision.reasons
 
 
+GENDER, BAG = "attribute_auc_gender", "attribute_auc_bag"
+
+
+@pytest.mark.parametrize(
+    ("config", "metrics", "champion", "passed", "reason"),
+    [
+        ({"min_attribute_auc": 0.7}, {GENDER: 0.7, BAG: 0.9}, {}, True, "the lowest is gender 0.70"),
+        ({"min_attribute_auc": 0.7}, {GENDER: 0.69, BAG: 0.9}, {}, False, "below the floor 0.70: gender 0.69"),
+        ({"min_attribute_auc": 0.7}, {GENDER: float("nan")}, {}, False, "gender nan"),
+        ({"min_attribute_auc": 0.7}, {}, {}, False, "no attribute was measured"),
+        ({}, {GENDER: 0.5}, {GENDER: 0.6}, True, "no attribute's AUC is more than 0.10 behind"),
+        ({}, {GENDER: 0.5, BAG: 0.9}, {GENDER: 0.61, BAG: 0.9}, False, "champion's: gender 0.50 (champion 0.61)"),
+        ({}, {}, {BAG: 0.9}, False, "bag not measured (champion 0.90)"),
+        ({"max_attribute_regression": None}, {}, {BAG: 0.9}, True, "not below the champion's"),
+    ],
+)
+def test_judges_what_a_model_sees(config, metrics, champion, passed, reason) -> None:
+    decision = decide(GateConfig(**config), {"t2i_r1": 60.0, **metrics}, {"t2i_r1": 60.0, **champion})
+    assert decision.passed is passed
+    assert any(reason in line for line in decision.reasons), decision.reasons
+
+
+def test_attributes_that_nobody_measured_are_not_mentioned() -> None:
+    reasons = decide(GateConfig(), {"t2i_r1": 60.0}, {"t2i_r1": 60.0}).reasons
+    assert not [reason for reason in reasons if "attribute" in reason]
+
+
 @pytest.mark.parametrize(
     ("max_loss", "uncompressed", "passed", "reason"),
     [

@@ -17,6 +17,8 @@ from personsearch.config import Config
 from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import sole_writer
 from personsearch.errors import UserError
+from personsearch.evaluation.attributes.limits import with_limits
+from personsearch.evaluation.attributes.measure import AttributesConfig
 from personsearch.evaluation.evaluate import EMBEDDINGS, evaluate_on
 from personsearch.evaluation.measured import EvaluateConfig
 from personsearch.evaluation.paired import FirstRanks, r1_margin
@@ -34,7 +36,7 @@ TABLE_COLUMNS = ("name", "r1", "map", "bytes", "text_ms", "image_ms", "chosen")
 class CompressConfig(Config):
     """Section `compress` of params.yaml: the forms of a model that are compared, and how one is chosen."""
 
-    evaluation: EvaluateConfig = EvaluateConfig(split="val")
+    evaluation: EvaluateConfig = EvaluateConfig(split="val", attributes=AttributesConfig(swapped_captions=0))
     """How forms are measured. They are chosen on its `split`, or on test where the data set lacks that split."""
 
     forms: dict[str, Form] = Field(default={"onnx-fp32": Form(), "onnx-int8": Form(variant="onnx-int8")}, min_length=1)
@@ -117,8 +119,9 @@ def _compress(config: CompressConfig, source: Bundle, dataset: Dataset, out_dir:
     forms.sort(key=lambda row: (-row.bytes, row.name))  # Kubeflow does not keep the order of forms
     choice = choose([uncompressed, *forms], config.choice)
     _report(choice, evaluation.split, out_dir)
+    report = (out_dir / REPORT).read_text(encoding="utf-8")
     for name in config.forms:
-        _complete(bundles[name], evaluations[name], (out_dir / REPORT).read_text(encoding="utf-8"))
+        _complete(bundles[name], evaluations[name], with_limits(report, metrics[name], evaluation.split))
     _publish(bundles[choice.chosen.name], out_dir)
     return choice
 

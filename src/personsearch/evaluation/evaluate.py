@@ -9,6 +9,7 @@ from personsearch.data.dataset import Dataset
 from personsearch.data.records import Split
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load import load_encoder
+from personsearch.evaluation.attributes.measure import measure_attributes
 from personsearch.evaluation.calibration import fit_calibration
 from personsearch.evaluation.colour_swap import colour_swap_accuracy
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
@@ -59,7 +60,7 @@ def evaluate_on(
 def measure(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_dir: Path, *, label: str = "") -> Evaluation:
     """Encode and measure; writes only embeddings."""
     source = _Source(bundle, load_encoder(bundle, threads=config.threads), dataset, out_dir / EMBEDDINGS, label)
-    embeddings = source.embed(config.split)
+    embeddings, fit = source.embed(config.split), _embed_other_people(config, source)
     ranks = rank_queries(embeddings.text_QD, embeddings.image_GD, embeddings.caption_ids, embeddings.image_ids)
     reverse = rank_queries(embeddings.image_GD, embeddings.text_QD, embeddings.image_ids, embeddings.caption_ids)
     return Evaluation(
@@ -67,10 +68,11 @@ def measure(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_dir: P
         ranks=ranks,
         text_to_image=summarise(ranks),
         image_to_text=summarise(reverse),
-        calibration=_calibrate(config, source, embeddings),
+        calibration=_calibrate(config, embeddings, fit),
         colour_swap=colour_swap_accuracy(source.encoder, embeddings, config.colour_swap_captions),
         cameras=by_camera(ranks, embeddings),
         attributes=by_attribute(ranks, embeddings),
+        seen=measure_attributes(config.attributes, source.encoder, embeddings, fit) if config.attributes else None,
     )
 
 
@@ -90,13 +92,20 @@ class _Source:
         return embed_records(self.encoder, self.dataset.folder, records, self.folder / name, label=self.label)
 
 
-def _calibrate(config: EvaluateConfig, source: _Source, measured: SplitEmbeddings) -> Calibration:
+def _embed_other_people(config: EvaluateConfig, source: _Source) -> SplitEmbeddings | None:
+    """The split on which confidence and probes are fitted; None if that is the measured one, or empty."""
     if config.calibrate_on == config.split:
-        return fit_calibration(measured, config.split, config.reliable_confidence)
+        return None
     if not source.dataset.records(config.calibrate_on):
         logger.warning("%s has no %s images: calibrated on %s", source.dataset, config.calibrate_on, config.split)
+        return None
+    return source.embed(config.calibrate_on)
+
+
+def _calibrate(config: EvaluateConfig, measured: SplitEmbeddings, fit: SplitEmbeddings | None) -> Calibration:
+    if fit is None:
         return fit_calibration(measured, config.split, config.reliable_confidence)
-    return fit_calibration(source.embed(config.calibrate_on), config.calibrate_on, config.reliable_confidence)
+    return fit_calibration(fit, config.calibrate_on, config.reliable_confidence)
 
 
 def _slices(evaluation: Evaluation) -> dict[str, object]:
@@ -107,4 +116,5 @@ def _slices(evaluation: Evaluation) -> dict[str, object]:
         "queries_without_match": evaluation.text_to_image.queries_without_match,
         "by_camera": [asdict(part) for part in evaluation.cameras],
         "by_attribute": {name: [asdict(part) for part in parts] for name, parts in evaluation.attributes.items()},
+        "attributes": None if evaluation.seen is None else asdict(evaluation.seen),
     }

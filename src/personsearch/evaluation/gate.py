@@ -9,6 +9,7 @@ from pydantic import Field
 
 from personsearch.config import Config
 from personsearch.errors import UserError
+from personsearch.evaluation.attributes.limits import AUC
 from personsearch.evaluation.metrics import points_lost, too_few_people
 
 
@@ -31,6 +32,14 @@ class GateConfig(Config):
 
     min_colour_swap: float | None = Field(default=None, ge=0, le=100)
     """Least percentage of captions that score above the same caption with a colour swapped."""
+
+    min_attribute_auc: float | None = Field(default=None, ge=0, le=1)
+    """Least AUC of each attribute that was measured (gender, a bag, headwear …), asked in words; 0.5 is a coin toss,
+    0.7 refuses models that see colours only.
+    """
+
+    max_attribute_regression: float | None = Field(default=0.1, ge=0, le=1)
+    """How much of an attribute's AUC the model may be behind the champion, whatever its R@1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +71,10 @@ def decide(
     ]
     if config.min_colour_swap is not None:
         checks.append(_at_least("colour_swap", metrics.get("colour_swap"), config.min_colour_swap, "the floor"))
+    checks.append(_sees(config, metrics))
     checks.append(_few_people(metrics))
     checks.append(_against_champion(config, metrics, baseline))
+    checks.append(_sees_what_champion_sees(config, metrics, baseline))
     checks.append(_against_uncompressed(config, metrics, uncompressed))
     done = [check for check in checks if check is not None]
     return GateDecision(all(passed for passed, _ in done), [reason for _, reason in done])
@@ -99,6 +110,42 @@ def _at_most(name: str, metrics: Mapping[str, float], most: float | None) -> tup
         return False, f"{name} is missing; at most {most:.3f} expected"
     met = value <= most
     return met, f"{name} {value:.3f} is {'not above' if met else 'above'} the ceiling {most:.3f}"
+
+
+def _sees(config: GateConfig, metrics: Mapping[str, float]) -> tuple[bool, str] | None:
+    """Whether every attribute that was measured is seen."""
+    least = config.min_attribute_auc
+    if least is None:
+        return None
+    measured = _attributes(metrics)
+    if not measured:
+        return False, f"no attribute was measured; an AUC of at least {least:.2f} expected"
+    low = [f"{name} {auc:.2f}" for name, auc in measured.items() if not points_lost(least, auc) <= 0]
+    if low:
+        return False, f"the AUC of some attributes is below the floor {least:.2f}: {', '.join(low)}"
+    worst = min(measured, key=measured.__getitem__)
+    return True, f"no attribute's AUC is below the floor {least:.2f}; the lowest is {worst} {measured[worst]:.2f}"
+
+
+def _sees_what_champion_sees(
+    config: GateConfig, metrics: Mapping[str, float], baseline: Mapping[str, float] | None
+) -> tuple[bool, str] | None:
+    most, champion = config.max_attribute_regression, _attributes(baseline or {})
+    if most is None or not champion:
+        return None
+    measured = _attributes(metrics)
+    lost = [
+        f"{name} {f'{measured[name]:.2f}' if name in measured else 'not measured'} (champion {auc:.2f})"
+        for name, auc in champion.items()
+        if name not in measured or not points_lost(auc, measured[name]) <= most
+    ]
+    if lost:
+        return False, f"the AUC of some attributes is more than {most:.2f} behind the champion's: {', '.join(lost)}"
+    return True, f"no attribute's AUC is more than {most:.2f} behind the champion's"
+
+
+def _attributes(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name.removeprefix(AUC): value for name, value in metrics.items() if name.startswith(AUC)}
 
 
 def _few_people(metrics: Mapping[str, float]) -> tuple[bool, str] | None:

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from personsearch.config import Config
 from personsearch.data.records import ImageRecord, Split
+from personsearch.evaluation.attributes.figures import AttributeFigures
+from personsearch.evaluation.attributes.measure import AttributesConfig
 from personsearch.evaluation.embeddings import SplitEmbeddings
 from personsearch.evaluation.metrics import QueryRanks, RetrievalMetrics, summarise
 from personsearch.search.calibration import Calibration
@@ -68,6 +70,9 @@ class EvaluateConfig(Config):
     colour_swap_captions: int = Field(default=2000, ge=1)
     """Most captions that are tested with a colour swapped."""
 
+    attributes: AttributesConfig | None = AttributesConfig()
+    """How it is measured what the model sees (docs/what-a-model-sees.md); null measures nothing of it."""
+
     examples: int = Field(default=6, ge=0)
     """Searches shown in the report: this many with a right first result, and as many with a wrong one."""
 
@@ -87,6 +92,7 @@ class Evaluation:
     colour_swap: float | None
     cameras: list[Slice]
     attributes: dict[str, list[Slice]]
+    seen: AttributeFigures | None
 
     @property
     def people(self) -> int:
@@ -94,7 +100,7 @@ class Evaluation:
         return len(np.unique(self.embeddings.image_ids))
 
     def metrics(self) -> dict[str, float]:
-        """The metrics by name, in percent, except for the calibration error, which is in [0, 1]."""
+        """The metrics by name, in percent, except for calibration error and areas under the curve, in [0, 1]."""
         figures = {
             f"{direction}_{name}": float(getattr(metrics, name))
             for direction, metrics in (("t2i", self.text_to_image), ("i2t", self.image_to_text))
@@ -103,4 +109,4 @@ class Evaluation:
         figures["expected_calibration_error"] = self.calibration.expected_calibration_error
         if self.colour_swap is not None:
             figures["colour_swap"] = self.colour_swap
-        return figures
+        return figures | (self.seen.metrics() if self.seen is not None else {})

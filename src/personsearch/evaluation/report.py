@@ -5,7 +5,7 @@ Shapes: K candidates.
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -18,7 +18,9 @@ from PIL import Image
 from personsearch.bundle import Bundle
 from personsearch.data.dataset import Dataset
 from personsearch.data.records import ImageRecord
+from personsearch.evaluation.attributes.section import seen_section
 from personsearch.evaluation.embeddings import SplitEmbeddings
+from personsearch.evaluation.markup import bar, table
 from personsearch.evaluation.measured import EvaluateConfig, Evaluation, Slice
 from personsearch.evaluation.metrics import QueryRanks, RetrievalMetrics, too_few_people, top_candidates
 from personsearch.files import replacing
@@ -64,6 +66,7 @@ def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bun
         remark=_remark(too_few_people(f"split {config.split}", evaluation.people)),
         headline=_headline(evaluation),
         directions=_directions(evaluation),
+        seen=seen_section(evaluation.seen),
         cmc=_curve({"text → image": evaluation.text_to_image.cmc, "image → text": evaluation.image_to_text.cmc}),
         right="".join(map(_example, examples[True])) or "<p>None.</p>",
         wrong="".join(map(_example, examples[False])) or "<p>None.</p>",
@@ -121,7 +124,7 @@ def _directions(evaluation: Evaluation) -> str:
         return [name, *(f"{figure:.2f}" for figure in figures)]
 
     rows = [row("text → image", evaluation.text_to_image), row("image → text", evaluation.image_to_text)]
-    return _table(["Direction, %", "R@1", "R@5", "R@10", "mAP", "mINP"], rows)
+    return table(["Direction, %", "R@1", "R@5", "R@10", "mAP", "mINP"], rows)
 
 
 def _curve(series: dict[str, Sequence[float]]) -> str:
@@ -167,14 +170,10 @@ def _slice_table(name: str, slices: Sequence[Slice]) -> str:
         return f"<p>{escape(name)}: unknown.</p>"
     head = [name, "Queries", "R@1, %", "", "R@10, %", "mAP, %"]
     rows = [
-        [escape(part.value), f"{part.queries:,}", f"{part.r1:.1f}", _bar(part.r1), f"{part.r10:.1f}", f"{part.map:.1f}"]
+        [escape(part.value), f"{part.queries:,}", f"{part.r1:.1f}", bar(part.r1), f"{part.r10:.1f}", f"{part.map:.1f}"]
         for part in slices
     ]
-    return _table([escape(cell) for cell in head], rows)
-
-
-def _bar(percent: float) -> str:
-    return f'<span class="bar"><i style="width:{percent:.1f}%"></i></span>'
+    return table([escape(cell) for cell in head], rows)
 
 
 def _calibration(calibration: Calibration) -> str:
@@ -190,7 +189,7 @@ def _calibration(calibration: Calibration) -> str:
         ["Searches called reliable, person in the gallery", f"{100 * calibration.reliable_when_present:.1f} %"],
         ["Searches called reliable, person not in the gallery", f"{100 * calibration.reliable_when_absent:.1f} %"],
     ]
-    return _table(["Confidence", ""], rows)
+    return table(["Confidence", ""], rows)
 
 
 def _lineage(bundle: Bundle, dataset: Dataset, config: EvaluateConfig) -> str:
@@ -206,14 +205,7 @@ def _lineage(bundle: Bundle, dataset: Dataset, config: EvaluateConfig) -> str:
         ["Run", spec.lineage.run_id],
         ["Parent", spec.lineage.parent],
     ]
-    return _table(["Model", ""], [[name, escape(value) or "–"] for name, value in rows])
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose cells are already HTML."""
-    top = "".join(f"<th>{cell}</th>" for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return table(["Model", ""], [[name, escape(value) or "–"] for name, value in rows])
 
 
 def pick_examples(

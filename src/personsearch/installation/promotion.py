@@ -1,16 +1,19 @@
 """A model's way from the gate to a live index: register, promote, index, roll back."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from personsearch.bundle import CALIBRATION, METRICS, Bundle
+from personsearch.bundle import CALIBRATION, METRICS, MODEL_CARD, Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.errors import UserError, VerificationFailed
+from personsearch.evaluation.attributes.limits import with_limits
 from personsearch.gallery.collections import PREVIOUS_ALIAS, previous_collection, rollback
 from personsearch.gallery.indexing import IndexConfig, IndexReport, build_index
 from personsearch.gallery.store import Gallery
@@ -196,7 +199,8 @@ def register_model(
 ) -> str:
     """Register a bundle that passed the gate as challenger, and return its version.
 
-    The calibration and metrics of its evaluation are stored in it; the metrics are also tags of the version.
+    The calibration and metrics of its evaluation are stored in it, and its card says what it sees by them; the metrics
+    are also tags of the version.
     """
     values = {f"{METRIC_TAG}{name}": f"{value:.6g}" for name, value in metrics.items()}
     registry = open_registry(Settings(model_name=model_name))
@@ -204,9 +208,17 @@ def register_model(
         complete = shutil.copytree(bundle, Path(folder) / "bundle")
         for name in (CALIBRATION, METRICS):
             shutil.copyfile(evaluation / name, complete / name)
+        _say_limits(complete / MODEL_CARD, json.loads((complete / METRICS).read_text(encoding="utf-8")))
         return registry.register(
             Bundle.open(complete), metrics=metrics, tags={"validation_status": "passed", **tags, **values}
         )
+
+
+def _say_limits(card: Path, measured: dict[str, Any]) -> None:
+    if card.is_file():
+        numbers = {name: value for name, value in measured.items() if isinstance(value, int | float)}
+        text = with_limits(card.read_text(encoding="utf-8"), numbers, measured.get("split", "test"))
+        card.write_text(text, encoding="utf-8")
 
 
 def champion_metrics(model_name: str, dataset_hash: str) -> dict[str, float] | None:

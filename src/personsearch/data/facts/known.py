@@ -19,8 +19,12 @@ TRUE, FALSE, UNKNOWN = 1, 0, -1
 
 def known_facts(record: ImageRecord) -> dict[str, bool]:
     """The facts known of an image: from its attributes, else from the words of its captions."""
-    known = facts_of_attributes(json.loads(record.attributes)) if record.attributes else {}
-    return known or facts_in_captions(record.captions)
+    return facts_in_attributes(record) or facts_in_captions(record.captions)
+
+
+def facts_in_attributes(record: ImageRecord) -> dict[str, bool]:
+    """What the attributes of an image say; nothing if it has none, or none that is a fact."""
+    return facts_of_attributes(json.loads(record.attributes)) if record.attributes else {}
 
 
 def facts_in_captions(captions: Sequence[str]) -> dict[str, bool]:

@@ -1,0 +1,91 @@
+"""What do models see? 25 short queries, single attributes and swapped sentences, side by side.
+
+Run: `python benchmarks/attributes.py BUNDLE … --dataset PREPARED [--split test]`; prints three tables. Probes are
+fitted on val.
+"""
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.table import Table
+
+from personsearch.bundle import Bundle
+from personsearch.data.dataset import Dataset
+from personsearch.encoders.load import load_encoder
+from personsearch.evaluation.attributes.figures import AttributeFigures
+from personsearch.evaluation.attributes.measure import AttributesConfig, measure_attributes
+from personsearch.evaluation.embeddings import embed_records
+
+
+def main() -> None:
+    """Measure every bundle and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundles", type=Path, nargs="*", default=[Path("weights/tiny-clip")], metavar="BUNDLE")
+    parser.add_argument("--dataset", type=Path, required=True, help="a prepared data set")
+    parser.add_argument("--split", default="test", choices=["train", "val", "test"])
+    parser.add_argument(
+        "--captions", type=int, default=AttributesConfig().swapped_captions, help="swapped, of each kind"
+    )
+    options = parser.parse_args()
+    dataset, config = Dataset.open(options.dataset), AttributesConfig(swapped_captions=options.captions)
+    measured = {str(bundle): measure(config, bundle, dataset, options.split) for bundle in options.bundles}
+    console = Console(width=max(120, 40 + 24 * len(measured)))
+    for table in (queries(measured), attributes(measured), swaps(measured)):
+        console.print(table)
+
+
+def measure(config: AttributesConfig, path: Path, dataset: Dataset, split: str) -> AttributeFigures:
+    """What one bundle sees of a split."""
+    bundle = Bundle.open(path)
+    encoder = load_encoder(bundle, threads=1)
+    with TemporaryDirectory() as folder:
+        embeddings = {
+            part: embed_records(encoder, dataset.folder, records, Path(folder) / part, label=f"{path.name}, {part}")
+            for part in {split, "val"}
+            if (records := dataset.records(part))
+        }
+    fit = embeddings.get("val") if split != "val" else None
+    figures = measure_attributes(config, encoder, embeddings[split], fit)
+    if figures is None:
+        raise SystemExit(f"{dataset}: nothing is known of the {split} images")
+    return figures
+
+
+def queries(measured: dict[str, AttributeFigures]) -> Table:
+    """Each short query: base rate, right ones among the first ten, average precision."""
+    table = Table("short query", "fit, %", *(f"{name}: first 10, AP" for name in measured))
+    first = next(iter(measured.values()))
+    for rows in zip(*(figures.queries for figures in measured.values()), strict=True):
+        cells = (f"{row.precision_at_10:.0f}, {row.average_precision:.1f}" for row in rows)
+        table.add_row(rows[0].text, f"{rows[0].base_rate:.1f}", *cells)
+    metrics = [figures.metrics() for figures in measured.values()]
+    if first.queries:
+        name = "attribute_short_query"
+        cells = (f"{each[f'{name}_p10']:.0f}, {each[f'{name}_map']:.1f}" for each in metrics)
+        table.add_row("mean", f"{metrics[0]['attribute_base_rate']:.1f}", *cells)
+    for query in first.left_out:
+        table.add_row(query.text, query.reason)
+    return table
+
+
+def attributes(measured: dict[str, AttributeFigures]) -> Table:
+    """The AUC of each attribute, in words and by a linear probe."""
+    table = Table("attribute", "images that fit", *(f"{name}: words, probe" for name in measured))
+    for rows in zip(*(figures.groups for figures in measured.values()), strict=True):
+        cells = (f"{row.auc:.2f}, {'–' if row.probe_auc is None else f'{row.probe_auc:.2f}'}" for row in rows)
+        table.add_row(rows[0].label, f"{rows[0].fitting} of {rows[0].known}", *cells)
+    return table
+
+
+def swaps(measured: dict[str, AttributeFigures]) -> Table:
+    """The share of captions preferred to themselves with one thing made wrong."""
+    table = Table("made wrong", "captions", *(f"{name}: right one preferred, %" for name in measured))
+    for rows in zip(*(figures.swaps for figures in measured.values()), strict=True):
+        table.add_row(rows[0].kind, str(rows[0].sentences), *(f"{row.preferred:.0f}" for row in rows))
+    return table
+
+
+if __name__ == "__main__":
+    main()
