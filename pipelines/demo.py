@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from pydantic import AwareDatetime, Field
 from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.files import write_json
+from pipelines.truth import KnownCrop, Question, truth_of_dataset, truth_of_footage
 
 PARAMS = Path("params.yaml")
 HEADLINE = {"R@1": "r1", "R@5": "r5", "R@10": "r10", "mAP": "map"}
@@ -107,10 +108,11 @@ def run_demo(config: DemoConfig, footage: Path | None, *, home: Path, out: Path)
         _fill_gallery(config, video, settings, training.outputs, narrator)
     with narrator.step("indexing", "Run the indexing pipeline: encode, verify, switch the alias"):
         _index(settings, champion, home / "pipelines")
-    with narrator.step("queries", "Ask"):
-        asked = config.footage_queries if footage else _people_of(video, len(config.footage_queries))
-        _ask(config, asked, video.stem, out, narrator)
-    summary = _summary(training.outputs, champion, narrator)
+    with narrator.step("queries", "Ask, and compare with what is known of the invented people (✓ fits, ✗ does not)"):
+        questions = _questions(config, video, rendered=footage is None)
+        truth = _truth(training.outputs, settings, None if footage else video)
+        asked = _ask(config, questions, truth, out, narrator)
+    summary = _summary(training.outputs, champion, narrator) | {"queries": asked}
     write_json(out / "summary.json", summary)
     _copy_reports(training.outputs, out)
     _farewell(summary, services, out)
@@ -219,34 +221,61 @@ def _index(settings: Any, champion: str, root: Path) -> None:
     run_locally(spec, arguments, root=root, mlflow_address=settings.mlflow_address)
 
 
-def _people_of(video: Path, count: int) -> tuple[str, ...]:
-    """The first caption of the first people in rendered footage, from its ground truth."""
-    people = json.loads(video.with_suffix(".json").read_text(encoding="utf-8"))["people"]
-    return tuple(person["captions"][0] for person in list(people.values())[:count])
+def _truth(outputs: dict[str, Any], settings: Any, rendered: Path | None) -> dict[str, KnownCrop]:
+    """What is known of the gallery's crops: of those of the data set, and of those of rendered footage."""
+    from personsearch.gallery.store import Gallery
+    from personsearch.search.filters import CropFilter
+
+    truth = truth_of_dataset(Path(outputs["dataset"]))
+    if rendered is not None:
+        crops = Gallery(settings.gallery_folder).crops(CropFilter(cameras=(rendered.stem,)))
+        truth |= truth_of_footage(rendered.with_suffix(".json"), crops)
+    return truth
 
 
-def _ask(config: DemoConfig, asked_of_footage: tuple[str, ...], camera: str, out: Path, narrator: Narrator) -> None:
+def _questions(config: DemoConfig, video: Path, *, rendered: bool) -> list[Question]:
+    """Of the footage: the first caption of the first people in it, or the user's descriptions. Then of everything."""
+    cameras = (video.stem,)
+    if rendered:
+        people = json.loads(video.with_suffix(".json").read_text(encoding="utf-8"))["people"]
+        chosen = list(people.items())[: len(config.footage_queries)]
+        of_footage = [Question(person["captions"][0], cameras, number) for number, person in chosen]
+    else:
+        of_footage = [Question(text, cameras) for text in config.footage_queries]
+    return of_footage + [Question(text) for text in config.queries]
+
+
+def _ask(
+    config: DemoConfig, questions: list[Question], truth: Mapping[str, KnownCrop], out: Path, narrator: Narrator
+) -> list[dict[str, Any]]:
+    """Search for each, and say of how many candidates the description is true; returns that for the summary."""
     from personsearch.encoders.load_graph import load_graph_encoder
     from personsearch.gallery.store import Gallery
     from personsearch.installation.platforms import open_registry, open_store
     from personsearch.installation.settings import Settings
-    from personsearch.search.filters import EVERYTHING, CropFilter
+    from personsearch.search.filters import CropFilter
     from personsearch.search.grid import save_grid
     from personsearch.search.live import open_live
 
     settings = Settings()
     live = open_live(open_store(settings), open_registry(settings), load_graph_encoder)
     pictures = Gallery(settings.gallery_folder)
-    questions = [(text, CropFilter(cameras=(camera,))) for text in asked_of_footage]
-    questions += [(text, EVERYTHING) for text in config.queries]
-    for number, (text, crop_filter) in enumerate(questions, start=1):
-        answer = live.searcher.answer(text, k=config.candidates, crop_filter=crop_filter)
+    asked = []
+    for number, question in enumerate(questions, start=1):
+        crop_filter = CropFilter(cameras=question.cameras)
+        answer = live.searcher.answer(question.text, k=config.candidates, crop_filter=crop_filter)
+        found = [candidate.crop.crop_id for candidate in answer.candidates]
+        is_right = {crop_id: question.is_right(truth[crop_id]) for crop_id in found if crop_id in truth}
         picture = out / f"query-{number}.png"
-        save_grid(picture, text, answer, pictures.image)
-        narrator.tell(f"“{text}”, camera {', '.join(crop_filter.cameras or ['any'])}  → {picture}")
+        save_grid(picture, question.text, answer, pictures.image, is_right=is_right)
+        narrator.tell(f"“{question.text}”, camera {', '.join(question.cameras or ['any'])}  → {picture}")
         for candidate in answer.candidates:
             crop = candidate.crop
-            narrator.tell(f"   {candidate.rank}. {candidate.score:.3f}  {crop.camera_id:<10} {crop.track_id}")
+            mark = {True: "✓", False: "✗", None: "·"}[is_right.get(crop.crop_id)]
+            narrator.tell(f"   {mark} {candidate.rank}. {candidate.score:.3f}  {crop.camera_id:<10} {crop.track_id}")
+        narrator.tell(f"   {question.verdict(is_right, truth)}")
+        asked.append({"text": question.text, "fit": sum(is_right.values()), "shown": len(is_right)})
+    return asked
 
 
 def _summary(outputs: dict[str, Any], champion: str, narrator: Narrator) -> dict[str, Any]:

@@ -5,9 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
-from personsearch.search.grid import CAPTION_HEIGHT, MARGIN, PICTURE_HEIGHT, TILE_WIDTH, TITLE_HEIGHT, save_grid
+from personsearch.search.grid import (
+    CAPTION_HEIGHT,
+    MARGIN,
+    PICTURE_HEIGHT,
+    RIGHT,
+    TILE_WIDTH,
+    TITLE_HEIGHT,
+    WRONG,
+    save_grid,
+)
 from personsearch.search.searcher import Answer, Candidate
 from tests.crops import make_crop
 
@@ -43,3 +52,12 @@ def test_each_candidate_is_in_its_place(answer: Answer, tmp_path: Path) -> None:
 def test_the_ending_names_the_format_and_an_empty_answer_is_drawn_too(tmp_path: Path, name: str) -> None:
     save_grid(tmp_path / name, "nobody", Answer([], reliable=False), lambda crop: Path(crop.image_uri))
     assert Image.open(tmp_path / name).format == {"jpg": "JPEG", "webp": "WEBP"}[name[-4:].lstrip(".")]
+
+
+def test_frames_say_which_candidates_are_right(answer: Answer, tmp_path: Path) -> None:
+    truth = {"1": True, "2": False}
+    save_grid(tmp_path / "grid.png", "a man", answer, lambda crop: Path(crop.image_uri), is_right=truth)
+    pixels = np.asarray(Image.open(tmp_path / "grid.png"))
+    corners = [tuple(pixels[TITLE_HEIGHT + 2, MARGIN + place * (TILE_WIDTH + MARGIN) + 2]) for place in range(3)]
+    assert [corners[n] for n in (0, 1)] == [ImageColor.getrgb(RIGHT), ImageColor.getrgb(WRONG)]
+    assert corners[2] not in corners[:2]

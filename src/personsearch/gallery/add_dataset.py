@@ -59,6 +59,11 @@ def add_dataset(dataset: Path, gallery: Gallery, *, split: str, start: datetime)
     return {"images": len(records), "images_rejected": rejected, "crops_added": added, "crops_erased_before": erased}
 
 
+def crop_id_of(record: ImageRecord) -> str:
+    """The id of the crop that an image becomes."""
+    return f"dataset-{record.image_id}"
+
+
 def _readable(
     dataset: Dataset, batch: list[tuple[int, ImageRecord]], *, source: str, start: datetime
 ) -> Iterator[tuple[Crop, bytes]]:
@@ -76,7 +81,7 @@ def _readable(
 
 def _crop(record: ImageRecord, image: Image.Image, *, source: str, captured_at: datetime) -> Crop:
     return Crop(
-        crop_id=f"dataset-{record.image_id}",
+        crop_id=crop_id_of(record),
         camera_id=record.camera_id or UNNAMED_CAMERA,
         captured_at=captured_at,
         track_id=f"dataset:{record.image_id}",

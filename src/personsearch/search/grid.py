@@ -1,6 +1,6 @@
 """Draws candidates into one picture: crops side by side with rank, score, confidence, camera and time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -13,11 +13,23 @@ from personsearch.search.searcher import Answer, Candidate
 COLUMNS = 5
 TILE_WIDTH, PICTURE_HEIGHT, CAPTION_HEIGHT, TITLE_HEIGHT = 220, 400, 84, 76
 MARGIN = 16
+FRAME = 6
+RIGHT, WRONG = "#1f9d55", "#d64545"
 PAPER, PICTURE_GROUND, INK, FAINT_INK, WARNING = "#f6f5f1", "#e4e2dc", "#1c1c1c", "#6a6862", "#a33a16"
 
 
-def save_grid(path: Path, text: str, answer: Answer, image_of: Callable[[Crop], Path]) -> None:
-    """Draw the candidates into an image file; its suffix decides the format."""
+def save_grid(
+    path: Path,
+    text: str,
+    answer: Answer,
+    image_of: Callable[[Crop], Path],
+    *,
+    is_right: Mapping[str, bool] | None = None,
+) -> None:
+    """Draw the candidates into an image file; its suffix decides the format.
+
+    `is_right` says of crops, by id, whether the description is true of them: green and red frames show it.
+    """
     columns = max(1, min(COLUMNS, len(answer.candidates)))
     rows = -(-len(answer.candidates) // columns)
     width = max(columns, 3) * (TILE_WIDTH + MARGIN) + MARGIN
@@ -28,6 +40,8 @@ def save_grid(path: Path, text: str, answer: Answer, image_of: Callable[[Crop], 
         left = MARGIN + column * (TILE_WIDTH + MARGIN)
         top = TITLE_HEIGHT + row * (PICTURE_HEIGHT + CAPTION_HEIGHT + MARGIN)
         _draw_tile(sheet, (left, top), candidate, image_of(candidate.crop))
+        if is_right and candidate.crop.crop_id in is_right:
+            _draw_frame(sheet, (left, top), right=is_right[candidate.crop.crop_id])
     with replacing(path) as temporary:
         sheet.save(temporary, format=Image.registered_extensions().get(path.suffix.lower(), "PNG"))
 
@@ -64,6 +78,12 @@ def _draw_tile(sheet: Image.Image, corner: tuple[int, int], candidate: Candidate
     for number, (line, size) in enumerate(zip(lines, (20, 16, 16), strict=True)):
         place = (left, top + PICTURE_HEIGHT + 6 + number * 25)
         draw.text(place, _shortened(line, size, TILE_WIDTH), fill=FAINT_INK if number else INK, font=_font(size))
+
+
+def _draw_frame(sheet: Image.Image, corner: tuple[int, int], *, right: bool) -> None:
+    left, top = corner
+    box = (left, top, left + TILE_WIDTH - 1, top + PICTURE_HEIGHT - 1)
+    ImageDraw.Draw(sheet).rectangle(box, outline=RIGHT if right else WRONG, width=FRAME)
 
 
 def _shortened(text: str, size: int, width: int) -> str:

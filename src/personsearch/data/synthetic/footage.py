@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from personsearch.config import Config
@@ -17,7 +18,7 @@ from personsearch.data.synthetic.figure import Figure, Light, View, draw_figure
 from personsearch.data.synthetic.palette import Floats
 from personsearch.data.synthetic.scene import paint_junction
 from personsearch.data.synthetic.skeleton import Pose
-from personsearch.data.synthetic.snapshot import cast_shadow, draw_pose, facing, paste, visible_parts
+from personsearch.data.synthetic.snapshot import cast_shadow, draw_pose, facing, paste, paste_parts, visible_parts
 from personsearch.errors import UserError
 from personsearch.files import replacing, write_json
 from personsearch.progress import track
@@ -184,7 +185,7 @@ def cast_shadow_at(canvas: Floats, someone: Presence, light: Light) -> None:
 
 
 def _boxes(present: list[Presence], seen: dict[int, Sight]) -> list[dict[str, Any]]:
-    """Boxes (left, top, right, bottom) within the frame, nearest first, with the share of each person left visible."""
+    """Boxes (left, top, right, bottom) within the frame, nearest first, with what of each person is left visible."""
     taken = np.zeros(FRAME_SIZE, bool)
     boxes = []
     for someone in reversed(present):
@@ -195,11 +196,26 @@ def _boxes(present: list[Presence], seen: dict[int, Sight]) -> list[dict[str, An
             continue
         rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
         visible = float((covered & ~taken).sum() / max(1, (someone.figure.alpha > 0.5).sum()))
-        taken |= covered
         box = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
-        boxes.append({"person": someone.walk.number, "box": box, "visible": round(visible, 3)})
+        boxes.append(
+            {
+                "person": someone.walk.number,
+                "box": box,
+                "visible": round(visible, 3),
+                "parts": sorted(_parts_left(someone, taken)),
+                "facing": facing(someone.yaw),
+            }
+        )
+        taken |= covered
         _remember(seen, someone)
     return boxes
+
+
+def _parts_left(someone: Presence, taken: NDArray[np.bool_]) -> frozenset[str]:
+    """The parts that can be made out where neither somebody nearer nor the frame's edge hides them."""
+    parts = np.zeros(FRAME_SIZE, np.uint8)
+    paste_parts(parts, someone.figure.parts, someone.corner)
+    return visible_parts(parts[~taken], someone.figure.parts, someone.figure.parts.shape[0])
 
 
 def _remember(seen: dict[int, Sight], someone: Presence) -> None:

@@ -121,7 +121,7 @@ def compose(
     cast_shadow(canvas, figure, (left, top), light)
     parts = np.zeros(canvas.shape[:2], np.uint8)
     paste(canvas, figure.rgb, figure.alpha, (-left, -top))
-    _paste_parts(parts, figure.parts, (-left, -top))
+    paste_parts(parts, figure.parts, (-left, -top))
     if rng.random() < 0.16:
         _occlude(canvas, parts, rng)
     return canvas, parts
@@ -178,7 +178,8 @@ def _overlap(
     return (target[0], target[1]), (source[0], source[1])
 
 
-def _paste_parts(parts: NDArray[np.uint8], figure_parts: NDArray[np.uint8], at: tuple[int, int]) -> None:
+def paste_parts(parts: NDArray[np.uint8], figure_parts: NDArray[np.uint8], at: tuple[int, int]) -> None:
+    """Enter a figure's parts over those of the canvas, its top left corner at (x, y)."""
     target, source = _overlap(parts.shape, figure_parts.shape, at)
     parts[target] = np.where(figure_parts[source] > 0, figure_parts[source], parts[target])
 
