@@ -99,9 +99,10 @@ def evaluate(
 
 def _footage_files(described: Path, clips: Path | None, crops: Path | None) -> "FootageFiles":
     from personsearch.evaluation.footage import FootageFiles
+    from personsearch.gallery.store import Gallery
     from personsearch.installation.settings import Settings
 
-    return FootageFiles(described, clips or described.parent, crops or Settings().home / "footage")
+    return FootageFiles(described, clips or described.parent, crops or Settings().home / "footage", Gallery)
 
 
 def _on_footage(

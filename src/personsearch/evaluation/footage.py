@@ -4,7 +4,7 @@ Every clip is ingested, its crops are encoded, and each description is searched 
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -42,7 +42,8 @@ Track = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class FootageFiles:
-    """Described people, the folder of their clips, and a folder that keeps the crops of each clip for the next model.
+    """Described people, the folder of their clips, and a folder of galleries, one for each clip, in which its crops
+    are kept for the next model.
 
     The crops show real people: keep that folder as private as the clips.
     """
@@ -50,6 +51,7 @@ class FootageFiles:
     described: Path
     clips: Path
     crops: Path
+    open_gallery: Callable[[Path], Gallery]
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,7 @@ def _take_in_clip(config: IngestConfig, files: FootageFiles, name: str) -> Clip:
     """Ingest a clip into a gallery of its own, named after everything that its crops depend on."""
     video = files.clips / name
     key = hashlib.sha256(f"{hash_file(video)}\n{settings_text(config)}\n{_code_of_ingest()}".encode()).hexdigest()
-    gallery = Gallery(files.crops / key[:32])
+    gallery = files.open_gallery(files.crops / key[:32])
     # Two clips may be the same video, so ids and camera are those of the clip only outside its gallery.
     ingest(config, video, gallery, camera_id=CAMERA, start=START)
     held = list(gallery.crops())
