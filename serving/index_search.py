@@ -5,13 +5,14 @@ collection has their vectors. A request reads `_searcher` once, so a change neve
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from personsearch.search.calibration import CalibratedCurve
 from personsearch.search.crop import Crop
 from personsearch.search.exact import MIRROR_LIMIT, ExactIndex
 from personsearch.search.filters import CropFilter
@@ -40,7 +41,8 @@ class Changes(Protocol):
 class IndexSearch:
     """A LiveSearch over any VectorIndex.
 
-    Crops erased up to change number `sequence` of the gallery are no longer in memory.
+    Crops erased up to change number `sequence` of the gallery are no longer in memory. At every refresh the calibration
+    that `site` gives replaces the searcher's own; None leaves it.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class IndexSearch:
         changes: Changes,
         *,
         mirror: bool = False,
+        site: Callable[[], CalibratedCurve | None] = lambda: None,
     ) -> None:
         self.collection = collection
         self.properties = properties
@@ -60,6 +63,8 @@ class IndexSearch:
         self._changes = changes
         self._mirror: ExactIndex | None = None
         self._mirrors = mirror
+        self._site = site
+        self._calibration = searcher.calibration
         self._pending: set[str] = set()  # added to the gallery, not yet found in the collection
         self._crops = -1
 
@@ -73,16 +78,24 @@ class IndexSearch:
         else:
             self._follow(self._mirror, crops)
         self._crops = crops
+        self._calibrate()
         return crops
 
     def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
         """Candidates, best first, and whether the best one is reliable."""
         return self._searcher.answer(text, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
 
+    def _calibrate(self) -> None:
+        calibration = self._site() or self._stored.calibration
+        if calibration != self._calibration:
+            self._calibration = calibration
+            self._searcher = Searcher(self._stored.encoder, self._searcher.index, calibration)
+            logger.info("%s: calibrated by %s", self.collection, "the model" if self._site() is None else "the site")
+
     def _follow_unmirrored(self, crops: int) -> None:
         self._mirror, self.sequence = None, self._changes.last_sequence()
         if crops != self._crops:
-            self._searcher = Searcher(self._stored.encoder, self._stored.index, self._stored.calibration)
+            self._searcher = Searcher(self._stored.encoder, self._stored.index, self._calibration)
             logger.info("%s: %d crops, not mirrored", self.collection, crops)
 
     def _follow(self, mirror: ExactIndex, crops: int) -> None:
@@ -128,7 +141,7 @@ class IndexSearch:
             logger.info("%s: %d crops, mirrored in memory", self.collection, mirror.count())
         self._mirror = mirror
         # A searcher counts its index only once.
-        self._searcher = Searcher(self._stored.encoder, mirror, self._stored.calibration)
+        self._searcher = Searcher(self._stored.encoder, mirror, self._calibration)
 
 
 def _batches(crop_ids: Iterable[str]) -> Iterator[list[str]]:

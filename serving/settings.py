@@ -1,7 +1,5 @@
 """Settings of the service, read from the environment (`PERSONSEARCH_…`), then these defaults."""
 
-from pathlib import Path
-
 from pydantic import Field, SecretStr
 
 from personsearch.installation.settings import Settings
@@ -16,9 +14,6 @@ class ServingSettings(Settings):
 
     allow_anonymous: bool = False
     """Accept requests without a key. If this is off, the service does not start until a key exists."""
-
-    audit_file: Path | None = None
-    """File of the audit log; `<home>/audit.jsonl` if unset."""
 
     mirror: bool = True
     """Copy the live collection into memory if it is small enough, which makes searches faster and exact."""
@@ -37,7 +32,3 @@ class ServingSettings(Settings):
 
     max_body_bytes: int = Field(default=65_536, ge=1024)
     """Largest request body in bytes; a larger one is refused with status 413."""
-
-    @property
-    def audit_path(self) -> Path:
-        return self.audit_file or self.home / "audit.jsonl"

@@ -1,10 +1,15 @@
 """Loads live collections from Milvus and their models from MLflow; both libraries are imported on first use."""
 
+import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from personsearch.bundle import Bundle
 from personsearch.encoders.encoder import Encoder
+from personsearch.errors import UserError
 from personsearch.gallery.store import Gallery
+from personsearch.installation.site_calibration import read_site_calibration
+from personsearch.search.calibration import CalibratedCurve
 from personsearch.search.index import LIVE_ALIAS
 from personsearch.search.live import open_live
 from serving.index_search import IndexSearch
@@ -16,6 +21,8 @@ from serving.settings import ServingSettings
 if TYPE_CHECKING:
     from personsearch.installation.platforms import Platforms
 
+logger = logging.getLogger(__name__)
+
 
 class PlatformSource:
     """The collection that the live alias in Milvus names, with the model version that the collection names."""
@@ -25,6 +32,7 @@ class PlatformSource:
         self._gallery = gallery
         self._metrics = metrics
         self._platforms: Platforms | None = None
+        self._complaint = ""
 
     def target(self) -> str | None:
         """The alias's target. Raises UserError if Milvus does not answer; the next call connects again."""
@@ -43,7 +51,26 @@ class PlatformSource:
         """
         platforms = self._opened()
         live = open_live(platforms.store(), platforms.registry(), self._encoder)
-        return IndexSearch(live.collection, live.properties, live.searcher, self._gallery, mirror=self._settings.mirror)
+        return IndexSearch(
+            live.collection,
+            live.properties,
+            live.searcher,
+            self._gallery,
+            mirror=self._settings.mirror,
+            site=partial(self._site_curve, live.bundle.fingerprint),
+        )
+
+    def _site_curve(self, fingerprint: str) -> CalibratedCurve | None:
+        """The site's calibration for this model. A damaged one is not used, and the log says so once."""
+        try:
+            calibration = read_site_calibration(self._settings.home, fingerprint)
+        except UserError as error:
+            if str(error) != self._complaint:
+                logger.error("%s; the model's own calibration is used", error)
+            self._complaint = str(error)
+            return None
+        self._complaint = ""
+        return calibration
 
     def _encoder(self, bundle: Bundle) -> Encoder:
         from personsearch.encoders.load_graph import load_graph_encoder

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from personsearch.installation.audited_search import search_record
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter, Moment
 from personsearch.search.searcher import Answer, Candidate
@@ -178,21 +179,16 @@ def _outcome(reliable: bool | None) -> str:
 
 
 def _record(body: SearchRequest, live: LiveSearch, answer: Answer, *, caller: str, request_id: str) -> dict[str, Any]:
-    request = body.model_dump(mode="json", exclude={"text", "purpose"})
-    return {
-        "request_id": request_id,
-        "who": caller,
-        "purpose": body.purpose,
-        "query": body.text,
-        "filters": request,
-        "collection": live.collection,
-        "model": live.properties.model_name,
-        "model_version": live.properties.model_version,
-        "fingerprint": live.properties.fingerprint,
-        "text_cut_after": answer.text_cut_after,
-        "reliable": answer.reliable,
-        "results": [candidate.crop.crop_id for candidate in answer.candidates],
-    }
+    return search_record(
+        body.text,
+        answer,
+        who=caller,
+        purpose=body.purpose,
+        request_id=request_id,
+        filters=body.model_dump(mode="json", exclude={"text", "purpose"}),
+        collection=live.collection,
+        properties=live.properties,
+    )
 
 
 def _response(live: LiveSearch, answer: Answer, request_id: str, seconds: float) -> SearchResponse:

@@ -14,7 +14,7 @@ from personsearch.evaluation.calibration import (
     shift_to_mean,
 )
 from personsearch.evaluation.embeddings import SplitEmbeddings
-from personsearch.search.calibration import DEPTH
+from personsearch.search.calibration import DEPTH, lead_over
 
 
 def make_embeddings(noise: float, people: int = 120, views: int = 3) -> SplitEmbeddings:
@@ -129,4 +129,5 @@ def test_probabilities_are_what_serving_states() -> None:
     eleventh = DEPTH * (row[0] - found.lead_QK[0, 0]) - eleventh * (DEPTH - 1)
     for rank in range(DEPTH):
         others = [*row[:rank], *row[rank + 1 :], eleventh]
-        assert calibration.confidence(row[rank], others, 60) == pytest.approx(stated[0, rank])
+        lead = lead_over(row[rank], others)
+        assert calibration.confidence(row[rank], lead, 60) == pytest.approx(stated[0, rank])

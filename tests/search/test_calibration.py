@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from personsearch.bundle import CALIBRATION
 from personsearch.errors import UserError
-from personsearch.search.calibration import DEPTH, Calibration, Curve, read_calibration
+from personsearch.search.calibration import DEPTH, Calibration, Curve, lead_over, read_calibration
 
 CURVE = Curve(intercept=-1.0, score=2.0, lead=4.0, log_tracks=-0.5)
 
@@ -39,17 +39,17 @@ def test_the_curve_by_hand() -> None:
 
 
 def test_the_lead_is_over_the_mean_of_the_best_other_tracks() -> None:
-    assert calibration().confidence(0.5, [0.3, 0.1], 1) == pytest.approx(CURVE.probability(0.5, 0.3, 1))
-    many = [0.3] * DEPTH + [0.0] * 90
-    assert calibration().confidence(0.5, many, 101) == pytest.approx(CURVE.probability(0.5, 0.2, 101))
-    assert calibration().confidence(0.5, [], 1) == CURVE.probability(0.5, 0.0, 1)
+    assert lead_over(0.5, [0.3, 0.1]) == pytest.approx(0.3)
+    assert lead_over(0.5, [0.3] * DEPTH + [0.0] * 90) == pytest.approx(0.2)
+    assert lead_over(0.5, []) == 0.0
 
 
 @given(st.floats(-1, 1), st.lists(st.floats(-1, 1), max_size=12), st.floats(1, 1e7))
 def test_confidence_is_a_probability_that_falls_as_the_gallery_grows(
     score: float, others: list[float], tracks: float
 ) -> None:
-    few, more = (calibration().confidence(score, others, number) for number in (tracks, 2 * tracks))
+    lead = lead_over(score, others)
+    few, more = (calibration().confidence(score, lead, number) for number in (tracks, 2 * tracks))
     assert 0 <= more <= few <= 1
 
 

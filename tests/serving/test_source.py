@@ -22,6 +22,11 @@ from tests.serving.colours import COLOURS, add_figures
 
 @pytest.fixture
 def installation(home: Path, onnx_bundle: Path) -> ServingSettings:
+    return install(home, onnx_bundle)
+
+
+def install(home: Path, onnx_bundle: Path) -> ServingSettings:
+    """An installation with a gallery of figures, indexed by the bundle, which is live."""
     settings = ServingSettings(home=home, milvus_uri=str(home / "milvus.db"), encoder_threads=1)
     identity = Bundle.open(onnx_bundle).fingerprint
     shutil.copytree(onnx_bundle, home / "models" / "personsearch" / f"v1-{identity}")

@@ -123,17 +123,27 @@ def expected_calibration_error(probability_N: NDArray[np.float64], right_N: NDAr
     return float(np.abs(stated - found).sum() / max(total.sum(), 1))
 
 
-def fit_logistic(features_NF: NDArray[np.float64], right_N: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Ridge-regularised logistic regression by Newton's method; returns the intercept and F weights."""
+def fit_logistic(
+    features_NF: NDArray[np.float64],
+    right_N: NDArray[np.bool_],
+    *,
+    offset_N: NDArray[np.float64] | float = 0.0,
+    ridge: float = RIDGE,
+) -> NDArray[np.float64]:
+    """Ridge-regularised logistic regression by Newton's method; returns the intercept and F weights.
+
+    `offset_N` are log-odds from which the fit starts: they are added to those of the weights.
+    """
     # standardised, so that the ridge penalises every feature alike; the weights are scaled back at the end
     mean_F, scale_F = features_NF.mean(axis=0), features_NF.std(axis=0) + 1e-9
     design = np.column_stack([np.ones(len(features_NF)), (features_NF - mean_F) / scale_F])
     weights = np.zeros(design.shape[1])
     for _ in range(ITERATIONS):
-        probability_N = 1 / (1 + np.exp(-np.clip(design @ weights, -LARGEST_LOGIT, LARGEST_LOGIT)))
-        gradient = design.T @ (probability_N - right_N) / len(design) + RIDGE * weights
+        logit_N = design @ weights + offset_N
+        probability_N = 1 / (1 + np.exp(-np.clip(logit_N, -LARGEST_LOGIT, LARGEST_LOGIT)))
+        gradient = design.T @ (probability_N - right_N) / len(design) + ridge * weights
         curvature = (design * (probability_N * (1 - probability_N))[:, None]).T @ design / len(design)
-        step = np.linalg.solve(curvature + RIDGE * np.eye(len(weights)), gradient)
+        step = np.linalg.solve(curvature + ridge * np.eye(len(weights)), gradient)
         weights -= step
         if np.abs(step).max() < 1e-9:
             break

@@ -98,6 +98,24 @@ class AuditLog:
             raise AuditUnavailable(f"{self.path}: {error}") from error
         return None
 
+    def records(self, event: str) -> Iterator[dict[str, Any]]:
+        """Every record of an event, oldest first.
+
+        Raises:
+            AuditUnavailable: the file cannot be read.
+        """
+        needle = f'"event": {json.dumps(event)}'.encode()
+        try:
+            with self.path.open("rb") as file:
+                for line in file:
+                    record = _parse(line) if needle in line else None
+                    if record is not None and record["event"] == event:
+                        yield record
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise AuditUnavailable(f"{self.path}: {error}") from error
+
     def _sealed_head(self, file: int) -> Head:
         """The chain's head; a torn last line is sealed first."""
         size = os.fstat(file).st_size

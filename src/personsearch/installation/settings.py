@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     mlflow_uri: str | None = None
     """Address of an MLflow server. Unset: the server that `personsearch up` started, else `<home>/mlflow.db`."""
 
+    audit_file: Path | None = None
+    """File of the audit log; `<home>/audit.jsonl` if unset."""
+
     index_stall_seconds: float = Field(default=600.0, gt=0)
     """The promoter ends an index build that has made no progress for so many seconds."""
 
@@ -58,6 +61,10 @@ class Settings(BaseSettings):
     @property
     def gallery_folder(self) -> Path:
         return self.gallery or self.home / "gallery"
+
+    @property
+    def audit_path(self) -> Path:
+        return self.audit_file or self.home / "audit.jsonl"
 
     @property
     def milvus_address(self) -> str:

@@ -42,7 +42,21 @@ class Curve(Config):
         return 1.0 / (1.0 + math.exp(-min(max(logit, -60.0), 60.0)))
 
 
-class Calibration(Config):
+class CalibratedCurve(Config):
+    """A curve, and the confidence from which an answer is reliable: all that a search needs."""
+
+    curve: Curve
+    """Turns a candidate's similarity into its confidence."""
+
+    threshold: float
+    """Confidence from which the best candidate counts as reliable."""
+
+    def confidence(self, score: float, lead: float, tracks: float) -> float:
+        """Probability that a candidate with this similarity and lead among so many tracks is right."""
+        return self.curve.probability(score, lead, tracks)
+
+
+class Calibration(CalibratedCurve):
     """The content of calibration.json.
 
     Each query was fitted once with its person in the gallery and once without, so the calibration assumes that the
@@ -51,12 +65,6 @@ class Calibration(Config):
 
     format: Literal[2] = FORMAT
     """Version of this file's layout."""
-
-    curve: Curve
-    """Turns a candidate's similarity into its confidence."""
-
-    threshold: float
-    """Confidence from which the best candidate counts as reliable."""
 
     split: str
     """Split that the curve was fitted to."""
@@ -79,15 +87,14 @@ class Calibration(Config):
     reliable_when_absent: float
     """Share of queries called reliable while their person is not in the gallery."""
 
-    def confidence(self, score: float, others: Sequence[float], tracks: float) -> float:
-        """Probability that the candidate with `score` is right.
 
-        `others` are the similarities of the best other tracks, best first, of which the first DEPTH count; without any,
-        the lead is 0. `tracks` is the number of tracks searched.
-        """
-        best = others[:DEPTH]
-        lead = score - sum(best) / len(best) if best else 0.0
-        return self.curve.probability(score, lead, tracks)
+def lead_over(score: float, others: Sequence[float]) -> float:
+    """A candidate's lead: its similarity minus the mean of the best other tracks', of which the first DEPTH count.
+
+    `others` are best first; without any, the lead is 0.
+    """
+    best = others[:DEPTH]
+    return score - sum(best) / len(best) if best else 0.0
 
 
 def read_calibration(path: Path) -> Calibration | None:

@@ -12,7 +12,7 @@ from personsearch.bundle import CALIBRATION, Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.golden import verify_golden
 from personsearch.errors import UserError
-from personsearch.search.calibration import read_calibration
+from personsearch.search.calibration import CalibratedCurve, read_calibration
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
 from personsearch.search.searcher import Searcher
 
@@ -26,6 +26,15 @@ class ModelSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class LiveModel:
+    """The collection that answers queries now, and the model that made it."""
+
+    collection: str
+    properties: CollectionProperties
+    bundle: Bundle
+
+
+@dataclass(frozen=True, slots=True)
 class LiveIndex:
     """The index that answers queries now, with its collection and its model."""
 
@@ -35,12 +44,45 @@ class LiveIndex:
     bundle: Bundle
 
 
-def open_live(store: CollectionStore, models: ModelSource, encoder_factory: Callable[[Bundle], Encoder]) -> LiveIndex:
-    """Open the live collection with its own model.
+SiteCurve = Callable[[str], CalibratedCurve | None]
+"""The calibration of the site for the model of a fingerprint, which replaces the model's own; None if it has none."""
+
+
+def no_site_curve(fingerprint: str) -> CalibratedCurve | None:
+    """For whoever wants a model's own calibration."""
+    return None
+
+
+def open_live(
+    store: CollectionStore,
+    models: ModelSource,
+    encoder_factory: Callable[[Bundle], Encoder],
+    site: SiteCurve = no_site_curve,
+) -> LiveIndex:
+    """Open the live collection with its own model, calibrated by the site if it was.
 
     Raises:
-        UserError: nothing is live, the model cannot be fetched, it is not the one that the collection names, or it
-            does not reproduce its golden embeddings.
+        UserError: as `live_model`, or the model does not reproduce its golden embeddings.
+    """
+    live = live_model(store, models)
+    bundle, properties = live.bundle, live.properties
+    encoder = encoder_factory(bundle)
+    if encoder.embedding_dim != properties.embedding_dim:
+        raise UserError(
+            f"{live.collection}: {properties.embedding_dim} dimensions, but the model's vectors have "
+            f"{encoder.embedding_dim}"
+        )
+    verify_golden(bundle, encoder)  # this machine's engine may compute otherwise than the one that made the vectors
+    own = read_calibration(bundle.path(CALIBRATION))
+    searcher = Searcher(encoder, store.open(live.collection), site(bundle.fingerprint) or own)
+    return LiveIndex(searcher, live.collection, properties, bundle)
+
+
+def live_model(store: CollectionStore, models: ModelSource) -> LiveModel:
+    """The live collection and its model.
+
+    Raises:
+        UserError: nothing is live, the model cannot be fetched, or it is not the one that the collection names.
     """
     collection = store.alias_target(LIVE_ALIAS)
     if collection is None:
@@ -51,11 +93,4 @@ def open_live(store: CollectionStore, models: ModelSource, encoder_factory: Call
         raise UserError(
             f"{collection}: made by model {properties.fingerprint}, but {bundle} has fingerprint {bundle.fingerprint}"
         )
-    encoder = encoder_factory(bundle)
-    if encoder.embedding_dim != properties.embedding_dim:
-        raise UserError(
-            f"{collection}: {properties.embedding_dim} dimensions, but the model's vectors have {encoder.embedding_dim}"
-        )
-    verify_golden(bundle, encoder)  # this machine's engine may compute otherwise than the one that made the vectors
-    searcher = Searcher(encoder, store.open(collection), read_calibration(bundle.path(CALIBRATION)))
-    return LiveIndex(searcher, collection, properties, bundle)
+    return LiveModel(collection, properties, bundle)

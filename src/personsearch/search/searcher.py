@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
-from personsearch.search.calibration import DEPTH, Calibration
+from personsearch.search.calibration import DEPTH, CalibratedCurve, lead_over
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
 from personsearch.search.index import MAX_K, Hit, VectorIndex, check_k
@@ -27,25 +27,29 @@ JUDGED = (DEPTH + 1) * CROPS_PER_TRACK  # always fetch this many crops: confiden
 class Candidate:
     """A crop that may show the person described; `rank` counts from 1.
 
-    `confidence` is the calibrated probability that it does, None for a model without calibration.
+    `lead` is its score minus the mean of the best other tracks'; `confidence` is the calibrated probability that it
+    shows the person, None for a model without calibration.
     """
 
     rank: int
     crop: Crop
     score: float
     confidence: float | None = None
+    lead: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Candidates, best first. `reliable` is False for "no reliable match", None if the model was never calibrated.
 
-    The model read `text_cut_after` characters of the description, all of it if None.
+    The model read `text_cut_after` characters of the description, all of it if None. `tracks` is the number of tracks
+    searched, estimated in a large gallery.
     """
 
     candidates: list[Candidate]
     reliable: bool | None
     text_cut_after: int | None = None
+    tracks: float = 0.0
 
 
 class Searcher:
@@ -54,7 +58,7 @@ class Searcher:
     The index is counted only once; make a new searcher when it has grown.
     """
 
-    def __init__(self, encoder: Encoder, index: VectorIndex, calibration: Calibration | None = None) -> None:
+    def __init__(self, encoder: Encoder, index: VectorIndex, calibration: CalibratedCurve | None = None) -> None:
         self.encoder = encoder
         self.index = index
         self.calibration = calibration
@@ -87,14 +91,21 @@ class Searcher:
             raise UserError(str(error)) from error
         hits = self._hits(vector_D, k, crop_filter, group_by_track=group_by_track)
         chosen = list(first_of_each_track(hits) if group_by_track else hits)[:k]
-        if self.calibration is None:
-            return Answer([Candidate(rank, hit.crop, hit.score) for rank, hit in enumerate(chosen, start=1)], None)
-        confidences = self._confidences(self.calibration, chosen, hits, crop_filter)
+        tracks = self._tracks(hits, crop_filter)
         candidates = [
-            Candidate(rank, hit.crop, hit.score, confidence)
-            for rank, (hit, confidence) in enumerate(zip(chosen, confidences, strict=True), start=1)
+            Candidate(rank, hit.crop, hit.score, self._confidence(hit.score, lead, tracks), lead)
+            for rank, (hit, lead) in enumerate(zip(chosen, _leads(chosen, hits), strict=True), start=1)
         ]
-        return Answer(candidates, bool(candidates) and confidences[0] >= self.calibration.threshold)
+        return Answer(candidates, self._is_reliable(candidates), tracks=tracks)
+
+    def _confidence(self, score: float, lead: float, tracks: float) -> float | None:
+        return None if self.calibration is None else self.calibration.confidence(score, lead, tracks)
+
+    def _is_reliable(self, candidates: list[Candidate]) -> bool | None:
+        if self.calibration is None:
+            return None
+        best = candidates[0].confidence if candidates else None
+        return best is not None and best >= self.calibration.threshold
 
     def _hits(
         self, vector_D: NDArray[np.float32], k: int, crop_filter: CropFilter, *, group_by_track: bool
@@ -108,19 +119,6 @@ class Searcher:
             if found >= least_tracks or len(hits) < limit or limit == MAX_K:
                 return hits
             limit = min(limit * 4, MAX_K)
-
-    def _confidences(
-        self, calibration: Calibration, chosen: list[Hit], hits: list[Hit], crop_filter: CropFilter
-    ) -> list[float]:
-        """The confidence of each chosen hit, independent of `k` and grouping."""
-        leaders = [(track_of(hit.crop), hit.score) for hit in islice(first_of_each_track(hits), DEPTH + 1)]
-        tracks = self._tracks(hits, crop_filter)
-        confidences = []
-        for hit in chosen:
-            own = track_of(hit.crop)
-            others = [score for track, score in leaders if track != own]
-            confidences.append(calibration.confidence(hit.score, others, tracks))
-        return confidences
 
     def _tracks(self, hits: list[Hit], crop_filter: CropFilter) -> float:
         """The number of tracks searched: counted if the hits cover everything, else estimated from the best hits'
@@ -137,6 +135,12 @@ class Searcher:
     def _crops(self) -> int:
         """Cached, because counting a large collection on a server takes longer than searching it."""
         return self.index.count()
+
+
+def _leads(chosen: list[Hit], hits: list[Hit]) -> list[float]:
+    """The lead of each chosen hit over the best other tracks, independent of `k` and grouping."""
+    leaders = [(track_of(hit.crop), hit.score) for hit in islice(first_of_each_track(hits), DEPTH + 1)]
+    return [lead_over(hit.score, [score for track, score in leaders if track != track_of(hit.crop)]) for hit in chosen]
 
 
 def first_of_each_track(hits: Iterable[Hit]) -> Iterator[Hit]:

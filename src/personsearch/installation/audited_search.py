@@ -1,0 +1,55 @@
+"""What the audit log keeps of a search, whether it came through the service or the command line."""
+
+import getpass
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from personsearch.search.index import CollectionProperties
+from personsearch.search.searcher import Answer
+
+SCORE_DECIMALS = 6
+
+
+def search_record(
+    text: str,
+    answer: Answer,
+    *,
+    who: str,
+    purpose: str,
+    request_id: str,
+    filters: Mapping[str, Any],
+    collection: str,
+    properties: CollectionProperties,
+) -> dict[str, Any]:
+    """The record of an event "search".
+
+    `scores`, `leads` and `tracks` are what confidence depends on: with the verdicts on these candidates a site can fit
+    a calibration of its own.
+    """
+    candidates = answer.candidates
+    return {
+        "request_id": request_id,
+        "who": who,
+        "purpose": purpose,
+        "query": text,
+        "filters": dict(filters),
+        "collection": collection,
+        "model": properties.model_name,
+        "model_version": properties.model_version,
+        "fingerprint": properties.fingerprint,
+        "text_cut_after": answer.text_cut_after,
+        "reliable": answer.reliable,
+        "tracks": round(answer.tracks, 1),
+        "results": [candidate.crop.crop_id for candidate in candidates],
+        "scores": [round(candidate.score, SCORE_DECIMALS) for candidate in candidates],
+        "leads": [round(candidate.lead, SCORE_DECIMALS) for candidate in candidates],
+    }
+
+
+def local_user() -> str:
+    """Who runs this command: the name of the operating system's user, as "local:NAME"."""
+    try:
+        return f"local:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user without a name
+        return f"local:{os.getuid()}"

@@ -1,0 +1,184 @@
+"""A site's own calibration: fitted to the verdicts in its audit log, kept for one model, used by its searches.
+
+    <home>/calibrations/<fingerprint>.json
+
+It belongs to a model's fingerprint, so another model never uses it. Removing the file reverts to the model's own.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import AwareDatetime, ValidationError
+
+from personsearch.config import describe_validation_error
+from personsearch.errors import UserError
+from personsearch.evaluation.site_calibration import (
+    Fit,
+    Judged,
+    confidences,
+    fit_site_curve,
+    held_out_confidences,
+    measure_fit,
+)
+from personsearch.files import private_folder, replacing
+from personsearch.search.calibration import CalibratedCurve
+
+FOLDER = "calibrations"
+RELIABLE = 0.5  # of a model that was never calibrated
+EVIDENCE = ("scores", "leads", "tracks")
+
+
+class SiteCalibration(CalibratedCurve):
+    """The content of `<fingerprint>.json`."""
+
+    format: Literal[1] = 1
+    """Version of this file's layout."""
+
+    fingerprint: str
+    """The model whose candidates were judged."""
+
+    calibrated_at: AwareDatetime
+    """When it was fitted."""
+
+    confirmed: int
+    """Confirmed candidates in the fit."""
+
+    rejected: int
+    """Rejected candidates in the fit."""
+
+    searches: int
+    """Searches that they came from."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What people said of one model's candidates; `without_evidence` counts verdicts on searches whose record does not
+    hold their scores, or is missing.
+    """
+
+    judged: Judged
+    without_evidence: int
+
+
+@dataclass(frozen=True)
+class SiteFit:
+    """A calibration for the site, and how confidences agreed with the verdicts before and would after.
+
+    `before` is None for a model that was never calibrated. `after` is measured on searches that the fit had not seen.
+    """
+
+    calibration: SiteCalibration
+    before: Fit | None
+    after: Fit
+    first_confirmed: int
+    first_rejected: int
+
+    @property
+    def is_better(self) -> bool:
+        """Whether it agrees better with verdicts that it was not fitted to."""
+        return self.before is None or self.after.log_loss < self.before.log_loss
+
+
+def collect_verdicts(
+    searches: Iterable[Mapping[str, Any]], verdicts: Iterable[Mapping[str, Any]], fingerprint: str
+) -> Verdicts:
+    """The latest verdict on each candidate of each of a model's searches, with what its confidence depends on.
+
+    `searches` and `verdicts` are the records of these events in the audit log, oldest first.
+    """
+    latest: dict[str, dict[str, str]] = {}
+    for verdict in verdicts:
+        latest.setdefault(verdict["search_request_id"], {})[verdict["crop_id"]] = verdict["verdict"]
+    rows: list[tuple[float, float, float, int, int, bool]] = []
+    without = 0
+    for number, search in enumerate(searches):
+        said = latest.get(search["request_id"], {})
+        if search.get("fingerprint") != fingerprint:
+            continue
+        ranks = {crop_id: rank for rank, crop_id in enumerate(search["results"], start=1)}
+        for crop_id in (name for name, verdict in said.items() if verdict != "withdrawn" and name in ranks):
+            rank = ranks[crop_id]
+            if not all(name in search for name in EVIDENCE):
+                without += 1
+                continue
+            score, lead = search["scores"][rank - 1], search["leads"][rank - 1]
+            rows.append((score, lead, search["tracks"], rank, number, said[crop_id] == "confirmed"))
+    columns = list(zip(*rows, strict=True)) or [()] * 6
+    kinds = (np.float64, np.float64, np.float64, np.int64, np.int64, np.bool_)
+    return Verdicts(Judged(*(np.array(c, dtype=k) for c, k in zip(columns, kinds, strict=True))), without)
+
+
+def fit_site(prior: CalibratedCurve | None, verdicts: Verdicts, *, fingerprint: str) -> SiteFit:
+    """Fit a calibration to verdicts on the candidates of the model with this fingerprint; `prior` is the model's own.
+
+    Raises:
+        UserError: there are too few verdicts; it says what is missing.
+    """
+    judged, own = verdicts.judged, prior.curve if prior else None
+    if missing := judged.missing():
+        older = f"; {verdicts.without_evidence} more are on searches without recorded scores"
+        raise UserError(
+            f"too few verdicts on candidates of model {fingerprint}: {missing}"
+            f"{older if verdicts.without_evidence else ''}"
+        )
+    threshold = prior.threshold if prior else RELIABLE
+    calibration = SiteCalibration(
+        curve=fit_site_curve(own, judged),
+        threshold=threshold,
+        fingerprint=fingerprint,
+        calibrated_at=datetime.now(UTC).replace(microsecond=0),
+        confirmed=judged.confirmed,
+        rejected=judged.rejected,
+        searches=judged.searches,
+    )
+    first = judged.select(judged.rank_N == 1)
+    return SiteFit(
+        calibration=calibration,
+        before=measure_fit(confidences(own, judged), judged, threshold) if own else None,
+        after=measure_fit(held_out_confidences(own, judged), judged, threshold),
+        first_confirmed=first.confirmed,
+        first_rejected=first.rejected,
+    )
+
+
+def read_site_calibration(home: Path, fingerprint: str) -> SiteCalibration | None:
+    """The site's calibration for a model, None if there is none.
+
+    Raises:
+        UserError: the file is damaged, or names another model.
+    """
+    path = _path(home, fingerprint)
+    try:
+        calibration = SiteCalibration.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise UserError(f"{path}: {describe_validation_error(error, SiteCalibration)}") from error
+    if calibration.fingerprint != fingerprint:
+        raise UserError(f"{path}: fitted to model {calibration.fingerprint}, which is another one")
+    return calibration
+
+
+def write_site_calibration(home: Path, calibration: SiteCalibration) -> Path:
+    """Put a calibration where searches find it; running services use it within seconds."""
+    path = _path(home, calibration.fingerprint)
+    private_folder(path.parent)
+    with replacing(path, mode=0o600) as temporary:
+        temporary.write_text(calibration.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def remove_site_calibration(home: Path, fingerprint: str) -> bool:
+    """Revert to the model's own calibration; False if the site had none."""
+    path = _path(home, fingerprint)
+    existed = path.is_file()
+    path.unlink(missing_ok=True)
+    return existed
+
+
+def _path(home: Path, fingerprint: str) -> Path:
+    return home / FOLDER / f"{fingerprint}.json"
