@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pydantic import AwareDatetime, Field
 
@@ -264,6 +265,7 @@ def _ask(
     for number, question in enumerate(questions, start=1):
         crop_filter = CropFilter(cameras=question.cameras)
         answer = live.searcher.answer(question.text, k=config.candidates, crop_filter=crop_filter)
+        _record(question, answer, live, k=config.candidates, log=settings.audit_path)
         found = [candidate.crop.crop_id for candidate in answer.candidates]
         is_right = {crop_id: question.is_right(truth[crop_id]) for crop_id in found if crop_id in truth}
         picture = out / f"query-{number}.png"
@@ -276,6 +278,25 @@ def _ask(
         narrator.tell(f"   {question.verdict(is_right, truth)}")
         asked.append({"text": question.text, "fit": sum(is_right.values()), "shown": len(is_right)})
     return asked
+
+
+def _record(question: Question, answer: Any, live: Any, *, k: int, log: Path) -> None:
+    """Every search is recorded, those of the demo too: the footage may show real people."""
+    from personsearch.installation.audit import AuditLog
+    from personsearch.installation.audited_search import local_user, search_record
+
+    cameras = None if question.cameras is None else list(question.cameras)
+    record = search_record(
+        question.text,
+        answer,
+        who=local_user(),
+        purpose="make demo",
+        request_id=f"demo-{uuid4().hex}",
+        filters={"cameras": cameras, "after": None, "before": None, "k": k, "group_by_track": True},
+        collection=live.collection,
+        properties=live.properties,
+    )
+    AuditLog(log).append("search", record)
 
 
 def _summary(outputs: dict[str, Any], champion: str, narrator: Narrator) -> dict[str, Any]:

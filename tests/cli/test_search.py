@@ -1,4 +1,4 @@
-"""`personsearch search` tells what a model did not read."""
+"""`personsearch search` tells what a model did not read, and is recorded before it shows anything."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from personsearch.cli import main
+from personsearch.installation.audit import AuditLog, verify
 from personsearch.search.exact import ExactStore
 from personsearch.search.searcher import Searcher
 from tests.serving.colours import COLOURS, WORDS_READ, ColourEncoder, add_figures, build_collection
@@ -22,14 +23,19 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     properties, searcher = store.properties("persons_v1_1"), Searcher(ColourEncoder(), store.open("persons_v1_1"))
     opened = SimpleNamespace(collection="persons_v1_1", properties=properties, searcher=searcher)
     monkeypatch.setattr("personsearch.cli.search._open_live", lambda: opened)
+    monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path / "home"))
 
 
 def search(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *arguments: str) -> None:
     command = ["personsearch", "search", "--gallery", str(tmp_path / "gallery"), "-k", "1", *arguments]
+    assert run(monkeypatch, command) == 0
+
+
+def run(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> int:
     monkeypatch.setattr("sys.argv", command)
     with pytest.raises(SystemExit) as stopped:
         main()
-    assert stopped.value.code in (0, None)
+    return int(stopped.value.code or 0)
 
 
 @pytest.mark.parametrize(("text", "unread"), [(f"  {READ} but  green ", "but  green"), (READ, "")])
@@ -41,3 +47,34 @@ def test_the_unread_end_is_shown(
     assert (f"the model did not read “{unread}”" in told) == bool(unread)
     search(monkeypatch, tmp_path, text, "--json")
     assert json.loads(capsys.readouterr().out)["text_cut_after"] == (len(READ) if unread else None)
+
+
+def test_a_search_is_recorded_as_the_service_records_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "ada")
+    search(monkeypatch, tmp_path, "a red coat", "--camera", "junction", "--purpose", " case 17 ", "--json")
+    shown = json.loads(capsys.readouterr().out)["candidates"]
+    (record,) = AuditLog(tmp_path / "home" / "audit.jsonl").records("search")
+    assert (record["who"], record["purpose"], record["query"]) == ("local:ada", "case 17", "a red coat")
+    assert record["results"] == [candidate["crop_id"] for candidate in shown]
+    assert record["scores"] == [pytest.approx(candidate["score"], abs=1e-4) for candidate in shown]
+    assert record["filters"] == {
+        "cameras": ["junction"], "after": None, "before": None, "k": 1, "group_by_track": True,
+    }  # fmt: skip
+    assert record["fingerprint"] == "fingerprint-1"
+    assert verify(tmp_path / "home" / "audit.jsonl").intact
+
+
+def test_a_search_that_cannot_be_recorded_shows_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "audit.jsonl").mkdir()  # a folder cannot be written to
+    picture = tmp_path / "grid.png"
+    command = ["personsearch", "search", "--gallery", str(tmp_path / "gallery"), "a red coat", "--save", str(picture)]
+    assert run(monkeypatch, command) == 2
+    told = capsys.readouterr()
+    assert "the search cannot be recorded, so its results are not shown" in told.err
+    assert told.out == ""
+    assert not picture.exists()

@@ -85,7 +85,8 @@ def verify(
     file: Annotated[
         Path | None,
         typer.Argument(
-            help="The log. [default: audit.jsonl in $PERSONSEARCH_HOME, else var/audit.jsonl]", show_default=False
+            help="The log. [default: $PERSONSEARCH_AUDIT_FILE, else audit.jsonl in $PERSONSEARCH_HOME, else in var]",
+            show_default=False,
         ),
     ] = None,
     *,
@@ -103,7 +104,7 @@ def verify(
     from personsearch.installation.audit import verify as verify_log
     from personsearch.installation.settings import Settings
 
-    report = verify_log(file or Settings().home / "audit.jsonl", expected_head=head)
+    report = verify_log(file or Settings().audit_path, expected_head=head)
     show({"intact": report.intact, **asdict(report)}, as_json=as_json)
     if not report.intact:
         raise typer.Exit(1)

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
 import typer
 
 from personsearch.cli.options import TIME, GalleryFolder, existing_gallery, optional_moment, picture_file
 from personsearch.cli.output import JsonFlag, show, show_table
+from personsearch.errors import UserError
 
 if TYPE_CHECKING:
     from personsearch.search.filters import CropFilter
@@ -29,14 +31,15 @@ def search(
     k: Annotated[int, typer.Option("-k", help="How many candidates.", min=1, max=1000)] = 10,
     group: Annotated[bool, typer.Option("--group/--no-group", help="Show the best crop of each track only.")] = True,
     save: Annotated[Path | None, typer.Option(help="Draw the candidates into this picture (.png, .jpg).")] = None,
+    purpose: Annotated[str, typer.Option(help="Purpose or case; kept in the audit log.")] = "",
     gallery: GalleryFolder = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find people in the live index by describing them.
 
-    Results are candidates, to be confirmed by a person. The confidence is calibrated for the model; where even the
-    best candidate is not to be trusted, the answer says "no reliable match". The audit log records the searches of the
-    search service, not these.
+    Results are candidates, to be confirmed by a person. The confidence is calibrated for the model, or by your own
+    verdicts; where even the best candidate is not to be trusted, the answer says "no reliable match". The search is
+    recorded in the audit log under your user name before anything is shown; where it cannot be, nothing is.
     """
     from personsearch.search.searcher import checked_text
 
@@ -47,6 +50,7 @@ def search(
     pictures = existing_gallery(gallery)
     live = _open_live()
     answer = live.searcher.answer(text, k=k, crop_filter=crop_filter, group_by_track=group)
+    _record(text, answer, live, purpose=purpose, filters=_filters(crop_filter, k, group_by_track=group))
     if save is not None:
         from personsearch.search.grid import save_grid
 
@@ -66,14 +70,55 @@ def _told(answer: "Answer") -> dict[str, Any]:
     return {"reliable": answer.reliable, "text_cut_after": answer.text_cut_after}
 
 
+def _record(text: str, answer: "Answer", live: "LiveIndex", *, purpose: str, filters: dict[str, Any]) -> None:
+    """Write the search to the audit log.
+
+    Raises:
+        UserError: it cannot be written, so the results must not be shown.
+    """
+    from personsearch.installation.audit import AuditLog, AuditUnavailable
+    from personsearch.installation.audited_search import local_user, search_record
+    from personsearch.installation.settings import Settings
+
+    record = search_record(
+        text,
+        answer,
+        who=local_user(),
+        purpose=purpose.strip(),
+        request_id=f"cli-{uuid4().hex}",
+        filters=filters,
+        collection=live.collection,
+        properties=live.properties,
+    )
+    try:
+        AuditLog(Settings().audit_path).append("search", record)
+    except AuditUnavailable as error:
+        raise UserError(
+            f"the search cannot be recorded, so its results are not shown: {error}; search through the service "
+            "instead, or let PERSONSEARCH_AUDIT_FILE name a log that you may write"
+        ) from error
+
+
+def _filters(crop_filter: "CropFilter", k: int, *, group_by_track: bool) -> dict[str, Any]:
+    """The filters as the service records them."""
+    cameras = None if crop_filter.cameras is None else list(crop_filter.cameras)
+    times = {"after": crop_filter.after, "before": crop_filter.before}
+    moments = {name: None if time is None else time.isoformat() for name, time in times.items()}
+    return {"cameras": cameras, **moments, "k": k, "group_by_track": group_by_track}
+
+
 def _open_live() -> "LiveIndex":
+    from functools import partial
+
     from personsearch.encoders.load import load_encoder
     from personsearch.installation.platforms import open_registry, open_store
     from personsearch.installation.settings import Settings
+    from personsearch.installation.site_calibration import read_site_calibration
     from personsearch.search.live import open_live
 
     settings = Settings()
-    return open_live(open_store(settings), open_registry(settings), load_encoder)
+    site = partial(read_site_calibration, settings.home)
+    return open_live(open_store(settings), open_registry(settings), load_encoder, site)
 
 
 def _crop_filter(cameras: list[str] | None, after: str | None, before: str | None) -> "CropFilter":
