@@ -58,6 +58,24 @@ class DualEncoder(PersonEncoder):
             return features_ND.float()
         return self.adaptation.image_features(self.clip, pixels_N3HW).float()
 
+    @property
+    def patch_shape(self) -> tuple[int, int, int] | None:
+        visual = self.clip.visual
+        if not isinstance(self.adaptation, Unadapted) or not hasattr(visual, "output_tokens") or self.foreign_text:
+            return None
+        return (*visual.grid_size, visual.transformer.width)
+
+    def image_features_and_patches(self, pixels_N3HW: Tensor) -> tuple[Tensor, Tensor]:
+        visual = self.clip.visual
+        if self.patch_shape is None:
+            return super().image_features_and_patches(pixels_N3HW)
+        visual.output_tokens = True
+        try:
+            features_ND, patches_NTC = visual(pixels_N3HW)
+        finally:
+            visual.output_tokens = False
+        return features_ND.float(), torch.unflatten(patches_NTC.float(), 1, visual.grid_size)
+
     def text_features(self, ids_NL: Tensor) -> Tensor:
         """Padding changes nothing: attention is causal and pooling takes the end token."""
         if self.foreign_text:

@@ -6,8 +6,10 @@ transformers see better").
 
     architecture.stem: {widths: [24, 48, 96], blocks: [0, 0, 1]}
 
-Each width is one stage of half the resolution, with that many residual blocks behind it; a last strided convolution
-makes the tokens. So the patch size is 2 to the power of the number of widths plus one.
+Beside the pixels it reads the same pixels with the image's own mean and contrast taken out of each channel, because
+cameras differ in those more than people do (as in IBN-Net, Pan et al., ECCV 2018). Each width is one stage of half the
+resolution, with that many residual blocks behind it; a last strided convolution makes the tokens. So the patch size is
+2 to the power of the number of widths plus one.
 
 Shapes: N images, C channels, H height, W width.
 """
@@ -23,6 +25,9 @@ from torch.nn.functional import batch_norm, relu
 from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
 from personsearch.models.architecture import STEM, Architecture
+
+COLOURS = 3
+SMALLEST_VARIANCE = 1e-4  # of standardised pixels; below it an image is of one colour
 
 
 class StemConfig(Config):
@@ -87,7 +92,7 @@ class ConvStem(nn.Module):
 
     def __init__(self, config: StemConfig, width: int) -> None:
         super().__init__()
-        channels = (3, *config.widths, width)
+        channels = (2 * COLOURS, *config.widths, width)
         self.stages = nn.ModuleList(ConvNorm(*pair, stride=2) for pair in pairwise(channels))
         blocks = config.blocks or (0,) * len(config.widths)
         self.blocks = nn.ModuleList(
@@ -97,11 +102,18 @@ class ConvStem(nn.Module):
 
     def forward(self, pixels_N3HW: Tensor) -> Tensor:
         """The tokens, on their grid."""
-        x_NCHW = pixels_N3HW.contiguous(memory_format=torch.channels_last)
+        both_N6HW = torch.cat([pixels_N3HW, without_contrast(pixels_N3HW)], dim=1)
+        x_NCHW = both_N6HW.contiguous(memory_format=torch.channels_last)
         for stage, block in zip(self.stages, self.blocks, strict=False):
             x_NCHW = block(relu(stage(x_NCHW)))
         tokens_NCHW: Tensor = self.stages[-1](x_NCHW)
         return tokens_NCHW
+
+
+def without_contrast(pixels_N3HW: Tensor) -> Tensor:
+    """Each channel of each image with mean 0 and standard deviation 1."""
+    variance_N311, mean_N311 = torch.var_mean(pixels_N3HW, dim=(2, 3), correction=0, keepdim=True)
+    return (pixels_N3HW - mean_N311) * torch.rsqrt(variance_N311 + SMALLEST_VARIANCE)
 
 
 def read_stem(architecture: Architecture) -> StemConfig | None:

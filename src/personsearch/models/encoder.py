@@ -93,6 +93,19 @@ class PersonEncoder(nn.Module, ABC):
         return torch.cat([self.text_features(ids_NL[group.rows_G, : group.length]) for group in groups])
 
     @property
+    def patch_shape(self) -> tuple[int, int, int] | None:
+        """Rows, columns and width of the tokens of an image's patches; None where they cannot be read."""
+        return None
+
+    def image_features_and_patches(self, pixels_N3HW: Tensor) -> tuple[Tensor, Tensor]:
+        """`image_features`, and the last layer's tokens of the patches [N, rows, columns, width].
+
+        Raises:
+            UserError: the image tower does not give them.
+        """
+        raise UserError(f"losses.layout: expected open_clip's Vision Transformer, not {type(self).__name__}")
+
+    @property
     def crosses(self) -> frozenset[Side]:
         """Towers that a gradient passes back through to reach an adaptation's modules."""
         return frozenset()
