@@ -8,10 +8,12 @@ import torch
 
 from personsearch.data.facts.catalogue import FACT_INDEX, FACTS
 from personsearch.data.facts.known import FALSE, TRUE, UNKNOWN, fact_table
+from personsearch.data.facts.layout import NO_LAYOUT, NUM_CELLS
 from personsearch.data.facts.queries import fits
 from personsearch.data.records import ImageRecord
 from personsearch.training.facts import BatchFacts, FactSource
 
+NOWHERE = torch.full((4, NUM_CELLS), NO_LAYOUT, dtype=torch.int8)
 BAG, HAT = FACT_INDEX["backpack"], FACT_INDEX["headwear"]
 
 
@@ -32,7 +34,7 @@ def asking(*rows: tuple[int, ...]) -> torch.Tensor:
 
 def test_a_query_fits_where_all_its_facts_are_true_and_none_is_unknown() -> None:
     known = table({BAG: TRUE, HAT: TRUE}, {BAG: TRUE}, {BAG: FALSE}, {})
-    facts = BatchFacts(known, table({}, {}, {}, {}), asking((BAG,), (BAG, HAT), (HAT,), ()), torch.arange(4))
+    facts = BatchFacts(known, table({}, {}, {}, {}), asking((BAG,), (BAG, HAT), (HAT,), ()), torch.arange(4), NOWHERE)
     assert facts.fitting().tolist() == [
         [TRUE, TRUE, TRUE, UNKNOWN],
         [TRUE, UNKNOWN, UNKNOWN, UNKNOWN],
@@ -45,7 +47,7 @@ def test_a_caption_is_ambiguous_only_for_twins_of_whom_it_states_nothing_false()
     known = table({BAG: TRUE}, {BAG: FALSE}, {BAG: FALSE}, {BAG: FALSE})
     stated = table({BAG: TRUE}, {}, {BAG: FALSE}, {HAT: TRUE})
     people, groups = torch.tensor([1, 2, 3, 2]), torch.tensor([7, 7, 8, 7])
-    ambiguous = BatchFacts(known, stated, asking((), (), (), ()), groups).ambiguous(people)
+    ambiguous = BatchFacts(known, stated, asking((), (), (), ()), groups, NOWHERE).ambiguous(people)
     # rows: images, columns: captions; the first caption says "backpack", which is false of the twins in 1 and 3
     assert ambiguous.int().tolist() == [[0, 1, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
 

@@ -186,3 +186,38 @@ def test_a_stem_that_is_trained_takes_no_chunks(trainable: Path, recipe: Recipe,
     with pytest.raises(UserError, match="chunk_size: expected null"):
         train(read_recipe(recipe(model=trained, chunk_size=8)), trainable, tmp_path / "trained")
     assert train(read_recipe(recipe(model=frozen, chunk_size=8)), trainable, tmp_path / "frozen")["steps"] > 0
+
+
+def test_patches_learn_the_parts_that_they_show(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
+    known = [
+        replace(each, attributes=json.dumps({"gender": "man", "layout": ("i" * 64) + ("l" * 64)}))
+        for each in read_manifest(trainable)
+    ]
+    shutil.copytree(trainable, tmp_path / "known")
+    write_manifest(tmp_path / "known", known)
+    still = {"policy": "stack", "operations": []}
+    objective = {"losses": {"layout": 1.0, "attributes": 1.0}}
+    path = recipe(objective=objective, image_augmentation=still, epochs=20)
+    watch = LossesOf("layout")
+    train(read_recipe(path), tmp_path / "known", tmp_path / "run", callbacks=[watch])
+    assert watch.values[-1] < watch.values[0] / 3
+    with pytest.raises(UserError, match=r"losses\.layout: no image has the attribute `layout`"):
+        train(read_recipe(path), trainable, tmp_path / "none")
+    with pytest.raises(UserError, match=r"losses\.layout: needs image_augmentation"):
+        read_recipe(recipe(objective=objective))
+
+
+class LossesOf:
+    """Keeps one loss of each step."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.values = name, list[float]()
+
+    def on_start(self, config: Mapping[str, object]) -> None: ...
+
+    def on_epoch(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None: ...
+
+    def on_end(self, metrics: Mapping[str, float]) -> None: ...
+
+    def on_step(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.values.append(metrics[self.name])

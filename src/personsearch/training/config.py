@@ -112,6 +112,16 @@ class TrainConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _parts_stay_in_their_cells(self) -> "TrainConfig":
+        augmentation = self.image_augmentation
+        if self.objective.reads_patches and (augmentation.policy == "pool" or augmentation.operations):
+            raise ValueError(
+                "objective.losses.layout: needs image_augmentation: {policy: stack, operations: []}, because a layout "
+                "says where each part is"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_teacher_reads_the_plain_pairs(self) -> "TrainConfig":
         if self.distillation is not None:
             if self.mixup.level == "features":

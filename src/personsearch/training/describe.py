@@ -162,7 +162,7 @@ def outline(config: ModelConfig) -> PersonEncoder:
 def count_parameters(config: TrainConfig, model: PersonEncoder) -> dict[str, Count]:
     """Parameters of each part that has any, and in total. A frozen logit scale is a constant and is not counted."""
     with torch.device("meta"):
-        objective = Objective(config.objective, model.embedding_dim)
+        objective = Objective(config.objective, model.embedding_dim, model.patch_shape)
     counts = dict.fromkeys(PARTS, Count(0, 0))
     named = [(_part(name), value) for name, value in model.named_parts()]
     for part, parameter in [*named, *(("heads", value) for value in objective.parameters())]:

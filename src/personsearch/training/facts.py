@@ -1,6 +1,6 @@
 """What training knows of a batch beside who is in it: facts of the images, what captions state, short queries.
 
-Shapes: G images, P pairs of the data set, N pairs of a batch, F facts.
+Shapes: G images, P pairs of the data set, N pairs of a batch, F facts, C cells of a layout.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from personsearch.data.facts.catalogue import FACT_INDEX, FACTS
 from personsearch.data.facts.known import FALSE, TRUE, UNKNOWN, fact_table
+from personsearch.data.facts.layout import NO_LAYOUT, NUM_CELLS, layouts
 from personsearch.data.facts.queries import ShortQuery, draw_query
 from personsearch.data.facts.words import facts_in
 from personsearch.data.records import ImageRecord
@@ -25,13 +26,15 @@ class BatchFacts:
     """What is known of N pairs.
 
     `known_NF` and `stated_NF` hold TRUE, FALSE or UNKNOWN: what is known of each image, what its caption states.
-    `asked_NF` is true where the pair's short query asks for a fact, `group_N` is the group of near twins.
+    `asked_NF` is true where the pair's short query asks for a fact, `group_N` is the group of near twins, `layout_NC`
+    says which part each cell of the image shows.
     """
 
     known_NF: Tensor
     stated_NF: Tensor
     asked_NF: Tensor
     group_N: Tensor
+    layout_NC: Tensor
 
     def tensors(self) -> tuple[Tensor, ...]:
         """All of it."""
@@ -68,16 +71,21 @@ class BatchFacts:
 
 @dataclass(frozen=True, slots=True)
 class FactSource:
-    """The facts of a data set's images [G], by the row of their records, and their groups of near twins, if any."""
+    """The facts of a data set's images [G], by the row of their records; their groups of near twins and their layouts,
+    where a loss needs them.
+    """
 
     records: Sequence[ImageRecord]
     known_GF: NDArray[np.int8]
     group_G: NDArray[np.int64] | None = None
+    layout_GC: NDArray[np.int8] | None = None
 
     @classmethod
-    def of(cls, records: Sequence[ImageRecord], group_G: NDArray[np.int64] | None = None) -> "FactSource":
+    def of(
+        cls, records: Sequence[ImageRecord], group_G: NDArray[np.int64] | None = None, *, layout: bool = False
+    ) -> "FactSource":
         """Read from the records' attributes, or else from their captions."""
-        return cls(records, fact_table(records), group_G)
+        return cls(records, fact_table(records), group_G, layouts(records) if layout else None)
 
     @property
     def images_with_facts(self) -> int:
@@ -105,5 +113,7 @@ class FactSource:
         for row, query in enumerate(queries):
             asked_NF[row, [FACT_INDEX[name] for name in query.facts]] = True
         group_N = images_N if self.group_G is None else self.group_G[images_N]
-        arrays = (self.known_GF[images_N], stated_NF, asked_NF, group_N)
+        unknown_NC = np.full((len(images_N), NUM_CELLS), NO_LAYOUT, np.int8)
+        layout_NC = unknown_NC if self.layout_GC is None else self.layout_GC[images_N]
+        arrays = (self.known_GF[images_N], stated_NF, asked_NF, group_N, layout_NC)
         return BatchFacts(*map(torch.from_numpy, arrays))

@@ -64,7 +64,7 @@ class Loop:
         self.run, self.config, self.model = run, run.config, run.model
         self.device = run.source.device
         torch.manual_seed(run.config.seed)
-        objective = Objective(run.config.objective, self.model.embedding_dim).to(self.device)
+        objective = Objective(run.config.objective, self.model.embedding_dim, self.model.patch_shape).to(self.device)
         self.parameters = [*self.model.parameters(), *objective.parameters()]
         named = [*self.model.named_parts(), *objective.named_parameters()]
         self.optimiser = make_optimiser(run.config.optimiser, named)

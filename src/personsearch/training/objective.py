@@ -17,10 +17,12 @@ from torch.nn.functional import normalize
 
 from personsearch.config import Config, nearest
 from personsearch.data.facts.catalogue import FACTS
+from personsearch.data.facts.layout import LAYOUT_GRID, PARTS
 from personsearch.errors import UserError
 from personsearch.losses.attributes import fact_loss, kinds_of_facts, query_loss
 from personsearch.losses.c_itc import c_itc
 from personsearch.losses.info_nce import info_nce
+from personsearch.losses.layout import LayoutHead
 from personsearch.losses.n_itc import n_itc
 from personsearch.losses.nt_xent import nt_xent
 from personsearch.losses.r_itc import r_itc
@@ -32,7 +34,8 @@ from personsearch.training.facts import BatchFacts
 TOTAL = "loss"
 IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2 = "image", "image_2", "simclr_1", "simclr_2"
 TEXT, TEXT_2, QUERY = "text", "text_2", "query"
-ATTRIBUTES, SHORT_QUERIES = "attributes", "short_queries"
+PATCHES = "patches"  # among the images: the last layer's tokens of view `image`, [N, rows, columns, width]
+ATTRIBUTES, SHORT_QUERIES, LAYOUT = "attributes", "short_queries", "layout"
 SS_HIDDEN = 128
 NO_CONTRAST = -1e4  # as a logit: a softmax gives it nothing
 
@@ -173,8 +176,11 @@ LOSSES: dict[str, Loss] = {
         texts=(QUERY,),
         heads=(SHORT_QUERIES,),
     ),
+    LAYOUT: Loss(
+        lambda f, y, heads: heads[LAYOUT](f.raw_images[PATCHES], y.known.layout_NC), texts=(), heads=(LAYOUT,)
+    ),
 }
-LOSSES_OF_FACTS = frozenset({ATTRIBUTES, SHORT_QUERIES})
+LOSSES_OF_FACTS = frozenset({ATTRIBUTES, SHORT_QUERIES, LAYOUT})
 
 
 class ObjectiveConfig(Config):
@@ -183,7 +189,8 @@ class ObjectiveConfig(Config):
     losses: dict[str, float] = Field(default={"n_itc": 1.0, "r_itc": 1.0}, min_length=1)
     """Weight of each loss by name; a name that is left out is not computed. `attributes` (facts of the image by a
     linear classifier) and `short_queries` (each image of the batch against queries of one to three facts) learn from
-    the data set's attributes or from the words of its captions.
+    the data set's attributes or from the words of its captions; `layout` (which part of a person each patch shows) from
+    its attribute `layout`.
     """
 
     settings: dict[str, dict[str, float]] = Field(default={})
@@ -236,6 +243,11 @@ class ObjectiveConfig(Config):
         """Views of the text that a step encodes, in a fixed order."""
         return _views(self.losses, "texts", (TEXT, TEXT_2, QUERY))
 
+    @property
+    def reads_patches(self) -> bool:
+        """Whether a loss reads the tokens of the image's patches."""
+        return LAYOUT in self.losses
+
     def alpha(self, epoch: float) -> float:
         """α at a fractional epoch."""
         if self.soft_label_ramp_epochs == 0:
@@ -246,13 +258,15 @@ class ObjectiveConfig(Config):
 class Objective(nn.Module):
     """The weighted sum of named losses, with the projection heads of the self-supervised ones."""
 
-    def __init__(self, config: ObjectiveConfig, embedding_dim: int) -> None:
+    def __init__(
+        self, config: ObjectiveConfig, embedding_dim: int, patch_shape: tuple[int, int, int] | None = None
+    ) -> None:
         super().__init__()
         if any(length >= embedding_dim for length in config.matryoshka):
             raise UserError(f"objective.matryoshka: {list(config.matryoshka)}; expected lengths below {embedding_dim}")
         self.config = config
         sides = sorted({side for name in config.losses for side in LOSSES[name].heads})
-        self.heads = nn.ModuleDict({side: _head(side, embedding_dim) for side in sides})
+        self.heads = nn.ModuleDict({side: _head(side, embedding_dim, patch_shape) for side in sides})
 
     def forward(self, features: Features, labels: Labels) -> dict[str, Tensor]:
         """Each loss by name, unweighted, and their weighted sum as `loss`."""
@@ -277,10 +291,15 @@ class Objective(nn.Module):
 
 
 def _unit(views: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {view: normalize(value, dim=-1) for view, value in views.items()}
+    return {view: normalize(value, dim=-1) for view, value in views.items() if view != PATCHES}
 
 
-def _head(name: str, embedding_dim: int) -> nn.Module:
+def _head(name: str, embedding_dim: int, patch_shape: tuple[int, int, int] | None) -> nn.Module:
+    if name == LAYOUT:
+        if patch_shape is None:
+            raise UserError("losses.layout: expected open_clip's Vision Transformer, without an adaptation")
+        rows, columns, width = patch_shape
+        return LayoutHead(width, (rows, columns), LAYOUT_GRID, len(PARTS))
     if name == ATTRIBUTES:
         return FactHead(embedding_dim)
     return QueryLogits() if name == SHORT_QUERIES else _projection_head(embedding_dim)

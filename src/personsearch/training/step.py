@@ -20,7 +20,7 @@ from personsearch.models.encoder import PersonEncoder
 from personsearch.training.batches import Batch
 from personsearch.training.distillation import Teacher
 from personsearch.training.distributed import gather, gather_with_gradient
-from personsearch.training.objective import IMAGE, TEXT, TOTAL, Features, Labels, Objective
+from personsearch.training.objective import IMAGE, PATCHES, TEXT, TOTAL, Features, Labels, Objective
 
 Views = dict[str, Tensor]
 
@@ -57,8 +57,20 @@ class GradientStep:
             if batch.mixing is not None:
                 image_ND, text_ND = self.model.mixed_features(batch.images[IMAGE], batch.texts[TEXT], batch.mixing)
                 return {IMAGE: image_ND}, {TEXT: text_ND}
-            images = _one_pass(self.model.image_features, batch.images)
-            return images, _one_pass(self.model.text_features_by_length, batch.texts)
+            return self._encode_images(batch.images), _one_pass(self.model.text_features_by_length, batch.texts)
+
+    def _encode_images(self, views: Mapping[str, Tensor]) -> Views:
+        if not self.objective.config.reads_patches:
+            return _one_pass(self.model.image_features, views)
+        patches: list[Tensor] = []
+
+        def encode(pixels: Tensor) -> Tensor:
+            features, tokens = self.model.image_features_and_patches(pixels)
+            patches.append(tokens)
+            return features
+
+        images = _one_pass(encode, views)
+        return {**images, PATCHES: patches[0].chunk(len(views))[list(views).index(IMAGE)]}
 
     def _taught(self, batch: Batch) -> Features | None:
         """The teacher's features of the global batch, encoded once."""

@@ -15,6 +15,7 @@ from personsearch.augmentation.images import SIMCLR_VIEW, ImageAugmentationConfi
 from personsearch.bundle import TOKENIZER
 from personsearch.data.cache import default_cache_folder, open_cache
 from personsearch.data.dataset import Dataset
+from personsearch.data.facts.layout import NO_LAYOUT
 from personsearch.data.records import ImageRecord
 from personsearch.data.sampler import Groups, Pairs, Sampler, few_shot_rows, shuffle_captions
 from personsearch.errors import UserError
@@ -32,7 +33,7 @@ from personsearch.training.distributed import barrier, local_device, process_gro
 from personsearch.training.facts import FactSource
 from personsearch.training.loop import Loop, Run
 from personsearch.training.model_bundle import TrainingFacts, write_bundle
-from personsearch.training.objective import LOSSES_OF_FACTS, SIMCLR_1, SIMCLR_2
+from personsearch.training.objective import LAYOUT, LOSSES_OF_FACTS, SIMCLR_1, SIMCLR_2
 from personsearch.training.validation import Validator
 
 logger = logging.getLogger(__name__)
@@ -202,7 +203,10 @@ def _facts(
     asking = sorted(LOSSES_OF_FACTS & set(config.objective.losses))
     if not asking and groups is None:
         return None
-    source = FactSource.of(records, None if groups is None else groups.group_G)
+    layout = LAYOUT in asking
+    source = FactSource.of(records, None if groups is None else groups.group_G, layout=layout)
+    if source.layout_GC is not None and (source.layout_GC == NO_LAYOUT).all():
+        raise UserError(f"{dataset}: objective.losses.layout: no image has the attribute `layout`")
     if asking and not source.images_with_facts:
         raise UserError(f"{dataset}: objective.losses.{asking[0]}: no image has attributes or words that it knows")
     return source
