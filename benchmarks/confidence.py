@@ -42,7 +42,7 @@ from personsearch.evaluation.footage import (
     take_in,
 )
 from personsearch.gallery.ingest.tracks import IngestConfig
-from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.calibration import DEPTH, Calibration
 from personsearch.search.searcher import Searcher
 
@@ -166,7 +166,7 @@ def main() -> None:
         for name, embeddings in shifted.items()
         for parts in SIZES
     ]
-    footage = take_in(IngestConfig(), FootageFiles(DESCRIBED, arguments.clips, CROPS, Gallery))
+    footage = take_in(IngestConfig(), FootageFiles(DESCRIBED, arguments.clips, CROPS, gallery_in))
     (keep / CALIBRATION).write_text(calibration.model_dump_json())
     searcher = footage_searcher(footage, encoder, keep / CALIBRATION)
     print_rows("footage", footage_verdicts(search_footage(footage, searcher), searcher, rules))

@@ -22,7 +22,7 @@ from personsearch.evaluation.footage import (
 )
 from personsearch.evaluation.footage_report import ranks_table
 from personsearch.gallery.ingest.tracks import IngestConfig
-from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.grid import save_grid
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     config = IngestConfig.from_yaml(ROOT / "params.yaml", "ingest")
-    footage = take_in(config, FootageFiles(arguments.described, arguments.clips, CROPS, Gallery))
+    footage = take_in(config, FootageFiles(arguments.described, arguments.clips, CROPS, gallery_in))
     encoder = load_encoder(Bundle.open(arguments.bundle))
     searcher = footage_searcher(footage, encoder, arguments.bundle / CALIBRATION)
     findings = search_footage(footage, searcher)

@@ -23,10 +23,10 @@ from rich.table import Table
 
 from personsearch.bundle import Bundle
 from personsearch.compression.forms import build_form
-from personsearch.gallery.store import Gallery
 from personsearch.installation.platforms import open_registry
 from personsearch.installation.services import EVERY_SERVICE, Services, start_services, stop_services
 from personsearch.installation.settings import Settings
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.crop import BoundingBox, Crop
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "tiny-clip"
@@ -70,7 +70,7 @@ def _fill(home: Path, count: int) -> None:
         return buffer.getvalue()
 
     box = BoundingBox(0, 0, 64, 128)
-    Gallery(Settings(home=home).gallery_folder).add(
+    gallery_in(Settings(home=home).gallery_folder).add(
         (Crop(f"crop-{n:06}", f"camera-{n % 8}", NOON, f"track-{n // 5}", "", box, "", 0.5, NOON), picture(n))
         for n in range(count)
     )

@@ -22,6 +22,7 @@ from personsearch.bundle import Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
 from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex
 from personsearch.search.index import CollectionProperties
@@ -120,7 +121,7 @@ def _fill(settings: ServingSettings, count: int) -> Gallery:
     crops = [
         Crop(f"crop-{n:06}", f"camera-{n % 8}", NOON, f"track-{n // 5}", "", box, "", 0.5, NOON) for n in range(count)
     ]
-    gallery = Gallery(settings.gallery_folder)
+    gallery = gallery_in(settings.gallery_folder)
     gallery.add((crop, JPEG) for crop in crops)
     return gallery
 

@@ -192,9 +192,9 @@ def _promote(settings: Any) -> str:
 def _fill_gallery(config: DemoConfig, video: Path, settings: Any, outputs: dict[str, Any], narrator: Narrator) -> None:
     from personsearch.gallery.add_dataset import add_dataset
     from personsearch.gallery.ingest.stage import IngestConfig, ingest
-    from personsearch.gallery.store import Gallery
+    from personsearch.installation.platforms import open_gallery
 
-    gallery = Gallery(settings.gallery_folder)
+    gallery = open_gallery(settings)
     add_dataset(Path(outputs["dataset"]), gallery, split="test", start=config.gallery_start)
     found = ingest(
         IngestConfig.from_yaml(PARAMS, "ingest"), video, gallery, camera_id=video.stem, start=config.gallery_start
@@ -224,12 +224,12 @@ def _index(settings: Any, champion: str, root: Path) -> None:
 
 def _truth(outputs: dict[str, Any], settings: Any, rendered: Path | None) -> dict[str, KnownCrop]:
     """What is known of the gallery's crops: of those of the data set, and of those of rendered footage."""
-    from personsearch.gallery.store import Gallery
+    from personsearch.installation.platforms import open_gallery
     from personsearch.search.filters import CropFilter
 
     truth = truth_of_dataset(Path(outputs["dataset"]))
     if rendered is not None:
-        crops = Gallery(settings.gallery_folder).crops(CropFilter(cameras=(rendered.stem,)))
+        crops = open_gallery(settings).crops(CropFilter(cameras=(rendered.stem,)))
         truth |= truth_of_footage(rendered.with_suffix(".json"), crops)
     return truth
 
@@ -251,8 +251,7 @@ def _ask(
 ) -> list[dict[str, Any]]:
     """Search for each, and say of how many candidates the description is true; returns that for the summary."""
     from personsearch.encoders.load_graph import load_graph_encoder
-    from personsearch.gallery.store import Gallery
-    from personsearch.installation.platforms import open_registry, open_store
+    from personsearch.installation.platforms import open_gallery, open_registry, open_store
     from personsearch.installation.settings import Settings
     from personsearch.search.filters import CropFilter
     from personsearch.search.grid import save_grid
@@ -260,7 +259,7 @@ def _ask(
 
     settings = Settings()
     live = open_live(open_store(settings), open_registry(settings), load_graph_encoder)
-    pictures = Gallery(settings.gallery_folder)
+    pictures = open_gallery(settings)
     asked = []
     for number, question in enumerate(questions, start=1):
         crop_filter = CropFilter(cameras=question.cameras)

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from personsearch import __version__
 from personsearch.addresses import log_to_standard_error
 from personsearch.errors import UserError
-from personsearch.gallery.store import Gallery
 from personsearch.installation.audit import AuditLog
+from personsearch.installation.platforms import open_gallery
 from personsearch.processes import ensure_home_folder
 from serving import problems
 from serving.live import LiveSource, LiveWatcher
@@ -68,7 +68,7 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
 
 def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
     metrics = Metrics()
-    gallery = Gallery(settings.gallery_folder)
+    gallery = open_gallery(settings)
     source = source or PlatformSource(settings, gallery, metrics)
     return Service(
         settings=settings,

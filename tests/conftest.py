@@ -1,7 +1,10 @@
 """Tiny real objects that many tests need: model bundles and a prepared data set."""
 
 import json
+import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from PIL import Image
 
 from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage, Preprocessing, write_spec
 from personsearch.data.records import ImageRecord, write_manifest
+from tests.servers.postgresql import postgresql
 
 # A shared machine may be slow for a moment: no test judges how long an example took.
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,6 +26,34 @@ ARCHITECTURE = {
     "vision_cfg": {"image_size": [32, 16], "patch_size": 8, "width": 32, "layers": 2, "head_width": 16},
     "text_cfg": {"context_length": 20, "width": 32, "heads": 2, "layers": 2},
 }
+
+
+@pytest.fixture(scope="session")
+def new_postgresql() -> Iterator[Callable[[], str]]:
+    """A function that makes an empty database in a real PostgreSQL and returns its address."""
+    with ExitStack() as stack:
+        try:
+            new_database = stack.enter_context(postgresql())
+        except RuntimeError as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"PostgreSQL: {error}")
+            pytest.skip(f"PostgreSQL: {error}")
+        yield new_database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database with our schema, in each engine."""
+    from personsearch.integrations.database.engine import Database
+    from personsearch.integrations.database.schema import migrate
+
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'gallery' / 'gallery.db'}"
+    address: str = request.getfixturevalue("new_postgresql")()
+    database = Database(address)
+    migrate(database)
+    database.close()
+    return address
 
 
 @pytest.fixture(scope="session")

@@ -13,15 +13,14 @@ def index_gallery(
     from pathlib import Path
 
     from personsearch.gallery.indexing import IndexConfig
-    from personsearch.gallery.store import Gallery
-    from personsearch.installation.platforms import open_registry, open_store
+    from personsearch.installation.platforms import open_gallery, open_registry, open_store
     from personsearch.installation.promotion import index_version
     from personsearch.installation.settings import Settings
     from personsearch.integrations.kubeflow.steps import parse_config, report_metrics
 
     here = Settings(model_name=model_name)
     registry, store = open_registry(here), open_store(here)
-    crops = Gallery(Path(gallery) if gallery else here.gallery_folder)
+    crops = open_gallery(here, Path(gallery) if gallery else None)
     report = index_version(parse_config(IndexConfig, config), registry, store, crops, model_version or None)
     report_metrics({**report.findings.model_dump(), "encoded": report.encoded, "removed": report.removed}, metrics)
     return report.collection

@@ -11,6 +11,7 @@ import pytest
 
 from personsearch.cli import main
 from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.filters import CropFilter
 
 Command = Callable[..., Any]
@@ -38,7 +39,7 @@ def filled(personsearch: Command, tiny_dataset: Path, tmp_path: Path) -> Gallery
     """The test split of 8 people, 3 images each, the first captured at nine o'clock, one a second."""
     added = personsearch("gallery", "add-dataset", "--dataset", tiny_dataset, "--start", "2026-03-01T09:00:00Z")
     assert added == {"images": 24, "images_rejected": 0, "crops_added": 24, "crops_erased_before": 0}
-    return Gallery(tmp_path / "home" / "gallery")
+    return gallery_in(tmp_path / "home" / "gallery")
 
 
 def test_add_dataset_adds_a_split_once(

@@ -20,7 +20,7 @@ from personsearch.compression.probing import ProbeConfig
 from personsearch.data.prepare import PrepareConfig
 from personsearch.errors import UserError
 from personsearch.gallery.ingest.tracks import IngestConfig
-from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.mlflow.registry import ModelRegistry
 from tests.cli.test_help import commands
 
@@ -144,7 +144,7 @@ def test_a_table_neither_cuts_nor_wraps_nor_reads_markup(capsys: pytest.CaptureF
 
 def test_a_result_shows_whole_paths(tmp_path: Path) -> None:
     folder = tmp_path / LONG.replace("/", "-")
-    Gallery(folder)
+    gallery_in(folder)
     result = run(tmp_path, "gallery", "show", "--gallery", folder)
     assert result.returncode == 0, result.stderr
     assert f"{folder}\n" in result.stdout

@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from personsearch.cli import main
 from personsearch.installation.audit import AuditLog
+from personsearch.integrations.database.schema import HEAD
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -44,6 +46,25 @@ def test_status_and_down_where_nothing_was_started(
     }
     assert run(monkeypatch, "down", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"stopped": []}
+
+
+def test_migrate_prepares_a_server_once(
+    new_postgresql: Callable[[], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path))
+    monkeypatch.setenv("PERSONSEARCH_DATABASE", new_postgresql())
+    assert run(monkeypatch, "gallery", "show") == 2
+    assert "`personsearch migrate` prepares it" in capsys.readouterr().err
+    for before in ("empty", HEAD):
+        assert run(monkeypatch, "migrate", "--json") == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["schema"], told["before"]) == (HEAD, before)
+    assert run(monkeypatch, "gallery", "show", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["crops"] == 0
+    assert not (tmp_path / "gallery" / "gallery.db").exists()
 
 
 def test_cache_tells_its_size_and_is_pruned_only_when_asked(

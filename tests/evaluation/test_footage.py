@@ -22,7 +22,7 @@ from personsearch.evaluation.footage_report import rank_rows, summary
 from personsearch.gallery.ingest.selection import SelectionConfig
 from personsearch.gallery.ingest.tracks import IngestConfig
 from personsearch.gallery.ingest.video import VideoInfo
-from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.calibration import Calibration, Curve
 from personsearch.search.crop import BoundingBox
 from tests.crops import make_crop
@@ -65,7 +65,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> FootageFiles:
         {"clip": "clip.avi", "boxes": [[30, [0, 0, 8, 20]]], "descriptions": ["nobody in red"]},
     ]
     (folder / "people.json").write_text(json.dumps({"people": people, "absent": ["absent and blue"]}))
-    return FootageFiles(folder / "people.json", folder, folder / "crops", Gallery)
+    return FootageFiles(folder / "people.json", folder, folder / "crops", gallery_in)
 
 
 def calibrated(threshold: float) -> Calibration:
@@ -197,13 +197,13 @@ def test_the_descriptions_of_the_benchmark_can_be_read() -> None:
 def test_a_mistake_is_named(files: FootageFiles, tmp_path: Path, person: dict[str, object], said: str) -> None:
     (tmp_path / "people.json").write_text(json.dumps({"people": [person]}))
     with pytest.raises(UserError, match=said):
-        take_in(CONFIG, FootageFiles(tmp_path / "people.json", files.clips, files.crops, Gallery))
+        take_in(CONFIG, FootageFiles(tmp_path / "people.json", files.clips, files.crops, gallery_in))
 
 
 def test_footage_that_shows_nobody_is_a_readable_error(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.avi", [], frames=20)
     people = [{"clip": "clip.avi", "frames": [0, 9], "descriptions": ["x"]}]
     (tmp_path / "people.json").write_text(json.dumps({"people": people}))
-    footage = take_in(CONFIG, FootageFiles(tmp_path / "people.json", tmp_path, tmp_path / "crops", Gallery))
+    footage = take_in(CONFIG, FootageFiles(tmp_path / "people.json", tmp_path, tmp_path / "crops", gallery_in))
     with pytest.raises(UserError, match=r"clip\.avi: nobody was found in these clips"):
         footage_searcher(footage, ColourEncoder(), tmp_path / "calibration.json")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.exact import ExactStore
 from personsearch.search.index import CollectionStore
@@ -13,7 +14,7 @@ from tests.gallery.builds import add
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Gallery:
-    filled = Gallery(tmp_path / "gallery")
+    filled = gallery_in(tmp_path / "gallery")
     add(filled, 0, 40)
     return filled
 

@@ -9,7 +9,7 @@ from PIL import Image
 from personsearch.data.records import ImageRecord, write_manifest
 from personsearch.errors import UserError
 from personsearch.gallery.add_dataset import add_dataset
-from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def test_each_readable_image_of_the_split_becomes_a_track(dataset: Path, tmp_path: Path) -> None:
-    gallery = Gallery(tmp_path / "gallery")
+    gallery = gallery_in(tmp_path / "gallery")
     metrics = add_dataset(dataset, gallery, split="test", start=START)
     assert metrics == {"images": 4, "images_rejected": 1, "crops_added": 3, "crops_erased_before": 0}
     crops = list(gallery.crops())
@@ -47,14 +47,14 @@ def test_each_readable_image_of_the_split_becomes_a_track(dataset: Path, tmp_pat
 
 
 def test_adding_again_adds_nothing(dataset: Path, tmp_path: Path) -> None:
-    gallery = Gallery(tmp_path / "gallery")
+    gallery = gallery_in(tmp_path / "gallery")
     add_dataset(dataset, gallery, split="test", start=START)
     assert add_dataset(dataset, gallery, split="test", start=START)["crops_added"] == 0
     assert gallery.count() == 3
 
 
 def test_what_is_not_there_is_named(dataset: Path, tmp_path: Path) -> None:
-    gallery = Gallery(tmp_path / "gallery")
+    gallery = gallery_in(tmp_path / "gallery")
     with pytest.raises(UserError, match="no images in split 'val'"):
         add_dataset(dataset, gallery, split="val", start=START)
     with pytest.raises(UserError, match="'everything'"):

@@ -14,6 +14,7 @@ from PIL import Image
 from personsearch.errors import UserError
 from personsearch.gallery.collections import PREVIOUS_ALIAS, rollback
 from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.exact import ExactStore
 from personsearch.search.filters import CropFilter
@@ -148,7 +149,7 @@ def test_unreadable_pictures_are_left_out_and_counted(store: CollectionStore, ga
 
 def test_an_empty_gallery_is_the_users_mistake(store: CollectionStore, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="empty"):
-        build(store, Gallery(tmp_path / "nothing"))
+        build(store, gallery_in(tmp_path / "nothing"))
     assert store.names() == []
 
 
@@ -181,7 +182,7 @@ def test_a_faster_build_on_another_machine_is_not_undone(
     store: CollectionStore, gallery: Gallery, tmp_path: Path
 ) -> None:
     """Another machine has the store in common with this one, but not the gallery's folder with its lock."""
-    elsewhere = Gallery(Path(shutil.copytree(gallery.folder, tmp_path / "elsewhere")))
+    elsewhere = gallery_in(Path(shutil.copytree(gallery.folder, tmp_path / "elsewhere")))
     encoder = OvertakenEncoder("1", lambda: build(store, elsewhere, version="2"))
     with pytest.raises(UserError, match=r"persons_v1_1 does not go live: another index build or a rollback was faster"):
         build(store, gallery, encoder)
@@ -207,6 +208,7 @@ from pathlib import Path
 import time
 sys.path.insert(0, {root!r})
 from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.milvus.store import MilvusStore
 from tests.gallery.builds import HashEncoder, build
 
@@ -217,7 +219,7 @@ class Slow(HashEncoder):
             time.sleep({pause})
         return super().encode_images(pixels_NHW3)
 
-build(MilvusStore({database!r}), Gallery(Path({gallery!r})), Slow({version!r}), version={version!r})
+build(MilvusStore({database!r}), gallery_in(Path({gallery!r})), Slow({version!r}), version={version!r})
 """
 
 

@@ -14,6 +14,7 @@ from personsearch.gallery.collections import PREVIOUS_ALIAS
 from personsearch.gallery.store import Gallery
 from personsearch.installation import erasure
 from personsearch.installation.erasure import erase
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.exact import ExactStore
 from personsearch.search.filters import CropFilter
@@ -25,7 +26,7 @@ ONE = CropFilter(crop_ids=("crop00600",))
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Gallery:
-    filled = Gallery(tmp_path / "gallery")
+    filled = gallery_in(tmp_path / "gallery")
     add(filled, 0, 19)
     add(filled, 600, 601)  # looks like no other
     return filled

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from personsearch.gallery.add_dataset import add_dataset
-from personsearch.gallery.store import Gallery
 from personsearch.installation.health import OLDEST_HEARTBEAT_SECONDS, find_problems
 from personsearch.installation.platforms import open_store
 from personsearch.installation.promoter import Heartbeat
 from personsearch.installation.services import EVERY_SERVICE, ServiceState
 from personsearch.installation.settings import Settings
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties
 from tests.gallery.builds import crop
 
@@ -70,7 +70,7 @@ def test_vectors_of_an_empty_gallery_are_named(settings: Settings, tiny_dataset:
         index.upsert([crop(1)], np.eye(4, dtype=np.float32)[:1])
         index.flush()
         store.switch_alias(LIVE_ALIAS, "persons_v1_1")
-    gallery = Gallery(settings.gallery_folder)
+    gallery = gallery_in(settings.gallery_folder)
     assert find_problems(settings, WELL, beat()) == [
         "index: the gallery is empty, but persons_v1_1 still holds 1 vectors"
     ]

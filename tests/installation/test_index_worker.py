@@ -17,11 +17,11 @@ from personsearch import progress
 from personsearch.bundle import TEXT_ONNX, Bundle
 from personsearch.errors import UserError
 from personsearch.gallery.add_dataset import add_dataset
-from personsearch.gallery.store import Gallery
 from personsearch.installation.index_worker import IndexWorker, WorkerFailed, serve
 from personsearch.installation.platforms import open_registry, open_store
 from personsearch.installation.promoter import Installation
 from personsearch.installation.settings import Settings
+from personsearch.integrations.database.gallery import gallery_in
 from tests.onnx_bundle import make_onnx_bundle
 
 
@@ -31,7 +31,9 @@ def settings(tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path / "var"))
     settings = Settings(index_stall_seconds=60)
-    add_dataset(tiny_dataset, Gallery(settings.gallery_folder), split="test", start=datetime(2026, 3, 1, 9, tzinfo=UTC))
+    add_dataset(
+        tiny_dataset, gallery_in(settings.gallery_folder), split="test", start=datetime(2026, 3, 1, 9, tzinfo=UTC)
+    )
     good, hanging = make_onnx_bundle(tmp_path / "good", seed=1), make_onnx_bundle(tmp_path / "hanging", seed=2)
     _make_endless(hanging / TEXT_ONNX)
     registry = open_registry(settings)

@@ -17,9 +17,9 @@ from personsearch.cli import registry, search
 from personsearch.errors import UserError, VerificationFailed
 from personsearch.gallery import indexing
 from personsearch.gallery.add_dataset import add_dataset
-from personsearch.gallery.store import Gallery
 from personsearch.installation.platforms import open_registry, open_store
 from personsearch.installation.settings import Settings
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.filters import CropFilter
 from tests.onnx_bundle import make_onnx_bundle
 
@@ -42,7 +42,9 @@ def installation(tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path / "var"))
     settings = Settings()
-    add_dataset(tiny_dataset, Gallery(settings.gallery_folder), split="test", start=datetime(2026, 3, 1, 9, tzinfo=UTC))
+    add_dataset(
+        tiny_dataset, gallery_in(settings.gallery_folder), split="test", start=datetime(2026, 3, 1, 9, tzinfo=UTC)
+    )
     return settings
 
 
@@ -75,7 +77,7 @@ def test_the_whole_line(installation: Settings, tmp_path: Path) -> None:
     assert run("search", "anyone", "--camera", "nowhere")["candidates"] == []
 
     erased = found["candidates"][0]["crop_id"]
-    Gallery(installation.gallery_folder).erase(CropFilter(crop_ids=(erased,)))
+    gallery_in(installation.gallery_folder).erase(CropFilter(crop_ids=(erased,)))
     assert run("rollback") == {"champion": "1", "fingerprint": Bundle.open(first).fingerprint}
     again = run("search", "a person in a red coat", "-k", "50")
     assert (again["collection"], len(again["candidates"])) == ("persons_v1_1", 23)
@@ -228,7 +230,7 @@ def test_a_promotion_with_an_empty_gallery_moves_nothing(
     installation: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("register", str(make_onnx_bundle(tmp_path / "one", seed=1)))
-    empty = Gallery(tmp_path / "empty").folder
+    empty = gallery_in(tmp_path / "empty").folder
     for folder, reason in ((tmp_path / "absent", "no gallery"), (empty, "the gallery is empty.*--no-index")):
         with pytest.raises(UserError, match=reason) as told:
             run("promote", "1", "--gallery", str(folder))

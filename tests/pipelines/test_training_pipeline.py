@@ -11,8 +11,8 @@ import pytest
 from personsearch.bundle import CALIBRATION, METRICS
 from personsearch.data.synthetic.synthesize import SynthesizeConfig, synthesize
 from personsearch.gallery.add_dataset import add_dataset
-from personsearch.gallery.store import Gallery
 from personsearch.installation.settings import Settings
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.dvc.repository import DatasetVersion, commit_dataset, create_data_repository
 from personsearch.integrations.kubeflow.runs import PipelineRun, code_version, run_locally
 from personsearch.integrations.milvus.store import MilvusStore
@@ -139,7 +139,7 @@ def test_promoted_model_indexes_the_gallery(trained: PipelineRun, installation: 
     registry = ModelRegistry(Settings().mlflow_address, "personsearch", cache=installation / "models")
     registry.promote(trained.returned["register"])
     dataset = Path(trained.outputs["dataset"])
-    gallery = Gallery(installation / "gallery")
+    gallery = gallery_in(installation / "gallery")
     add_dataset(dataset, gallery, split="test", start=datetime(2026, 3, 1, tzinfo=UTC))
     config = {
         "verify": {"probe_texts": ["a man in a red jacket", "a woman with a bag"], "recall_at": 3, "num_samples": 4}

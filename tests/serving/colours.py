@@ -17,6 +17,7 @@ from PIL import Image, ImageColor, ImageDraw
 from personsearch.bundle import Preprocessing
 from personsearch.gallery.store import Gallery
 from personsearch.images import open_image, resize
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.calibration import Calibration, Curve
 from personsearch.search.crop import BoundingBox
 from personsearch.search.exact import ExactStore
@@ -88,7 +89,7 @@ def figure(colour: str) -> bytes:
 
 def add_figures(folder: Path, colours: Sequence[str], *, first: int = 0) -> Gallery:
     """One track per colour, three crops each, cameras in turn, a minute apart."""
-    gallery = Gallery(folder)
+    gallery = gallery_in(folder)
     crops = []
     for number, colour in enumerate(colours, start=first):
         for step in range(CROPS_PER_TRACK):

@@ -6,7 +6,7 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 
-from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.exact import ExactStore
 from personsearch.search.filters import CropFilter
 from serving.app import create_app
@@ -19,12 +19,12 @@ from tests.serving.conftest import KEY
 
 @pytest.fixture
 def next_collection(source: ColourSource, settings: ServingSettings) -> str:
-    build_collection(source.store, Gallery(settings.gallery_folder), "persons_v2_1", version="2")
+    build_collection(source.store, gallery_in(settings.gallery_folder), "persons_v2_1", version="2")
     return "persons_v2_1"
 
 
 def test_serving_starts_before_anything_is_live(settings: ServingSettings) -> None:
-    app = create_app(settings, source=ColourSource(ExactStore(), Gallery(settings.gallery_folder)))
+    app = create_app(settings, source=ColourSource(ExactStore(), gallery_in(settings.gallery_folder)))
     client = TestClient(app, headers={"X-API-Key": KEY})
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").json()["problem"].startswith("starting")

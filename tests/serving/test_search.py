@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from personsearch.gallery.store import Gallery
 from personsearch.installation.audit import verify
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.filters import CropFilter
 from serving.app import create_app
 from serving.settings import ServingSettings
@@ -217,7 +217,7 @@ def test_without_an_audit_record_there_is_no_answer(client: TestClient, settings
 def test_an_erased_crop_is_not_shown_though_the_index_still_holds_it(
     client: TestClient, settings: ServingSettings
 ) -> None:
-    Gallery(settings.gallery_folder).erase(CropFilter(cameras=("junction",)))
+    gallery_in(settings.gallery_folder).erase(CropFilter(cameras=("junction",)))
     answer = ask(client, "a red coat")
     assert {candidate["camera_id"] for candidate in answer["candidates"]} == {"north-door"}
 

@@ -11,6 +11,7 @@ from personsearch.encoders.onnx import OnnxEncoder
 from personsearch.errors import UserError
 from personsearch.gallery.store import Gallery
 from personsearch.images import open_image, resize
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.filters import EVERYTHING
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties
@@ -47,7 +48,7 @@ def _fill(index, gallery: Gallery, encoder: OnnxEncoder) -> None:
 
 
 def test_the_collection_is_opened_with_the_model_it_names(installation: ServingSettings) -> None:
-    source = PlatformSource(installation, Gallery(installation.gallery_folder), Metrics())
+    source = PlatformSource(installation, gallery_in(installation.gallery_folder), Metrics())
     assert source.target() == "persons_v1_1"
     live = source.load()
     assert (live.collection, live.properties.model_version) == ("persons_v1_1", "1")
@@ -63,10 +64,10 @@ def test_a_bundle_that_is_not_the_one_is_refused(installation: ServingSettings) 
     folder = next((installation.home / "models" / "personsearch").iterdir())
     (folder / "text_encoder.onnx").write_bytes(b"something else")
     with pytest.raises(UserError):
-        PlatformSource(installation, Gallery(installation.gallery_folder), Metrics()).load()
+        PlatformSource(installation, gallery_in(installation.gallery_folder), Metrics()).load()
 
 
 def test_a_store_out_of_reach_is_a_readable_line(home: Path) -> None:
     settings = ServingSettings(home=home, milvus_uri="http://127.0.0.1:9")
     with pytest.raises(UserError, match="Milvus cannot be reached"):
-        PlatformSource(settings, Gallery(settings.gallery_folder), Metrics()).target()
+        PlatformSource(settings, gallery_in(settings.gallery_folder), Metrics()).target()

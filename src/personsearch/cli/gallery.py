@@ -13,7 +13,7 @@ from personsearch.cli.options import (
     Params,
     configured,
     existing_gallery,
-    gallery_folder,
+    made_gallery,
     optional_moment,
     start_moment,
 )
@@ -68,12 +68,11 @@ def ingest(
     """Find the people in a video, follow them, and keep the best crops of each in the gallery."""
     from personsearch.gallery.ingest.stage import ingest as run
     from personsearch.gallery.ingest.tracks import IngestConfig
-    from personsearch.gallery.store import Gallery
 
     options = {"detector": detector, "every": every, "frames_per_second": fps}
     config = configured(IngestConfig, "ingest", params).overridden(options)
     first_frame = start_moment("--start", start)
-    result = run(config, video, Gallery(gallery_folder(gallery)), camera_id=camera, start=first_frame, again=again)
+    result = run(config, video, made_gallery(gallery), camera_id=camera, start=first_frame, again=again)
     show(result, as_json=as_json)
 
 
@@ -89,10 +88,9 @@ def add_dataset(
 ) -> None:
     """Add the images of a prepared data set to the gallery, one second apart."""
     from personsearch.gallery.add_dataset import add_dataset as run
-    from personsearch.gallery.store import Gallery
 
     first_image = start_moment("--start", start)
-    result = run(dataset, Gallery(gallery_folder(gallery)), split=split, start=first_image)
+    result = run(dataset, made_gallery(gallery), split=split, start=first_image)
     show(result, as_json=as_json)
 
 

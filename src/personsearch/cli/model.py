@@ -99,10 +99,10 @@ def evaluate(
 
 def _footage_files(described: Path, clips: Path | None, crops: Path | None) -> "FootageFiles":
     from personsearch.evaluation.footage import FootageFiles
-    from personsearch.gallery.store import Gallery
     from personsearch.installation.settings import Settings
+    from personsearch.integrations.database.gallery import gallery_in
 
-    return FootageFiles(described, clips or described.parent, crops or Settings().home / "footage", Gallery)
+    return FootageFiles(described, clips or described.parent, crops or Settings().home / "footage", gallery_in)
 
 
 def _on_footage(

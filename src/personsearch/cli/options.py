@@ -71,11 +71,12 @@ def configured(kind: type[C], section: str, params: Path | None) -> C:
     return kind() if path is None else kind.from_yaml(path, section, optional=True)
 
 
-def gallery_folder(given: Path | None) -> Path:
-    """The folder that --gallery names, else the installation's own."""
+def made_gallery(given: Path | None) -> "Gallery":
+    """The gallery that --gallery names, else the installation's own; an empty one is made if there is none."""
+    from personsearch.installation.platforms import open_gallery
     from personsearch.installation.settings import Settings
 
-    return given or Settings().gallery_folder
+    return open_gallery(Settings(), given)
 
 
 def existing_gallery(given: Path | None) -> "Gallery":
@@ -84,12 +85,15 @@ def existing_gallery(given: Path | None) -> "Gallery":
     Raises:
         UserError: there is none.
     """
-    from personsearch.gallery.store import Gallery
+    from personsearch.installation.platforms import open_existing_gallery
+    from personsearch.installation.settings import Settings
 
-    folder = gallery_folder(given)
-    if not Gallery.is_in(folder):
+    settings = Settings()
+    gallery = open_existing_gallery(settings, given)
+    if gallery is None:
+        folder = given or settings.gallery_folder
         raise UserError(f"{folder}: no gallery; `personsearch ingest` and `personsearch gallery add-dataset` make one")
-    return Gallery(folder)
+    return gallery
 
 
 def picture_file(option: str, path: Path, suffixes: tuple[str, ...]) -> Path:

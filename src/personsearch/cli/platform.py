@@ -1,4 +1,4 @@
-"""`personsearch` commands of the group "platform": up, down, status, promoter, audit, cache."""
+"""`personsearch` commands of the group "platform": up, down, status, promoter, migrate, audit, cache."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the root command."""
-    for command in (up, down, status, promoter, cache):
+    for command in (up, down, status, promoter, migrate, cache):
         app.command()(command)
     audit = typer.Typer(help="Check the log of searches.", no_args_is_help=True)
     audit.command()(verify)
@@ -79,6 +79,22 @@ def promoter(params: Params = None) -> None:
 
     log_to_standard_error()
     run_promoter(Settings(), params or PARAMS)
+
+
+def migrate(*, as_json: JsonFlag = False) -> None:
+    """Prepare the database that PERSONSEARCH_DATABASE names, or bring it to the schema of this version.
+
+    A PostgreSQL needs it once before its first use, and after an update that asks for it. A file of SQLite is migrated
+    whenever it is opened.
+    """
+    from personsearch.installation.settings import Settings
+    from personsearch.integrations.database.engine import Database
+    from personsearch.integrations.database.schema import HEAD
+    from personsearch.integrations.database.schema import migrate as run
+
+    database = Database(Settings().database_address)
+    before = run(database)
+    show({"database": database.place, "schema": HEAD, "before": before or "empty"}, as_json=as_json)
 
 
 def verify(

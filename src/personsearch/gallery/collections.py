@@ -13,7 +13,6 @@ from personsearch.gallery.synchronise import batches
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
 
-BUILD_LOCK = ".index.lock"  # in the gallery's folder; held by whoever creates, copies or drops collections
 PREVIOUS_ALIAS = f"{LIVE_ALIAS}_previous"
 COLLECTION_NAME = re.compile(rf"{LIVE_ALIAS}_v(?P<version>.+)_(?P<number>\d+)")
 BATCH_ROWS = 1000
@@ -82,7 +81,7 @@ def remove_erased(store: CollectionStore, gallery: Gallery) -> dict[str, int]:
 
 
 def purge(store: CollectionStore, names: list[str]) -> dict[str, str]:
-    """Remove deleted rows from the engine's files; returns each collection's name afterwards. Hold BUILD_LOCK."""
+    """Remove deleted rows from the engine's files, inside `gallery.building`; returns each one's name afterwards."""
     return {name: store.purge(name, spare=new_name(store, store.properties(name).model_version)) for name in names}
 
 

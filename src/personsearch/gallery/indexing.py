@@ -1,6 +1,6 @@
 """The stage `index`: builds a collection of one model's vectors of the whole gallery, verifies it and makes it live.
 
-Builds take turns (a lock file in the gallery, released when its process dies), because each drops the collections that
+Builds take turns (a lock of the gallery, released when its process dies), because each drops the collections that
 neither alias names. If machines share a store but not a gallery, the first build to finish wins and the others fail
 with a message.
 """
@@ -17,9 +17,7 @@ from pydantic import Field
 from personsearch.config import Config
 from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError, VerificationFailed
-from personsearch.files import alone
 from personsearch.gallery.collections import (
-    BUILD_LOCK,
     PREVIOUS_ALIAS,
     drop_unused,
     go_live,
@@ -111,7 +109,7 @@ def build_index(
     properties = CollectionProperties(
         model_name, model_version, fingerprint, dataset_hash, encoder.embedding_dim, coding
     )
-    with alone(gallery.folder / BUILD_LOCK):
+    with gallery.building():
         start, live = time.monotonic(), store.alias_target(LIVE_ALIAS)
         if gallery.count() == 0:
             return _emptied(gallery, store, live, start)

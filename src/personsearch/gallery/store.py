@@ -1,37 +1,25 @@
-"""The gallery: crops of people as JPEG files, their metadata in SQLite, and a record of what was erased.
+"""The gallery: crops of people as JPEG files, their metadata in a database, and a record of what was erased.
 
-    <folder>/gallery.db                             rows, tombstones, which videos were ingested
     <folder>/images/<camera>/<date>/<crop_id>.jpg   the pictures; <camera> as `path_name` spells it
+    <folder>/gallery.db                             rows, tombstones, ingested videos, unless the database is elsewhere
 
 Image files are written before their rows and removed after them, so a process killed at any moment leaves at most files
-without a row, which `sweep` removes. Writers take turns (a lock file). Readers never wait: SQLite is in WAL mode.
+without a row, which `sweep` removes. Writers take turns; readers never wait.
 """
 
 import hashlib
-import json
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from personsearch.errors import UserError
-from personsearch.files import locked, private_folder, replacing
-from personsearch.gallery.database import (
-    COLUMNS,
-    connect,
-    create_schema,
-    from_milliseconds,
-    from_row,
-    last_sequence,
-    next_sequence,
-    to_milliseconds,
-    to_row,
-    where,
-)
+from personsearch.files import private_folder, replacing
+from personsearch.gallery.rows import CameraSummary, GalleryRows
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
 
@@ -40,41 +28,15 @@ DATABASE = "gallery.db"
 JPEG_START = b"\xff\xd8\xff"
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 LONGEST_CAMERA_NAME = 128
-PAGE_ROWS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class CameraSummary:
-    """A camera, its number of crops, and the times of the first and the last."""
-
-    camera_id: str
-    crops: int
-    first: datetime
-    last: datetime
+BATCH = 100  # crops looked up at once
 
 
 class Gallery:
-    """Crops in a folder. Several processes and threads may read and write it."""
+    """Crops in a folder and a database. Several processes and threads may read and write them."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the gallery in a folder; create an empty one if there is none.
-
-        Raises:
-            UserError: the folder cannot be used, or its database has another schema version.
-        """
+    def __init__(self, folder: Path, rows: GalleryRows) -> None:
         self.folder = folder
-        try:
-            private_folder(folder)
-        except OSError as error:
-            raise UserError(f"{folder}: cannot hold a gallery: {error.strerror}") from error
-        self.database = folder / DATABASE
-        with self._writing():
-            create_schema(self.database)
-
-    @staticmethod
-    def is_in(folder: Path) -> bool:
-        """Whether a folder holds a gallery; opening it would make one."""
-        return (folder / DATABASE).is_file()
+        self.rows = rows
 
     def add(self, crops: Iterable[tuple[Crop, bytes]]) -> int:
         """Store crops with their JPEG bytes, all of them or none. Returns how many were new.
@@ -86,46 +48,32 @@ class Gallery:
             ValueError: bytes that are not a JPEG, a time without a zone, a quality outside [0, 1].
             UserError: a crop id that cannot be part of a file name, or no name for a camera (see `checked_camera`).
         """
-        with self._writing():
-            written: dict[str, Crop] = {}
-            try:
-                for crop, jpeg in crops:
-                    if crop.crop_id not in written and not self._is_known(crop.crop_id):
-                        written[crop.crop_id] = self._write_image(crop, jpeg)
-                with self._transaction() as connection:
-                    return _insert(connection, list(written.values()))
-            except BaseException:  # also Ctrl-C: without rows, nothing would ever name these files
-                for crop in written.values():
-                    self.image(crop).unlink(missing_ok=True)
-                raise
+        written: dict[str, Crop] = {}
+        given = iter(crops)
+        try:
+            with self.rows.turn() as turn:
+                while batch := list(islice(given, BATCH)):
+                    known = self.rows.known_among([crop.crop_id for crop, _ in batch])
+                    for crop, jpeg in batch:
+                        if crop.crop_id not in known and crop.crop_id not in written:
+                            written[crop.crop_id] = self._write_image(crop, jpeg)
+                return turn.add(list(written.values()))
+        except BaseException:  # also Ctrl-C: without rows, nothing would ever name these files
+            with suppress(UserError), self.rows.turn(alone=True):
+                self._remove_nameless([crop.image_uri for crop in written.values()])
+            raise
 
     def crops(self, crop_filter: CropFilter = EVERYTHING) -> Iterator[Crop]:
         """Crops in the order of `crop_id`, with one page in memory at a time."""
-        condition, values = where(crop_filter)
-        last = ""  # each page starts behind the last: no read transaction stays open between pages
-        while page := self._rows(
-            f"SELECT {COLUMNS} FROM crops WHERE crop_id > ? AND {condition} ORDER BY crop_id LIMIT {PAGE_ROWS}",
-            [last, *values],
-        ):
-            yield from map(from_row, page)
-            last = page[-1][0]
+        return self.rows.crops(crop_filter)
 
     def crops_since(self, sequence: int) -> Iterator[Crop]:
         """Crops added after change number `sequence`, oldest change first (see `last_sequence`)."""
-        while page := self._rows(
-            f"SELECT sequence, {COLUMNS} FROM crops WHERE sequence > ? ORDER BY sequence LIMIT {PAGE_ROWS}", [sequence]
-        ):
-            yield from (from_row(row[1:]) for row in page)
-            sequence = page[-1][0]
+        return self.rows.crops_since(sequence)
 
     def erased_since(self, sequence: int) -> Iterator[str]:
         """Ids of crops erased after change number `sequence`, oldest change first."""
-        while page := self._rows(
-            f"SELECT sequence, crop_id FROM tombstones WHERE sequence > ? ORDER BY sequence LIMIT {PAGE_ROWS}",
-            [sequence],
-        ):
-            yield from (row[1] for row in page)
-            sequence = page[-1][0]
+        return self.rows.erased_since(sequence)
 
     def last_sequence(self) -> int:
         """The number of the latest change.
@@ -133,35 +81,32 @@ class Gallery:
         To catch up, read it *before* `crops_since` and `erased_since`, and start the next catch-up from it: a change
         that comes in between is then seen twice rather than missed.
         """
-        with connect(self.database) as connection:
-            return last_sequence(connection)
+        return self.rows.last_sequence()
 
     def crop(self, crop_id: str) -> Crop | None:
         """One crop by its id."""
-        rows = self._rows(f"SELECT {COLUMNS} FROM crops WHERE crop_id = ?", [crop_id])
-        return from_row(rows[0]) if rows else None
+        return next(self.crops(CropFilter(crop_ids=(crop_id,))), None)
 
     def count(self, crop_filter: CropFilter = EVERYTHING) -> int:
         """The number of crops that the filter admits."""
-        condition, values = where(crop_filter)
-        return int(self._rows(f"SELECT COUNT(*) FROM crops WHERE {condition}", values)[0][0])
+        return self.rows.count(crop_filter)
 
     def cameras(self) -> list[CameraSummary]:
         """A summary of every camera, by name."""
-        rows = self._rows(
-            "SELECT camera_id, COUNT(*), MIN(captured_at), MAX(captured_at) FROM crops GROUP BY 1 ORDER BY 1", []
-        )
-        return [CameraSummary(row[0], row[1], from_milliseconds(row[2]), from_milliseconds(row[3])) for row in rows]
+        return self.rows.cameras()
 
     def summary(self) -> dict[str, Any]:
         """Counts and the time covered, in total and by camera."""
-        query = """SELECT camera_id, COUNT(*), COUNT(DISTINCT track_id), MIN(captured_at), MAX(captured_at)
-                   FROM crops GROUP BY camera_id ORDER BY camera_id"""
         cameras = {
-            camera: {"crops": crops, "tracks": tracks, "first": _iso(first), "last": _iso(last)}
-            for camera, crops, tracks, first, last in self._rows(query, [])
+            each.camera_id: {
+                "crops": each.crops,
+                "tracks": each.tracks,
+                "first": each.first.isoformat(timespec="milliseconds"),
+                "last": each.last.isoformat(timespec="milliseconds"),
+            }
+            for each in self.cameras()
         }
-        erased = self._rows("SELECT COUNT(*) FROM tombstones", [])[0][0]
+        erased = self.rows.count_erased()
         return {"folder": str(self.folder), "crops": self.count(), "erased": erased, "cameras": cameras}
 
     def image(self, crop: Crop) -> Path:
@@ -176,53 +121,39 @@ class Gallery:
         """
         if crop_filter == EVERYTHING:
             raise UserError("erase: no condition given; name cameras, times, tracks or crops")
-        condition, values = where(crop_filter)
-        with self._writing():
-            with self._transaction() as connection:
-                rows = connection.execute(f"SELECT crop_id FROM crops WHERE {condition}", values).fetchall()
-                sequence = next_sequence(connection)
-                now = to_milliseconds(datetime.now(UTC))
-                tombstones = [(sequence + n, crop_id, now) for n, (crop_id,) in enumerate(sorted(rows))]
-                connection.executemany("INSERT INTO tombstones VALUES (?, ?, ?)", tombstones)
-                connection.execute(f"DELETE FROM crops WHERE {condition}", values)
-            self._sweep()
-            with connect(self.database) as connection:
-                # erased rows live on in the write-ahead log until it is copied into the database and cut
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            return len(rows)
+        with self.rows.turn(alone=True) as turn:
+            erased = turn.erase(crop_filter)
+        self.sweep()
+        self.rows.scrub()
+        return erased
 
     def is_erased(self, crop_id: str) -> bool:
         """Whether this crop was erased and may not be added again."""
-        return bool(self._rows("SELECT 1 FROM tombstones WHERE crop_id = ?", [crop_id]))
+        return bool(self.erased_among([crop_id]))
 
     def erased_among(self, crop_ids: Sequence[str]) -> list[str]:
         """The ids among `crop_ids` that were erased, in order."""
-        query = "SELECT crop_id FROM tombstones WHERE crop_id IN (SELECT value FROM json_each(?)) ORDER BY crop_id"
-        return [row[0] for row in self._rows(query, [json.dumps(list(crop_ids))])]
+        return self.rows.erased_among(crop_ids)
 
-    def count_erased(self, pattern: str) -> int:
-        """How many erased ids fit a GLOB pattern."""
-        return int(self._rows("SELECT COUNT(*) FROM tombstones WHERE crop_id GLOB ?", [pattern])[0][0])
+    def building(self) -> AbstractContextManager[None]:
+        """Hold the turn of whoever creates, copies or drops collections; says so when it has to wait."""
+        return self.rows.building()
 
     def sweep(self) -> int:
         """Remove picture files without a row, left by a killed writer. Returns their number."""
-        with self._writing():
-            return self._sweep()
-
-    def _sweep(self) -> int:
+        pictures = (path for path in (self.folder / IMAGES).glob("*/*/*") if path.suffix in (".jpg", ".partial"))
+        uris = (path.relative_to(self.folder).as_posix() for path in pictures)
         removed = 0
-        with connect(self.database) as connection:
-            for path in (self.folder / IMAGES).glob("*/*/*"):
-                uri = path.relative_to(self.folder).as_posix()
-                known = connection.execute("SELECT 1 FROM crops WHERE image_uri = ?", [uri]).fetchone()
-                if not known and path.suffix in (".jpg", ".partial"):
-                    path.unlink(missing_ok=True)
-                    removed += 1
+        with self.rows.turn(alone=True):
+            while batch := list(islice(uris, BATCH)):
+                removed += self._remove_nameless(batch)
         return removed
 
-    def _is_known(self, crop_id: str) -> bool:
-        query = "SELECT 1 FROM crops WHERE crop_id = ?1 UNION ALL SELECT 1 FROM tombstones WHERE crop_id = ?1"
-        return bool(self._rows(query, [crop_id]))
+    def _remove_nameless(self, image_uris: Sequence[str]) -> int:
+        nameless = set(image_uris) - self.rows.pictures_among(image_uris)
+        for uri in nameless:
+            (self.folder / uri).unlink(missing_ok=True)
+        return len(nameless)
 
     def _write_image(self, crop: Crop, jpeg: bytes) -> Crop:
         if not jpeg.startswith(JPEG_START):
@@ -235,20 +166,6 @@ class Gallery:
             temporary.write_bytes(jpeg)
         return stored
 
-    def _rows(self, query: str, values: list[Any]) -> list[tuple[Any, ...]]:
-        with connect(self.database) as connection:
-            return connection.execute(query, values).fetchall()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with connect(self.database) as connection:
-            connection.execute("BEGIN IMMEDIATE")  # take SQLite's write lock now: upgrading a read lock can fail later
-            yield connection
-
-    def _writing(self) -> AbstractContextManager[int]:
-        """Hold the gallery's writer lock."""
-        return locked(self.folder / "writer.lock")
-
 
 def image_uri(camera_id: str, captured_at: datetime, crop_id: str) -> str:
     """The path of a crop's picture, relative to the gallery's folder.
@@ -256,7 +173,9 @@ def image_uri(camera_id: str, captured_at: datetime, crop_id: str) -> str:
     Raises:
         UserError: a crop id that cannot be part of a file name, or no name for a camera (see `checked_camera`).
     """
-    date = from_milliseconds(to_milliseconds(captured_at)).strftime("%Y-%m-%d")
+    if captured_at.tzinfo is None:
+        raise ValueError(f"{captured_at.isoformat()}: a time with a zone expected")
+    date = captured_at.astimezone(UTC).strftime("%Y-%m-%d")
     return f"{IMAGES}/{path_name(checked_camera(camera_id))}/{date}/{_checked_crop_id(crop_id)}.jpg"
 
 
@@ -286,17 +205,3 @@ def _checked_crop_id(crop_id: str) -> str:
     if not SAFE_NAME.fullmatch(crop_id):
         raise UserError(f"crop {crop_id!r}: letters, digits, '-', '_' and '.' expected, a letter or digit first")
     return crop_id
-
-
-def _iso(milliseconds: int) -> str:
-    return from_milliseconds(milliseconds).isoformat(timespec="milliseconds")
-
-
-def _insert(connection: sqlite3.Connection, crops: list[Crop]) -> int:
-    sequence = next_sequence(connection)  # then one number per crop, so that a catch-up can stop and resume anywhere
-    places = ", ".join("?" * (COLUMNS.count(",") + 2))
-    connection.executemany(
-        f"INSERT INTO crops (sequence, {COLUMNS}) VALUES ({places})",
-        [(sequence + n, *to_row(crop)) for n, crop in enumerate(crops)],
-    )
-    return len(crops)

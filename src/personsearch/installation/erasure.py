@@ -14,8 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from personsearch.config import Config
 from personsearch.errors import UserError
-from personsearch.files import alone
-from personsearch.gallery.collections import BUILD_LOCK, numbered, purge, remove_erased
+from personsearch.gallery.collections import numbered, purge, remove_erased
 from personsearch.gallery.store import Gallery
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionStore
@@ -87,7 +86,7 @@ def erase(
 def _erase_vectors(gallery: Gallery, store: CollectionStore) -> tuple[int, int]:
     """Remove them from answers first, which is quick, then from the engine's files, which waits for index builds."""
     vectors = sum(remove_erased(store, gallery).values())
-    with alone(gallery.folder / BUILD_LOCK):
+    with gallery.building():
         vectors += sum(remove_erased(store, gallery).values())  # a build may have added what it had read before
         names = [name for _, name in numbered(store)]
         purge(store, names)

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from personsearch.errors import UserError
-from personsearch.gallery.store import Gallery
-from personsearch.installation.platforms import open_existing_store
+from personsearch.installation.platforms import open_existing_gallery, open_existing_store
 from personsearch.installation.promoter import Heartbeat
 from personsearch.installation.services import ServiceState
 from personsearch.installation.settings import Settings
@@ -41,9 +40,9 @@ def _of_promoter(heartbeat: Heartbeat, stall_seconds: float) -> list[str]:
 
 def _of_index(settings: Settings) -> list[str]:
     """Vectors of crops that the gallery does not hold any more."""
-    folder = settings.gallery_folder
     try:
-        store = None if Gallery.is_in(folder) and Gallery(folder).count() else open_existing_store(settings)
+        gallery = open_existing_gallery(settings)
+        store = None if gallery is not None and gallery.count() else open_existing_store(settings)
         if store is None:
             return []
         with closing(store):

@@ -125,14 +125,14 @@ def serve(requests: Connection, home: Path, params: Path) -> None:
 
 def _index(platforms: "Platforms", home: Path, params: Path, version: str) -> Outcome:
     from personsearch.gallery.indexing import IndexConfig
-    from personsearch.gallery.store import Gallery
+    from personsearch.installation.platforms import open_gallery
     from personsearch.installation.promotion import failure_tagged, index_version
 
     try:
         registry = platforms.registry()
         with failure_tagged(registry, version):
             config = IndexConfig.from_yaml(params, "index", optional=True) if params.is_file() else IndexConfig()
-            gallery, store = Gallery(Settings(home=home).gallery_folder), platforms.store()
+            gallery, store = open_gallery(Settings(home=home)), platforms.store()
         report = index_version(config, registry, store, gallery, version, while_champion=True)
     except UserError as error:
         return Outcome(failure=str(error))

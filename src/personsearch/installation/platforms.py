@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from personsearch.gallery.store import DATABASE, Gallery
 from personsearch.installation.service_records import installation_id
 from personsearch.installation.settings import Settings
 from personsearch.integrations.mlflow.registry import ModelRegistry
@@ -45,6 +46,30 @@ def open_existing_store(settings: Settings) -> "MilvusStore | None":
 
     address = settings.milvus_address
     return None if is_local(address) and not Path(address).exists() else open_store(settings)
+
+
+def open_gallery(settings: Settings, folder: Path | None = None) -> Gallery:
+    """The installation's gallery; another `folder` is one whose rows are in the folder itself.
+
+    Raises:
+        UserError: the folder or the database cannot be used.
+    """
+    from personsearch.integrations.database.gallery import gallery_in
+
+    if folder is None or _is_own(settings, folder):
+        return gallery_in(settings.gallery_folder, settings.database_address)
+    return gallery_in(folder)
+
+
+def open_existing_gallery(settings: Settings, folder: Path | None = None) -> Gallery | None:
+    """The same, None where nobody has made it yet; opening would make it."""
+    held = folder or settings.gallery_folder
+    is_elsewhere = settings.database and _is_own(settings, held)
+    return open_gallery(settings, folder) if is_elsewhere or (held / DATABASE).is_file() else None
+
+
+def _is_own(settings: Settings, folder: Path) -> bool:
+    return folder.resolve() == settings.gallery_folder.resolve()
 
 
 class Platforms:

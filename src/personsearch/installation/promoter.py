@@ -17,9 +17,8 @@ from typing import Protocol
 from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.files import write_json
-from personsearch.gallery.store import Gallery
 from personsearch.installation.index_worker import IndexWorker, WorkerFailed
-from personsearch.installation.platforms import Platforms
+from personsearch.installation.platforms import Platforms, open_gallery
 from personsearch.installation.promotion import tag_failure
 from personsearch.installation.settings import Settings
 from personsearch.search.index import LIVE_ALIAS
@@ -166,7 +165,7 @@ class Installation:
 
     def __init__(self, settings: Settings, params: Path) -> None:
         self._platforms = Platforms(settings)
-        self._gallery = Gallery(settings.gallery_folder)
+        self._gallery = open_gallery(settings)
         self._worker = IndexWorker(settings, params)
 
     def champion(self) -> str | None:

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from personsearch.config import problems
 from personsearch.errors import UserError
+from personsearch.gallery.store import DATABASE
 from personsearch.installation.service_records import running_address
 
 
@@ -24,6 +25,11 @@ class Settings(BaseSettings):
 
     gallery: Path | None = None
     """Folder of crops and their database; `<home>/gallery` when unset."""
+
+    database: str | None = None
+    """Address of the database that holds the gallery's rows: `sqlite:///FILE` on one machine,
+    `postgresql://USER:PASSWORD@HOST/DATABASE` for several. Unset: `gallery.db` in the gallery's folder.
+    """
 
     milvus_uri: str | None = None
     """Address of a Milvus server, or a file for Milvus Lite. Unset: the server that `personsearch up` started, else
@@ -61,6 +67,10 @@ class Settings(BaseSettings):
     @property
     def gallery_folder(self) -> Path:
         return self.gallery or self.home / "gallery"
+
+    @property
+    def database_address(self) -> str:
+        return self.database or f"sqlite:///{self.gallery_folder / DATABASE}"
 
     @property
     def audit_path(self) -> Path:

@@ -13,7 +13,7 @@ from personsearch.gallery.ingest.onnx_detector import BUILTIN
 from personsearch.gallery.ingest.stage import ingest
 from personsearch.gallery.ingest.tracks import IngestConfig, TrackFinder
 from personsearch.gallery.ingest.video import read_info
-from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 
 from .clips import write_clip
 from .test_stage import NINE
@@ -41,7 +41,7 @@ def test_it_finds_rendered_people_and_nothing_else(junction: Path) -> None:
 
 def test_an_empty_scene_shows_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     empty = write_clip(tmp_path / "empty.avi", [], frames=15)
-    metrics = ingest(IngestConfig(), empty, Gallery(tmp_path / "gallery"), camera_id="junction", start=NINE)
+    metrics = ingest(IngestConfig(), empty, gallery_in(tmp_path / "gallery"), camera_id="junction", start=NINE)
     assert metrics["tracks"] == 0
     assert "no people found: the detector sees nobody (least_confidence, longest_side)" in caplog.text
 

@@ -14,7 +14,7 @@ from personsearch.gallery.ingest.onnx_detector import OnnxDetector
 from personsearch.gallery.ingest.stage import ingest
 from personsearch.gallery.ingest.tracks import IngestConfig, look_at_every
 from personsearch.gallery.ingest.video import Frame, VideoInfo
-from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 
 from .clips import Walker, write_clip
 from .test_stage import NINE
@@ -276,7 +276,7 @@ STANDING = Walker((30, 30, 180), 100, 0, foot=160, first=2)
 def test_tracks_that_the_detector_is_sure_of_are_people(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.avi", [STANDING], frames=30)
     config = IngestConfig(detector=write_detector(tmp_path / "detector.onnx", finished()))
-    metrics = ingest(config, clip, Gallery(tmp_path / "gallery"), camera_id="door", start=NINE)
+    metrics = ingest(config, clip, gallery_in(tmp_path / "gallery"), camera_id="door", start=NINE)
     assert (metrics["tracks"], metrics["tracks_rejected"]) == (1, 0)
     assert metrics["frames"] == 15  # of ten per second, every second one
 
@@ -293,4 +293,4 @@ def test_a_missing_detector_names_the_choices(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.avi", [STANDING], frames=3)
     config = IngestConfig().overridden({"detector": "yolo"})
     with pytest.raises(UserError, match=r"detector yolo: no such file; builtin, motion or an ONNX file expected"):
-        ingest(config, clip, Gallery(tmp_path / "gallery"), camera_id="door", start=NINE)
+        ingest(config, clip, gallery_in(tmp_path / "gallery"), camera_id="door", start=NINE)

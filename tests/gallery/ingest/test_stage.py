@@ -17,6 +17,7 @@ from personsearch.gallery.ingest.selection import SelectionConfig
 from personsearch.gallery.ingest.stage import ingest
 from personsearch.gallery.ingest.tracks import IngestConfig
 from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.filters import CropFilter
 
 from .clips import Walker, write_clip, write_stream
@@ -41,7 +42,7 @@ def described(gallery: Gallery) -> list[tuple[object, ...]]:
 
 
 def test_each_walker_becomes_a_track_of_good_crops(clip: Path, tmp_path: Path) -> None:
-    gallery = Gallery(tmp_path / "gallery")
+    gallery = gallery_in(tmp_path / "gallery")
     metrics = ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
     crops = list(gallery.crops())
     assert {c.track_id for c in crops} == {"junction-20260301T090000-0001", "junction-20260301T090000-0002"}
@@ -64,7 +65,7 @@ def test_each_walker_becomes_a_track_of_good_crops(clip: Path, tmp_path: Path) -
 
 
 def test_the_same_video_again_adds_nothing(clip: Path, tmp_path: Path) -> None:
-    gallery = Gallery(tmp_path)
+    gallery = gallery_in(tmp_path)
     ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
     before = described(gallery)
     again = ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
@@ -73,7 +74,7 @@ def test_the_same_video_again_adds_nothing(clip: Path, tmp_path: Path) -> None:
 
 
 def test_a_camera_is_called_what_people_call_it(clip: Path, tmp_path: Path) -> None:
-    gallery = Gallery(tmp_path / "gallery")
+    gallery = gallery_in(tmp_path / "gallery")
     ingest(CONFIG, clip, gallery, camera_id="gate 3", start=NINE)
     crops = list(gallery.crops(crop_filter=CropFilter(cameras=("gate 3",))))
     assert len(crops) == gallery.count() > 0
@@ -81,7 +82,7 @@ def test_a_camera_is_called_what_people_call_it(clip: Path, tmp_path: Path) -> N
 
 
 def test_another_video_of_the_same_camera_and_time_is_refused(clip: Path, tmp_path: Path) -> None:
-    gallery = Gallery(tmp_path / "gallery")
+    gallery = gallery_in(tmp_path / "gallery")
     ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
     other = write_clip(tmp_path / "other.avi", [], frames=12)
     with pytest.raises(UserError, match="another video"):
@@ -92,7 +93,7 @@ def test_another_video_of_the_same_camera_and_time_is_refused(clip: Path, tmp_pa
 def test_again_replaces_the_crops_of_other_settings(
     clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gallery = Gallery(tmp_path)
+    gallery = gallery_in(tmp_path)
     ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
     first = {crop.crop_id for crop in gallery.crops()}
     fewer = CONFIG.model_copy(update={"selection": CONFIG.selection.model_copy(update={"crops_per_track": 1})})
@@ -111,7 +112,7 @@ def test_again_replaces_the_crops_of_other_settings(
 
 
 def test_a_killed_replacement_is_finished(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gallery = Gallery(tmp_path)
+    gallery = gallery_in(tmp_path)
     ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
     first = gallery.count()
     with monkeypatch.context() as patch:
@@ -125,7 +126,7 @@ def test_a_killed_replacement_is_finished(clip: Path, tmp_path: Path, monkeypatc
 
 
 def test_people_who_were_erased_do_not_return_with_other_settings(clip: Path, tmp_path: Path) -> None:
-    gallery = Gallery(tmp_path)
+    gallery = gallery_in(tmp_path)
     ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
     gallery.erase(CropFilter(tracks=("junction-20260301T090000-0001",)))
     with pytest.raises(UserError, match="were erased"):
@@ -135,7 +136,7 @@ def test_people_who_were_erased_do_not_return_with_other_settings(clip: Path, tm
 def test_the_same_file_at_overlapping_times_is_refused(
     clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gallery = Gallery(tmp_path)
+    gallery = gallery_in(tmp_path)
     ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
     later = NINE + timedelta(seconds=3)
     with pytest.raises(UserError, match=r"camera junction from 2026-03-01T09:00:00.*3 s apart.*twice"):
@@ -156,7 +157,7 @@ def test_nobody_found_says_what_was_rejected_and_why(
         ("sure", {"least_person_margin": 50.0}, "where 50.0 is needed (selection.least_person_margin)"),
     ]:
         config = CONFIG.model_copy(update={"selection": CONFIG.selection.model_copy(update=selection)})
-        metrics = ingest(config, clip, Gallery(tmp_path), camera_id=name, start=NINE)
+        metrics = ingest(config, clip, gallery_in(tmp_path), camera_id=name, start=NINE)
         assert metrics["tracks"] == 0
         assert "no people found" in caplog.text
         assert reason in caplog.text
@@ -167,7 +168,7 @@ def test_rejected_tracks_are_counted_beside_those_found(tmp_path: Path, capsys: 
     """The second walker is seen for half a second."""
     walkers = [Walker((30, 30, 180), 40, 5, foot=150), Walker((160, 60, 20), 200, 4, foot=225, first=10, last=14)]
     clip = write_clip(tmp_path / "clip.avi", walkers, frames=40)
-    metrics = ingest(CONFIG, clip, Gallery(tmp_path / "gallery"), camera_id="junction", start=NINE)
+    metrics = ingest(CONFIG, clip, gallery_in(tmp_path / "gallery"), camera_id="junction", start=NINE)
     assert (metrics["tracks"], metrics["tracks_rejected"]) == (1, 1)
     told = capsys.readouterr().err
     assert "clip.avi: 1 tracks rejected: 1 seen for less than 0.8 s (selection.least_track_seconds)" in told
@@ -178,12 +179,12 @@ def test_progress_counts_the_frames_that_are_looked_at(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], every: int, frames: int
 ) -> None:
     config = CONFIG.model_copy(update={"every": every})
-    assert ingest(config, clip, Gallery(tmp_path), camera_id="junction", start=NINE)["frames"] == frames
+    assert ingest(config, clip, gallery_in(tmp_path), camera_id="junction", start=NINE)["frames"] == frames
     assert f"clip.avi: {frames}/{frames} done" in capsys.readouterr().err
 
 
 def test_erased_tracks_do_not_return_with_the_video(clip: Path, tmp_path: Path) -> None:
-    gallery = Gallery(tmp_path)
+    gallery = gallery_in(tmp_path)
     ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
     gallery.erase(CropFilter(cameras=("junction",)))
     ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
@@ -198,12 +199,12 @@ def test_wrong_names_and_times_are_refused(
     clip: Path, tmp_path: Path, camera: str, start: datetime, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        ingest(CONFIG, clip, Gallery(tmp_path), camera_id=camera, start=start)
+        ingest(CONFIG, clip, gallery_in(tmp_path), camera_id=camera, start=start)
 
 
 def test_an_empty_scene_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     empty = write_clip(tmp_path / "empty.avi", [], frames=15)
-    metrics = ingest(CONFIG, empty, Gallery(tmp_path / "gallery"), camera_id="junction", start=NINE)
+    metrics = ingest(CONFIG, empty, gallery_in(tmp_path / "gallery"), camera_id="junction", start=NINE)
     assert (metrics["tracks"], metrics["crops_added"]) == (0, 0)
     assert "no people found" in caplog.text
 
@@ -215,7 +216,7 @@ def test_a_truncated_video_is_taken_in_and_reported(
     broken = tmp_path / "broken.avi"
     index = content.rindex(b"idx1")  # the header still claims every frame
     broken.write_bytes(content[: index * 3 // 4])
-    metrics = ingest(CONFIG, broken, Gallery(tmp_path / "gallery"), camera_id="junction", start=NINE)
+    metrics = ingest(CONFIG, broken, gallery_in(tmp_path / "gallery"), camera_id="junction", start=NINE)
     assert metrics["frames_missing"] > 5
     assert metrics["tracks"] == 2
     assert "frames are missing" in caplog.text
@@ -225,7 +226,7 @@ def test_crops_are_captured_at_the_times_of_the_stream(tmp_path: Path) -> None:
     """The recording stalls for a minute before the only walker comes."""
     times = [n / 10 + 60 * (n >= 10) for n in range(50)]
     clip = write_stream(tmp_path / "clip.mp4", [Walker((30, 30, 180), -60, 10, foot=150, first=10)], times=times)
-    gallery = Gallery(tmp_path / "gallery")
+    gallery = gallery_in(tmp_path / "gallery")
     metrics = ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
     assert metrics["tracks"] == 1
     assert metrics["frames_missing"] == 0
@@ -241,14 +242,15 @@ sys.path.insert(0, sys.argv[3])
 from tests.gallery.ingest.test_stage import CONFIG, NINE
 from personsearch.gallery.ingest.stage import ingest
 from personsearch.gallery.store import Gallery
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.filters import CropFilter
-ingest(CONFIG, Path(sys.argv[1]), Gallery(Path(sys.argv[2])), camera_id="junction", start=NINE)
+ingest(CONFIG, Path(sys.argv[1]), gallery_in(Path(sys.argv[2])), camera_id="junction", start=NINE)
 """
 
 
 def test_a_killed_ingest_is_finished_by_the_next_one(clip: Path, tmp_path: Path) -> None:
     """The first walker leaves at frame 24 and is stored at frame 50: the kill comes right then, before the end."""
-    whole = Gallery(tmp_path / "whole")
+    whole = gallery_in(tmp_path / "whole")
     ingest(CONFIG, clip, whole, camera_id="junction", start=NINE)
     folder = tmp_path / "killed"
     root = Path(__file__).parents[3]
@@ -257,6 +259,6 @@ def test_a_killed_ingest_is_finished_by_the_next_one(clip: Path, tmp_path: Path)
         time.sleep(0.001)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    ingest(CONFIG, clip, Gallery(folder), camera_id="junction", start=NINE)
-    assert described(Gallery(folder)) == described(whole)
-    assert set(folder.glob("images/*/*/*")) == {Gallery(folder).image(c) for c in Gallery(folder).crops()}
+    ingest(CONFIG, clip, gallery_in(folder), camera_id="junction", start=NINE)
+    assert described(gallery_in(folder)) == described(whole)
+    assert set(folder.glob("images/*/*/*")) == {gallery_in(folder).image(c) for c in gallery_in(folder).crops()}

@@ -1,14 +1,12 @@
 """Records which videos the gallery holds, so that none is ingested twice, at two times or under two settings."""
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 from personsearch.errors import UserError
-from personsearch.gallery.database import connect, from_milliseconds, to_milliseconds
+from personsearch.gallery.rows import GalleryRows, VideoRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,35 +34,27 @@ class Found:
     metrics: dict[str, float] | None
 
 
-def find(database: Path, camera_id: str, start: datetime) -> Found | None:
+def find(rows: GalleryRows, camera_id: str, start: datetime) -> Found | None:
     """The video of this camera and time."""
-    with connect(database) as connection:
-        row = connection.execute(f"SELECT * FROM videos {_WHERE}", (camera_id, to_milliseconds(start))).fetchone()
+    row = rows.video(camera_id, start)
     return None if row is None else _found(row)
 
 
-def copies(database: Path, content_hash: str) -> list[VideoEntry]:
+def copies(rows: GalleryRows, content_hash: str) -> list[VideoEntry]:
     """Every camera and time at which the same file was taken in."""
-    with connect(database) as connection:
-        query = "SELECT * FROM videos WHERE content_hash = ? ORDER BY camera_id, start"
-        return [_found(row).entry for row in connection.execute(query, (content_hash,)).fetchall()]
+    return [_found(row).entry for row in rows.videos_of(content_hash)]
 
 
-def begin(database: Path, entry: VideoEntry) -> None:
+def begin(rows: GalleryRows, entry: VideoEntry) -> None:
     """Record that a video is being taken in. A killed ingest starts again from the beginning: the same video, settings
     and take give the same crops.
     """
-    settings = json.dumps({"settings": json.loads(entry.settings), "take": entry.take}, sort_keys=True)
-    values = (entry.camera_id, to_milliseconds(entry.start), entry.content_hash, settings)
-    with connect(database) as connection:
-        connection.execute("INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, NULL)", values)
+    rows.put_video(_row(entry))
 
 
-def complete(database: Path, entry: VideoEntry, metrics: Mapping[str, float]) -> None:
+def complete(rows: GalleryRows, entry: VideoEntry, metrics: Mapping[str, float]) -> None:
     """Record that every crop of a video is in the gallery."""
-    values = (entry.camera_id, to_milliseconds(entry.start), json.dumps(dict(metrics)))
-    with connect(database) as connection:
-        connection.execute(f"UPDATE videos SET result = ?3 {_WHERE}", values)
+    rows.put_video(replace(_row(entry), result=json.dumps(dict(metrics))))
 
 
 def next_take(held: Found, entry: VideoEntry, *, again: bool) -> VideoEntry | None:
@@ -94,16 +84,17 @@ def differences(held: VideoEntry, entry: VideoEntry) -> str:
     return "; ".join(f"{n}: {then.get(n)}, now {now.get(n)}" for n in names if then.get(n) != now.get(n))
 
 
-_WHERE = "WHERE camera_id = ?1 AND start = ?2"
+def _row(entry: VideoEntry) -> VideoRow:
+    settings = json.dumps({"settings": json.loads(entry.settings), "take": entry.take}, sort_keys=True)
+    return VideoRow(entry.camera_id, entry.start, entry.content_hash, settings)
 
 
-def _found(row: sqlite3.Row | tuple[str, int, str, str, str | None]) -> Found:
-    camera_id, start, content_hash, stored, result = row
-    settings = json.loads(stored)
+def _found(row: VideoRow) -> Found:
+    settings = json.loads(row.settings)
     take = settings.get("take", 1)  # galleries of earlier versions hold the settings alone
     text = json.dumps(settings.get("settings", settings), sort_keys=True)
-    entry = VideoEntry(camera_id, from_milliseconds(start), content_hash, text, take)
-    return Found(entry, json.loads(result) if result is not None else None)
+    entry = VideoEntry(row.camera_id, row.start, row.content_hash, text, take)
+    return Found(entry, json.loads(row.result) if row.result is not None else None)
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:

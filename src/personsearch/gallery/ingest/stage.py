@@ -44,7 +44,7 @@ def ingest(
         raise UserError(f"start {start.isoformat()}: a time zone expected, such as {start.isoformat()}Z")
     info = read_info(video, frames_per_second=config.frames_per_second)
     new = ledger.VideoEntry(checked_camera(camera_id), start.astimezone(UTC), hash_file(video), settings_text(config))
-    held = ledger.find(gallery.database, new.camera_id, new.start)
+    held = ledger.find(gallery.rows, new.camera_id, new.start)
     entry = new if held is None else ledger.next_take(held, new, again=again)
     if held is not None and entry is None:
         _warn_of_settings(video, held.entry, new)
@@ -52,12 +52,12 @@ def ingest(
     assert entry is not None
     _refuse_doubles(video, info, gallery, entry)
     _refuse_return_of_the_erased(gallery, entry)
-    ledger.begin(gallery.database, entry)
+    ledger.begin(gallery.rows, entry)
     gallery.sweep()
     metrics = _take_in(config, video, info, gallery, entry)
     lineage = {"video": video.name, "sha256": entry.content_hash}
     write_run_record(gallery.folder / "ingests" / _name(entry), "ingest", config, metrics, lineage)
-    ledger.complete(gallery.database, entry, metrics)
+    ledger.complete(gallery.rows, entry, metrics)
     return metrics
 
 
@@ -71,7 +71,7 @@ def _warn_of_settings(video: Path, held: ledger.VideoEntry, entry: ledger.VideoE
 
 def _refuse_doubles(video: Path, info: VideoInfo, gallery: Gallery, entry: ledger.VideoEntry) -> None:
     """One file at two overlapping times would show everybody twice; under two cameras it is only worth a warning."""
-    for other in ledger.copies(gallery.database, entry.content_hash):
+    for other in ledger.copies(gallery.rows, entry.content_hash):
         apart = abs((other.start - entry.start).total_seconds())
         if (other.camera_id, other.start) == (entry.camera_id, entry.start) or apart >= info.seconds:
             continue
@@ -89,7 +89,8 @@ def _refuse_return_of_the_erased(gallery: Gallery, entry: ledger.VideoEntry) -> 
     """Erased ids are refused for good, but another take has other ids."""
     if entry.take == 1:
         return
-    erased = gallery.count_erased(f"{_name(replace(entry, take=entry.take - 1))}-[0-9]*")
+    before = _name(replace(entry, take=entry.take - 1))
+    erased = gallery.rows.count_erased(f"{before}-0", f"{before}-:")  # a digit follows; ":" comes after "9"
     if erased:
         raise UserError(f"{entry}: {erased} of its crops were erased; taken in again these people would come back")
 

@@ -1,0 +1,1 @@
+"""SQLAlchemy and alembic: rows in SQLite or PostgreSQL, chosen by address alone."""

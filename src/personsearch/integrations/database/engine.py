@@ -1,0 +1,166 @@
+"""A database by its address: connections, transactions, locks, and errors in one readable line.
+
+sqlite:///FOLDER/gallery.db                  embedded; its locks are files beside it
+postgresql://USER:PASSWORD@HOST/DATABASE     a server; its locks are advisory locks, released with their session
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from personsearch.addresses import hide_credentials
+from personsearch.errors import UserError
+from personsearch.files import alone, locked, private_file
+
+logger = logging.getLogger(__name__)
+
+BUSY_TIMEOUT_SECONDS = 30.0
+CONNECT_SECONDS = 10
+POOLED_CONNECTIONS = 5
+SQLITE = "sqlite:///"
+POSTGRESQL = ("postgresql", "postgres")
+PRAGMAS = ("synchronous = FULL", "secure_delete = ON")
+KEEP_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+
+LockName = Literal["writer", "index", "sequence", "schema"]
+
+
+class Database:
+    """Opens connections when they are needed and keeps a few. Any number of threads may share it."""
+
+    def __init__(self, address: str) -> None:
+        """Contacts nothing.
+
+        Raises:
+            UserError: the address names no file of SQLite and no PostgreSQL.
+        """
+        self.file = Path(address.removeprefix(SQLITE)) if address.startswith(SQLITE) else None
+        self.place = str(self.file) if self.file else hide_credentials(address)
+        self._engine = _sqlite(self.file) if self.file else _postgresql(address)
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection on which each statement sees what is committed when it starts."""
+        with self._readable_errors(), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """One transaction: committed if the block succeeds, else rolled back."""
+        with self._readable_errors(), self._engine.begin() as connection:
+            if self.file:
+                # take SQLite's write lock now: upgrading a read lock can fail later
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    @contextmanager
+    def turn(self, *, alone: bool) -> Iterator["Turn"]:
+        """A writer's turn, which others take at the same time unless `alone`. In SQLite everybody writes alone."""
+        if self.file:
+            with locked(self.file.with_name("writer.lock")):
+                yield Turn(self.writing())
+        else:
+            with self.writing() as connection:  # one transaction: if its session is lost, so are turn and writes
+                function = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
+                connection.execute(sa.select(function(_key("writer"))))
+                yield Turn(nullcontext(connection))
+
+    def serialise(self, connection: sa.Connection, name: LockName) -> None:
+        """Wait until no other transaction that called this is open; SQLite's write lock has done that already."""
+        if not self.file:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_key(name))))
+
+    @contextmanager
+    def held(self, name: LockName) -> Iterator[None]:
+        """Hold a lock for as long as the block runs; says so when it has to wait."""
+        if self.file:
+            with alone(self.file.with_name(f".{name}.lock")):
+                yield
+            return
+        with self.reading() as connection:
+            if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(_key(name)))).scalar_one():
+                logger.warning("%s: another process holds the lock %r; waiting for it", self.place, name)
+                connection.execute(sa.select(sa.func.pg_advisory_lock(_key(name))))
+            try:
+                yield
+            finally:
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(_key(name))))
+
+    def scrub(self) -> None:
+        """Copy SQLite's write-ahead log into the database and cut it: erased rows live on in it until then.
+
+        PostgreSQL overwrites the space of deleted rows by itself (autovacuum).
+        """
+        if self.file:
+            with self.reading() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:  # its own text would quote statements and values
+            raise UserError(f"{self.place}: {_first_line(error.orig)}") from error
+        except SQLAlchemyError as error:
+            raise UserError(f"{self.place}: {_first_line(error)}") from error
+
+
+class Turn:
+    """A writer's turn: `transaction` gives the connection to write on, once."""
+
+    def __init__(self, transaction: AbstractContextManager[sa.Connection]) -> None:
+        self.transaction = transaction
+
+
+def _sqlite(file: Path) -> sa.Engine:
+    url = sa.URL.create("sqlite+pysqlite", database=str(file))
+    arguments = {"timeout": BUSY_TIMEOUT_SECONDS}
+    # no limit: a connection to a file costs little, and a thread that waits for one waits for nothing
+    engine = sa.create_engine(url, pool_size=POOLED_CONNECTIONS, max_overflow=-1, connect_args=arguments)
+    sa.event.listen(engine, "connect", _prepare)
+    return engine
+
+
+def _prepare(connection: Any, _: object) -> None:
+    for pragma in PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _postgresql(address: str) -> sa.Engine:
+    try:
+        url = sa.make_url(address)
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or url.drivername not in POSTGRESQL or not url.database:
+        shown = hide_credentials(address)
+        raise UserError(f"database {shown!r}: sqlite:///FILE or postgresql://HOST/DATABASE expected")
+    url = url.set(drivername="postgresql+psycopg")
+    arguments = {"connect_timeout": CONNECT_SECONDS, **KEEP_ALIVE}
+    return sa.create_engine(url, pool_size=POOLED_CONNECTIONS, pool_pre_ping=True, connect_args=arguments)
+
+
+def _key(name: LockName) -> int:
+    """An advisory lock's number: 64 bits, the same in every process."""
+    digest = hashlib.sha256(f"personsearch {name}".encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)
+
+
+def _first_line(error: BaseException | None) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def prepare_file(file: Path) -> None:
+    """Make an SQLite database that only its owner can read; SQLite gives its journal the same permissions."""
+    private_file(file)

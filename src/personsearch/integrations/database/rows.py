@@ -1,0 +1,254 @@
+"""A gallery's rows in a database: crops, tombstones and videos (see `gallery/rows.py`)."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
+
+from personsearch.gallery.rows import CameraSummary, VideoRow
+from personsearch.integrations.database.engine import Database, Turn
+from personsearch.integrations.database.tables import CROPS, TOMBSTONES, VIDEOS
+from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.filters import CropFilter
+
+PAGE_ROWS = 1000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CROP_COLUMNS = [column for column in CROPS.columns if column.name != "sequence"]
+
+
+class DatabaseRows:
+    """The gallery of a database. Numbers of changes become visible in their order, however many write at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.place = database.place
+
+    @contextmanager
+    def turn(self, *, alone: bool = False) -> Iterator["RowTurn"]:
+        with self._database.turn(alone=alone) as turn:
+            yield RowTurn(self._database, turn)
+
+    def building(self) -> AbstractContextManager[None]:
+        return self._database.held("index")
+
+    def scrub(self) -> None:
+        self._database.scrub()
+
+    def crops(self, crop_filter: CropFilter) -> Iterator[Crop]:
+        condition, last = where(crop_filter), ""
+        while True:  # each page starts behind the last: no transaction stays open between pages
+            page = self._rows(
+                sa.select(*CROP_COLUMNS).where(CROPS.c.crop_id > last, condition).order_by(CROPS.c.crop_id)
+            )
+            yield from map(from_row, page)
+            if len(page) < PAGE_ROWS:
+                return
+            last = page[-1].crop_id
+
+    def crops_since(self, sequence: int) -> Iterator[Crop]:
+        for row in self._changes(CROPS, CROP_COLUMNS, sequence):
+            yield from_row(row[1:])
+
+    def erased_since(self, sequence: int) -> Iterator[str]:
+        for row in self._changes(TOMBSTONES, [TOMBSTONES.c.crop_id], sequence):
+            yield row.crop_id
+
+    def last_sequence(self) -> int:
+        with self._database.reading() as connection:
+            return last_sequence(connection)
+
+    def count(self, crop_filter: CropFilter) -> int:
+        return self._number(sa.select(sa.func.count()).select_from(CROPS).where(where(crop_filter)))
+
+    def cameras(self) -> list[CameraSummary]:
+        crops, tracks = sa.func.count(), sa.func.count(CROPS.c.track_id.distinct())
+        first, last = sa.func.min(CROPS.c.captured_at), sa.func.max(CROPS.c.captured_at)
+        name = CROPS.c.camera_id
+        with self._database.reading() as connection:
+            rows = connection.execute(sa.select(name, crops, tracks, first, last).group_by(name).order_by(name)).all()
+        return [CameraSummary(*row[:3], *map(from_milliseconds, row[3:])) for row in rows]
+
+    def known_among(self, crop_ids: Sequence[str]) -> set[str]:
+        with self._database.reading() as connection:
+            return known_among(connection, crop_ids)
+
+    def erased_among(self, crop_ids: Sequence[str]) -> list[str]:
+        ids = TOMBSTONES.c.crop_id
+        with self._database.reading() as connection:
+            return list(connection.scalars(sa.select(ids).where(among(ids, crop_ids)).order_by(ids)))
+
+    def count_erased(self, first: str = "", end: str | None = None) -> int:
+        query = sa.select(sa.func.count()).select_from(TOMBSTONES).where(TOMBSTONES.c.crop_id >= first)
+        return self._number(query if end is None else query.where(TOMBSTONES.c.crop_id < end))
+
+    def pictures_among(self, image_uris: Sequence[str]) -> set[str]:
+        uris = CROPS.c.image_uri
+        with self._database.reading() as connection:
+            return set(connection.scalars(sa.select(uris).where(among(uris, image_uris))))
+
+    def video(self, camera_id: str, start: datetime) -> VideoRow | None:
+        videos = self._videos(VIDEOS.c.camera_id == camera_id, VIDEOS.c.start == to_milliseconds(start))
+        return videos[0] if videos else None
+
+    def videos_of(self, content_hash: str) -> list[VideoRow]:
+        return self._videos(VIDEOS.c.content_hash == content_hash)
+
+    def put_video(self, video: VideoRow) -> None:
+        start = to_milliseconds(video.start)
+        own = (VIDEOS.c.camera_id == video.camera_id, VIDEOS.c.start == start)
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(VIDEOS).where(*own))
+            values = (video.camera_id, start, video.content_hash, video.settings, video.result)
+            connection.execute(sa.insert(VIDEOS).values(values))
+
+    def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        with self._database.reading() as connection:
+            return connection.execute(query.limit(PAGE_ROWS)).all()
+
+    def _changes(self, table: sa.Table, columns: Sequence[sa.Column[Any]], sequence: int) -> Iterator[sa.Row[Any]]:
+        number = table.c.sequence
+        while page := self._rows(sa.select(number, *columns).where(number > sequence).order_by(number)):
+            yield from page
+            sequence = page[-1].sequence
+
+    def _number(self, query: sa.Select[int]) -> int:
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one()
+
+    def _videos(self, *conditions: ColumnElement[bool]) -> list[VideoRow]:
+        query = sa.select(VIDEOS).where(*conditions).order_by(VIDEOS.c.camera_id, VIDEOS.c.start)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [VideoRow(row[0], from_milliseconds(row[1]), *row[2:]) for row in rows]
+
+
+class RowTurn:
+    """A writer's turn in a database."""
+
+    def __init__(self, database: Database, turn: Turn) -> None:
+        self._database = database
+        self._turn = turn
+
+    def add(self, crops: Sequence[Crop]) -> int:
+        with self._turn.transaction as connection:
+            self._database.serialise(connection, "sequence")
+            known = known_among(connection, [crop.crop_id for crop in crops])
+            new = [crop for crop in crops if crop.crop_id not in known]
+            first = last_sequence(connection) + 1  # one number per crop: a catch-up can stop and resume anywhere
+            if new:
+                rows = [{"sequence": first + n, **to_row(crop)} for n, crop in enumerate(new)]
+                connection.execute(sa.insert(CROPS), rows)
+        return len(new)
+
+    def erase(self, crop_filter: CropFilter) -> int:
+        condition, now = where(crop_filter), to_milliseconds(datetime.now(UTC))
+        with self._turn.transaction as connection:
+            self._database.serialise(connection, "sequence")
+            ids = connection.scalars(sa.select(CROPS.c.crop_id).where(condition).order_by(CROPS.c.crop_id)).all()
+            first = last_sequence(connection) + 1
+            if ids:
+                tombstones = [
+                    {"sequence": first + n, "crop_id": crop_id, "erased_at": now} for n, crop_id in enumerate(ids)
+                ]
+                connection.execute(sa.insert(TOMBSTONES), tombstones)
+                connection.execute(sa.delete(CROPS).where(condition))
+        return len(ids)
+
+
+def last_sequence(connection: sa.Connection) -> int:
+    """The number of the latest change, 0 in an empty gallery; tombstones stay, so it never decreases."""
+    latest = [sa.select(sa.func.max(table.c.sequence)).scalar_subquery() for table in (CROPS, TOMBSTONES)]
+    return max(number or 0 for number in connection.execute(sa.select(*latest)).one())
+
+
+def known_among(connection: sa.Connection, crop_ids: Sequence[str]) -> set[str]:
+    """The ids that are stored or were erased."""
+    queries = (sa.select(table.c.crop_id).where(among(table.c.crop_id, crop_ids)) for table in (CROPS, TOMBSTONES))
+    return set(connection.scalars(sa.union_all(*queries)))
+
+
+class elements(FunctionElement[str]):  # noqa: N801 (named as SQL functions are)
+    """The strings of a JSON list as rows. The list is one value of a statement, so its length has no limit."""
+
+    inherit_cache = True
+
+
+@compiles(elements, "sqlite")
+def _sqlite_elements(element: elements, compiler: Any, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+@compiles(elements, "postgresql")
+def _postgresql_elements(element: elements, compiler: Any, **options: Any) -> str:
+    return f"json_array_elements_text({compiler.process(element.clauses, **options)})"
+
+
+def among(column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a column holds one of the values, however many they are."""
+    listed = elements(sa.literal(list(values), sa.JSON())).table_valued("value")
+    return column.in_(sa.select(listed.c.value))
+
+
+def where(crop_filter: CropFilter) -> ColumnElement[bool]:
+    """A filter as an SQL condition, with the meaning of `CropFilter.admits`."""
+    allowed = {"camera_id": crop_filter.cameras, "track_id": crop_filter.tracks, "crop_id": crop_filter.crop_ids}
+    conditions = [among(CROPS.c[name], values) for name, values in allowed.items() if values is not None]
+    if crop_filter.after is not None:
+        conditions.append(CROPS.c.captured_at >= _ceiling_milliseconds(crop_filter.after))
+    if crop_filter.before is not None:
+        conditions.append(CROPS.c.captured_at < _ceiling_milliseconds(crop_filter.before))
+    return sa.and_(sa.true(), *conditions)
+
+
+def to_row(crop: Crop) -> dict[str, Any]:
+    """A crop's values by column."""
+    box = crop.bbox
+    return {
+        "crop_id": crop.crop_id,
+        "camera_id": crop.camera_id,
+        "captured_at": to_milliseconds(crop.captured_at),
+        "track_id": crop.track_id,
+        "image_uri": crop.image_uri,
+        **{name: int(getattr(box, name)) for name in ("x", "y", "width", "height")},
+        "frame_uri": crop.frame_uri,
+        "quality": float(crop.quality),
+        "ingested_at": to_milliseconds(crop.ingested_at),
+    }
+
+
+def from_row(row: Sequence[Any]) -> Crop:
+    """A crop of the values of CROP_COLUMNS."""
+    crop_id, camera_id, captured_at, track_id, image_uri, x, y, width, height, frame_uri, quality, ingested_at = row
+    return Crop(
+        crop_id=crop_id,
+        camera_id=camera_id,
+        captured_at=from_milliseconds(captured_at),
+        track_id=track_id,
+        image_uri=image_uri,
+        bbox=BoundingBox(x, y, width, height),
+        frame_uri=frame_uri,
+        quality=quality,
+        ingested_at=from_milliseconds(ingested_at),
+    )
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """Milliseconds since 1970 in UTC; a time without a zone is refused with ValueError."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()}: a time with a zone expected")
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def from_milliseconds(milliseconds: int) -> datetime:
+    """The inverse of `to_milliseconds`, in UTC."""
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def _ceiling_milliseconds(moment: datetime) -> int:
+    """Stored times are whole milliseconds: t >= 1.5 ms means t >= 2, and t < 1.5 ms means t < 2."""
+    return -((EPOCH - moment) // timedelta(milliseconds=1))

@@ -1,0 +1,109 @@
+"""The schema of a database: made, migrated, or refused in one line.
+
+An embedded database is migrated when it is opened. A server's is migrated by `personsearch migrate`, because replicas
+of an older version may still be using it.
+"""
+
+import logging
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from personsearch.errors import UserError
+from personsearch.files import private_folder
+from personsearch.integrations.database.engine import Database, prepare_file
+
+logger = logging.getLogger(__name__)
+
+REVISIONS = ("gallery",)  # of `migrations/versions`, oldest first
+HEAD = REVISIONS[-1]
+VERSION_TABLE = "personsearch_version"  # MLflow may keep its own, alembic_version, in the same database
+UNNAMED = 1  # `user_version` of galleries from before revisions had names; theirs is the first
+NAMED = 2
+
+
+def open_database(address: str) -> Database:
+    """A database with the schema of this code. An embedded one is made or migrated where necessary.
+
+    Raises:
+        UserError: it cannot be used or reached, or has the schema of another version.
+    """
+    database = Database(address)
+    if database.file:
+        try:
+            private_folder(database.file.parent)
+            prepare_file(database.file)
+        except OSError as error:
+            raise UserError(f"{database.file.parent}: cannot hold a gallery: {error.strerror}") from error
+    revision = schema_revision(database)
+    if revision != HEAD and database.file:
+        migrate(database)
+    elif revision is None:
+        raise UserError(f"{database.place}: holds nothing of personsearch yet; `personsearch migrate` prepares it")
+    elif revision != HEAD:
+        raise UserError(
+            f"{database.place}: has the schema {revision!r} of an older version, {HEAD!r} expected; "
+            "`personsearch migrate` brings it up to date, once no older version uses it"
+        )
+    return database
+
+
+def schema_revision(database: Database) -> str | None:
+    """The revision that a database has, None if it is empty.
+
+    Raises:
+        UserError: it cannot be reached, or its revision is none of this code's.
+    """
+    with database.reading() as connection:
+        return _revision(database, connection)
+
+
+def migrate(database: Database) -> str | None:
+    """Bring a database to the schema of this code; returns the revision that it had, None if it was empty.
+
+    Raises:
+        UserError: as `schema_revision`.
+    """
+    if database.file:
+        with database.reading() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+    with database.writing() as connection:
+        database.serialise(connection, "schema")
+        revision = _revision(database, connection)
+        if revision != HEAD:
+            _upgrade(connection, revision)
+        if database.file:
+            connection.exec_driver_sql(f"PRAGMA user_version = {NAMED}")
+    if revision not in (None, HEAD):
+        logger.warning("%s: brought from the schema %r to %r", database.place, revision, HEAD)
+    return revision
+
+
+def _revision(database: Database, connection: sa.Connection) -> str | None:
+    revision = _named_revision(connection)
+    if revision is None and database.file:
+        number = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        revision = {0: None, UNNAMED: REVISIONS[0]}.get(number, f"version {number}")
+    if revision not in (None, *REVISIONS):
+        raise UserError(
+            f"{database.place}: has the schema {revision!r}, which this version of personsearch does not know; "
+            f"it knows {', '.join(REVISIONS)}"
+        )
+    return revision
+
+
+def _named_revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE))).scalar()
+
+
+def _upgrade(connection: sa.Connection, revision: str | None) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    if revision is not None:
+        command.stamp(config, revision)
+    command.upgrade(config, "head")

@@ -1,0 +1,52 @@
+"""The tables of an installation, as the latest migration leaves them.
+
+`sequence` counts every change of the gallery, additions and erasures alike, so that an indexer catches up on both from
+one number. Times are milliseconds since 1970 in UTC. Ids are compared by their characters, never by a language's rules.
+"""
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+
+Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+Integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+Real: sa.Double[float] = sa.Double().with_variant(sa.REAL(), "sqlite")
+
+CROPS = sa.Table(
+    "crops",
+    METADATA,
+    sa.Column("sequence", Integer, primary_key=True, autoincrement=False),
+    sa.Column("crop_id", Text, nullable=False, unique=True),
+    sa.Column("camera_id", Text, nullable=False),
+    sa.Column("captured_at", Integer, nullable=False),
+    sa.Column("track_id", Text, nullable=False),
+    sa.Column("image_uri", Text, nullable=False, unique=True),
+    *(sa.Column(name, Integer, nullable=False) for name in ("x", "y", "width", "height")),
+    sa.Column("frame_uri", Text, nullable=False),
+    sa.Column("quality", Real, sa.CheckConstraint("quality BETWEEN 0 AND 1"), nullable=False),
+    sa.Column("ingested_at", Integer, nullable=False),
+    sa.Index("crops_by_camera_and_time", "camera_id", "captured_at"),
+    sa.Index("crops_by_time", "captured_at"),
+    sa.Index("crops_by_track", "track_id"),
+    sqlite_strict=True,
+)
+
+TOMBSTONES = sa.Table(
+    "tombstones",
+    METADATA,
+    sa.Column("sequence", Integer, primary_key=True, autoincrement=False),
+    sa.Column("crop_id", Text, nullable=False, unique=True),
+    sa.Column("erased_at", Integer, nullable=False),
+    sqlite_strict=True,
+)
+
+VIDEOS = sa.Table(
+    "videos",
+    METADATA,
+    sa.Column("camera_id", Text, primary_key=True),
+    sa.Column("start", Integer, primary_key=True, autoincrement=False),
+    sa.Column("content_hash", Text, nullable=False),
+    sa.Column("settings", Text, nullable=False),
+    sa.Column("result", Text),
+    sqlite_strict=True,
+)

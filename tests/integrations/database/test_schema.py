@@ -1,0 +1,118 @@
+"""Every database comes to the one schema: a new one, a file of the time before migrations; others are refused."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from personsearch.errors import UserError
+from personsearch.integrations.database import schema
+from personsearch.integrations.database.engine import Database
+from personsearch.integrations.database.gallery import gallery_in
+from personsearch.integrations.database.schema import HEAD, REVISIONS, VERSION_TABLE, migrate, open_database
+from personsearch.integrations.database.tables import METADATA
+
+BEFORE_MIGRATIONS = """
+CREATE TABLE crops (
+    sequence INTEGER PRIMARY KEY,
+    crop_id TEXT NOT NULL UNIQUE,
+    camera_id TEXT NOT NULL,
+    captured_at INTEGER NOT NULL,
+    track_id TEXT NOT NULL,
+    image_uri TEXT NOT NULL UNIQUE,
+    x INTEGER NOT NULL, y INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
+    frame_uri TEXT NOT NULL,
+    quality REAL NOT NULL CHECK (quality BETWEEN 0 AND 1),
+    ingested_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX crops_by_camera_and_time ON crops (camera_id, captured_at);
+CREATE INDEX crops_by_time ON crops (captured_at);
+CREATE INDEX crops_by_track ON crops (track_id);
+CREATE TABLE tombstones (
+    sequence INTEGER PRIMARY KEY,
+    crop_id TEXT NOT NULL UNIQUE,
+    erased_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE videos (
+    camera_id TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    content_hash TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    result TEXT,
+    PRIMARY KEY (camera_id, start)
+) STRICT;
+INSERT INTO crops VALUES (1, 'a', 'gate 3', 1772366400123, 't', 'images/a.jpg', 1, 2, 3, 6, 'v#3', 0.5, 1772366400124);
+INSERT INTO tombstones VALUES (2, 'b', 1772366400124);
+INSERT INTO videos VALUES ('gate 3', 1772366400000, 'hash', '{"every": 2}', NULL);
+PRAGMA user_version = 1;
+PRAGMA journal_mode = WAL;
+"""
+
+
+@pytest.fixture
+def empty(new_postgresql: Callable[[], str]) -> Iterator[Database]:
+    database = Database(new_postgresql())
+    yield database
+    database.close()
+
+
+def test_the_migrations_lead_to_the_tables_of_the_code(database_address: str) -> None:
+    with open_database(database_address).reading() as connection:
+        options = {"compare_type": True, "version_table": VERSION_TABLE}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_every_migration_is_known_by_name() -> None:
+    script = ScriptDirectory(str(Path(schema.__file__).with_name("migrations")))
+    assert tuple(each.revision for each in script.walk_revisions())[::-1] == REVISIONS
+
+
+def test_a_gallery_of_the_time_before_migrations_keeps_everything(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "gallery.db") as connection:
+        connection.executescript(BEFORE_MIGRATIONS)
+    for _ in range(2):
+        gallery = gallery_in(tmp_path)
+        [held] = gallery.crops()
+        assert (held.crop_id, held.camera_id, held.captured_at.isoformat()) == (
+            "a",
+            "gate 3",
+            "2026-03-01T12:00:00.123000+00:00",
+        )
+        assert list(gallery.erased_since(0)) == ["b"]
+        assert gallery.last_sequence() == 2
+        assert gallery.rows.videos_of("hash")[0].settings == '{"every": 2}'
+
+
+@pytest.mark.parametrize("statement", ["PRAGMA user_version = 99", f"UPDATE {VERSION_TABLE} SET version_num = 'later'"])
+def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path, statement: str) -> None:
+    gallery_in(tmp_path)
+    with sqlite3.connect(tmp_path / "gallery.db") as connection:
+        if "user_version" in statement:
+            connection.execute(f"DROP TABLE {VERSION_TABLE}")
+        connection.execute(statement)
+    with pytest.raises(UserError, match=r"gallery\.db: has the schema '(version 99|later)', which this version"):
+        gallery_in(tmp_path)
+
+
+def test_an_empty_server_is_prepared_by_a_command_only(empty: Database, tmp_path: Path) -> None:
+    with empty.reading() as connection:
+        address = connection.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with pytest.raises(UserError, match="`personsearch migrate` prepares it"):
+        gallery_in(tmp_path, address)
+    assert migrate(empty) is None
+    assert migrate(empty) == HEAD
+    assert gallery_in(tmp_path, address).count() == 0
+
+
+def test_a_server_of_a_newer_version_is_refused(empty: Database) -> None:
+    migrate(empty)
+    with empty.writing() as connection:
+        connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = 'later'"))
+    with pytest.raises(UserError, match="'later', which this version of personsearch does not know"):
+        migrate(empty)
