@@ -98,7 +98,7 @@ def test_evaluate_takes_footage_with_or_without_a_data_set(
     write_clip(tmp_path / "clip.avi", [Walker((30, 30, 180), 40, 10, foot=150, last=24)], frames=40)
     person = {"clip": "clip.avi", "frames": [0, 39], "descriptions": ["someone in red"]}
     (tmp_path / "people.json").write_text(json.dumps({"people": [person], "absent": ["a ghost"]}))
-    (tmp_path / "params.yaml").write_text("ingest: {selection: {least_person_margin: -100.0}}")
+    (tmp_path / "params.yaml").write_text("ingest: {detector: motion, selection: {least_person_margin: -100.0}}")
     footage = [
         "--footage",
         tmp_path / "people.json",

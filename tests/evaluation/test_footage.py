@@ -29,7 +29,8 @@ from tests.crops import make_crop
 from tests.gallery.ingest.clips import Walker, write_clip
 from tests.hash_encoder import HashEncoder
 
-CONFIG = IngestConfig(selection=SelectionConfig(least_person_margin=-100.0))  # the figures are no people to HOG
+# The figures are no people to a detector, only to motion.
+CONFIG = IngestConfig(detector="motion", selection=SelectionConfig(least_person_margin=-100.0))
 RED, BLUE = Walker((30, 30, 180), 40, 10, foot=150, last=24), Walker((160, 60, 20), 290, -5, foot=225, first=5)
 INFO = VideoInfo(width=320, height=240, frames_per_second=10.0, frame_count=55, seconds=5.5)
 
