@@ -46,6 +46,15 @@ class Result:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Judged:
+    """How many people were described in a clip, how many of them a crop shows well, and how many crops show nobody."""
+
+    people: int
+    found: int
+    wrong: int
+
+
 def main() -> None:
     """Measure every described clip and the annotated frames of vtest.avi, on one core."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -122,20 +131,26 @@ def write_sheet(path: Path, result: Result, columns: int = 16) -> None:
         cv2.imwrite(str(path), np.vstack(rows))
 
 
-def _clip_row(described: dict[str, Any], clip: str, result: Result, info: VideoInfo) -> list[str]:
+def judge(described: dict[str, Any], clip: str, crops: Sequence[View], height: int) -> Judged:
+    """Count the described people of a clip, those of them in a good crop, and the crops that show none of them."""
     boxed = [person for person in described["people"] if person["clip"] == clip]
     timed = [person for person in described["one_at_a_time"] if person["clip"] == clip]
-    good = [_any(result.crops, lambda v, p=p: shown(p, v, GOOD_OVERLAP, NEAR_FRAMES)) for p in boxed]
-    good += [_any(result.crops, lambda v, p=p: shown_alone(p, v, info.height, 0)) for p in timed]
+    good = [_any(crops, lambda v, p=p: shown(p, v, GOOD_OVERLAP, NEAR_FRAMES)) for p in boxed]
+    good += [_any(crops, lambda v, p=p: shown_alone(p, v, height, 0)) for p in timed]
     wrong = [
         view
-        for view in result.crops
+        for view in crops
         if not any(shown(p, view, ANY_OVERLAP, np.inf) for p in boxed)
-        and not any(shown_alone(p, view, info.height, 3 * NEAR_FRAMES) for p in timed)
+        and not any(shown_alone(p, view, height, 3 * NEAR_FRAMES) for p in timed)
     ]
-    counts = [str(len(good)), str(sum(good))] if good else ["–", "–"]
+    return Judged(len(good), sum(good), len(wrong))
+
+
+def _clip_row(described: dict[str, Any], clip: str, result: Result, info: VideoInfo) -> list[str]:
+    judged = judge(described, clip, result.crops, info.height)
+    counts = [str(judged.people), str(judged.found)] if judged.people else ["–", "–"]
     speed = [f"{(result.finder.last_frame + 1) / result.seconds:.0f}", f"{info.frames_per_second:g}"]
-    kept = [str(len(result.tracks)), str(len(result.crops)), str(len(wrong)) if good else "–"]
+    kept = [str(len(result.tracks)), str(len(result.crops)), str(judged.wrong) if judged.people else "–"]
     return [*counts, *kept, *speed]
 
 
