@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from personsearch.data.facts.attributes import facts_of_attributes
+from personsearch.data.facts.catalogue import colour_fact
 from personsearch.data.facts.known import known_facts
 from personsearch.data.facts.words import facts_in
 from personsearch.data.records import read_manifest
@@ -21,6 +22,12 @@ from personsearch.gallery.ingest.boxes import overlap
 from personsearch.search.crop import Crop
 
 LEAST_OVERLAP = 0.3
+SHADES = {
+    "red": ("dark red",),
+    "green": ("dark green",),
+    "blue": ("light blue", "dark blue"),
+    "grey": ("light grey", "dark grey"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +44,14 @@ class KnownCrop:
         """
         stated = facts_in(text)
         return bool(stated) and all(
-            self.facts.get(name) is True if value else self.facts.get(name) is not True
-            for name, value in stated.items()
+            self._shows(name) if value else self.facts.get(name) is not True for name, value in stated.items()
         )
+
+    def _shows(self, name: str) -> bool:
+        """Whether a fact is known to be true; a dark red top is a red top."""
+        colour, _, part = name.rpartition(" ")
+        named = (name, *(colour_fact(part, shade) for shade in SHADES.get(colour, ())))
+        return any(self.facts.get(fact) is True for fact in named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +73,10 @@ class Question:
         counted = f"{sum(is_right.values())} of {len(is_right)}"
         if self.person is not None:
             return f"{counted} show the person described"
-        share = sum(map(self.is_right, truth.values())) / len(truth)
-        return f"{counted} fit; of the whole gallery {share:.1%} would"
+        fitting = sum(map(self.is_right, truth.values()))
+        return f"{counted} fit; " + (
+            f"of the whole gallery {fitting / len(truth):.1%} would" if fitting else "nobody in the gallery would"
+        )
 
 
 def truth_of_dataset(dataset: Path) -> dict[str, KnownCrop]:

@@ -18,12 +18,18 @@ from pipelines.demo import DemoConfig
 from pipelines.truth import KnownCrop, Question, truth_of_dataset, truth_of_footage
 from tests.crops import make_crop
 
-WOMAN = {"woman": True, "man": False, "backpack": True, "a bag": True, "green upper": True, "coat": True}
+WOMAN = {"woman": True, "man": False, "backpack": True, "a bag": True, "green upper": True, "coat": True} | {
+    "dark grey lower": True,
+    "trousers": True,
+}
 
 
 @pytest.mark.parametrize(
     ("text", "fits"),
     [
+        ("a person in grey trousers", True),  # of a dark grey
+        ("a person in dark grey trousers", True),
+        ("a person in light grey trousers", False),
         ("a woman with a backpack", True),
         ("a person in a green coat", True),
         ("a man with a backpack", False),
@@ -46,6 +52,7 @@ def test_a_question_counts_what_fits() -> None:
     question = Question("a woman with a backpack")
     assert question.is_right(truth["a"])
     assert question.verdict({"a": True, "b": False}, truth) == "1 of 2 fit; of the whole gallery 25.0% would"
+    assert Question("a bald man").verdict({"a": False}, truth) == "0 of 1 fit; nobody in the gallery would"
     assert question.verdict({}, truth) == "whether they fit is not known: they are real people"
     person = Question("whatever", ("junction",), "2")
     assert [person.is_right(known) for known in truth.values()] == [False, True, False, False]

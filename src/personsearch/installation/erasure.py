@@ -23,6 +23,7 @@ SERVICE_SECONDS = 60.0
 LOOK_SECONDS = 0.2
 OUT_OF_REACH = (
     "the videos and data sets that the crops came from",
+    "crops that `personsearch evaluate --footage` keeps",
     "MLflow artifacts and reports that show them",
     "pictures that people saved",
     "backups, and what a Milvus server keeps until its next garbage collection",
