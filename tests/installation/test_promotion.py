@@ -12,14 +12,17 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from personsearch.bundle import GOLDEN, IMAGE_ONNX, METRICS, Bundle, write_spec
+from personsearch.bundle import CALIBRATION, GOLDEN, IMAGE_ONNX, METRICS, MODEL_CARD, Bundle, write_spec
 from personsearch.cli import registry, search
 from personsearch.errors import UserError, VerificationFailed
+from personsearch.evaluation.gate import GateConfig, decide
 from personsearch.gallery import indexing
 from personsearch.gallery.add_dataset import add_dataset
 from personsearch.installation.platforms import open_registry, open_store
+from personsearch.installation.promotion import champion_metrics, register_model
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database.gallery import gallery_in
+from personsearch.integrations.mlflow.registry import CHAMPION
 from personsearch.search.filters import CropFilter
 from tests.onnx_bundle import make_onnx_bundle
 
@@ -86,6 +89,35 @@ def test_the_whole_line(installation: Settings, tmp_path: Path) -> None:
     assert (versions["1"]["aliases"], versions["2"]["aliases"]) == ("champion", "challenger")
     assert versions["1"]["index"] == f"live: {again['collection']}"
     assert versions["2"]["index"].startswith("previous: persons_v2_")
+
+
+def test_what_a_registered_model_sees_is_in_its_card_and_in_what_the_gate_compares(
+    installation: Settings, tmp_path: Path
+) -> None:
+    bundle, measured = make_onnx_bundle(tmp_path / "bundle", seed=1), tmp_path / "measured"
+    (bundle / MODEL_CARD).write_text("# A model\n")
+    measured.mkdir()
+    metrics = {
+        "t2i_r1": 60.0,
+        "attribute_auc_gender": 0.53,
+        "attribute_auc_sleeves": 0.95,
+        "attribute_swapped_bag": 50.0,
+    }
+    (measured / METRICS).write_text(json.dumps({**metrics, "split": "test", "remark": None}))
+    (measured / CALIBRATION).write_text("{}")
+    name, tags = installation.model_name, {"dataset_hash": "d1"}
+    version = register_model(bundle, measured, metrics, model_name=name, tags=tags)
+    registry = open_registry(installation)
+    kept = registry.fetch(version, registry.version(version).fingerprint)
+    card = kept.path(MODEL_CARD).read_text()
+    assert card.startswith("# A model\n\n## What it sees\n")
+    assert "- It does not see gender (0.53).\n- It sees sleeves (0.95).\n" in card
+    assert (bundle / MODEL_CARD).read_text() == "# A model\n"
+    registry.move(CHAMPION, version)
+    assert champion_metrics(name, "d1") == metrics
+    assert champion_metrics(name, "d2") is None
+    blind = {**metrics, "attribute_auc_sleeves": 0.5}
+    assert not decide(GateConfig(), blind, champion_metrics(name, "d1")).passed
 
 
 def test_a_version_that_cannot_prove_itself_is_tagged_and_never_live(installation: Settings, tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ def evaluate(
     params: Params = None,
     as_json: output.JsonFlag = False,
 ) -> None:
-    """Measure a model: R@k, mAP and mINP of both directions, calibration, and OUT/report.html to look at.
+    """Measure a model: R@k, mAP and mINP of both directions, what it sees of single attributes, calibration, and
+    OUT/report.html to look at.
 
     With --footage, also or only: the rank, by track, of people described in real footage, who is found by ingest, and
     how often a right answer and one for an absent person are called reliable. With both, the footage's results are in

@@ -36,7 +36,7 @@ def _with_absent(table_NF: NDArray[np.int8]) -> NDArray[np.int8]:
         absent_N = np.zeros(len(table_NF), dtype=bool)
         if part in MAY_BE_ABSENT:
             absent_N |= ~_mentioned(table_NF, (other.name for other in FACTS if other.kind == part))
-        if fact.name in TYPES.get(fact.kind, ()):
+        if fact.kind != "hair" and fact.name in TYPES.get(fact.kind, ()):  # a ponytail is long hair too
             names = [name for name in TYPES[fact.kind] if name != fact.name]
             alike = [name for name in names if _alike(fact.kind, name, fact.name)]
             others = [name for name in names if name not in alike]
