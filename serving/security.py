@@ -4,15 +4,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
 from personsearch.errors import UserError
-from personsearch.installation.api_keys import KEYS_FILE, ApiKeys, keys_from_text, read_keys
+from personsearch.installation.api_keys import hash_key, keys_from_text, name_among, open_keys
+from personsearch.integrations.database.keys import StoredKey
 from serving.problems import Problem
 from serving.settings import ServingSettings
 
@@ -46,62 +47,52 @@ class RateLimit:
 
 
 class AcceptedKeys:
-    """The keys of the environment and those in the installation's file, which is read again when it changes."""
+    """The keys of the environment and those in the installation's database, which is asked for each request."""
 
     def __init__(self, settings: ServingSettings) -> None:
-        """Read the keys.
+        """Open the database.
 
         Raises:
-            UserError: there is no key and anonymous access is not allowed, or the file is damaged.
+            UserError: there is no key and anonymous access is not allowed, or the database cannot be used.
         """
         self._given = keys_from_text(settings.api_keys.get_secret_value())
-        self._path = settings.home / KEYS_FILE
-        self._state = _state(self._path)
-        self._keys = self._read()
-        if not self._keys and not settings.allow_anonymous:
+        self._stored = open_keys(settings)
+        if not (settings.allow_anonymous or self._given or any(map(_is_accepted, self._stored.all()))):
             raise UserError(
-                f"no API key: {self._path} is missing and PERSONSEARCH_API_KEYS is empty; start with "
-                "`personsearch up`, or set PERSONSEARCH_ALLOW_ANONYMOUS=true to let everybody in"
+                "no API key: none is in the database and PERSONSEARCH_API_KEYS is empty; make one with "
+                "`personsearch up` or `personsearch keys create`, or set PERSONSEARCH_ALLOW_ANONYMOUS=true to let "
+                "everybody in"
             )
 
     def name_of(self, key: str) -> str | None:
-        """The name of a presented key; None if it is not accepted. A changed file is read again."""
-        state = _state(self._path)
-        if state != self._state:
-            self._keys = self._read_or_refuse()
-            self._state = state
-            logger.info("%s has changed: %d keys are accepted", self._path, len(self._keys))
-        return self._keys.name_of(key)
+        """The name of a presented key; None if it is not accepted.
 
-    def _read(self) -> ApiKeys:
-        return ApiKeys([*self._given, *read_keys(self._path.parent)])
-
-    def _read_or_refuse(self) -> ApiKeys:
-        """Accept no key from a damaged file: one that was valid before may have been revoked."""
-        try:
-            return self._read()
-        except UserError as error:
-            logger.error("%s", error)
-            return ApiKeys(self._given)
+        Raises:
+            UserError: the database cannot be asked.
+        """
+        if name := name_among(self._given, key):
+            return name
+        known = self._stored.find(hash_key(key))
+        return known.name if known is not None and _is_accepted(known) else None
 
 
-def _state(path: Path) -> tuple[int, int, int] | None:
-    """A stamp that changes when the file is replaced or rewritten; None if there is no file."""
-    try:
-        state = path.stat()
-    except FileNotFoundError:
-        return None
-    return state.st_mtime_ns, state.st_size, state.st_ino
+def _is_accepted(key: StoredKey) -> bool:
+    return key.is_accepted(datetime.now(UTC))
 
 
 def caller(request: Request, key: Annotated[str | None, Security(KEY_HEADER)]) -> str:
     """The name of the key that a request presents.
 
     Raises:
-        Problem: 401 if it presents no accepted key.
+        Problem: 401 if it presents no accepted key, 503 if the database cannot be asked.
     """
     service = request.app.state.service
-    name: str | None = service.keys.name_of(key) if key else None
+    try:
+        name: str | None = service.keys.name_of(key) if key else None
+    except UserError as error:
+        logger.error("%s", error)
+        detail = "API keys cannot be checked at the moment."
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"}) from error
     if name is None and key is None and service.settings.allow_anonymous:
         name = ANONYMOUS
     if name is None:

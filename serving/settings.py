@@ -9,7 +9,8 @@ class ServingSettings(Settings):
     """Settings of the service, in addition to those of the installation."""
 
     api_keys: SecretStr = SecretStr("")
-    """Accepted API keys, separated by commas, each of 16 characters or more; added to those in `<home>/api_keys.json`.
+    """Accepted API keys, separated by commas, each of 16 characters or more, beside those that
+    `personsearch keys create` made.
     """
 
     allow_anonymous: bool = False

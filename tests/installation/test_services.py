@@ -297,7 +297,7 @@ def test_what_services_write_is_private(home: Path, made_before: bool) -> None:
     assert oct(home.stat().st_mode & 0o777) == ("0o755" if made_before else "0o700")
     for name in ("gallery", "logs", "milvus.db"):
         assert oct((home / name).stat().st_mode & 0o777) == "0o700"
-    for name in ("mlflow.db", "logs/mlflow.log", "api_key", "api_keys.json"):
+    for name in ("mlflow.db", "logs/mlflow.log", "api_key", "gallery/gallery.db"):
         assert oct((home / name).stat().st_mode & 0o777) == "0o600"
 
 
@@ -313,10 +313,17 @@ def test_what_others_can_read_already_is_said(home: Path) -> None:
     assert lines == []
 
 
-def test_a_service_that_cannot_start_says_why(home: Path) -> None:
+def test_a_gallery_that_cannot_be_opened_is_named_before_anything_starts(home: Path) -> None:
     home.mkdir(parents=True)
     (home / "gallery").write_text("a file where a folder belongs")
-    with pytest.raises(UserError, match=r"search ended: .*cannot hold a gallery"):
+    with pytest.raises(UserError, match="gallery: cannot hold a gallery"):
+        start_services(home, ["serving"])
+    assert service_states(home) == []
+
+
+def test_a_service_that_cannot_start_says_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSONSEARCH_WATCH_SECONDS", "-1")
+    with pytest.raises(UserError, match=r"search ended: .*PERSONSEARCH_WATCH_SECONDS"):
         start_services(home, ("serving",))
 
 

@@ -1,13 +1,14 @@
 """Nothing about people is served without a key, keys are limited, and responses carry security headers."""
 
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from personsearch.errors import UserError
-from personsearch.installation.api_keys import local_key
+from personsearch.installation.api_keys import local_key, make_key, open_keys
 from serving.app import application, create_app
 from serving.middleware import without_query
 from serving.security import RateLimit
@@ -66,38 +67,46 @@ def test_anonymous_access_must_be_asked_for(home: Path, source: ColourSource) ->
 
 
 def test_the_local_key_of_an_installation_is_accepted(home: Path, source: ColourSource) -> None:
-    key = local_key(home)
+    key = local_key(ServingSettings(home=home))
     client = TestClient(create_app(ServingSettings(home=home), source=source))
     assert client.get("/v1/cameras", headers={"X-API-Key": key}).status_code == 200
 
 
-def test_keys_come_and_go_while_the_service_runs(
-    settings: ServingSettings, source: ColourSource, caplog: pytest.LogCaptureFixture
-) -> None:
-    first = local_key(settings.home)
-    client = TestClient(create_app(settings, source=source))
+def test_keys_come_and_go_while_the_service_runs(settings: ServingSettings, source: ColourSource) -> None:
+    client, keys = TestClient(create_app(settings, source=source)), open_keys(settings)
 
     def accepted(key: str) -> bool:
         return client.get("/v1/cameras", headers={"X-API-Key": key}).status_code == 200
 
-    assert accepted(first)
-    (settings.home / "api_key").unlink()
-    second = local_key(settings.home)
+    first, second = make_key(keys, "first"), make_key(keys, "second", days=1)
+    assert (accepted(first), accepted(second), accepted(KEY)) == (True, True, True)
+    keys.revoke("first", datetime.now(UTC))
     assert (accepted(first), accepted(second), accepted(KEY)) == (False, True, True)
-    (settings.home / "api_keys.json").write_text("[torn")
-    assert (accepted(second), accepted(KEY)) == (False, True)
-    assert "not a list of API keys" in caplog.text
-    (settings.home / "api_keys.json").unlink()
-    assert (accepted(second), accepted(KEY)) == (False, True)
-    assert accepted(local_key(settings.home))
 
 
 def test_an_installation_that_lost_its_last_key_lets_nobody_in(home: Path, source: ColourSource) -> None:
-    key = local_key(home)
-    client = TestClient(create_app(ServingSettings(home=home), source=source))
-    (home / "api_keys.json").write_text("[]")
+    settings = ServingSettings(home=home)
+    key = local_key(settings)
+    client = TestClient(create_app(settings, source=source))
+    [held] = open_keys(settings).all()
+    open_keys(settings).revoke(held.name, datetime.now(UTC))
     for headers in ({"X-API-Key": key}, {}):
         assert client.get("/v1/cameras", headers=headers).status_code == 401
+    with pytest.raises(UserError, match="no API key"):
+        create_app(settings, source=source)
+
+
+def test_a_database_that_cannot_be_asked_lets_nobody_in(
+    settings: ServingSettings, source: ColourSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = TestClient(create_app(settings, source=source))
+
+    def fail(_: str) -> None:
+        raise UserError("the server has gone")
+
+    monkeypatch.setattr(client.app.state.service.keys._stored, "find", fail)
+    assert client.get("/v1/cameras", headers={"X-API-Key": KEY + "x"}).status_code == 503
+    assert client.get("/v1/cameras", headers={"X-API-Key": KEY}).status_code == 200
 
 
 def test_too_many_searches_are_refused_with_a_time_to_wait(settings: ServingSettings, source: ColourSource) -> None:

@@ -1,7 +1,7 @@
-"""API keys: made at random, kept as hashes, compared in constant time.
+"""API keys: made at random, kept as hashes in the installation's database.
 
-    <home>/api_keys.json   name and SHA-256 of each key that serving accepts, readable by its owner alone
-    <home>/api_key         the key that `personsearch up` made for the person at this machine
+    <home>/api_key         the key that `personsearch up` made for the person at this machine, for its owner alone
+    <home>/api_keys.json   the hashes of an earlier version, moved into the database when they are found
 
 A key holds 256 random bits, so a plain SHA-256 cannot be brute-forced; a password would need a slow hash.
 """
@@ -9,47 +9,48 @@ A key holds 256 random bits, so a plain SHA-256 cannot be brute-forced; a passwo
 import hashlib
 import hmac
 import json
+import logging
 import secrets
+import socket
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from personsearch.errors import UserError
 from personsearch.files import replacing
+from personsearch.installation.settings import Settings
+
+if TYPE_CHECKING:
+    from personsearch.integrations.database.keys import DatabaseKeys, StoredKey
+
+logger = logging.getLogger(__name__)
 
 KEYS_FILE = "api_keys.json"
 LOCAL_KEY_FILE = "api_key"
 MINIMUM_LENGTH = 16
+LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
-class ApiKey:
-    """The stored form of a key. Logs show its `name`."""
+class GivenKey:
+    """A key that the environment gives. Logs show its `name`."""
 
     name: str
     sha256: str
 
 
-class ApiKeys:
-    """The accepted keys."""
-
-    def __init__(self, keys: Iterable[ApiKey]) -> None:
-        self._keys = tuple(keys)
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def name_of(self, key: str) -> str | None:
-        """The name of a presented key, None if it is not accepted; takes the same time for every key."""
-        presented = _hash(key)
-        found = None
-        for known in self._keys:
-            if hmac.compare_digest(known.sha256, presented):
-                found = known.name
-        return found
+def name_among(keys: Iterable[GivenKey], key: str) -> str | None:
+    """The name of a presented key, None if it is none of these; takes the same time for every key."""
+    presented, found = hash_key(key), None
+    for known in keys:
+        if hmac.compare_digest(known.sha256, presented):
+            found = known.name
+    return found
 
 
-def keys_from_text(text: str) -> list[ApiKey]:
+def keys_from_text(text: str) -> list[GivenKey]:
     """Keys of a comma-separated list, named by the start of their hash.
 
     Raises:
@@ -61,35 +62,58 @@ def keys_from_text(text: str) -> list[ApiKey]:
             raise UserError(
                 f"API key {number} of {len(keys)}: {len(key)} characters, at least {MINIMUM_LENGTH} expected"
             )
-    return [ApiKey(f"key-{_hash(key)[:8]}", _hash(key)) for key in keys]
+    return [GivenKey(f"key-{hash_key(key)[:8]}", hash_key(key)) for key in keys]
 
 
-def read_keys(home: Path) -> list[ApiKey]:
-    """The keys of an installation, none if the file is missing.
+def open_keys(settings: Settings) -> "DatabaseKeys":
+    """The keys of an installation; those in the file of an earlier version are moved into its database.
 
     Raises:
-        UserError: the file cannot be understood.
+        UserError: the database cannot be used, or that file cannot be understood.
     """
-    path = home / KEYS_FILE
-    if not path.exists():
-        return []
+    from personsearch.integrations.database.keys import DatabaseKeys
+    from personsearch.integrations.database.schema import open_database
+
+    keys = DatabaseKeys(open_database(settings.database_address))
+    file = settings.home / KEYS_FILE
+    if file.exists():
+        keys.take_over(_read_file(file))
+        file.unlink()
+        logger.warning("%s: its keys are in the database now; `personsearch keys list` shows them", file)
+    return keys
+
+
+def make_key(keys: "DatabaseKeys", name: str, *, days: float | None = None) -> str:
+    """Make a key, and return it: nobody can see it again.
+
+    Raises:
+        UserError: it is no name, or a key of this name is accepted.
+    """
+    from personsearch.integrations.database.keys import StoredKey
+
+    if not (0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip()):
+        raise UserError(f"key {name!r}: a name of 1 to {LONGEST_NAME} printable characters expected")
+    key, now = f"ps_{secrets.token_urlsafe(32)}", datetime.now(UTC)
     try:
-        return [ApiKey(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: not a list of API keys: {error}") from error
+        expires_at = None if days is None else now + timedelta(days=days)
+    except OverflowError as error:
+        raise UserError(f"key {name!r}: {days:g} days reach beyond the calendar") from error
+    keys.add(StoredKey(name, hash_key(key), now, expires_at))
+    return key
 
 
-def local_key(home: Path) -> str:
-    """The key of the person at this machine; the first call makes it and adds it to the accepted ones."""
-    path = home / LOCAL_KEY_FILE
+def local_key(settings: Settings) -> str:
+    """The key of the person at this machine; the first call makes it, and so does one after its file was lost."""
+    keys, path = open_keys(settings), settings.home / LOCAL_KEY_FILE
     if path.exists():
         key = path.read_text(encoding="utf-8").strip()
-        if ApiKeys(read_keys(home)).name_of(key) is not None:
+        known = keys.find(hash_key(key))
+        if known is not None and known.is_accepted(datetime.now(UTC)):
             return key
-    key = f"ps_{secrets.token_urlsafe(32)}"
-    others = [known for known in read_keys(home) if known.name != "local"]
-    kept = [asdict(known) for known in [*others, ApiKey("local", _hash(key))]]
-    write_secret(home / KEYS_FILE, json.dumps(kept, indent=2) + "\n")
+    name = f"local@{socket.gethostname()[: LONGEST_NAME - 6]}"
+    for each in (name, "local"):  # the second is the name that an earlier version gave
+        keys.revoke(each, datetime.now(UTC))
+    key = make_key(keys, name)
     write_secret(path, key + "\n")
     return key
 
@@ -100,5 +124,17 @@ def write_secret(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _hash(key: str) -> str:
+def hash_key(key: str) -> str:
+    """The stored form of a key."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _read_file(path: Path) -> "list[StoredKey]":
+    from personsearch.integrations.database.keys import StoredKey
+
+    try:
+        made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return [StoredKey(entry["name"], entry["sha256"], made) for entry in entries]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: not a list of API keys: {error}") from error

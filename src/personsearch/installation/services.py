@@ -84,7 +84,7 @@ def start_services(
     private_folder(home)
     if readable := _open_to_others(home):
         report(f"{', '.join(readable)}: every user of this machine can read it; `chmod -R o= {home}` ends that")
-    key = local_key(home)
+    key = local_key(Settings(home=home))
     ensure_installation_id(home)
     elsewhere = _elsewhere()
     with alone(home / LOCK):

@@ -11,10 +11,18 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from personsearch.errors import UserError
+from personsearch.gallery.store import Gallery
 from personsearch.integrations.database import schema
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.gallery import gallery_in
-from personsearch.integrations.database.schema import HEAD, REVISIONS, VERSION_TABLE, migrate, open_database
+from personsearch.integrations.database.schema import (
+    HEAD,
+    REVISIONS,
+    VERSION_TABLE,
+    migrate,
+    open_database,
+    schema_revision,
+)
 from personsearch.integrations.database.tables import METADATA
 
 BEFORE_MIGRATIONS = """
@@ -86,7 +94,22 @@ def test_a_gallery_of_the_time_before_migrations_keeps_everything(tmp_path: Path
         )
         assert list(gallery.erased_since(0)) == ["b"]
         assert gallery.last_sequence() == 2
+        assert _revision(gallery) == HEAD
         assert gallery.rows.videos_of("hash")[0].settings == '{"every": 2}'
+
+
+def _revision(gallery: Gallery) -> str | None:
+    return schema_revision(Database(f"sqlite:///{gallery.rows.place}"))
+
+
+def test_a_server_of_an_older_version_waits_for_the_command(empty: Database, tmp_path: Path) -> None:
+    with empty.writing() as connection:
+        schema._upgrade(connection, None, to=REVISIONS[0])
+        address = connection.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with pytest.raises(UserError, match="'gallery' of an older version, 'keys' expected; `personsearch migrate`"):
+        gallery_in(tmp_path, address)
+    assert migrate(empty) == "gallery"
+    assert gallery_in(tmp_path, address).count() == 0
 
 
 @pytest.mark.parametrize("statement", ["PRAGMA user_version = 99", f"UPDATE {VERSION_TABLE} SET version_num = 'later'"])

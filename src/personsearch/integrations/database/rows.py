@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,12 +12,12 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from personsearch.gallery.rows import CameraSummary, VideoRow
 from personsearch.integrations.database.engine import Database, Turn
+from personsearch.integrations.database.moments import ceiling_milliseconds, from_milliseconds, to_milliseconds
 from personsearch.integrations.database.tables import CROPS, TOMBSTONES, VIDEOS
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.filters import CropFilter
 
 PAGE_ROWS = 1000
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CROP_COLUMNS = [column for column in CROPS.columns if column.name != "sequence"]
 
 
@@ -199,9 +199,9 @@ def where(crop_filter: CropFilter) -> ColumnElement[bool]:
     allowed = {"camera_id": crop_filter.cameras, "track_id": crop_filter.tracks, "crop_id": crop_filter.crop_ids}
     conditions = [among(CROPS.c[name], values) for name, values in allowed.items() if values is not None]
     if crop_filter.after is not None:
-        conditions.append(CROPS.c.captured_at >= _ceiling_milliseconds(crop_filter.after))
+        conditions.append(CROPS.c.captured_at >= ceiling_milliseconds(crop_filter.after))
     if crop_filter.before is not None:
-        conditions.append(CROPS.c.captured_at < _ceiling_milliseconds(crop_filter.before))
+        conditions.append(CROPS.c.captured_at < ceiling_milliseconds(crop_filter.before))
     return sa.and_(sa.true(), *conditions)
 
 
@@ -235,20 +235,3 @@ def from_row(row: Sequence[Any]) -> Crop:
         quality=quality,
         ingested_at=from_milliseconds(ingested_at),
     )
-
-
-def to_milliseconds(moment: datetime) -> int:
-    """Milliseconds since 1970 in UTC; a time without a zone is refused with ValueError."""
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment.isoformat()}: a time with a zone expected")
-    return (moment - EPOCH) // timedelta(milliseconds=1)
-
-
-def from_milliseconds(milliseconds: int) -> datetime:
-    """The inverse of `to_milliseconds`, in UTC."""
-    return EPOCH + timedelta(milliseconds=milliseconds)
-
-
-def _ceiling_milliseconds(moment: datetime) -> int:
-    """Stored times are whole milliseconds: t >= 1.5 ms means t >= 2, and t < 1.5 ms means t < 2."""
-    return -((EPOCH - moment) // timedelta(milliseconds=1))

@@ -15,7 +15,7 @@ from personsearch.integrations.database.engine import Database, prepare_file
 
 logger = logging.getLogger(__name__)
 
-REVISIONS = ("gallery",)  # of `migrations/versions`, oldest first
+REVISIONS = ("gallery", "keys")  # of `migrations/versions`, oldest first
 HEAD = REVISIONS[-1]
 VERSION_TABLE = "personsearch_version"  # MLflow may keep its own, alembic_version, in the same database
 UNNAMED = 1  # `user_version` of galleries from before revisions had names; theirs is the first
@@ -98,7 +98,7 @@ def _named_revision(connection: sa.Connection) -> str | None:
     return connection.execute(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE))).scalar()
 
 
-def _upgrade(connection: sa.Connection, revision: str | None) -> None:
+def _upgrade(connection: sa.Connection, revision: str | None, *, to: str = "head") -> None:
     from alembic import command
     from alembic.config import Config
 
@@ -106,4 +106,4 @@ def _upgrade(connection: sa.Connection, revision: str | None) -> None:
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     if revision is not None:
         command.stamp(config, revision)
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

@@ -50,3 +50,15 @@ VIDEOS = sa.Table(
     sa.Column("result", Text),
     sqlite_strict=True,
 )
+
+API_KEYS = sa.Table(
+    "api_keys",
+    METADATA,
+    sa.Column("sha256", Text, primary_key=True),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("created_at", Integer, nullable=False),
+    sa.Column("expires_at", Integer),
+    sa.Column("revoked_at", Integer),
+    sa.Index("api_keys_by_name", "name"),
+    sqlite_strict=True,
+)
