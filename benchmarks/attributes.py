@@ -1,7 +1,7 @@
 """What do models see? 25 short queries, single attributes and swapped sentences, side by side.
 
-Run: `python benchmarks/attributes.py BUNDLE … --dataset PREPARED [--split test]`; prints three tables. Probes are
-fitted on val.
+Run: `python benchmarks/attributes.py [BUNDLE …] [--dataset PREPARED] [--split test]`; prints three tables. Probes are
+fitted on val. Without a data set it draws as many new people as the demo has.
 """
 
 import argparse
@@ -10,27 +10,31 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.table import Table
+from support.people import prepare_people
 
 from personsearch.bundle import Bundle
 from personsearch.data.dataset import Dataset
+from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.encoders.load import load_encoder
 from personsearch.evaluation.attributes.figures import AttributeFigures
 from personsearch.evaluation.attributes.measure import AttributesConfig, measure_attributes
 from personsearch.evaluation.embeddings import embed_records
+
+PEOPLE = SynthesizeConfig(identities_train=1, identities_val=200, identities_test=220, images_per_identity=3)
 
 
 def main() -> None:
     """Measure every bundle and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundles", type=Path, nargs="*", default=[Path("weights/tiny-clip")], metavar="BUNDLE")
-    parser.add_argument("--dataset", type=Path, required=True, help="a prepared data set")
+    parser.add_argument("--dataset", type=Path, help="a prepared data set (default: new synthetic people)")
     parser.add_argument("--split", default="test", choices=["train", "val", "test"])
-    parser.add_argument(
-        "--captions", type=int, default=AttributesConfig().swapped_captions, help="swapped, of each kind"
-    )
+    parser.add_argument("--swapped-captions", type=int, default=100, help="of each kind (default: 100)")
     options = parser.parse_args()
-    dataset, config = Dataset.open(options.dataset), AttributesConfig(swapped_captions=options.captions)
-    measured = {str(bundle): measure(config, bundle, dataset, options.split) for bundle in options.bundles}
+    config = AttributesConfig(swapped_captions=options.swapped_captions)
+    with TemporaryDirectory() as folder:
+        dataset = Dataset.open(options.dataset or prepare_people(PEOPLE, Path(folder)))
+        measured = {str(bundle): measure(config, bundle, dataset, options.split) for bundle in options.bundles}
     console = Console(width=max(120, 40 + 24 * len(measured)))
     for table in (queries(measured), attributes(measured), swaps(measured)):
         console.print(table)
