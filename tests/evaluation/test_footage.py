@@ -114,11 +114,13 @@ def test_how_often_reliable_is_said(files: FootageFiles) -> None:
     assert "1 of 1 right first answers are called reliable" in summary(search(files, 0.01))
 
 
-def test_a_clip_is_ingested_once_under_the_same_settings(files: FootageFiles) -> None:
+def test_a_clip_is_ingested_once_under_the_same_settings(files: FootageFiles, caplog: pytest.LogCaptureFixture) -> None:
     take_in(CONFIG, files)
+    caplog.clear()
     before = {path: path.stat().st_mtime_ns for path in files.crops.rglob("*.jpg")}
     take_in(CONFIG, files)
     assert before == {path: path.stat().st_mtime_ns for path in files.crops.rglob("*.jpg")}
+    assert not caplog.records
     fewer = CONFIG.model_copy(update={"selection": SelectionConfig(least_person_margin=-100.0, crops_per_track=1)})
     assert len(take_in(fewer, files).crops) == 2 < len(take_in(CONFIG, files).crops)
 

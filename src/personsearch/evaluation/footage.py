@@ -25,7 +25,7 @@ from personsearch.gallery.ingest.tracks import IngestConfig
 from personsearch.gallery.ingest.video import VideoInfo, read_info
 from personsearch.gallery.store import Gallery
 from personsearch.images import open_image, resize
-from personsearch.run_record import write_run_record
+from personsearch.run_record import RUN_RECORD, write_run_record
 from personsearch.search.calibration import read_calibration
 from personsearch.search.crop import Crop
 from personsearch.search.exact import ExactIndex
@@ -251,7 +251,8 @@ def _take_in_clip(config: IngestConfig, files: FootageFiles, name: str) -> Clip:
     key = hashlib.sha256(f"{hash_file(video)}\n{settings_text(config)}\n{_code_of_ingest()}".encode()).hexdigest()
     gallery = files.open_gallery(files.crops / key[:32])
     # Two clips may be the same video, so ids and camera are those of the clip only outside its gallery.
-    ingest(config, video, gallery, camera_id=CAMERA, start=START)
+    if not any(gallery.folder.glob(f"ingests/*/{RUN_RECORD}")):
+        ingest(config, video, gallery, camera_id=CAMERA, start=START)
     held = list(gallery.crops())
     crops = [replace(crop, camera_id=name, crop_id=f"{name}/{crop.crop_id}") for crop in held]
     pictures = {crop.crop_id: gallery.image(own) for crop, own in zip(crops, held, strict=True)}
