@@ -12,7 +12,7 @@ from personsearch.gallery.ingest.detector_layouts import layout_of
 from personsearch.gallery.ingest.detectors import Detections
 from personsearch.gallery.ingest.onnx_detector import OnnxDetector
 from personsearch.gallery.ingest.stage import ingest
-from personsearch.gallery.ingest.tracks import IngestConfig, look_at_every
+from personsearch.gallery.ingest.tracks import IngestConfig, is_sure_enough, look_at_every
 from personsearch.gallery.ingest.video import Frame, VideoInfo
 from personsearch.integrations.database.gallery import gallery_in
 
@@ -279,6 +279,14 @@ def test_tracks_that_the_detector_is_sure_of_are_people(tmp_path: Path) -> None:
     metrics = ingest(config, clip, gallery_in(tmp_path / "gallery"), camera_id="door", start=NINE)
     assert (metrics["tracks"], metrics["tracks_rejected"]) == (1, 0)
     assert metrics["frames"] == 15  # of ten per second, every second one
+
+
+@pytest.mark.parametrize(
+    ("sure", "boxes", "enough"),
+    [(1, 4, True), (1, 6, True), (1, 7, False), (2, 7, True), (2, 40, True), (2, 41, False), (0, 4, False)],
+)
+def test_the_longer_a_track_the_more_often_the_detector_must_be_sure(sure: int, boxes: int, enough: bool) -> None:
+    assert is_sure_enough(sure, boxes) is enough
 
 
 def test_every_frame_is_looked_at_for_motion_and_six_a_second_for_a_detector() -> None:

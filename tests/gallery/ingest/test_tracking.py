@@ -81,7 +81,7 @@ def test_isolation_is_the_uncovered_share() -> None:
     assert [s.isolation for s in sightings] == [0.5, 0.5, 1.0]
 
 
-def test_faint_boxes_continue_confirmed_tracks_and_begin_none() -> None:
+def test_faint_boxes_continue_tracks_and_begin_none() -> None:
     """The person passes through a shadow; a thing that is faintly like a person stands beside."""
     tracker, walker, thing = Tracker(TrackingConfig(confirming_boxes=3)), Walker(RED, 60, 5), Walker(BLUE, 250, 0)
     seen = []

@@ -112,8 +112,8 @@ class Tracker:
         return {track.number for track in self._tracks}
 
     def update(self, frame: Frame, boxes_N4: Boxes, sure_N: NDArray[np.bool_]) -> list[Sighting]:
-        """Assign a frame's boxes to tracks, old or new; boxes that are not sure begin none, and continue only confirmed
-        tracks that no sure box continues (after Zhang et al., "ByteTrack", 2022).
+        """Assign a frame's boxes to tracks, old or new. Boxes that are not sure begin none, and continue only tracks
+        seen lately that no sure box continues (after Zhang et al., "ByteTrack", 2022).
         """
         self._tracks = [track for track in self._tracks if self._may_continue(track, frame.seconds)]
         for track in self._tracks:
@@ -148,8 +148,7 @@ class Tracker:
         owners: dict[int, int] = {}
         lately = [k for k, track in enumerate(self._tracks) if track.frames_missed <= 2]
         lost = [k for k, track in enumerate(self._tracks) if track.frames_missed > 2]
-        confirmed = [k for k in lately if self._is_confirmed(self._tracks[k])]
-        for candidates, wanted_N in ((lately, sure_N), (lost, sure_N), (confirmed, ~sure_N)):
+        for candidates, wanted_N in ((lately, sure_N), (lost, sure_N), (lately, ~sure_N)):
             positions = [k for k in candidates if k not in owners.values()]
             free = [int(n) for n in np.flatnonzero(wanted_N) if n not in owners]
             if not positions or not free:

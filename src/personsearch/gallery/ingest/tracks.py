@@ -20,6 +20,7 @@ from personsearch.progress import track as show_progress
 STRETCH_SECONDS = 0.5
 LOOKS_PER_SECOND = 6
 LEAST_SURE, LEAST_SURE_SHARE = 2, 0.05  # of a track's boxes
+FEW_BOXES = 6  # of so few, one is enough
 
 
 class IngestConfig(Config):
@@ -108,6 +109,13 @@ def make_detector(config: IngestConfig, video: Path, info: VideoInfo) -> Detecto
     )
 
 
+def is_sure_enough(sure: int, boxes: int) -> bool:
+    """Whether a trained detector was sure of enough of a track's boxes for a person. Clutter that it takes for a person
+    once gives faint boxes for long.
+    """
+    return sure >= max(LEAST_SURE if boxes > FEW_BOXES else 1, LEAST_SURE_SHARE * boxes)
+
+
 class TrackFinder:
     """Iterates over the people's tracks of a video as they end; afterwards the counts say what was seen."""
 
@@ -179,7 +187,7 @@ class TrackFinder:
         if track.height() < wanted.least_height:
             return "low"
         if self._config.detector != "motion":
-            return None if track.times_sure >= max(LEAST_SURE, LEAST_SURE_SHARE * len(track.sightings)) else "unsure"
+            return None if is_sure_enough(track.times_sure, len(track.sightings)) else "unsure"
         margin = track.person_margin()
         self._best_margin = max(self._best_margin, margin)
         return None if margin >= wanted.least_person_margin else "no person"
