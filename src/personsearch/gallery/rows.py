@@ -67,6 +67,10 @@ class GalleryRows(Protocol):
         """Remove what the engine still holds of erased rows, as far as it can be told to."""
         ...
 
+    def crop(self, crop_id: str) -> Crop | None:
+        """One crop by its id."""
+        ...
+
     def crops(self, crop_filter: CropFilter) -> Iterator[Crop]:
         """Crops in the order of `crop_id`."""
         ...

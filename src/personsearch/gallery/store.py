@@ -85,7 +85,7 @@ class Gallery:
 
     def crop(self, crop_id: str) -> Crop | None:
         """One crop by its id."""
-        return next(self.crops(CropFilter(crop_ids=(crop_id,))), None)
+        return self.rows.crop(crop_id)
 
     def count(self, crop_filter: CropFilter = EVERYTHING) -> int:
         """The number of crops that the filter admits."""

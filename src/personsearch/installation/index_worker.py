@@ -120,19 +120,18 @@ def serve(requests: Connection, home: Path, params: Path) -> None:
     progress.listener = beat
     with suppress(EOFError, OSError, KeyboardInterrupt, SystemExit):
         while True:
-            requests.send(_index(platforms, home, params, str(requests.recv())))
+            requests.send(_index(platforms, params, str(requests.recv())))
 
 
-def _index(platforms: "Platforms", home: Path, params: Path, version: str) -> Outcome:
+def _index(platforms: "Platforms", params: Path, version: str) -> Outcome:
     from personsearch.gallery.indexing import IndexConfig
-    from personsearch.installation.platforms import open_gallery
     from personsearch.installation.promotion import failure_tagged, index_version
 
     try:
         registry = platforms.registry()
         with failure_tagged(registry, version):
             config = IndexConfig.from_yaml(params, "index", optional=True) if params.is_file() else IndexConfig()
-            gallery, store = open_gallery(Settings(home=home)), platforms.store()
+            gallery, store = platforms.gallery(), platforms.store()
         report = index_version(config, registry, store, gallery, version, while_champion=True)
     except UserError as error:
         return Outcome(failure=str(error))

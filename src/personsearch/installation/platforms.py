@@ -73,14 +73,21 @@ def _is_own(settings: Settings, folder: Path) -> bool:
 
 
 class Platforms:
-    """The registry and the vector store for a process that runs for long: where one gets another address, it is opened
-    again, and what answers at the old address is not asked any more.
+    """The registry, the vector store and the gallery for a process that runs for long: where one of the first two gets
+    another address, it is opened again, and what answers at the old address is not asked any more.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._registry: tuple[str, ModelRegistry] | None = None
         self._store: tuple[str, MilvusStore] | None = None
+        self._gallery: Gallery | None = None
+
+    def gallery(self) -> Gallery:
+        """Raises UserError as `open_gallery`."""
+        if self._gallery is None:
+            self._gallery = open_gallery(self._settings)
+        return self._gallery
 
     def registry(self) -> ModelRegistry:
         """Raises UserError as `open_registry`."""

@@ -18,7 +18,7 @@ from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.files import write_json
 from personsearch.installation.index_worker import IndexWorker, WorkerFailed
-from personsearch.installation.platforms import Platforms, open_gallery
+from personsearch.installation.platforms import Platforms
 from personsearch.installation.promotion import tag_failure
 from personsearch.installation.settings import Settings
 from personsearch.search.index import LIVE_ALIAS
@@ -165,14 +165,13 @@ class Installation:
 
     def __init__(self, settings: Settings, params: Path) -> None:
         self._platforms = Platforms(settings)
-        self._gallery = open_gallery(settings)
         self._worker = IndexWorker(settings, params)
 
     def champion(self) -> str | None:
         return self._platforms.registry().champion()
 
     def last_sequence(self) -> int:
-        return self._gallery.last_sequence()
+        return self._platforms.gallery().last_sequence()
 
     def live_collection(self) -> str | None:
         try:
