@@ -79,7 +79,7 @@ def synthesize(
     identities_train: Annotated[int | None, typer.Option(min=0, help="People to train on.")] = None,
     identities_val: Annotated[int | None, typer.Option(min=0, help="People to select the model on.")] = None,
     identities_test: Annotated[
-        int | None, typer.Option(min=0, help="People to test on; a quarter are near twins.")
+        int | None, typer.Option(min=0, help="People to test on; half are near twins of another.")
     ] = None,
     images_per_identity: Annotated[
         int | None, typer.Option(min=1, max=12, help="Pictures of each, by other cameras.")

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from personsearch.data.facts.layout import PARTS
 from personsearch.data.output_folder import sole_writer
 from personsearch.data.synthetic.synthesize import (
     SynthesizeConfig,
@@ -63,15 +64,38 @@ def test_identities_of_the_splits_are_disjoint_and_seen_by_different_cameras(dat
         assert len({e["camera_id"] for e in entries if e["id"] == number}) == 2
 
 
-def test_a_near_twin_differs_in_one_or_two_things_that_can_be_told() -> None:
-    config = SynthesizeConfig(identities_train=0, identities_val=0, identities_test=80)
+def test_a_quarter_of_val_and_test_are_twins_in_other_colours_and_a_quarter_in_the_same() -> None:
+    config = SynthesizeConfig(identities_train=0, identities_val=40, identities_test=80)
     planned = list(plan_identities(config))
-    twins = [(before, twin) for before, twin in pairwise(planned) if twin.twin]
-    assert len(twins) == 20
-    for before, twin in twins:
-        a, b = (person_of(config, who).ground_truth() for who in (before, twin))
-        different = {key for key in a if a[key] != b[key]} - {"lower_colour" if a["lower"] == "dress" else ""}
-        assert 1 <= len(different) <= 2
+    for split, people in (("val", 40), ("test", 80)):
+        kinds = [who.twin for who in planned if who.split == split]
+        assert (kinds.count("colour"), kinds.count("shape"), kinds.count("")) == (people // 4, people // 4, people // 2)
+    for before, twin in pairwise(planned):
+        if twin.twin:
+            assert twin.first == before.number == before.first
+
+
+def test_people_of_train_are_groups_in_the_same_colours() -> None:
+    config = SynthesizeConfig(identities_train=10, identities_val=0, identities_test=0, twins=4)
+    assert [who.first for who in plan_identities(config)] == [1, 1, 1, 1, 5, 5, 5, 5, 9, 9]
+    strangers = config.model_copy(update={"twins": 1})
+    assert not any(who.twin for who in plan_identities(strangers))
+
+
+def test_images_say_their_group_and_where_each_part_is(dataset: Path) -> None:
+    entries = json.loads((dataset / "reid_raw.json").read_text(encoding="utf-8"))
+    assert [entry["attributes"]["group"] for entry in entries[:6]] == [1] * 6
+    for entry in entries:
+        layout = entry["attributes"]["layout"]
+        assert len(layout) == 128
+        rows = [layout[start : start + 8] for start in range(0, 128, 8)]
+        place = {part: chr(ord("a") + PARTS.index(part)) for part in ("background", "upper", "lower")}
+        assert layout.count(place["background"]) > 20
+        if {"upper", "lower"} <= set(entry["attributes"]["visible"]):
+            heights = {
+                part: [row for row, letters in enumerate(rows) if place[part] in letters] for part in ("upper", "lower")
+            }
+            assert not heights["lower"] or min(heights["upper"]) < max(heights["lower"])
 
 
 def test_the_seed_decides_and_the_workers_do_not(dataset: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ WOMEN_LOWER_TYPES = {"jeans": 44, "trousers": 20, "skirt": 12, "leggings": 13, "
 UPPER_COLOURS = {
     "black": 28, "dark grey": 9, "grey": 7, "light grey": 4, "white": 10, "red": 8, "dark red": 4, "pink": 4,
     "orange": 3, "yellow": 3, "green": 4, "dark green": 3, "olive": 4, "light blue": 6, "blue": 8, "dark blue": 13,
-    "purple": 3, "brown": 6, "beige": 5,
+    "purple": 3, "brown": 6, "beige": 5, "teal": 3,
 }  # fmt: skip
 LOWER_COLOURS = {
     "black": 30, "dark grey": 12, "grey": 10, "light grey": 3, "white": 4, "dark blue": 14, "blue": 4, "brown": 6,
@@ -44,7 +44,7 @@ SHOE_COLOURS = {
     "beige": 3,
     "pink": 2,
 }
-BAGS = {"none": 52, "backpack": 17, "shoulder bag": 12, "handbag": 6, "plastic bag": 6, "suitcase": 4, "briefcase": 3}
+BAGS = {"none": 48, "backpack": 17, "shoulder bag": 13, "handbag": 7, "plastic bag": 7, "suitcase": 5, "briefcase": 3}
 HANDHELD = {"nothing": 74, "phone": 9, "paper": 9, "bottle": 3, "folder": 5}
 PATTERNS = {"plain": 66, "striped": 8, "checked": 6, "logo": 9, "dotted": 2, "two-tone": 9}
 
@@ -110,11 +110,11 @@ def draw_person(rng: np.random.Generator) -> Person:
     """One random identity."""
     gender = weighted(GENDERS, rng)
     female = gender in ("woman", "girl")
-    hair_length, hair_style = _draw_hair(female, rng)
+    hair_length, hair_style = draw_hair(female, rng)
     upper = weighted(WOMEN_UPPER_TYPES if female else UPPER_TYPES, rng)
     lower = "dress" if upper == "dress" else weighted(WOMEN_LOWER_TYPES if female else LOWER_TYPES, rng)
     upper_colour = weighted(UPPER_COLOURS, rng)
-    pattern = _draw_pattern(upper, rng)
+    pattern = draw_pattern(upper, rng)
     person = Person(
         gender=gender,
         build=weighted({"slim": 30, "average": 48, "heavy": 22}, rng),
@@ -128,9 +128,9 @@ def draw_person(rng: np.random.Generator) -> Person:
         headwear_colour=weighted(UPPER_COLOURS, rng),
         upper=upper,
         upper_colour=upper_colour,
-        sleeves=_draw_sleeves(upper, rng),
+        sleeves=draw_sleeves(upper, rng),
         pattern=pattern,
-        detail_colour=_other_colour(upper_colour, rng),
+        detail_colour=other_colour(upper_colour, rng),
         open_front=upper in JACKETS and pattern == "plain" and rng.random() < 0.4,
         lower=lower,
         lower_colour=upper_colour if lower == "dress" else _draw_lower_colour(lower, rng),
@@ -144,39 +144,10 @@ def draw_person(rng: np.random.Generator) -> Person:
         handheld=weighted(HANDHELD, rng),
         labs={},
     )
-    return _with_colours(person, rng)
+    return with_colours(person, rng)
 
 
-def near_twin(person: Person, rng: np.random.Generator) -> Person:
-    """A distractor: the same person, except for one or two attributes that a description can tell apart."""
-    changes: dict[str, object] = {}
-    for _ in range(int(rng.integers(1, 3))):
-        changes |= _one_change(person, rng)
-    twin = replace(person, **changes)  # type: ignore[arg-type]
-    return _with_colours(twin, rng)
-
-
-def _one_change(person: Person, rng: np.random.Generator) -> dict[str, object]:
-    match int(rng.integers(6)):
-        case 0:
-            colour = _other_colour(person.upper_colour, rng)
-            same_cloth = {"lower_colour": colour} if person.lower == "dress" else {}
-            return {"upper_colour": colour, **same_cloth}
-        case 1 if person.lower != "dress":
-            weights = DENIM_COLOURS if person.lower == "jeans" else LOWER_COLOURS
-            return {"lower_colour": weighted({k: v for k, v in weights.items() if k != person.lower_colour}, rng)}
-        case 2:
-            return {"shoes_colour": weighted({k: v for k, v in SHOE_COLOURS.items() if k != person.shoes_colour}, rng)}
-        case 3:
-            bag = "none" if person.bag != "none" else weighted({k: v for k, v in BAGS.items() if k != "none"}, rng)
-            return {"bag": bag}
-        case 4:
-            return {"headwear": "cap" if person.headwear == "none" else "none"}
-        case _:
-            return {"hair_colour": "blond" if person.hair_colour != "blond" else "black"}
-
-
-def _other_colour(colour: str, rng: np.random.Generator) -> str:
+def other_colour(colour: str, rng: np.random.Generator) -> str:
     """A colour that is clearly not `colour`; white and black are frequent, as in real clothes."""
     weights = {**UPPER_COLOURS, "white": 22, "light grey": 8}
     centre = PALETTE[colour].lab
@@ -184,7 +155,7 @@ def _other_colour(colour: str, rng: np.random.Generator) -> str:
     return weighted(far, rng)
 
 
-def _draw_hair(female: bool, rng: np.random.Generator) -> tuple[str, str]:
+def draw_hair(female: bool, rng: np.random.Generator) -> tuple[str, str]:
     """Length and style."""
     lengths = {"short": 18, "medium": 30, "long": 52} if female else {"bald": 9, "short": 81, "medium": 7, "long": 3}
     length = weighted(lengths, rng)
@@ -196,10 +167,11 @@ def _draw_hair(female: bool, rng: np.random.Generator) -> tuple[str, str]:
 def _draw_headwear(upper: str, rng: np.random.Generator) -> str:
     if upper in ("hoodie", "hooded jacket") and rng.random() < 0.25:
         return "hood"
-    return weighted({"none": 76, "cap": 11, "beanie": 8, "hat": 5}, rng)
+    return weighted({"none": 70, "cap": 13, "beanie": 9, "hat": 8}, rng)
 
 
-def _draw_sleeves(upper: str, rng: np.random.Generator) -> str:
+def draw_sleeves(upper: str, rng: np.random.Generator) -> str:
+    """Sleeves that this upper garment can have."""
     if upper in ("vest", "tank top"):
         return "none"
     if upper in ("t-shirt", "polo shirt"):
@@ -209,7 +181,8 @@ def _draw_sleeves(upper: str, rng: np.random.Generator) -> str:
     return "long"
 
 
-def _draw_pattern(upper: str, rng: np.random.Generator) -> str:
+def draw_pattern(upper: str, rng: np.random.Generator) -> str:
+    """A pattern that this upper garment can have."""
     banned = {
         "shirt": (), "sweater": ("checked",), "hoodie": ("checked", "dotted"), "t-shirt": ("checked",),
         "dress": ("logo",), "blouse": ("logo",),
@@ -229,13 +202,13 @@ def _draw_lower_colour(lower: str, rng: np.random.Generator) -> str:
     return weighted(LOWER_COLOURS, rng)
 
 
-def _with_colours(person: Person, rng: np.random.Generator) -> Person:
+def with_colours(person: Person, rng: np.random.Generator) -> Person:
     """The person with a true colour for each part, drawn where the name of its colour is new."""
     lower = DENIM if person.lower == "jeans" else PALETTE
     clouds = {
         f"upper:{person.upper_colour}": PALETTE[person.upper_colour],
         f"detail:{person.detail_colour}": PALETTE[person.detail_colour],
-        f"lower:{person.lower_colour}": lower[person.lower_colour],
+        f"lower:{person.lower_colour}": lower.get(person.lower_colour, PALETTE[person.lower_colour]),
         f"shoes:{person.shoes_colour}": PALETTE[person.shoes_colour],
         f"bag:{person.bag_colour}": PALETTE[person.bag_colour],
         f"headwear:{person.headwear_colour}": PALETTE[person.headwear_colour],

@@ -26,6 +26,7 @@ def box(part: str, cloth: Cloth, top: Floats, half: tuple[float, float, float]) 
 
 def _bag(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
     s = skeleton.scale
+    size = s * (0.85 + 0.4 * (phase * 53 % 1))
     cloth = Cloth(lab_to_linear(true_lab(person, "bag")), folds=0.2, grain=0.08, gloss=0.08, phase=phase, zip_line=True)
     strap = Cloth(cloth.colour * 0.8, folds=0.1)
     carrying = skeleton.right if np.sin(phase * 37) > 0 else skeleton.left
@@ -46,7 +47,7 @@ def _bag(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
                 )
                 for side in (skeleton.left, skeleton.right)
             ]
-            return [box("bag", cloth, back, (0.155 * s, 0.44 * s, 0.095 * s)), *straps]
+            return [box("bag", cloth, back, (0.155 * size, 0.44 * size, 0.095 * size)), *straps]
         case "shoulder bag":
             hip = skeleton.pelvis + (sign * 0.235 * X + 0.1 * Y) * s
             high = skeleton.neck - (sign * 0.1 * X + 0.02 * Y) * s
@@ -54,12 +55,12 @@ def _bag(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
                 limb("bag", strap, [high + depth * s * Z * 0.5, skeleton.chest + depth * s * Z, hip], [0.016 * s] * 3)
                 for depth in (0.15, -0.15)
             ]
-            return [box("bag", cloth, hip, (0.075 * s, 0.27 * s, 0.17 * s)), *straps]
+            return [box("bag", cloth, hip, (0.075 * size, 0.27 * size, 0.17 * size)), *straps]
         case "handbag" | "plastic bag" | "briefcase":
             grip = carrying.wrist - 0.06 * s * Y
             depth, height = {"handbag": (0.15, 0.24), "plastic bag": (0.14, 0.32), "briefcase": (0.2, 0.28)}[person.bag]
             handle = limb("bag", strap, [grip, grip - 0.08 * s * Y], [0.012 * s, 0.014 * s])
-            return [box("bag", cloth, grip - 0.06 * s * Y, (0.06 * s, height * s, depth * s)), handle]
+            return [box("bag", cloth, grip - 0.06 * s * Y, (0.06 * size, height * size, depth * size)), handle]
         case "suitcase":
             floor = carrying.wrist * X - (0.25 * Z) * s + sign * 0.12 * s * X
             handle = limb("bag", strap, [carrying.wrist, floor + 0.6 * s * Y], [0.012 * s, 0.012 * s])

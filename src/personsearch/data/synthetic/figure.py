@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from personsearch.data.facts.layout import PARTS
 from personsearch.data.synthetic.attributes import Person
 from personsearch.data.synthetic.belongings import carried_tubes
 from personsearch.data.synthetic.body import hands, head_tubes
@@ -18,10 +19,6 @@ from personsearch.data.synthetic.palette import Floats
 from personsearch.data.synthetic.skeleton import Pose, build_skeleton
 from personsearch.data.synthetic.surfaces import Points, Tube, sample
 
-PARTS = (
-    "background", "skin", "hair", "beard", "eyewear", "headwear", "hood", "scarf", "upper", "inner", "pattern", "lower",
-    "shoes", "bag", "handheld", "umbrella",
-)  # fmt: skip
 EDGE_SOFTNESS = 0.6
 PART_INDEX = {part: index for index, part in enumerate(PARTS)}
 

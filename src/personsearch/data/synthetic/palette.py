@@ -23,9 +23,9 @@ class NamedColour:
 
 
 PALETTE: dict[str, NamedColour] = {
-    "black": NamedColour((11, 0, -1), (4, 1.2, 1.6), ("black", "black", "black", "dark")),
-    "dark grey": NamedColour((31, 0, -1), (4, 1, 2), ("dark grey", "dark gray", "charcoal", "dark grey")),
-    "grey": NamedColour((52, 0, -1), (5, 1, 2), ("grey", "gray")),
+    "black": NamedColour((13, 0, -1), (7, 1.2, 1.8), ("black", "black", "black", "dark")),
+    "dark grey": NamedColour((37, 0, -1), (4, 1, 2), ("dark grey", "dark gray", "charcoal", "dark grey")),
+    "grey": NamedColour((55, 0, -1), (5, 1, 2), ("grey", "gray")),
     "light grey": NamedColour((74, 0, -1), (4, 1, 2), ("light grey", "light gray", "pale grey")),
     "white": NamedColour((93, 0, 1), (3, 1, 2), ("white",)),
     "red": NamedColour((41, 58, 34), (5, 6, 7), ("red", "red", "bright red")),
@@ -35,13 +35,14 @@ PALETTE: dict[str, NamedColour] = {
     "yellow": NamedColour((84, 2, 62), (5, 4, 10), ("yellow",)),
     "green": NamedColour((49, -37, 27), (6, 7, 7), ("green",)),
     "dark green": NamedColour((29, -17, 9), (4, 4, 4), ("dark green",)),
-    "olive": NamedColour((43, -4, 22), (5, 2.5, 4), ("olive", "khaki", "olive green")),
+    "olive": NamedColour((42, -4, 17), (7, 2.5, 5), ("olive", "khaki", "olive green")),
     "light blue": NamedColour((73, -7, -19), (5, 3, 5), ("light blue", "pale blue", "light blue")),
     "blue": NamedColour((42, 3, -40), (6, 6, 7), ("blue",)),
     "dark blue": NamedColour((21, 4, -22), (4, 3, 4), ("dark blue", "navy", "navy blue")),
+    "teal": NamedColour((42, -22, -10), (8, 5, 5), ("teal", "turquoise", "blue-green")),
     "purple": NamedColour((36, 34, -33), (6, 6, 6), ("purple", "violet")),
-    "brown": NamedColour((31, 12, 17), (5, 4, 4), ("brown", "brown", "dark brown")),
-    "beige": NamedColour((76, 3, 17), (5, 2, 4), ("beige", "tan", "cream")),
+    "brown": NamedColour((33, 10, 15), (6, 4, 5), ("brown", "brown", "dark brown")),
+    "beige": NamedColour((75, 3, 14), (6, 2, 4), ("beige", "tan", "cream")),
 }
 DENIM: dict[str, NamedColour] = {
     "light blue": NamedColour((63, -4, -16), (5, 2, 4), PALETTE["light blue"].words),

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from personsearch.data.facts.layout import LAYOUT_GRID, PARTS, write_layout
 from personsearch.data.synthetic.attributes import Person, draw_person
 from personsearch.data.synthetic.camera import Camera, develop, encode, for_one_shot
 from personsearch.data.synthetic.captions import Facing, Sight
-from personsearch.data.synthetic.figure import PART_INDEX, PARTS, Figure, Light, View, draw_figure
+from personsearch.data.synthetic.figure import PART_INDEX, Figure, Light, View, draw_figure
 from personsearch.data.synthetic.palette import Floats, lab_to_linear
 from personsearch.data.synthetic.scene import mottle, scene
 from personsearch.data.synthetic.skeleton import Pose
@@ -21,6 +22,8 @@ from personsearch.data.synthetic.skeleton import Pose
 PIXELS_PER_METRE = 92.0
 NUM_BYSTANDERS = 40
 NUM_SCENES = 40
+LARGE_PARTS = ("background", "upper", "lower")
+SMALL_PART_WEIGHT = 3.0
 MINIMUM_SHARE = {
     "upper": 0.03, "lower": 0.03, "inner": 0.008, "pattern": 0.006, "hair": 0.008, "headwear": 0.008, "bag": 0.012,
     "shoes": 0.006, "eyewear": 0.0012, "beard": 0.003, "handheld": 0.004, "umbrella": 0.03, "scarf": 0.006,
@@ -35,6 +38,7 @@ class Snapshot:
 
     jpeg: bytes
     sight: Sight
+    layout: str
 
 
 def draw_pose(person: Person, rng: np.random.Generator) -> Pose:
@@ -82,9 +86,19 @@ def take_snapshot(person: Person, phase: float, camera: Camera, rng: np.random.G
     width = max(12, round(height * (box[2] - box[0]) / (box[3] - box[1])))
     small = cv2.resize(canvas, (width, max(28, height)), interpolation=cv2.INTER_AREA)
     visible = visible_parts(parts, figure.parts, height)
-    return Snapshot(
-        encode(develop(small, for_one_shot(camera, rng), rng), camera, rng), Sight(visible, facing(yaw), pose.walking)
-    )
+    jpeg = encode(develop(small, for_one_shot(camera, rng), rng), camera, rng)
+    return Snapshot(jpeg, Sight(visible, facing(yaw), pose.walking), part_layout(parts))
+
+
+def part_layout(parts_HW: NDArray[np.uint8]) -> str:
+    """Which part each cell of the image shows; a small one outweighs the garment or the ground around it."""
+    rows, columns = LAYOUT_GRID
+    shares = [
+        cv2.resize((parts_HW == index).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+        * (1.0 if part in LARGE_PARTS else SMALL_PART_WEIGHT)
+        for index, part in enumerate(PARTS)
+    ]
+    return write_layout(np.argmax(shares, axis=0))
 
 
 def facing(yaw: float) -> Facing:
@@ -100,13 +114,13 @@ def facing(yaw: float) -> Facing:
 def jittered_box(figure: Figure, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """Left, top, right, bottom in the figure's pixels, as detectors cut: loose, tight, off centre, about 1:2."""
     height, width = figure.alpha.shape
-    margin_top, margin_bottom = rng.normal(0.05, 0.05, 2) * height
-    if rng.random() < 0.08:
-        margin_bottom = -rng.uniform(0.05, 0.3) * height
+    margin_top, margin_bottom = rng.normal(0.06, 0.07, 2) * height
+    if rng.random() < 0.12:
+        margin_bottom = -rng.uniform(0.05, 0.4) * height
     top, bottom = -margin_top, height + margin_bottom
-    aspect = rng.uniform(0.36, 0.56)
+    aspect = rng.uniform(0.34, 0.6)
     half = max(0.5 * (bottom - top) * aspect, 0.4 * min(width, 0.6 * height))
-    centre = width / 2 + rng.normal(0, 0.03) * height
+    centre = width / 2 + rng.normal(0, 0.045) * height
     return int(centre - half), int(top), int(centre + half), int(bottom)
 
 

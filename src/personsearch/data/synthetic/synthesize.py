@@ -17,10 +17,11 @@ from personsearch.config import Config
 from personsearch.data.label import DatasetLabel, write_label
 from personsearch.data.output_folder import sole_writer
 from personsearch.data.records import Split
-from personsearch.data.synthetic.attributes import Person, draw_person, near_twin
+from personsearch.data.synthetic.attributes import Person, draw_person
 from personsearch.data.synthetic.camera import Camera, by_night, draw_camera
 from personsearch.data.synthetic.captions import DESCRIPTIVE_STYLES, TRAINING_STYLES, write_captions
 from personsearch.data.synthetic.snapshot import take_snapshot
+from personsearch.data.synthetic.twins import colour_twin, shape_twin
 from personsearch.errors import UserError
 from personsearch.files import replacing, write_json
 from personsearch.processes import end_with_parent
@@ -30,7 +31,7 @@ from personsearch.run_record import read_run_record, write_run_record
 ANNOTATIONS = "reid_raw.json"
 UNFINISHED = ".unfinished"
 BEGUN = Path(UNFINISHED, "config.json")
-DISTRACTOR_EVERY = 4
+TWIN_EVERY = 4
 TILE = (192, 96)
 """Height and width of one sample on a contact sheet."""
 
@@ -45,7 +46,12 @@ class SynthesizeConfig(Config):
     """People in val."""
 
     identities_test: int = Field(220, ge=0)
-    """People in test."""
+    """People in test. Here and in val, a quarter have a near twin in other colours, a quarter one in the same."""
+
+    twins: int = Field(4, ge=1)
+    """People of each group in train who share every colour and differ in one to three other things; 1 for strangers
+    only.
+    """
 
     images_per_identity: int = Field(4, ge=1, le=12)
     """Images of each person, from different cameras where there are enough."""
@@ -68,11 +74,12 @@ class SynthesizeConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One person to be drawn: number, split, whether they are a near twin of the one before."""
+    """One person to be drawn: number, split, `first` of their group of near twins, and the kind of twin they are."""
 
     number: int
     split: Split
-    twin: bool
+    first: int
+    twin: Literal["", "colour", "shape"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +151,7 @@ def _finished(out_dir: Path, config: SynthesizeConfig) -> dict[str, float] | Non
 
 
 def plan_identities(config: SynthesizeConfig) -> Iterator[Identity]:
-    """All identities, numbered from 1 as in CUHK-PEDES: train, then val, then test; twins only in test."""
+    """All identities, numbered from 1 as in CUHK-PEDES: train, then val, then test."""
     number = 0
     counts: tuple[tuple[Split, int], ...] = (
         ("train", config.identities_train),
@@ -154,17 +161,31 @@ def plan_identities(config: SynthesizeConfig) -> Iterator[Identity]:
     for split, count in counts:
         for index in range(count):
             number += 1
-            yield Identity(number, split, twin=split == "test" and index % DISTRACTOR_EVERY == DISTRACTOR_EVERY - 1)
+            yield _placed(number, index, split, config.twins)
+
+
+def _placed(number: int, index: int, split: Split, group: int) -> Identity:
+    if split == "train":
+        place = index % group
+        return Identity(number, split, number - place, "shape" if place else "")
+    # The quarter in other colours came first and keeps its places.
+    match index % TWIN_EVERY:
+        case 1:
+            return Identity(number, split, number - 1, "shape")
+        case 3:
+            return Identity(number, split, number - 1, "colour")
+        case _:
+            return Identity(number, split, number)
 
 
 def person_of(config: SynthesizeConfig, identity: Identity) -> Person:
-    """The appearance of an identity, from the seed, its split and its number."""
+    """The appearance of an identity, from the seed and its number."""
     # Each use has a stream of its own (the last number), so that a change to one leaves the others as they were.
     rng = np.random.default_rng([config.seed, identity.number, 1])
     if not identity.twin:
         return draw_person(rng)
-    original = Identity(identity.number - 1, identity.split, twin=False)
-    return near_twin(person_of(config, original), rng)
+    original = draw_person(np.random.default_rng([config.seed, identity.first, 1]))
+    return (colour_twin if identity.twin == "colour" else shape_twin)(original, rng)
 
 
 @lru_cache(maxsize=256)
@@ -216,8 +237,10 @@ def _draw_image(config: SynthesizeConfig, sitter: Sitter, camera: Camera, index:
         "camera_id": camera.name,
         "attributes": {
             **person.ground_truth(),
+            "group": identity.first,
             "facing": snapshot.sight.facing,
             "visible": sorted(snapshot.sight.visible),
+            "layout": snapshot.layout,
         },
     }
 
