@@ -128,6 +128,7 @@ def test_a_killed_run_is_finished_by_the_next(dataset: Path, tmp_path: Path) -> 
     assert not (tmp_path / "reid_raw.json").exists()
     kept = tmp_path / "imgs" / json.loads((tmp_path / ".unfinished" / "00001.json").read_text())[0]["file_path"]
     drawn_at = kept.stat().st_mtime_ns
+    kept.with_name(".00009_0.jpg.1.partial").write_bytes(b"half")  # as a kill in the middle of a write leaves it
     synthesize(SMALL, tmp_path)
     assert content(tmp_path) == content(dataset)
     assert kept.stat().st_mtime_ns == drawn_at

@@ -118,6 +118,8 @@ def _write(config: SynthesizeConfig, out_dir: Path) -> dict[str, float]:
         with ProcessPoolExecutor(config.workers, initializer=end_with_parent) as pool:
             for made in track(pool.map(_draw_identity, jobs, chunksize=8), "synthesize", total=len(identities)):
                 entries += made
+    for leftover in (out_dir / "imgs").rglob(".*.partial"):  # of a process that was killed while it wrote
+        leftover.unlink(missing_ok=True)
     write_json(out_dir / ANNOTATIONS, entries)
     metrics: dict[str, float] = {
         "identities": len(identities),
