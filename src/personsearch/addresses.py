@@ -5,7 +5,7 @@ import logging
 import os
 import re
 from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import OpenerDirector, ProxyHandler, build_opener, getproxies, proxy_bypass
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HIDDEN = "***"
@@ -59,6 +59,11 @@ def reach_this_machine_directly() -> None:
     hosts = [host for part in named.split(",") if (host := part.strip())]
     if "*" not in hosts:
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
+
+
+def direct_opener() -> OpenerDirector:
+    """Opens addresses without a proxy, whatever the environment names: for services of this machine."""
+    return build_opener(ProxyHandler({}))
 
 
 def describe_proxy(address: str) -> str:

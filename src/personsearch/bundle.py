@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import yaml
 
 from personsearch.config import Config
-from personsearch.errors import UserError
+from personsearch.errors import UserError, check_exists
 from personsearch.files import hash_file, replacing, replacing_folder
 from personsearch.images import DEFAULT_INTERPOLATION, Interpolation
 
@@ -142,7 +142,8 @@ class Bundle:
         Raises:
             UserError: `folder` is not a bundle, or has a format that this version does not read.
         """
-        if not (folder / SPEC).is_file():
+        if not is_bundle(folder):
+            check_exists(folder, "a model bundle")
             raise UserError(f"{folder}: not a model bundle ({SPEC} is missing)")
         return cls(folder, BundleSpec.from_yaml(folder / SPEC))
 
@@ -193,6 +194,11 @@ class Bundle:
 
     def __str__(self) -> str:
         return str(self.folder)
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a bundle."""
+    return (folder / SPEC).is_file()
 
 
 def write_spec(folder: Path, spec: BundleSpec) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from personsearch.errors import UserError, shortened
+from personsearch.errors import UserError, explain, shortened
 
 # What was expected instead of the value, by the type of pydantic's error.
 EXPECTED = {
@@ -88,7 +88,7 @@ def read_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UserError(f"{path}: cannot be read: {explain(error)}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not text in UTF-8") from error
     return parse_yaml(text, str(path))

@@ -1,5 +1,8 @@
 """The error for mistakes that the user can fix: one readable line and exit code 2."""
 
+import errno
+from pathlib import Path
+
 from personsearch.addresses import hide_credentials
 
 LONGEST_QUOTE = 300
@@ -17,6 +20,45 @@ class UserError(Exception):
 
 class VerificationFailed(UserError):
     """A model or a collection that must not go live; the message is the reason."""
+
+
+# The system's own words name no file and say little: "File exists", "Not a directory".
+WORDS = {
+    errno.ENOENT: "no such file or folder",
+    errno.EEXIST: "is a file; a folder expected",
+    errno.EISDIR: "is a folder; a file expected",
+    errno.ENOTDIR: "is, or lies below, a file; a folder expected",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOSPC: "the disk is full",
+    errno.EROFS: "cannot be written; its file system is read-only",
+    errno.ELOOP: "a link that leads back to itself",
+}
+
+
+def explain(error: OSError) -> str:
+    """Why the system refused a file or folder, in words that follow its path in a message."""
+    path = None if error.filename is None else Path(str(error.filename))
+    if path is not None and (link := dangling_link(path)):
+        return link
+    return WORDS.get(error.errno or 0) or error.strerror or str(error)
+
+
+def check_exists(path: Path, expected: str) -> None:
+    """Refuse a path that a user gave and where nothing is; `expected` says what should be there.
+
+    Raises:
+        UserError: it does not exist, or is a link to what does not exist.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: {dangling_link(path) or WORDS[errno.ENOENT]}; {expected} expected")
+
+
+def dangling_link(path: Path) -> str | None:
+    """What to say of a link to what does not exist; None of anything else."""
+    if not path.is_symlink() or path.exists():
+        return None
+    return f"a link to {path.readlink()}, which does not exist"
 
 
 def shortened(text: str, longest: int = LONGEST_QUOTE) -> str:

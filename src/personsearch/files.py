@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from personsearch.errors import UserError
+from personsearch.errors import UserError, dangling_link
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,12 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside `target`; on success it takes the place of `target`.
 
     What a killed process left beside `target` is deleted.
+
+    Raises:
+        UserError: `target` is a link to what does not exist.
     """
+    if link := dangling_link(target):
+        raise UserError(f"{target}: {link}")
     for leftover in target.parent.glob(f".{target.name}.*.partial"):
         shutil.rmtree(leftover, ignore_errors=True)
     folder = target.parent / f".{target.name}.{os.getpid()}.partial"

@@ -83,7 +83,7 @@ def test_mistakes_are_one_line(prepared: Path, tmp_path: Path) -> None:
     cases = [
         (AugmentConfig(translations=tmp_path / "absent"), prepared, "cannot be read"),
         (AugmentConfig(translations=bad), prepared, "bad.jsonl line 1: an object with caption and translation"),
-        (AugmentConfig(), tmp_path / "nothing", "not a prepared data set"),
+        (AugmentConfig(), tmp_path / "nothing", "no such file or folder; a prepared data set expected"),
     ]
     for config, dataset, message in cases:
         with pytest.raises(UserError, match=message):

@@ -116,7 +116,7 @@ def test_mistakes_are_one_line(config: BackTranslateConfig, dataset: Path, tmp_p
     strange.mkdir()
     (strange / "config.json").write_text('{"model_type": "clip"}')
     for folder, message in (
-        (tmp_path / "absent", "absent: no such folder"),
+        (tmp_path / "absent", "absent: no such file or folder; the folder of a translation model expected"),
         (empty, "empty: not a translation model"),
         (strange, "strange: a translation model and its tokenizer expected"),
     ):

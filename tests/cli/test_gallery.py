@@ -61,7 +61,7 @@ def test_the_mistakes_of_add_dataset_are_one_line(personsearch: Command, tiny_da
         ((tiny_dataset, "--split", "dev"), "split 'dev': one of train, val, test expected"),
         ((tiny_dataset, "--split", "train"), "no images in split 'train'"),
         ((tiny_dataset, "--start", "2026-03-01"), "the time zone is missing"),
-        ((tmp_path / "absent",), "not a prepared data set"),
+        ((tmp_path / "absent",), "absent: no such file or folder; a prepared data set expected"),
     ):
         assert message in personsearch("gallery", "add-dataset", "--dataset", *arguments)
 

@@ -38,10 +38,13 @@ def test_a_checkpoint_becomes_a_bundle(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["absent.pth", "--from", "irra", "--out", "b"], r"absent\.pth: no such file; expected a checkpoint"),
+        (
+            ["absent.pth", "--from", "irra", "--out", "b"],
+            r"absent\.pth: no such file or folder; a checkpoint such as best\.pth expected",
+        ),
         (
             [__file__, "--from", "irra", "--out", "b"],
-            r"\.py: cannot be read; a file that torch\.save wrote",
+            r"\.py: is a text file that begins with .*; a file that torch\.save or safetensors wrote expected",
         ),
         (
             [__file__, "--from", "irra", "--out", "b", "--image-size", "384"],

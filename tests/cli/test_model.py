@@ -62,9 +62,12 @@ def test_gate_holds_a_compressed_model_against_the_whole_one(metrics: Path, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["gate", "absent.json"], "absent.json: metrics cannot be read"),
+        (["gate", "absent.json"], "absent.json: no such file or folder; a metrics.json expected"),
         (["gate", "{metrics}", "--params", "{metrics}"], "section 't2i_r1': unknown; known: synthesize"),
-        (["evaluate", "absent", "--dataset", "absent", "--out", "{out}"], "absent: not a model bundle"),
+        (
+            ["evaluate", "absent", "--dataset", "absent", "--out", "{out}"],
+            "absent: no such file or folder; a model bundle expected",
+        ),
         (["compress", "absent", "--dataset", "absent", "--out", "{out}"], "absent"),
     ],
 )

@@ -15,7 +15,7 @@ from personsearch.data.checks import Refused, clean_caption
 from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import input_key
 from personsearch.data.readers.json_stream import stream_items
-from personsearch.errors import UserError
+from personsearch.errors import UserError, check_exists, explain
 from personsearch.files import Journal, hash_folder, replacing
 from personsearch.progress import track
 
@@ -59,8 +59,9 @@ def back_translate(config: BackTranslateConfig, dataset: Path, out_file: Path) -
     if not distinct:
         raise UserError(f"{dataset}: split train has no captions")
     for folder in (config.there, config.back):
+        check_exists(folder, "the folder of a translation model")
         if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; a translation model expected")
+            raise UserError(f"{folder}: is a file; the folder of a translation model expected")
     path = out_file.with_name(f"{out_file.name}.journal")
     journal: Journal[tuple[str, str]] = Journal(path, _key(config), encode=list, decode=tuple)
     # sorted by length, because a batch is padded to its longest text
@@ -138,7 +139,7 @@ def _starts_with_array(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UserError(f"{path}: cannot be read: {explain(error)}") from error
 
 
 def _tbps_pairs(path: Path) -> Iterator[tuple[object, object]]:

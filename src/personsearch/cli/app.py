@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import typer
 
-from personsearch.errors import UserError
+from personsearch.errors import UserError, explain
 from personsearch.processes import ensure_home_folder
 
 VALUES = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
@@ -29,7 +29,7 @@ def main() -> None:
     except OSError as error:  # a folder that is a file, a disk that is full, a permission that is missing
         if error.filename is None:
             raise
-        print(f"personsearch: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"personsearch: {error.filename}: {explain(error)}", file=sys.stderr)
         sys.exit(2)
     except typer.Abort:
         print("personsearch: aborted", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from personsearch.cli import output
-from personsearch.errors import UserError
+from personsearch.errors import UserError, check_exists
 
 # As personsearch.models.authors has it, which needs torch.
 Method = Literal["tbps-clip", "irra", "cskt", "ctlg", "rde"]
@@ -51,8 +51,9 @@ def import_(
     """
     from personsearch.training.imported import import_checkpoint
 
+    check_exists(checkpoint, "a checkpoint such as best.pth")
     if not checkpoint.is_file():
-        raise UserError(f"{checkpoint}: no such file; expected a checkpoint such as best.pth")
+        raise UserError(f"{checkpoint}: not a file; expected a checkpoint such as best.pth")
     size = None if image_size is None else _size(image_size)
     made = import_checkpoint(checkpoint, method, out, image_size=size, vocabulary=vocabulary)
     spec = made.bundle.spec

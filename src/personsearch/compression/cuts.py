@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from personsearch.bundle import SPEC, Bundle
+from personsearch.bundle import Bundle, is_bundle
 from personsearch.compression.projection import reduce_embedding
 from personsearch.compression.pruning import ProbeSums, PruningConfig, plan_pruning, prune, read_probe
 from personsearch.compression.recovery import RecoverConfig, recover
@@ -62,7 +62,7 @@ def make_cuts(cuts: Cuts, source: Bundle, dataset: Dataset, work: Path) -> Bundl
     for name, setting, cut in _steps(cuts, dataset):
         key = hashlib.sha256(json.dumps([key, name, setting], sort_keys=True).encode()).hexdigest()
         target = work / f"{name}-{key[:KEY_LENGTH]}"
-        if not (target / SPEC).is_file():
+        if not is_bundle(target):
             cut(current, target)
         current = Bundle.open(target)
     if cuts.recover is not None:

@@ -20,12 +20,12 @@ from personsearch.bundle import (
     GOLDEN,
     IMAGE_ONNX,
     MODEL_CARD,
-    SPEC,
     TEXT_ONNX,
     TOKENIZER,
     Bundle,
     BundleSpec,
     Runtime,
+    is_bundle,
 )
 from personsearch.compression.cuts import Cuts, make_cuts
 from personsearch.compression.export import export_onnx
@@ -90,7 +90,7 @@ def build_form(
     """
     spec = _spec(source, variant, runtime, sample)
     _check_full(source, full)
-    if (out_dir / SPEC).is_file() and (built := Bundle.open(out_dir)).spec == spec:
+    if is_bundle(out_dir) and (built := Bundle.open(out_dir)).spec == spec:
         return built
     with Bundle.writing(out_dir, spec) as form:
         for name in (TOKENIZER, MODEL_CARD):

@@ -19,7 +19,7 @@ from personsearch.compression.samples import PairSample, sample_pairs
 from personsearch.compression.torch_bundle import write_torch_bundle
 from personsearch.config import Config
 from personsearch.data.dataset import Dataset
-from personsearch.errors import UserError
+from personsearch.errors import UserError, explain
 from personsearch.models.architecture import ADAPTATION, PRUNED, SIDES, Side
 from personsearch.models.build import load_bundle_model
 from personsearch.models.clip import DualEncoder, require_clip
@@ -65,7 +65,9 @@ def read_probe(path: Path) -> ProbeSums:
     try:
         towers = json.loads(path.read_text(encoding="utf-8"))["towers"]
         return {side: tower["sum"] for side, tower in towers.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: {explain(error)}; a probe.json expected") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a probe's figures: {error}") from error
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from personsearch.data.checks import Refused
+from personsearch.errors import dangling_link
 from personsearch.images import ImageRejected, open_image
 
 SMALLEST_SIDE = 8
@@ -54,8 +55,7 @@ def read_image(path: Path, shown: str) -> CheckedImage:
 def _read_bytes(path: Path, shown: str) -> bytes:
     try:
         if not path.exists():
-            missing = f"a link to {path.readlink()}, which does not exist" if path.is_symlink() else "no such file"
-            raise Refused("image-missing", f"{shown}: {missing}")
+            raise Refused("image-missing", f"{shown}: {dangling_link(path) or 'no such file'}")
         if not path.is_file():  # a folder, or a pipe that would never end
             raise Refused("image-unreadable", f"{shown}: not a regular file")
         if path.stat().st_size > LARGEST_FILE_BYTES:

@@ -12,7 +12,7 @@ from typing import Literal, cast, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from personsearch.errors import UserError
+from personsearch.errors import UserError, check_exists
 from personsearch.files import hash_file, replacing
 
 Split = Literal["train", "val", "test"]
@@ -84,6 +84,7 @@ def check_manifest(folder: Path) -> list[str]:
     """
     path = folder / MANIFEST
     if not path.is_file():
+        check_exists(folder, "a prepared data set")
         raise UserError(f"{folder}: not a prepared data set ({MANIFEST} is missing); run `personsearch data prepare`")
     try:
         schema = pq.read_schema(path)

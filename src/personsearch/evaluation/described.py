@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, StringConstraints, model_validator
 
 from personsearch.config import Config
-from personsearch.errors import UserError
+from personsearch.errors import UserError, check_exists
 from personsearch.gallery.ingest.boxes import overlap
 from personsearch.gallery.ingest.video import VideoInfo
 from personsearch.search.crop import Crop
@@ -99,8 +99,9 @@ def read_described(path: Path) -> DescribedFootage:
     Raises:
         UserError: it cannot be read, or is not in the format.
     """
+    check_exists(path, "people described in footage (docs/footage-search.md)")
     if not path.is_file():
-        raise UserError(f"{path}: no such file; people described in footage expected (docs/footage-search.md)")
+        raise UserError(f"{path}: not a file; people described in footage expected (docs/footage-search.md)")
     return DescribedFootage.from_yaml(path)  # every JSON file is YAML
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from personsearch.config import Config
-from personsearch.errors import UserError
+from personsearch.errors import UserError, explain
 from personsearch.evaluation.attributes.limits import AUC
 from personsearch.evaluation.metrics import points_lost, too_few_people
 
@@ -88,7 +88,9 @@ def read_metrics(path: Path) -> dict[str, float]:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: {explain(error)}; a metrics.json expected") from error
+    except ValueError as error:
         raise UserError(f"{path}: metrics cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: a JSON object of metrics expected")

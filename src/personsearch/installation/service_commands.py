@@ -6,12 +6,12 @@ import os
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from personsearch.addresses import direct_opener
 from personsearch.installation.promoter import HEARTBEAT
 from personsearch.installation.service_records import ServiceRecord, holds_its_port, installation_id
 from personsearch.integrations.milvus.server import server_command
@@ -94,9 +94,8 @@ def _serving_answers(home: Path, record: ServiceRecord, _: float) -> bool:
 
 def _get(address: str) -> bytes | None:
     """The body of the answer of a service of this machine, None if it does not answer or answers with an error."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(address, timeout=ANSWER_SECONDS) as response:
+        with direct_opener().open(address, timeout=ANSWER_SECONDS) as response:
             body: bytes = response.read()
             return body
     except (OSError, urllib.error.URLError, http.client.HTTPException):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from personsearch.bundle import SPEC, Bundle
+from personsearch.bundle import Bundle, is_bundle
 from personsearch.models.architecture import Architecture
 from personsearch.models.build import create_model, resolve_architecture
 from personsearch.models.config import RANDOM, ModelConfig
@@ -144,7 +144,7 @@ def outline(config: ModelConfig) -> PersonEncoder:
         UserError: the architecture is unknown or cannot be built, or `frozen` matches nothing.
     """
     folder = Path(config.weights)
-    start = Bundle.open(folder) if (folder / SPEC).is_file() else None
+    start = Bundle.open(folder) if is_bundle(folder) else None
     weights = Weights({}, config.weights, Architecture(start.spec.architecture), bundle=start) if start else None
     if start is None and config.architecture is None:
         refuse_absent_path(config.weights)

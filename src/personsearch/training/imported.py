@@ -8,7 +8,6 @@ from tokenizers import Tokenizer
 
 from personsearch.bundle import (
     MODEL_CARD,
-    SPEC,
     TOKENIZER,
     WEIGHTS,
     Bundle,
@@ -16,6 +15,7 @@ from personsearch.bundle import (
     Lineage,
     Preprocessing,
     TextCleaning,
+    is_bundle,
 )
 from personsearch.encoders.golden import write_golden
 from personsearch.encoders.torch import TorchEncoder
@@ -66,7 +66,7 @@ def import_checkpoint(
     Raises:
         UserError: the file is no such checkpoint, the vocabulary does not fit, or `out` is a folder of something else.
     """
-    if out.exists() and not (out / SPEC).is_file() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not is_bundle(out) and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is no bundle that could be replaced; give --out a new folder")
     size = image_size or RECIPES[method].image_size
     announce(f"reading {checkpoint} ({checkpoint.stat().st_size / 1e6:,.0f} MB)")

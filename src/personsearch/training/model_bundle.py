@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from personsearch.bundle import METRICS, MODEL_CARD, SPEC, TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage
+from personsearch.bundle import METRICS, MODEL_CARD, TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage, is_bundle
 from personsearch.data.records import ImageRecord
 from personsearch.encoders.golden import write_golden
 from personsearch.encoders.torch import TorchEncoder
@@ -83,7 +83,7 @@ def _spec(built: BuiltModel, facts: TrainingFacts) -> BundleSpec:
 
 def _parent(weights: str) -> str:
     """The fingerprint of the bundle that training started from, or the name of its weights."""
-    return Bundle.open(Path(weights)).fingerprint if (Path(weights) / SPEC).is_file() else weights
+    return Bundle.open(Path(weights)).fingerprint if is_bundle(Path(weights)) else weights
 
 
 def _card(spec: BundleSpec, built: BuiltModel, facts: TrainingFacts) -> str:

@@ -66,7 +66,7 @@ def test_what_is_expected_is_named(tmp_path: Path) -> None:
         find_format(tmp_path)
     with pytest.raises(UserError, match=r"data_captions\.json expected"):
         find_format(tmp_path, "rstpreid")
-    with pytest.raises(UserError, match="no such folder"):
+    with pytest.raises(UserError, match="no such file or folder; the folder of a data set expected"):
         find_format(tmp_path / "absent")
     (tmp_path / "UFine6926.json").symlink_to(tmp_path / "gone.json")
     with pytest.raises(UserError, match="no annotation file found"):

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from personsearch.data.readers.csv_folder import CSV_FOLDER, csv_files
 from personsearch.data.readers.published import CUHK_PEDES, ICFG_PEDES, RSTPREID, TBPS_CLIP, UFINE6926
 from personsearch.data.readers.row import AnnotationRow, DatasetFormat, PublishedSplit
-from personsearch.errors import UserError
+from personsearch.errors import UserError, check_exists
 
 __all__ = ["AnnotationRow", "DatasetFormat", "FormatName", "PublishedSplit", "find_format"]
 
@@ -48,8 +48,7 @@ def _require_folder(source: Path) -> None:
         raise UserError(f"{source}: has no split and no identities; the folder of {CUHK_PEDES.expected} expected")
     if source.is_file():
         raise UserError(f"{source}: is a file; the folder that holds the annotation and the images expected")
-    if not source.is_dir():
-        raise UserError(f"{source}: no such folder")
+    check_exists(source, "the folder of a data set")
 
 
 assert set(FORMATS) | {"auto"} == set(get_args(FormatName))

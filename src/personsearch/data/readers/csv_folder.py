@@ -12,7 +12,7 @@ from pathlib import Path
 
 from personsearch.data.readers.row import AnnotationRow, DatasetFormat
 from personsearch.data.splits import assign_splits
-from personsearch.errors import UserError
+from personsearch.errors import UserError, explain
 
 REQUIRED = ("image", "person_id", "caption")
 LONGEST_FIELD = 1 << 24
@@ -90,7 +90,7 @@ def _lines(annotation: Path) -> list[tuple[int, Line]]:
             reader.fieldnames = columns
             return [(reader.line_num, _stripped(line)) for line in reader]
     except OSError as error:
-        raise UserError(f"{annotation}: cannot be read: {error.strerror}") from error
+        raise UserError(f"{annotation}: cannot be read: {explain(error)}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{annotation}: not UTF-8 text: {error.reason}") from error
     except csv.Error as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from personsearch.errors import UserError
+from personsearch.errors import UserError, explain
 
 CHUNK_CHARACTERS = LONGEST_FIRST_LINE = 1 << 20
 WHITE_SPACE = re.compile(r"[ \t\r\n]*")
@@ -27,7 +27,7 @@ def stream_items(path: Path) -> Iterator[object]:
                 yield item
                 done += 1
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UserError(f"{path}: cannot be read: {explain(error)}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text: {error.reason}") from error
     except RecursionError as error:

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from personsearch.config import Config
-from personsearch.errors import UserError
+from personsearch.errors import UserError, dangling_link
 from personsearch.gallery.ingest.detectors import Detector, MotionDetector
 from personsearch.gallery.ingest.onnx_detector import BUILTIN, OnnxDetector
 from personsearch.gallery.ingest.selection import SelectionConfig, TrackViews
@@ -83,7 +83,8 @@ def detector_file(config: IngestConfig) -> Path | None:
         return None
     path = BUILTIN if config.detector == "builtin" else config.detector
     if not path.is_file():
-        raise UserError(f"detector {path}: no such file; builtin, motion or an ONNX file expected")
+        absent = dangling_link(path) or "no such file"
+        raise UserError(f"detector {path}: {absent}; builtin, motion or an ONNX file expected")
     return path
 
 

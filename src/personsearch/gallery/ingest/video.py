@@ -20,7 +20,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from personsearch.errors import UserError
+from personsearch.errors import UserError, check_exists
 
 Pixels = NDArray[np.uint8]
 
@@ -168,8 +168,9 @@ def _packets(container: InputContainer, stream: VideoStream) -> "Iterator[Packet
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    check_exists(path, "a video file")
     if not path.is_file():
-        raise UserError(f"{path}: no such video file")
+        raise UserError(f"{path}: a video file expected")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty; a video expected")
     try:

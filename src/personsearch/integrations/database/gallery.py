@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from personsearch.errors import UserError
+from personsearch.errors import UserError, explain
 from personsearch.files import private_folder
 from personsearch.gallery.store import DATABASE, Gallery
 from personsearch.integrations.database.rows import DatabaseRows
@@ -18,5 +18,5 @@ def gallery_in(folder: Path, address: str | None = None) -> Gallery:
     try:
         private_folder(folder)
     except OSError as error:
-        raise UserError(f"{folder}: cannot hold a gallery: {error.strerror}") from error
+        raise UserError(f"{folder}: cannot hold a gallery: {explain(error)}") from error
     return Gallery(folder, DatabaseRows(open_database(address or f"sqlite:///{folder / DATABASE}")))

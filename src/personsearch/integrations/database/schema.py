@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from personsearch.errors import UserError
+from personsearch.errors import UserError, explain
 from personsearch.files import private_folder
 from personsearch.integrations.database.engine import Database, prepare_file
 
@@ -34,7 +34,7 @@ def open_database(address: str) -> Database:
             private_folder(database.file.parent)
             prepare_file(database.file)
         except OSError as error:
-            raise UserError(f"{database.file.parent}: cannot hold a gallery: {error.strerror}") from error
+            raise UserError(f"{database.file.parent}: cannot hold a gallery: {explain(error)}") from error
     revision = schema_revision(database)
     if revision != HEAD and database.file:
         migrate(database)

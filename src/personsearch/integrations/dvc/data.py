@@ -4,7 +4,7 @@ import logging
 import shutil
 from pathlib import Path
 
-from personsearch.errors import UserError
+from personsearch.errors import UserError, dangling_link
 from personsearch.files import partial_folder
 from personsearch.integrations.dvc.version import Place, Version, VersionedFile, identity, open_version, readable_errors
 
@@ -58,8 +58,8 @@ def _is_whole(out_dir: Path, files: list[VersionedFile]) -> bool:
     Raises:
         UserError: it holds something else.
     """
-    if out_dir.is_symlink() and not out_dir.exists():
-        raise UserError(f"{out_dir}: a link to {out_dir.readlink()}, which does not exist")
+    if link := dangling_link(out_dir):
+        raise UserError(f"{out_dir}: {link}")
     if not out_dir.exists() or not any(out_dir.iterdir()):
         return False
     present = {path.relative_to(out_dir).as_posix() for path in out_dir.rglob("*") if path.is_file()}

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from personsearch.errors import UserError
+from personsearch.errors import UserError, check_exists, explain
 from personsearch.integrations.dvc.version import quiet_dvc
 
 REMOTE_FOLDER = "dvc-remote"
@@ -54,6 +54,7 @@ def commit_dataset(folder: Path, dataset: Path, message: str) -> DatasetVersion:
     Raises:
         UserError: no such data set, or git or DVC fails.
     """
+    check_exists(dataset, "a data set")
     if not dataset.is_dir() or not any(dataset.iterdir()):
         raise UserError(f"{dataset}: no data set there")
     dataset_hash = _add_to_remote(folder, dataset)
@@ -87,13 +88,7 @@ def _add_to_remote(folder: Path, dataset: Path) -> str:
     except DvcException as error:
         raise UserError(f"{folder}: DVC cannot add {dataset}: {error}") from error
     except OSError as error:
-        raise UserError(f"{error.filename or dataset}: {_why_unreadable(error)}") from error
-
-
-def _why_unreadable(error: OSError) -> str:
-    path = Path(str(error.filename))
-    dangling = path.is_symlink() and not path.exists()
-    return f"a link to {path.readlink()}, which does not exist" if dangling else error.strerror or str(error)
+        raise UserError(f"{error.filename or dataset}: {explain(error)}") from error
 
 
 def _remove_left_uploads(remote: Path) -> None:
