@@ -13,6 +13,7 @@ from personsearch.installation.audited_search import search_record
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter, Moment
 from personsearch.search.searcher import Answer, Candidate
+from serving.json_body import JsonRoute
 from serving.live import LiveSearch
 from serving.problems import Problem, responses
 from serving.security import SearchingCaller
@@ -23,7 +24,7 @@ MAX_K = 200
 MAX_TEXT = 1000
 MAX_CAMERAS = 200
 
-router = APIRouter(prefix="/v1", tags=["search"])
+router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)]
 CameraId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -118,6 +119,7 @@ class SearchResponse(BaseModel):
     responses=responses(
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,

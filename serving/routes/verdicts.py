@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from serving.json_body import JsonRoute
 from serving.problems import Problem, responses
 from serving.security import SearchingCaller
 from serving.service import ServiceDep
 
-router = APIRouter(prefix="/v1", tags=["search"])
+router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -40,6 +41,7 @@ class VerdictResponse(BaseModel):
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.NOT_FOUND,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,
     ),

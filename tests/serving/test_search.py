@@ -124,6 +124,41 @@ def test_broken_bodies_are_refused_readably(client: TestClient, content: bytes) 
     assert response.json()["detail"]
 
 
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/verdicts"])
+@pytest.mark.parametrize(
+    ("headers", "detail"),
+    [
+        ({"Content-Type": "text/plain; charset=utf-8"}, "must be application/json, not text/plain; charset=utf-8."),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, "must be application/json, not application/x-www-form"),
+        ({"Content-Type": "nonsense"}, "must be application/json, not nonsense."),
+        ({}, "must be application/json, but there is no Content-Type."),
+    ],
+)
+def test_another_media_type_is_named(client: TestClient, path: str, headers: dict[str, str], detail: str) -> None:
+    response = client.post(path, content=b'{"text": "red"}', headers=headers)
+    assert response.status_code == 415
+    assert response.headers["content-type"] == "application/problem+json"
+    assert detail in response.json()["detail"]
+
+
+def test_json_under_a_name_of_its_own_is_read(client: TestClient) -> None:
+    for name in ("application/json; charset=utf-8", "application/vnd.ours+json"):
+        response = client.post("/v1/search", content=b'{"text": "red"}', headers={"Content-Type": name})
+        assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_number_of_any_length_names_its_field(client: TestClient, sign: str) -> None:
+    content = f'{{"text": "red", "k": {sign}{"9" * 5000}}}'
+    response = client.post("/v1/search", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422
+    [wrong] = response.json()["errors"]
+    assert (wrong["field"], wrong["message"].partition(" than")[0]) == (
+        "k",
+        f"Input should be {'greater' if sign else 'less'}",
+    )
+
+
 @pytest.mark.parametrize(
     "text", ["穿红色外套的女人", "🧥🧥🧥", "red\x00coat", "'; DROP TABLE crops; --", "{{7*7}}", "red\u202ecoat"]
 )
