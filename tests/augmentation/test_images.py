@@ -252,6 +252,8 @@ def test_presets_are_the_published_ones() -> None:
     assert names["simclr"] == ["resized_crop", "color_jitter", "grayscale", "gaussian_blur", "horizontal_flip"]
     assert names["cskt"] == ["horizontal_flip", "pad_crop", "erasing"]
     assert names["ctlg"] == ["pad_crop", "horizontal_flip"]
+    with pytest.raises(ValidationError, match=r"'simclr2' is not a preset; did you mean simclr\?"):
+        ImageAugmentationConfig.model_validate("simclr2")
     with pytest.raises(ValidationError, match="'moco' is not a preset; known: tbps_clip_pool, simclr, cskt, ctlg"):
         ImageAugmentationConfig.model_validate("moco")
 
@@ -266,7 +268,9 @@ def test_two_views_of_an_image_share_no_numbers() -> None:
 @pytest.mark.parametrize(
     ("operation", "reason"),
     [
-        ({"name": "sharpen"}, "'sharpen' is not an operation"),
+        ({"name": "sharpen"}, "'sharpen' is not an operation; known: "),
+        ({"name": "colour_jitter"}, r"'colour_jitter' is not an operation; did you mean color_jitter\?"),
+        ({"probability": 0.5}, "the name is missing; one of color_jitter, "),
         ({"name": "rotation", "degree": 3}, "augmentation rotation"),
         ({"name": "gaussian_blur", "kernel": 4}, "augmentation gaussian_blur: kernel=4: an odd number expected"),
         ({"name": "randaugment", "operations": 4}, "augmentation randaugment: operations=4"),

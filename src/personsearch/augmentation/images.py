@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from personsearch.augmentation.operations import DRAWS, FIRST_DRAWS, OPERATIONS
-from personsearch.config import Config
+from personsearch.config import Config, nearest
 
 POOL_DRAWS = 2
 TRIAL_SIZE = (64, 32)
@@ -68,14 +68,16 @@ class ImageAugmentationConfig(Config):
         if not isinstance(value, str):
             return value
         if value not in PRESETS:
-            raise ValueError(f"{value!r} is not a preset; known: {', '.join(PRESETS)}")
+            raise ValueError(f"{value!r} is not a preset; {nearest(value, PRESETS)}")
         return PRESETS[value]
 
     @model_validator(mode="after")
     def _known(self) -> "ImageAugmentationConfig":
         for operation in self.operations:
-            if operation.get("name") not in OPERATIONS:
-                raise ValueError(f"{operation.get('name')!r} is not an operation; known: {', '.join(OPERATIONS)}")
+            if "name" not in operation:
+                raise ValueError(f"{operation!r}: the name is missing; one of {', '.join(OPERATIONS)} expected")
+            if (name := operation["name"]) not in OPERATIONS:
+                raise ValueError(f"{name!r} is not an operation; {nearest(str(name), OPERATIONS)}")
             if operation in PUBLISHED:  # they are the defaults of settings: importing those must run no operation
                 continue
             try:
