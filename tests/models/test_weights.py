@@ -195,13 +195,25 @@ def test_image_positions_fit_another_size(model: DualEncoder, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "cannot be read"), (b"\0" * 100, "cannot be read"), (b"PK\x03\x04 broken", "cannot be read")],
+    [
+        (b"", "is an empty file; a file that torch.save or safetensors wrote expected"),
+        (b"\0" * 100, "is damaged, cut off or of an unknown kind"),
+        (b"PK\x03\x04 broken", "is damaged, cut off"),
+        (b"\x10\0\0\0\0\0\0\0{broken", "is damaged, cut off"),
+        (b"<!DOCTYPE html><title>Sign in</title>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", r"is a Git LFS pointer.*`git lfs pull`"),
+    ],
 )
 @pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
 def test_damaged_files_are_refused(content: bytes, reason: str, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=reason):
         built(tmp_path / name, tmp_path)
+
+
+def test_safetensors_are_known_by_content(model: DualEncoder, tmp_path: Path) -> None:
+    save_file(model.clip.state_dict(), tmp_path / "weights.bin")
+    assert_same(built(tmp_path / "weights.bin", tmp_path), model)
 
 
 def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """Checkpoints of published methods' own code become bundles that compute the same."""
 
 import argparse
+import io
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -182,10 +185,48 @@ def test_a_file_that_is_something_else_is_named(content: Any, method: Method, re
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "best.pth").write_bytes(pickle.dumps(print))
-    with pytest.raises(UserError, match=r"best\.pth: cannot be read; a file that torch\.save wrote"):
+def zipped(**files: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
+def saved_bytes(content: Any, *, legacy: bool = False) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file, _use_new_zipfile_serialization=not legacy)
+    return file.getvalue()
+
+
+WHOLE = saved_bytes({"a": torch.zeros(9)})
+OLD = saved_bytes({"a": torch.zeros(9)}, legacy=True)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "is an empty file; a file that torch.save or safetensors wrote expected"),
+        (zipped(readme="", best="x"), "is a zip archive of readme, best; unpack it first; a file that"),
+        (b"\n<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning", "is a web page, such as"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "is a Git LFS pointer, which names"),
+        (b"\xff\xd8\xff\xe0" + bytes(99), "is a JPEG picture; a file that"),
+        (b"\x1f\x8b\x08" + bytes(99), "is an archive packed by gzip; unpack it first"),
+        (b"image,caption\n1.jpg,a coat\n", "is a text file that begins with 'image,caption'"),
+        (pickle.dumps({"epoch": 1}, protocol=4), "is a plain pickle: a dictionary of epoch; a file that"),
+        (pickle.dumps(print), "is a plain pickle: the name of builtins.print; a file that"),
+        (safetensors.torch.save({"fc.weight": torch.zeros(2)}), "no tensor has a name of irra's code; it has fc."),
+        (WHOLE[: len(WHOLE) // 2], "is damaged, cut off or of an unknown kind"),
+        (OLD[: len(OLD) // 2], "is damaged, cut off or of an unknown kind"),
+    ],
+)
+def test_a_wrong_file_is_named(content: bytes, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "best.pth").write_bytes(content)
+    with pytest.raises(UserError) as caught:
         import_checkpoint(tmp_path / "best.pth", "irra", tmp_path / "bundle")
+    assert str(caught.value).startswith(f"{tmp_path / 'best.pth'}: {kind}")
+    assert str(caught.value).isprintable()
 
 
 def test_another_size_vocabulary_or_folder_is_asked_for(bert: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from personsearch.errors import UserError
 from personsearch.images import Interpolation
 from personsearch.models.architecture import ADAPTATION, BLOCKS, DUAL_TRANSFORMER, QUICK_GELU, Architecture
-from personsearch.models.checkpoint_file import describe_content, read_checkpoint
+from personsearch.models.checkpoint_file import describe_content, describe_unreadable, read_checkpoint
 from personsearch.models.config import Normalisation
 from personsearch.models.overlap_vit import POSITIONS, in_our_names
 from personsearch.models.weights import State
@@ -109,7 +109,7 @@ def _state_dict(path: Path) -> State:
     except OSError:
         raise
     except Exception as error:  # torch and zip readers raise their own kinds on bad bytes
-        raise UserError(f"{path}: cannot be read; a file that torch.save wrote is expected") from error
+        raise UserError(f"{path}: {describe_unreadable(path, error)}") from error
     inner = content
     if isinstance(content, dict):
         inner = next((content[key] for key in ("model", "state_dict") if isinstance(content.get(key), dict)), content)

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 
 from personsearch.config import Config, describe_validation_error
-from personsearch.errors import UserError
+from personsearch.errors import UserError, explain
 from personsearch.models.composed_attention import attention
 from personsearch.models.encoder import TextGroup, in_one_row
 from personsearch.models.mixing import Mixing
@@ -197,7 +197,9 @@ def read_settings(folder: Path, context_length: int | None = None) -> dict[str, 
     path = folder / CONFIG
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: {explain(error)}; the settings of a BERT expected") from error
+    except ValueError as error:
         raise UserError(f"{path}: cannot be read as JSON: {error}") from error
     fixed = {"model_type": "bert", "pad_token_id": PADDING, "position_embedding_type": "absolute", "is_decoder": False}
     for key, value in fixed.items():

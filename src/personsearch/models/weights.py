@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from personsearch.bundle import SPEC, WEIGHTS, Bundle
+from personsearch.bundle import WEIGHTS, Bundle, is_bundle
 from personsearch.errors import UserError
 from personsearch.models.architecture import QUICK_GELU, Activation, Architecture
-from personsearch.models.checkpoint_file import describe_content, read_checkpoint
+from personsearch.models.checkpoint_file import describe_content, describe_unreadable, read_checkpoint
 from personsearch.models.position import Grid, resize_position_embedding
 
 POSITIONS = "visual.positional_embedding"
@@ -46,7 +46,7 @@ def load_weights(source: str, architecture_name: str | None) -> Weights:
         UserError: nothing is there, it cannot be read, or the hub cannot be reached.
     """
     path = Path(source)
-    if (path / SPEC).is_file():
+    if is_bundle(path):
         return bundle_weights(Bundle.open(path))
     if path.is_file():
         return _from_file(path)
@@ -123,8 +123,7 @@ def _from_file(path: Path, activation: Activation | None = None) -> Weights:
     except UserError:
         raise
     except Exception as error:  # torch, safetensors and zip readers raise their own kinds on bad bytes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"weights {path}: cannot be read: {reason}") from error
+        raise UserError(f"weights {path}: {describe_unreadable(path, error)}") from error
     # Checkpoints of distributed training put every name under `module.`.
     state = {name.removeprefix("module."): value for name, value in state.items()}
     if theirs := [name for name in state if name.startswith(AUTHORS_NAMES)]:
@@ -134,10 +133,6 @@ def _from_file(path: Path, activation: Activation | None = None) -> Weights:
 
 
 def _read(path: Path) -> tuple[State, bool]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path), False
     state: Any
     if _is_torchscript(path):
         state = dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
