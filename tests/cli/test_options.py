@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from personsearch.bundle import Bundle
+from personsearch.bundle import Bundle, write_spec
 from personsearch.cli import output
 from personsearch.cli.app import command_line, main
 from personsearch.cli.options import configured, moment, start_moment
@@ -78,7 +78,7 @@ def test_a_params_file_that_is_absent_is_one_line(tmp_path: Path, command: tuple
     (tmp_path / "metrics.json").write_text("{}")
     result = run(tmp_path, *command, "--params", "absent.yaml")
     assert result.returncode == 2
-    assert result.stderr == "personsearch: absent.yaml: cannot be read: No such file or directory\n"
+    assert result.stderr == "personsearch: absent.yaml: cannot be read: no such file or folder\n"
 
 
 def test_one_name_and_one_meaning_for_an_option() -> None:
@@ -177,10 +177,16 @@ def test_models_shows_whole_hashes_and_tags(tmp_path: Path, tiny_bundle: Path) -
     registry = ModelRegistry(uri, "personsearch", cache=tmp_path / "cache")
     tags = {"validation_status": "[v1] refused", "dataset_hash": "0" * 64}
     registry.register(Bundle.open(tiny_bundle), metrics={}, tags=tags)
+    shutil.copytree(tiny_bundle, tmp_path / "openvino")
+    form = {"variant": "onnx-fp32", "runtime": "openvino"}
+    write_spec(tmp_path / "openvino", Bundle.open(tiny_bundle).spec.model_copy(update=form))
+    registry.register(Bundle.open(tmp_path / "openvino"), metrics={}, tags=tags)
     result = run(tmp_path, "models")
+    assert "onnx-fp32  openvino  " in result.stdout.splitlines()[1]
     assert result.returncode == 0, result.stderr
-    row = result.stdout.splitlines()[1]
+    row = result.stdout.splitlines()[2]
     assert "[v1] refused" in row
+    assert "onnxruntime" not in row  # torch weights
     assert "…" not in row
 
 

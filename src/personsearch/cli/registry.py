@@ -81,6 +81,7 @@ def models(*, as_json: JsonFlag = False) -> None:
             "validation": version.tags.get("validation_status", ""),
             "index": version.tags.get("index_status", ""),
             "variant": version.tags.get("variant", ""),
+            "runtime": version.tags.get("runtime", ""),
             "fingerprint": version.fingerprint,
             "dataset_hash": version.tags.get("dataset_hash", ""),
         }

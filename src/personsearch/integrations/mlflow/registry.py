@@ -210,6 +210,7 @@ def _lineage(bundle: Bundle) -> dict[str, str]:
         "fingerprint": bundle.fingerprint,
         "method": spec.method,
         "variant": spec.variant,
+        "runtime": "" if spec.variant == "torch" else spec.runtime,
         "dataset_hash": spec.lineage.dataset_hash,
         "git_commit": spec.lineage.git_commit or git_commit(),
         "pipeline_run": spec.lineage.run_id,
