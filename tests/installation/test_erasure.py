@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from personsearch.errors import UserError
-from personsearch.gallery.collections import PREVIOUS_ALIAS
+from personsearch.gallery.collections import PREVIOUS_ALIAS, remove_erased
 from personsearch.gallery.store import Gallery
 from personsearch.installation import erasure
 from personsearch.installation.erasure import erase
@@ -73,6 +73,26 @@ def test_every_collection_and_its_files_lose_the_crop(gallery: Gallery, tmp_path
     assert erase(ONE, gallery, open_store=lambda: store).vectors == 0
     assert store.open(LIVE_ALIAS).count() == 19
     store.close()
+
+
+def test_it_says_why_there_was_no_vector_to_remove(gallery: Gallery) -> None:
+    store = ExactStore()
+    build(store, gallery)
+
+    def after_the_promoter_has_looked() -> ExactStore:
+        remove_erased(store, gallery)
+        return store
+
+    faster = erase(ONE, gallery, open_store=after_the_promoter_has_looked)
+    assert (faster.vectors, faster.vectors_in_words()) == (
+        0,
+        "none left: the promoter was faster, or these crops were not indexed yet",
+    )
+    nothing = erase(ONE, gallery, open_store=lambda: store)
+    assert (nothing.erased, nothing.vectors_in_words()) == (0, "0")
+    other = CropFilter(crop_ids=("crop00001",))
+    assert erase(other, gallery, open_store=lambda: store).vectors_in_words() == "1"
+    assert erase(CropFilter(crop_ids=("crop00002",)), gallery).vectors_in_words() == "0"
 
 
 def test_erasing_everything_empties_the_collections(gallery: Gallery) -> None:

@@ -137,7 +137,7 @@ def erase(
     )
     values = result.model_dump()
     if not as_json:
-        values["not_erased"] = "; ".join(result.not_erased)
+        values |= {"vectors": result.vectors_in_words(), "not_erased": "; ".join(result.not_erased)}
     return show(values, as_json=as_json)
 
 

@@ -6,12 +6,12 @@ again, and by the next index build.
 
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException
 
 from pydantic import BaseModel, ValidationError
 
+from personsearch.addresses import direct_opener
 from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.gallery.collections import numbered, purge, remove_erased
@@ -47,6 +47,12 @@ class Erasure(Config):
 
     not_erased: tuple[str, ...] = OUT_OF_REACH
     """Copies that this command cannot reach."""
+
+    def vectors_in_words(self) -> str:
+        """How many vectors were removed, and why there may have been none left to remove."""
+        if self.vectors or not self.erased or not self.collections:
+            return str(self.vectors)
+        return "none left: the promoter was faster, or these crops were not indexed yet"
 
 
 class _Readiness(BaseModel):
@@ -107,9 +113,8 @@ def _wait_for_service(uri: str, sequence: int) -> str:
 
 
 def _readiness(uri: str) -> _Readiness:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{uri}/readyz", timeout=SERVICE_SECONDS) as response:
+        with direct_opener().open(f"{uri}/readyz", timeout=SERVICE_SECONDS) as response:
             body = response.read()
     except urllib.error.HTTPError as error:
         body = error.read()
