@@ -1,7 +1,9 @@
 """Repositories as others keep them: made by DVC 2, DVC below the root, annotations in Git, changes not committed."""
 
 import hashlib
+import io
 import json
+import logging
 import shutil
 import subprocess
 from pathlib import Path
@@ -158,6 +160,15 @@ def test_head_is_refused_while_a_change_is_not_committed(repository: Path, tmp_p
     assert dataset_identity(str(repository), committed, "mine") == before
     commit(repository)
     assert fetch(str(repository), "HEAD", "mine", tmp_path / "out") == after
+
+
+def test_log_lines_of_dvc_hide_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    for handler in logging.getLogger("dvc").handlers:
+        monkeypatch.setattr(handler, "stream", shown)
+    with quiet_dvc():
+        logging.getLogger("dvc.repo").warning("cannot reach %s", "https://me:s3cret@host/data")
+    assert "cannot reach https://***@host/data" in shown.getvalue()
 
 
 def test_head_is_refused_while_new_data_or_an_annotation_is_not_committed(repository: Path, tmp_path: Path) -> None:

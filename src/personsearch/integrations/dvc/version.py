@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from personsearch.addresses import hide_credentials
 from personsearch.errors import UserError
 
 HASH, DVC_2_HASH = "md5", "md5-dos2unix"
@@ -177,14 +178,31 @@ def _hash_file(path: Path, name: str) -> str:
 
 @contextlib.contextmanager
 def quiet_dvc() -> Iterator[None]:
-    """Silence DVC's advice on standard output, which is for the command's result; warnings and errors still show."""
+    """Silence DVC's advice on standard output, which is for the command's result; warnings and errors still show,
+    without the passwords and tokens of addresses.
+    """
     dvc_logger = logging.getLogger("dvc")
-    level = dvc_logger.level
+    level, formatters = dvc_logger.level, [(handler, handler.formatter) for handler in dvc_logger.handlers]
     dvc_logger.setLevel(logging.WARNING)
+    for handler, formatter in formatters:
+        handler.setFormatter(_HidingFormatter(formatter or logging.Formatter()))
     try:
         yield
     finally:
         dvc_logger.setLevel(level)
+        for handler, formatter in formatters:
+            handler.setFormatter(formatter)
+
+
+class _HidingFormatter(logging.Formatter):
+    """Another formatter's lines without the credentials of the addresses in them."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide_credentials(self._inner.format(record))
 
 
 @contextlib.contextmanager
