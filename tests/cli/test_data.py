@@ -64,7 +64,7 @@ def test_describe_and_augment(personsearch: Command, source: Path, tmp_path: Pat
     personsearch("data", "prepare", source, "prepared")
     described = personsearch("data", "describe", "prepared")
     assert (described["train_images"], described["train_captions"], described["train_back_translated"]) == (4, 4, 0)
-    assert "absent: no such file or folder; the folder of a data set expected" in personsearch(
+    assert "absent: no such file or folder; the folder of a translation model expected" in personsearch(
         "data", "translate", "prepared", "translations.jsonl", "--there", "absent", "--back", "absent"
     )
     (tmp_path / "translations.jsonl").write_text('{"caption": "a coat", "translation": "one coat"}\n')

@@ -53,10 +53,10 @@ def test_gate_compares_with_a_baseline(metrics: Path, tmp_path: Path) -> None:
 
 
 def test_gate_holds_a_compressed_model_against_the_whole_one(metrics: Path, tmp_path: Path) -> None:
-    (tmp_path / "whole.json").write_text('{"t2i_r1": 42}')
+    (tmp_path / "whole.json").write_text('{"t2i_r1": 43}')
     result = run("gate", metrics, "--uncompressed", tmp_path / "whole.json")
     assert result.returncode == 1
-    assert "below the uncompressed 42.00 less 1.00 = 41.00" in result.stdout
+    assert "below the uncompressed 43.00 less 2.00 = 41.00" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ class GateConfig(Config):
     max_regression: float = Field(default=0.5, ge=0, le=100)
     """Percentage points of R@1 that the model may be behind the champion."""
 
-    max_compression_loss: float | None = Field(default=1.0, ge=0, le=100)
+    max_compression_loss: float | None = Field(default=2.0, ge=0, le=100)
     """Percentage points of R@1 that the model may be behind its own uncompressed form, on a split that was not used to
     choose the form.
     """

@@ -36,7 +36,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.avi", tmp_path):
-        with pytest.raises(UserError, match="no such file or folder; a video file expected"):
+        with pytest.raises(UserError, match="a video file expected"):
             read_info(path)
 
 

@@ -173,7 +173,7 @@ def test_a_repository_left_half_made_is_finished(tmp_path: Path) -> None:
 
 def test_no_data_set_is_a_mistake(tmp_path: Path) -> None:
     create_data_repository(tmp_path / "data-repository")
-    with pytest.raises(UserError, match="no data set there"):
+    with pytest.raises(UserError, match="absent: no such file or folder"):
         commit_dataset(tmp_path / "data-repository", tmp_path / "absent", "Add")
 
 
