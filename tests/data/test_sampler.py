@@ -74,3 +74,9 @@ def test_near_twins_meet_in_a_batch_and_no_pair_is_lost() -> None:
 def test_strangers_are_drawn_as_without_groups() -> None:
     assert Groups.of(people_in_groups(groups=6, twins=1, images=2)) is None
     assert Groups.of([ImageRecord(str(n), "x", n, "train", ["c"], "s") for n in range(4)]) is None
+
+
+@pytest.mark.parametrize("group", [str(10**30), '"g1"', "1.5", "true", "-3"])
+def test_a_group_that_is_no_number_of_its_size_is_none(group: str) -> None:
+    records = [ImageRecord(str(n), "x", n, "train", ["c"], "s", attributes=f'{{"group": {group}}}') for n in range(4)]
+    assert Groups.of(records) is None

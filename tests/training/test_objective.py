@@ -90,3 +90,8 @@ def test_lengths_are_shorter_than_the_embedding() -> None:
         Objective(ObjectiveConfig(matryoshka=(8, 2)), 8)
     with pytest.raises(ValueError, match="greater than 0"):
         ObjectiveConfig(matryoshka=(0,))
+
+
+def test_a_loss_cannot_be_maximised() -> None:
+    with pytest.raises(ValueError, match="n_itc=-1: a weight of 0 or more expected"):
+        ObjectiveConfig(losses={"n_itc": -1.0})

@@ -73,6 +73,9 @@ class Pairs:
         return len(self.image_P)
 
 
+LARGEST_GROUP = 1 << 62
+
+
 @dataclass(frozen=True, slots=True)
 class Groups:
     """Near twins: the person of each image, and the group of people who look alike [G] (of pairs: [P])."""
@@ -103,7 +106,7 @@ class Groups:
 
 def _group(record: ImageRecord) -> int:
     value = json.loads(record.attributes).get("group") if record.attributes else None
-    return value if isinstance(value, int) else record.person_id
+    return value if type(value) is int and 0 <= value < LARGEST_GROUP else record.person_id
 
 
 def _turns(person_P: NDArray[np.int64]) -> NDArray[np.int64]:

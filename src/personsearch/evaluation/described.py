@@ -41,6 +41,12 @@ class DescribedPerson(Config):
     def _says_where(self) -> "DescribedPerson":
         if bool(self.boxes) == (self.frames is not None):
             raise ValueError("either boxes or frames expected")
+        if self.frames is not None and not 0 <= self.frames[0] <= self.frames[1]:
+            raise ValueError(f"frames {list(self.frames)}: the first and the last frame expected")
+        for frame, (left, top, right, bottom) in self.boxes:
+            if frame < 0 or not (left < right and top < bottom):
+                box = [left, top, right, bottom]
+                raise ValueError(f"box {box} of frame {frame}: left, top, right, bottom in pixels expected")
         return self
 
     def is_shown(self, crop: Crop, info: VideoInfo) -> bool:
@@ -84,7 +90,10 @@ class DescribedFootage(Config):
         if not isinstance(values, dict):
             return values
         kept = {name: value for name, value in values.items() if name != "one_at_a_time"}
-        people = [*(values.get("people") or []), *(values.get("one_at_a_time") or [])]
+        lists = [values.get(name) or [] for name in ("people", "one_at_a_time")]
+        if not all(isinstance(each, list | tuple) for each in lists):
+            raise ValueError("people: a list expected")
+        people = [person for each in lists for person in each]
         return kept | {"people": [_with_descriptions(person) for person in people]}
 
     @property

@@ -215,9 +215,11 @@ class ObjectiveConfig(Config):
     @field_validator("losses")
     @classmethod
     def _known(cls, losses: dict[str, float]) -> dict[str, float]:
-        for name in losses:
+        for name, weight in losses.items():
             if name not in LOSSES:
                 raise ValueError(f"{name!r} is not a loss; {nearest(name, LOSSES)}")
+            if weight < 0:
+                raise ValueError(f"{name}={weight:g}: a weight of 0 or more expected")
         return losses
 
     @model_validator(mode="after")

@@ -100,3 +100,12 @@ def test_a_drawn_query_says_what_it_asks_for() -> None:
         assert set(query.facts) <= set(names)
         assert all(stated.get(name) for name in query.facts), (query, stated)
     assert draw_query((), rng) is None
+
+
+@pytest.mark.parametrize("attributes", [{"gender": ["man"]}, {"gender": {"a": 1}}, {"bag": ["backpack"]}, {"bag": 3}])
+def test_a_value_that_is_no_word_says_nothing(attributes: dict[str, object]) -> None:
+    assert facts_of_attributes(attributes) == {}
+
+
+def test_capitals_change_nothing() -> None:
+    assert facts_of_attributes({"gender": "MAN"})["man"] is True

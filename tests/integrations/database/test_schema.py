@@ -139,3 +139,26 @@ def test_a_server_of_a_newer_version_is_refused(empty: Database) -> None:
         connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = 'later'"))
     with pytest.raises(UserError, match="'later', which this version of personsearch does not know"):
         migrate(empty)
+
+
+def test_a_file_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "places.db"
+    with sqlite3.connect(file) as other:
+        other.execute("CREATE TABLE places (id INTEGER)")
+    before = file.read_bytes()
+    with pytest.raises(UserError, match="a database of another program \\(it has 'places'\\)"):
+        open_database(f"sqlite:///{file}")
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("address", ["sqlite:///", "sqlite:///:memory:"])
+def test_a_database_without_a_file_is_refused(address: str) -> None:
+    with pytest.raises(UserError, match="sqlite:///FILE or postgresql://HOST/DATABASE expected"):
+        Database(address)
+
+
+@pytest.mark.parametrize("password", ["xy/zw", "xy@zw", "xy#zw"])
+def test_a_password_that_cuts_its_address_is_not_shown(password: str) -> None:
+    with pytest.raises(UserError, match="are written %2F %40 %23") as caught:
+        Database(f"postgresql://user:{password}@127.0.0.1:1/gallery")
+    assert "xy" not in str(caught.value)

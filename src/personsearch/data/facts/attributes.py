@@ -51,7 +51,7 @@ class _Seen:
 
     def value(self, key: str) -> str | None:
         value = self.attributes.get(key)
-        return None if value is None else str(value).lower()
+        return value.lower() if isinstance(value, str) else None
 
     def hidden(self, part: str) -> bool:
         """Whether the part may be there unseen."""
@@ -59,9 +59,9 @@ class _Seen:
 
 
 def _gender(attributes: Mapping[str, Any]) -> dict[str, bool | None]:
-    gender = attributes.get("gender")
+    gender = str(attributes.get("gender")).lower()
     known: dict[str, bool | None] = {}
-    if gender is not None:
+    if gender in {word for words in GENDERS.values() for word in words}:
         known["child"] = gender in GENDERS["child"]
         if not known["child"]:
             known |= {name: gender in GENDERS[name] for name in ("man", "woman")}

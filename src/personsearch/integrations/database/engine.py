@@ -40,6 +40,8 @@ class Database:
         Raises:
             UserError: the address names no file of SQLite and no PostgreSQL.
         """
+        if address.removeprefix(SQLITE) in {"", ":memory:"}:
+            raise UserError(f"database {address!r}: sqlite:///FILE or postgresql://HOST/DATABASE expected")
         self.file = Path(address.removeprefix(SQLITE)) if address.startswith(SQLITE) else None
         self.place = str(self.file) if self.file else hide_credentials(address)
         self._engine = _sqlite(self.file) if self.file else _postgresql(address)
@@ -138,6 +140,9 @@ def _prepare(connection: Any, _: object) -> None:
 
 
 def _postgresql(address: str) -> sa.Engine:
+    user = address.partition("://")[2].partition("?")[0].rpartition("@")[0]
+    if set(user) & set("/@#"):  # the address would be cut in the password, and the rest of it shown as a host
+        raise UserError("database: in a user name or password / @ # are written %2F %40 %23")
     try:
         url = sa.make_url(address)
     except (ArgumentError, ValueError):

@@ -65,6 +65,7 @@ def migrate(database: Database) -> str | None:
         UserError: as `schema_revision`.
     """
     if database.file:
+        _refuse_foreign(database)
         with database.reading() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
     with database.writing() as connection:
@@ -77,6 +78,16 @@ def migrate(database: Database) -> str | None:
     if revision not in (None, HEAD):
         logger.warning("%s: brought from the schema %r to %r", database.place, revision, HEAD)
     return revision
+
+
+def _refuse_foreign(database: Database) -> None:
+    """Leave a file of another program as it is."""
+    with database.reading() as connection:
+        tables = sa.inspect(connection).get_table_names()
+        if tables and _revision(database, connection) is None:
+            raise UserError(
+                f"{database.place}: a database of another program (it has {tables[0]!r}); a new file expected"
+            )
 
 
 def _revision(database: Database, connection: sa.Connection) -> str | None:
