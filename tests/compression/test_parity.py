@@ -71,7 +71,7 @@ def test_half_precision_keeps_its_word_on_both_engines(
 ) -> None:
     half = build_form(BUNDLE, "onnx-fp16", "onnxruntime", tmp_path / "form")
     check(load_graph_encoder(half, 1, verify=True), judged, 1e-3, 0.9999)
-    check(OpenVinoEncoder(half, 1, verify=True), judged, 2e-3, 0.9999)  # computes in f16 where the CPU can
+    check(OpenVinoEncoder(half, 1, verify=True), judged, 4e-3, 0.9999)  # computes in f16 where the CPU can
     for name in (IMAGE_ONNX, TEXT_ONNX):
         assert half.path(name).stat().st_size < 0.52 * full.path(name).stat().st_size
 

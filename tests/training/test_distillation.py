@@ -217,7 +217,7 @@ def test_what_the_teacher_computes_is_part_of_a_runs_identity(
 def test_teachers_that_cannot_teach_are_refused(tmp_path: Path, tiny_bundle: Path) -> None:
     student, cpu = load_bundle_model(Bundle.open(tiny_bundle)), torch.device("cpu")
     config = DistillationConfig(teacher=tiny_bundle)
-    with pytest.raises(UserError, match="not a model bundle"):
+    with pytest.raises(UserError, match="no such file or folder; a model bundle expected"):
         load_teacher(DistillationConfig(teacher=tmp_path / "nothing"), student, tmp_path / "run", cpu)
     with pytest.raises(UserError, match="is inside the student's own output"):
         load_teacher(config, student, tiny_bundle.parent, cpu)
