@@ -80,3 +80,11 @@ def test_strangers_are_drawn_as_without_groups() -> None:
 def test_a_group_that_is_no_number_of_its_size_is_none(group: str) -> None:
     records = [ImageRecord(str(n), "x", n, "train", ["c"], "s", attributes=f'{{"group": {group}}}') for n in range(4)]
     assert Groups.of(records) is None
+
+
+def test_a_person_without_a_group_is_nobodys_twin() -> None:
+    first, second = (ImageRecord(str(n), "x", n, "train", ["c"], "s", attributes='{"group": 7}') for n in (1, 2))
+    stranger = ImageRecord("3", "x", 7, "train", ["c"], "s")
+    groups = Groups.of([first, second, stranger])
+    assert groups is not None
+    assert groups.group_G[0] == groups.group_G[1] != groups.group_G[2]

@@ -106,7 +106,8 @@ class Groups:
 
 def _group(record: ImageRecord) -> int:
     value = json.loads(record.attributes).get("group") if record.attributes else None
-    return value if type(value) is int and 0 <= value < LARGEST_GROUP else record.person_id
+    # Below 0 are the people without a group, so that no number of theirs is also a group's.
+    return value if type(value) is int and 0 <= value < LARGEST_GROUP else -1 - record.person_id
 
 
 def _turns(person_P: NDArray[np.int64]) -> NDArray[np.int64]:
