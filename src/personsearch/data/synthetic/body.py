@@ -21,7 +21,8 @@ def head_tubes(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
     head = skeleton.head
     skin = skin_cloth(person, phase)
     face = ellipsoid("skin", skin, head, (0.074 * s, 0.112 * s, 0.092 * s))
-    neck = limb("skin", skin, [skeleton.neck - 0.02 * Y, head - 0.05 * s * Y], [0.062 * s, 0.055 * s])
+    thin = 0.88 if person.female else 1.0
+    neck = limb("skin", skin, [skeleton.neck - 0.02 * Y, head - 0.05 * s * Y], [0.062 * thin * s, 0.055 * thin * s])
     nose = ellipsoid(
         "skin", skin, head + np.float32(0.09 * s) * Z - np.float32(0.015 * s) * Y, (0.015 * s, 0.028 * s, 0.018 * s)
     )
@@ -45,17 +46,17 @@ def _eyes(person: Person, head: Floats, s: float) -> list[Tube]:
     eye_line = head + 0.018 * s * Y
     if person.eyewear == "none":
         return [
-            ellipsoid("skin", dark, eye_line + sign * 0.03 * s * X + 0.08 * s * Z, (0.014 * s, 0.008 * s, 0.01 * s))
+            ellipsoid("skin", dark, eye_line + sign * 0.03 * s * X + 0.08 * s * Z, (0.009 * s, 0.005 * s, 0.01 * s))
             for sign in (-1, 1)
         ]
-    size = 0.026 if person.eyewear == "sunglasses" else 0.019
+    size = 0.034 if person.eyewear == "sunglasses" else 0.027
     lenses = [
         ellipsoid(
-            "eyewear", dark, eye_line + sign * 0.033 * s * X + 0.082 * s * Z, (size * s, size * 0.8 * s, 0.012 * s)
+            "eyewear", dark, eye_line + sign * 0.033 * s * X + 0.082 * s * Z, (size * s, size * 0.75 * s, 0.014 * s)
         )
         for sign in (-1, 1)
     ]
-    rim = ellipsoid("eyewear", dark, eye_line, (0.079 * s, 0.007 * s, 0.097 * s))
+    rim = ellipsoid("eyewear", dark, eye_line + 0.04 * s * Z, (0.08 * s, 0.009 * s, 0.056 * s))
     return [*lenses, rim]
 
 

@@ -67,8 +67,8 @@ def upper_tubes(person: Person, skeleton: Skeleton, cloth: Cloth) -> list[Tube]:
 
 def _torso(person: Person, skeleton: Skeleton, cloth: Cloth) -> Tube:
     s, girth, bulk = skeleton.scale, skeleton.girth, BULK.get(person.upper, 1.04)
-    width, hips = skeleton.shoulder_width, (0.163 if person.female else 0.152) * s
-    waist = (0.118 if person.female else 0.14) * s * (0.6 + 0.4 * girth)
+    width, hips = skeleton.shoulder_width, (0.17 if person.female else 0.15) * s
+    waist = (0.112 if person.female else 0.142) * s * (0.6 + 0.4 * girth)
     belly = s * (0.105 + 0.09 * (girth - 0.9))
     hem = HEM_BELOW_PELVIS.get(person.upper, 0.05) * s
     pelvis, chest, neck = skeleton.pelvis, skeleton.chest, skeleton.neck
@@ -86,7 +86,7 @@ def _torso(person: Person, skeleton: Skeleton, cloth: Cloth) -> Tube:
     ]
     radii = [
         [0.065 * s, 0.06 * s], [0.8 * width, 0.085 * s], [0.98 * width, 0.1 * s],
-        [0.93 * width * (0.5 + 0.5 * girth), (0.118 + 0.012 * person.female) * s * (0.4 + 0.6 * girth)],
+        [0.93 * width * (0.5 + 0.5 * girth), (0.118 + 0.026 * person.female) * s * (0.4 + 0.6 * girth)],
         [middle, belly], [hips * (0.5 + 0.5 * girth), 0.112 * s * girth],
         [hips * (0.5 + 0.5 * girth) * flare, 0.12 * s * girth * flare],
     ]  # fmt: skip

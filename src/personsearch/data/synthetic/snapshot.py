@@ -22,11 +22,12 @@ from personsearch.data.synthetic.skeleton import Pose
 PIXELS_PER_METRE = 92.0
 NUM_BYSTANDERS = 40
 NUM_SCENES = 40
-LARGE_PARTS = ("background", "upper", "lower")
+PART_WEIGHTS = {"background": 1.0, "upper": 1.0, "lower": 1.0, "beard": 5.0, "eyewear": 12.0}
 SMALL_PART_WEIGHT = 3.0
+"""Of all other parts. A cell shows the part that covers most of it, by weight."""
 MINIMUM_SHARE = {
     "upper": 0.03, "lower": 0.03, "inner": 0.008, "pattern": 0.006, "hair": 0.008, "headwear": 0.008, "bag": 0.012,
-    "shoes": 0.006, "eyewear": 0.0012, "beard": 0.003, "handheld": 0.004, "umbrella": 0.03, "scarf": 0.006,
+    "shoes": 0.006, "eyewear": 0.003, "beard": 0.003, "handheld": 0.004, "umbrella": 0.03, "scarf": 0.006,
     "hood": 0.01,
 }  # fmt: skip
 """The share of a whole figure's pixels from which a part can be made out."""
@@ -95,7 +96,7 @@ def part_layout(parts_HW: NDArray[np.uint8]) -> str:
     rows, columns = LAYOUT_GRID
     shares = [
         cv2.resize((parts_HW == index).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
-        * (1.0 if part in LARGE_PARTS else SMALL_PART_WEIGHT)
+        * PART_WEIGHTS.get(part, SMALL_PART_WEIGHT)
         for index, part in enumerate(PARTS)
     ]
     return write_layout(np.argmax(shares, axis=0))
