@@ -1,12 +1,12 @@
 """What teaches a model to see people? Both stages of `make pretrain`, cut short, with one thing changed at a time.
 
-Run: `python benchmarks/pretraining_arms.py image [--seeds 2] [--arms …]`: linear probes on the vectors of an image tower,
-fitted on val and measured on test.
+Run: `python benchmarks/pretraining_arms.py image [--seeds 2] [--arms …]`: linear probes on the vectors of an image
+tower, fitted on val and measured on test.
 Run: `python benchmarks/pretraining_arms.py words [--footage people.json]`: short queries, swapped sentences and R@1 on
 test, and descriptions of people in real clips.
 
-Both take the data and the image tower that `make pretrain` has left in data/pretraining, or those given by options, and
-print a row an arm with its CPU seconds, the mean over seeds and, with several, half of the range. A killed run continues
+Both take the data and the image tower that `make pretrain` has left in data/pretraining, or those given by options.
+They print a row an arm: CPU seconds, the mean over seeds and, with several, half of the range. A killed run continues
 where it was.
 """
 
