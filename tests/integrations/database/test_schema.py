@@ -106,7 +106,7 @@ def test_a_server_of_an_older_version_waits_for_the_command(empty: Database, tmp
     with empty.writing() as connection:
         schema._upgrade(connection, None, to=REVISIONS[0])
         address = connection.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with pytest.raises(UserError, match="'gallery' of an older version, 'keys' expected; `personsearch migrate`"):
+    with pytest.raises(UserError, match="'gallery' of an older version, 'promotions' expected; `personsearch migrate`"):
         gallery_in(tmp_path, address)
     assert migrate(empty) == "gallery"
     assert gallery_in(tmp_path, address).count() == 0

@@ -28,7 +28,7 @@ POSTGRESQL = ("postgresql", "postgres")
 PRAGMAS = ("synchronous = FULL", "secure_delete = ON")
 KEEP_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
-LockName = Literal["writer", "index", "sequence", "schema", "keys"]
+LockName = Literal["writer", "index", "sequence", "schema", "keys", "leases", "promotions"]
 
 
 class Database:

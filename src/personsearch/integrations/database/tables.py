@@ -62,3 +62,41 @@ API_KEYS = sa.Table(
     sa.Index("api_keys_by_name", "name"),
     sqlite_strict=True,
 )
+
+LEASES = sa.Table(
+    "leases",
+    METADATA,
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("holder", Text, nullable=False),
+    sa.Column("token", Integer, nullable=False),
+    sa.Column("expires_at", Integer, nullable=False),
+    sqlite_strict=True,
+)
+
+PROMOTIONS = sa.Table(
+    "promotions",
+    METADATA,
+    sa.Column("number", Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", Text, nullable=False),
+    sa.Column("collection", Text, nullable=False),
+    sa.Column("sequence", Integer, nullable=False),
+    sa.Column("encoded", Integer, nullable=False),
+    sa.Column("unpurged", Integer, nullable=False),
+    sa.Column("failure", Text, nullable=False),
+    sa.Column("attempts", Integer, nullable=False),
+    sa.Column("again_at", Integer, nullable=False),
+    sa.Column("began_at", Integer, nullable=False),
+    sa.Column("changed_at", Integer, nullable=False),
+    sqlite_strict=True,
+)
+
+HEARTBEATS = sa.Table(
+    "heartbeats",
+    METADATA,
+    sa.Column("holder", Text, primary_key=True),
+    sa.Column("leads", Integer, nullable=False),
+    sa.Column("state", Text, nullable=False),
+    sa.Column("failed", Integer, nullable=False),
+    sa.Column("looked_at", Integer, nullable=False),
+    sqlite_strict=True,
+)
