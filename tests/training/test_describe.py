@@ -82,6 +82,13 @@ def test_a_frozen_tower_is_not_gone_back_through(
     assert passes(read_recipe(recipe(), changes)) == expected
 
 
+def test_wrong_captions_are_told(recipe: Callable[..., Path]) -> None:
+    found = describe(read_recipe(recipe(), settings(objective__losses="{n_itc: 1, swapped_captions: 1}")))
+    assert found.passes == Passes(1, 1, 1, 1)
+    assert found.summary()["passes of a pair"].endswith("; wrong captions of up to 25% of the pairs")
+    assert "wrong captions" not in describe(read_recipe(recipe())).summary()["passes of a pair"]
+
+
 def test_a_teacher_is_told_and_its_pass_counted(recipe: Callable[..., Path]) -> None:
     found = describe(read_recipe(recipe(), settings(distillation__teacher="full", distillation__weight=2)))
     assert found.passes == Passes(1, 1, 1, 1, teacher_forward=1)

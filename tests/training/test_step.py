@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,10 @@ ARCHITECTURE = {
 PAIRS = 12
 SIMPLIFIED = {"n_itc": 1.0, "r_itc": 0.5}
 FULL = {"n_itc": 0.5, "mvs_i": 0.5, "r_itc": 1.0, "c_itc": 0.1, "ss_i": 0.4}
-EVERYTHING = FULL | {"mvs_t": 0.2, "mvs_it": 0.2, "ss_t": 0.3, "ss_it": 0.1, "sdm": 1.0, "info_nce": 0.1, "tal": 0.5}
+SWAPPED = {"swapped_captions": 0.7}
+EVERYTHING = (
+    FULL | SWAPPED | {"mvs_t": 0.2, "mvs_it": 0.2, "ss_t": 0.3, "ss_it": 0.1, "sdm": 1.0, "info_nce": 0.1, "tal": 0.5}
+)
 
 
 def make(losses: dict[str, float] | None = None, **settings: Any) -> tuple[DualEncoder, Objective, Batch]:
@@ -40,7 +44,10 @@ def make(losses: dict[str, float] | None = None, **settings: Any) -> tuple[DualE
     config = ObjectiveConfig(losses=losses or SIMPLIFIED, **settings)
     images = {view: torch.randn(PAIRS, 3, 32, 16) for view in config.image_views}
     texts = {view: ids.roll(shift, 0) for shift, view in enumerate(config.text_views)}
-    return model, Objective(config, 16), Batch(images, texts, torch.randint(0, 8, (PAIRS,)))
+    batch = Batch(images, texts, torch.randint(0, 8, (PAIRS,)))
+    if "swapped" in texts:
+        batch = replace(batch, swapped_N=torch.arange(PAIRS) % 5 == 1)
+    return model, Objective(config, 16), batch
 
 
 def gradients(*modules: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -64,7 +71,7 @@ def test_cached_gradients_equal_the_plain_batch(losses: dict[str, float], chunk_
     model, objective, batch = make(losses)
     wanted, loss = step(model, objective, batch, None)
     found, cached_loss = step(model, objective, batch, chunk_size)
-    assert cached_loss == pytest.approx(loss, abs=1e-5)
+    assert cached_loss == pytest.approx(loss, rel=1e-6, abs=1e-5)
     assert wanted["clip.logit_scale"].abs() > 1e-4
     assert_close(found, wanted)
 
@@ -74,7 +81,7 @@ def test_cached_gradients_of_cut_embeddings_equal_the_plain_batch(chunk_size: in
     model, objective, batch = make(EVERYTHING, matryoshka=(8, 3))
     wanted, loss = step(model, objective, batch, None)
     found, cached_loss = step(model, objective, batch, chunk_size)
-    assert cached_loss == pytest.approx(loss, abs=1e-5)
+    assert cached_loss == pytest.approx(loss, rel=1e-6, abs=1e-5)
     assert wanted["clip.logit_scale"].abs() > 1e-4
     assert_close(found, wanted)
 
@@ -102,6 +109,22 @@ def test_losses_are_named_and_summed_by_weight() -> None:
     model, objective, batch = make({"n_itc": 2.0, "r_itc": 0.5})
     losses = GradientStep(model, objective)(batch, 0.0)
     assert losses[TOTAL].item() == pytest.approx(2 * losses["n_itc"].item() + 0.5 * losses["r_itc"].item(), rel=1e-5)
+
+
+def test_only_wrong_captions_that_there_are_pass_through_the_text_tower() -> None:
+    model, objective, batch = make({"n_itc": 1.0} | SWAPPED)
+    seen = []
+    features = model.text_features
+    model.text_features = lambda ids_NL: seen.append(len(ids_NL)) or features(ids_NL)  # type: ignore[method-assign]
+    loss = GradientStep(model, objective)(batch, 0.0)["swapped_captions"].item()
+    assert sum(seen) == PAIRS + 3
+    image, text, wrong = (
+        model.encode_image(batch.images["image"]),
+        *(model.encode_text(batch.texts[view]) for view in ("text", "swapped")),
+    )
+    lead = ((text - wrong) * image).sum(dim=1)[[1, 6, 11]]
+    expected = torch.log1p(torch.exp(-model.logit_scale() * lead)).mean().item()
+    assert loss == pytest.approx(expected, abs=1e-5)
 
 
 def test_pairs_of_other_blocks_do_not_compete() -> None:
@@ -137,11 +160,11 @@ PROCESS = """
     from pathlib import Path
     import torch
     sys.path.insert(0, sys.argv[1])
-    from test_step import FULL, GradientStep, PAIRS, gradients, make
+    from test_step import FULL, SWAPPED, GradientStep, PAIRS, gradients, make
     from personsearch.training.distributed import average_gradients, process_group, rank, world_size
     torch.set_num_threads(1)
     with process_group(torch.device("cpu")):
-        model, objective, batch = make(FULL)
+        model, objective, batch = make(FULL | SWAPPED)
         mine = slice(rank() * PAIRS // world_size(), (rank() + 1) * PAIRS // world_size())
         chunk = int(sys.argv[3]) or None
         GradientStep(model, objective, chunk)(batch.rows(mine), 0.5)
@@ -161,7 +184,7 @@ def test_two_processes_have_the_gradient_of_the_global_batch(tmp_path: Path, chu
         subprocess.Popen([*command, str(chunk_size)], env=os.environ | common | {"RANK": str(rank)}) for rank in (0, 1)
     ]
     assert [process.wait(timeout=200) for process in processes] == [0, 0]
-    model, objective, batch = make(FULL)
+    model, objective, batch = make(FULL | SWAPPED)
     wanted, _ = step(model, objective, batch, None)
     for rank in (0, 1):
         assert_close(torch.load(tmp_path / f"{rank}.pt", weights_only=True), wanted)

@@ -26,17 +26,30 @@ from personsearch.models.mixing import Mixing
 from personsearch.tokenizer import Tokenizer, trim
 from personsearch.training.facts import BatchFacts, FactSource
 from personsearch.training.mixup import MixupConfig, Partners, draw_mixing, draw_partners
-from personsearch.training.objective import IMAGE, IMAGE_2, QUERY, SIMCLR_1, SIMCLR_2, TEXT, TEXT_2
+from personsearch.training.objective import IMAGE, IMAGE_2, QUERY, SIMCLR_1, SIMCLR_2, SWAPPED, TEXT, TEXT_2
 
 # One stream per view: two views of a pair must differ, and adding one must not change the numbers of the others.
-STREAMS = {IMAGE: IMAGE_STREAM, TEXT: TEXT_STREAM, IMAGE_2: 2, SIMCLR_1: 3, SIMCLR_2: 4, TEXT_2: 5, QUERY: 7}
+STREAMS = {
+    IMAGE: IMAGE_STREAM,
+    TEXT: TEXT_STREAM,
+    IMAGE_2: 2,
+    SIMCLR_1: 3,
+    SIMCLR_2: 4,
+    TEXT_2: 5,
+    QUERY: 7,
+    SWAPPED: 8,
+}
 MIXING = 6
 PARTNER = 16  # added to a view's stream for the images that are mixed into it
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One process's part of a global batch. `teacher_ids_NL` are the captions in the teacher's tokens."""
+    """One process's part of a global batch.
+
+    `teacher_ids_NL` are the captions in the teacher's tokens, `swapped_N` is true where the text view `swapped` holds a
+    wrong caption; its other rows are not encoded.
+    """
 
     images: dict[str, Tensor]
     texts: dict[str, Tensor]
@@ -45,6 +58,7 @@ class Batch:
     mixing: Mixing | None = None
     teacher_ids_NL: Tensor | None = None
     facts: BatchFacts | None = None
+    swapped_N: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.person_ids_N)
@@ -53,7 +67,7 @@ class Batch:
         """Mark the batch as used by `stream`, so that its memory is not reused before `stream` has finished."""
         mixed = () if self.mixing is None else (self.mixing.partner_N, self.mixing.ratio_N)
         facts = () if self.facts is None else self.facts.tensors()
-        others = (self.person_ids_N, self.trust_N, self.teacher_ids_NL, *mixed, *facts)
+        others = (self.person_ids_N, self.trust_N, self.teacher_ids_NL, self.swapped_N, *mixed, *facts)
         for value in (*self.images.values(), *self.texts.values(), *others):
             if value is not None:
                 value.record_stream(stream)
@@ -65,9 +79,10 @@ class Batch:
             raise ValueError("a batch with mixed features cannot be split")
         images = {view: value[rows] for view, value in self.images.items()}
         texts = {view: value[rows] for view, value in self.texts.items()}
-        trust_N, teacher_ids_NL = (None if of is None else of[rows] for of in (self.trust_N, self.teacher_ids_NL))
+        optional = (self.trust_N, self.teacher_ids_NL, self.swapped_N)
+        trust_N, teacher_ids_NL, swapped_N = (None if of is None else of[rows] for of in optional)
         facts = None if self.facts is None else self.facts.rows(rows)
-        return Batch(images, texts, self.person_ids_N[rows], trust_N, teacher_ids_NL=teacher_ids_NL, facts=facts)
+        return Batch(images, texts, self.person_ids_N[rows], trust_N, None, teacher_ids_NL, facts, swapped_N)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +107,7 @@ class BatchSource:
     rank: int = 0
     world_size: int = 1
     facts: FactSource | None = None
+    swapped_share: float = 0.25
     trust_P: Tensor | None = None
     teacher_tokenizer: Tokenizer | None = None
 
@@ -110,10 +126,15 @@ class BatchSource:
         person_ids_N = np.array([self.records[image].person_id for image in images_N], dtype=np.int64)
         mixing, partners = self._drawn(epoch, pairs_N)
         queries = self._queries(epoch, pairs_N, images_N)
-        wordings = {
-            view: [query.text for query in queries] if view == QUERY else self._wordings(view, epoch, pairs_N, partners)
-            for view in self.text_views
-        }
+        views = [view for view in self.text_views if view not in {QUERY, SWAPPED}]
+        wordings = {view: self._wordings(view, epoch, pairs_N, partners) for view in views}
+        if QUERY in self.text_views:
+            wordings[QUERY] = [query.text for query in queries]
+        swapped_N = None
+        if SWAPPED in self.text_views:
+            wrong = self._wrong_captions(wordings[TEXT], epoch, pairs_N, partners)
+            wordings[SWAPPED] = [text or "" for text in wrong]
+            swapped_N = torch.tensor([text is not None for text in wrong], device=self.device)
         teacher = self.teacher_tokenizer
         return Batch(
             images=self._image_views(epoch, pairs_N, partners),
@@ -123,6 +144,7 @@ class BatchSource:
             mixing=None if mixing is None else mixing.to(self.device),
             teacher_ids_NL=None if teacher is None else self._token_ids(teacher, wordings[TEXT]),
             facts=self._facts(pairs_N, images_N, queries),
+            swapped_N=swapped_N,
         )
 
     def _queries(self, epoch: int, pairs_N: NDArray[np.int64], images_N: NDArray[np.int64]) -> list[ShortQuery]:
@@ -131,6 +153,19 @@ class BatchSource:
         assert self.facts is not None
         seed, stream = self.sampler.seed, STREAMS[QUERY]
         return self.facts.queries(images_N, (sample_generator(seed, epoch, pair, stream) for pair in pairs_N.tolist()))
+
+    def _wrong_captions(
+        self, texts: Sequence[str], epoch: int, pairs_N: NDArray[np.int64], partners: Partners | None
+    ) -> list[str | None]:
+        """For a share of the pairs: the text with one thing made wrong. A mixed image, of two people, gets none."""
+        assert self.facts is not None
+        mixed = set() if partners is None else set(partners.rows_K.tolist())
+        wrong: list[str | None] = []
+        for row, (pair, text) in enumerate(zip(pairs_N.tolist(), texts, strict=True)):
+            generator = sample_generator(self.sampler.seed, epoch, pair, STREAMS[SWAPPED])
+            drawn = generator.random() < self.swapped_share and row not in mixed
+            wrong.append(self.facts.wrong_caption(int(self.pairs.image_P[pair]), text, generator) if drawn else None)
+        return wrong
 
     def _facts(
         self, pairs_N: NDArray[np.int64], images_N: NDArray[np.int64], queries: Sequence[ShortQuery]

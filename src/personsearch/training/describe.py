@@ -15,7 +15,7 @@ from personsearch.models.encoder import PersonEncoder
 from personsearch.models.layers import frozen_prefixes
 from personsearch.models.weights import HUB, Weights, refuse_absent_path
 from personsearch.training.config import TrainConfig
-from personsearch.training.objective import Objective
+from personsearch.training.objective import SWAPPED, Objective
 
 PARTS = ("image tower", "text tower", "projections", "logit scale", "adaptation", "heads")
 PROJECTIONS = ("visual.proj", "visual.head.proj", "text_projection", "image_projection")
@@ -50,6 +50,8 @@ class Description:
     Token counts are what a tower's attention sees, prompts included; None for a tower without tokens, such as a
     ResNet. `caption_tokens` is what remains for a caption with its start and end. CSKT's prompts are keys and values
     only, so they cost less than other tokens: no query, no feed-forward, and one computation for the whole batch.
+    `wrong_captions` is the share of the pairs whose caption passes through the text tower a second time, with one thing
+    made wrong; `passes` does not count it.
     """
 
     method: str
@@ -62,6 +64,7 @@ class Description:
     caption_tokens: int
     embedding_dim: int
     losses: Mapping[str, float]
+    wrong_captions: float
     distillation: Mapping[str, Any] | None
     image_augmentation: Mapping[str, Any]
     text_augmentation: Mapping[str, Any]
@@ -93,6 +96,7 @@ class Description:
             + (f" in chunks of {self.chunk_size}" if self.chunk_size else ""),
             "passes of a pair": f"image {each.image_forward} forward, {each.image_backward} backward; "
             f"text {each.text_forward} forward, {each.text_backward} backward"
+            + (f"; wrong captions of up to {self.wrong_captions:.0%} of the pairs" if self.wrong_captions else "")
             + (f"; teacher {each.teacher_forward} forward" if each.teacher_forward else ""),
         }
 
@@ -116,6 +120,7 @@ def describe(config: TrainConfig) -> Description:
         caption_tokens=model.context_length,
         embedding_dim=model.embedding_dim,
         losses=config.objective.losses,
+        wrong_captions=config.objective.swapped_share if SWAPPED in config.objective.text_views else 0.0,
         distillation=None if config.distillation is None else config.distillation.model_dump(mode="json"),
         image_augmentation=config.image_augmentation.model_dump(mode="json"),
         text_augmentation=config.text_augmentation.model_dump(mode="json"),
@@ -185,7 +190,7 @@ def _part(name: str) -> str:
 
 
 def _passes(config: TrainConfig, model: PersonEncoder) -> Passes:
-    images, texts = len(config.objective.image_views), len(config.objective.text_views)
+    images, texts = len(config.objective.image_views), len({*config.objective.text_views} - {SWAPPED})
     image_back, text_back = _crossed(model)
     # Gradient caching first encodes everything without a graph, to get the loss's gradient at the features.
     rounds = 2 if config.chunk_size is not None and config.chunk_size < config.batch_size else 1

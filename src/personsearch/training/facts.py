@@ -15,6 +15,7 @@ from personsearch.data.facts.catalogue import FACT_INDEX, FACTS
 from personsearch.data.facts.known import FALSE, TRUE, UNKNOWN, fact_table
 from personsearch.data.facts.layout import NO_LAYOUT, NUM_CELLS, layouts
 from personsearch.data.facts.queries import ShortQuery, draw_query
+from personsearch.data.facts.swaps import WrongCaptions
 from personsearch.data.facts.words import facts_in
 from personsearch.data.records import ImageRecord
 
@@ -71,21 +72,29 @@ class BatchFacts:
 
 @dataclass(frozen=True, slots=True)
 class FactSource:
-    """The facts of a data set's images [G], by the row of their records; their groups of near twins and their layouts,
-    where a loss needs them.
+    """The facts of a data set's images [G], by the row of their records; their groups of near twins, their layouts and
+    what makes their captions wrong, where a loss needs them.
     """
 
     records: Sequence[ImageRecord]
     known_GF: NDArray[np.int8]
     group_G: NDArray[np.int64] | None = None
     layout_GC: NDArray[np.int8] | None = None
+    wrong: WrongCaptions | None = None
 
     @classmethod
     def of(
-        cls, records: Sequence[ImageRecord], group_G: NDArray[np.int64] | None = None, *, layout: bool = False
+        cls,
+        records: Sequence[ImageRecord],
+        group_G: NDArray[np.int64] | None = None,
+        *,
+        layout: bool = False,
+        wrong: bool = False,
     ) -> "FactSource":
         """Read from the records' attributes, or else from their captions."""
-        return cls(records, fact_table(records), group_G, layouts(records) if layout else None)
+        known_GF = fact_table(records)
+        made = WrongCaptions.of(records, known_GF) if wrong else None
+        return cls(records, known_GF, group_G, layouts(records) if layout else None, made)
 
     @property
     def images_with_facts(self) -> int:
@@ -99,6 +108,12 @@ class FactSource:
             query = draw_query(FACT_NAMES[self.known_GF[image] == TRUE].tolist(), generator)
             drawn.append(query or ShortQuery(self.records[image].captions[0], ()))
         return drawn
+
+    def wrong_caption(self, image: int, text: str, generator: np.random.Generator) -> str | None:
+        """The caption of an image with one thing made wrong; None where it names nothing that can be."""
+        assert self.wrong is not None
+        swap = self.wrong.draw(image, text, generator)
+        return None if swap is None else swap.text
 
     def of_batch(
         self, images_N: NDArray[np.int64], captions_N: NDArray[np.int64], queries: Sequence[ShortQuery]

@@ -28,14 +28,15 @@ from personsearch.losses.nt_xent import nt_xent
 from personsearch.losses.r_itc import r_itc
 from personsearch.losses.sdm import sdm
 from personsearch.losses.soft_labels import identity_targets
+from personsearch.losses.swapped_captions import swapped_captions
 from personsearch.losses.tal import tal
 from personsearch.training.facts import BatchFacts
 
 TOTAL = "loss"
 IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2 = "image", "image_2", "simclr_1", "simclr_2"
-TEXT, TEXT_2, QUERY = "text", "text_2", "query"
+TEXT, TEXT_2, QUERY, SWAPPED = "text", "text_2", "query", "swapped"
 PATCHES = "patches"  # among the images: the last layer's tokens of view `image`, [N, rows, columns, width]
-ATTRIBUTES, SHORT_QUERIES, LAYOUT = "attributes", "short_queries", "layout"
+ATTRIBUTES, SHORT_QUERIES, LAYOUT, SWAPPED_CAPTIONS = "attributes", "short_queries", "layout", "swapped_captions"
 SS_HIDDEN = 128
 NO_CONTRAST = -1e4  # as a logit: a softmax gives it nothing
 
@@ -81,14 +82,15 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Person ids of the global batch, α of the soft labels, the trust in each pair (None: full trust in all), and the
-    facts that are known of it.
+    """Person ids of the global batch, α of the soft labels, the trust in each pair (None: full trust in all), the
+    facts that are known of it, and which pairs have a wrong caption.
     """
 
     person_ids_N: Tensor
     alpha: float
     trust_N: Tensor | None = None
     facts: BatchFacts | None = None
+    swapped_N: Tensor | None = None
 
     @property
     def targets(self) -> Tensor:
@@ -109,9 +111,9 @@ class Labels:
 
     def rows(self, rows: slice) -> "Labels":
         """The labels of some pairs."""
-        trust_N = None if self.trust_N is None else self.trust_N[rows]
+        trust_N, swapped_N = (None if of is None else of[rows] for of in (self.trust_N, self.swapped_N))
         facts = None if self.facts is None else self.facts.rows(rows)
-        return Labels(self.person_ids_N[rows], self.alpha, trust_N, facts)
+        return Labels(self.person_ids_N[rows], self.alpha, trust_N, facts, swapped_N)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,12 @@ class Loss:
 
 def _n_itc(image: str, text: str) -> Callable[[Features, Labels, nn.ModuleDict], Tensor]:
     return lambda f, y, _: n_itc(y.contrasted(f.logits(image, text)), y.targets, alpha=y.alpha, weights_N=y.trust_N)
+
+
+def _swapped_captions(f: Features, y: Labels, _: nn.ModuleDict) -> Tensor:
+    assert y.swapped_N is not None
+    image_ND, text_ND, wrong_ND = f.images[IMAGE], f.texts[TEXT], f.texts[SWAPPED]
+    return swapped_captions(image_ND, text_ND, wrong_ND, y.swapped_N, f.logit_scale, weights_N=y.trust_N)
 
 
 def _self_supervised(*sides: str) -> Callable[[Features, Labels, nn.ModuleDict], Tensor]:
@@ -179,8 +187,9 @@ LOSSES: dict[str, Loss] = {
     LAYOUT: Loss(
         lambda f, y, heads: heads[LAYOUT](f.raw_images[PATCHES], y.known.layout_NC), texts=(), heads=(LAYOUT,)
     ),
+    SWAPPED_CAPTIONS: Loss(_swapped_captions, texts=(TEXT, SWAPPED)),
 }
-LOSSES_OF_FACTS = frozenset({ATTRIBUTES, SHORT_QUERIES, LAYOUT})
+LOSSES_OF_FACTS = frozenset({ATTRIBUTES, SHORT_QUERIES, LAYOUT, SWAPPED_CAPTIONS})
 
 
 class ObjectiveConfig(Config):
@@ -188,9 +197,10 @@ class ObjectiveConfig(Config):
 
     losses: dict[str, float] = Field(default={"n_itc": 1.0, "r_itc": 1.0}, min_length=1)
     """Weight of each loss by name; a name that is left out is not computed. `attributes` (facts of the image by a
-    linear classifier) and `short_queries` (each image of the batch against queries of one to three facts) learn from
-    the data set's attributes or from the words of its captions; `layout` (which part of a person each patch shows) from
-    its attribute `layout`.
+    linear classifier), `short_queries` (each image of the batch against queries of one to three facts) and
+    `swapped_captions` (each image prefers its caption to the same with one thing made wrong) learn from the data set's
+    attributes or from the words of its captions; `layout` (which part of a person each patch shows) from its attribute
+    `layout`.
     """
 
     settings: dict[str, dict[str, float]] = Field(default={})
@@ -201,6 +211,11 @@ class ObjectiveConfig(Config):
 
     soft_label_ramp_epochs: float = Field(default=1.0, ge=0)
     """Epochs in which that share rises linearly from 0."""
+
+    swapped_share: float = Field(default=0.25, gt=0, le=1)
+    """Share of the pairs that get a wrong caption in a step, for the loss `swapped_captions`. Each costs another pass
+    of the text tower. Pairs whose caption names nothing that can be made wrong get none.
+    """
 
     contrast_among: int | None = Field(default=None, ge=2)
     """Let only this many pairs of the batch compete, as on devices that do not share their features; null for all
@@ -243,7 +258,7 @@ class ObjectiveConfig(Config):
     @property
     def text_views(self) -> tuple[str, ...]:
         """Views of the text that a step encodes, in a fixed order."""
-        return _views(self.losses, "texts", (TEXT, TEXT_2, QUERY))
+        return _views(self.losses, "texts", (TEXT, TEXT_2, QUERY, SWAPPED))
 
     @property
     def reads_patches(self) -> bool:

@@ -4,7 +4,7 @@ Gradient caching (Gao et al., 2021, arXiv 2101.06983): encode all chunks without
 at the features, then encode each chunk again with a graph and continue the backward pass. The gradient equals that of
 the whole batch; the memory is that of one chunk. Dropout sees the same random numbers in both passes.
 
-Shapes: N pairs of this process, M of all processes, D embedding dimension.
+Shapes: N pairs of this process, M of all processes, W of them with a wrong caption, L tokens, D embedding dimension.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from personsearch.models.encoder import PersonEncoder
 from personsearch.training.batches import Batch
 from personsearch.training.distillation import Teacher
 from personsearch.training.distributed import gather, gather_with_gradient
-from personsearch.training.objective import IMAGE, PATCHES, TEXT, TOTAL, Features, Labels, Objective
+from personsearch.training.objective import IMAGE, PATCHES, SWAPPED, TEXT, TOTAL, Features, Labels, Objective
 
 Views = dict[str, Tensor]
 
@@ -57,7 +57,7 @@ class GradientStep:
             if batch.mixing is not None:
                 image_ND, text_ND = self.model.mixed_features(batch.images[IMAGE], batch.texts[TEXT], batch.mixing)
                 return {IMAGE: image_ND}, {TEXT: text_ND}
-            return self._encode_images(batch.images), _one_pass(self.model.text_features_by_length, batch.texts)
+            return self._encode_images(batch.images), self._encode_texts(batch)
 
     def _encode_images(self, views: Mapping[str, Tensor]) -> Views:
         if not self.objective.config.reads_patches:
@@ -72,6 +72,18 @@ class GradientStep:
         images = _one_pass(encode, views)
         return {**images, PATCHES: patches[0].chunk(len(views))[list(views).index(IMAGE)]}
 
+    def _encode_texts(self, batch: Batch) -> Views:
+        if batch.swapped_N is None:
+            return _one_pass(self.model.text_features_by_length, batch.texts)
+        whole = [view for view in batch.texts if view != SWAPPED]
+        wrong_WL = batch.texts[SWAPPED][batch.swapped_N]
+        features = self.model.text_features_by_length(torch.cat([*(batch.texts[view] for view in whole), wrong_WL]))
+        *parts, wrong_WD = torch.split(features, [len(batch)] * len(whole) + [len(wrong_WL)])
+        # Zeros for pairs without a wrong caption, so that all views have the same rows.
+        swapped_ND = torch.zeros_like(parts[0])
+        swapped_ND[batch.swapped_N] = wrong_WD
+        return {**dict(zip(whole, parts, strict=True)), SWAPPED: swapped_ND}
+
     def _taught(self, batch: Batch) -> Features | None:
         """The teacher's features of the global batch, encoded once."""
         if self.teacher is None:
@@ -85,14 +97,14 @@ class GradientStep:
     def _losses(
         self, images: Views, texts: Views, batch: Batch, alpha: float, taught: Features | None
     ) -> dict[str, Tensor]:
-        trust_M = None if batch.trust_N is None else gather(batch.trust_N)
+        trust_M, swapped_M = (None if of is None else gather(of) for of in (batch.trust_N, batch.swapped_N))
         features = Features.of(
             {view: gather_with_gradient(value) for view, value in images.items()},
             {view: gather_with_gradient(value) for view, value in texts.items()},
             self.model.logit_scale(),
         )
         facts = None if batch.facts is None else batch.facts.gathered(gather)
-        labels = Labels(gather(batch.person_ids_N), alpha, trust_M, facts)
+        labels = Labels(gather(batch.person_ids_N), alpha, trust_M, facts, swapped_M)
         losses: dict[str, Tensor] = self.objective(features, labels)
         if self.teacher is None or taught is None:
             return losses

@@ -33,7 +33,7 @@ from personsearch.training.distributed import barrier, local_device, process_gro
 from personsearch.training.facts import FactSource
 from personsearch.training.loop import Loop, Run
 from personsearch.training.model_bundle import TrainingFacts, write_bundle
-from personsearch.training.objective import LAYOUT, LOSSES_OF_FACTS, SIMCLR_1, SIMCLR_2
+from personsearch.training.objective import LAYOUT, LOSSES_OF_FACTS, SIMCLR_1, SIMCLR_2, SWAPPED_CAPTIONS
 from personsearch.training.validation import Validator
 
 logger = logging.getLogger(__name__)
@@ -193,6 +193,7 @@ def _batch_source(  # noqa: PLR0917
         rank=rank(),
         world_size=world_size(),
         facts=_facts(config, dataset, records, groups),
+        swapped_share=config.objective.swapped_share,
     )
 
 
@@ -203,8 +204,8 @@ def _facts(
     asking = sorted(LOSSES_OF_FACTS & set(config.objective.losses))
     if not asking and groups is None:
         return None
-    layout = LAYOUT in asking
-    source = FactSource.of(records, None if groups is None else groups.group_G, layout=layout)
+    group_G = None if groups is None else groups.group_G
+    source = FactSource.of(records, group_G, layout=LAYOUT in asking, wrong=SWAPPED_CAPTIONS in asking)
     if source.layout_GC is not None and (source.layout_GC == NO_LAYOUT).all():
         raise UserError(f"{dataset}: objective.losses.layout: no image has the attribute `layout`")
     if asking and not source.images_with_facts:

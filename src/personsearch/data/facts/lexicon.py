@@ -130,10 +130,9 @@ WRONG_NOUNS: dict[str, dict[str, str]] = {
         "dress": "jacket",
     },
     "lower": {
-        "jeans": "shorts", "trousers": "shorts", "shorts": "trousers", "skirt": "pair of trousers",
-        "leggings": "shorts",
+        "jeans": "shorts", "trousers": "shorts", "shorts": "trousers", "skirt": "trousers", "leggings": "shorts",
     },
-    "eyewear": {"glasses": "a scarf", "sunglasses": "a scarf"},
+    "eyewear": {"glasses": "scarf", "sunglasses": "scarf"},
 }  # fmt: skip
 """Part → fact → another noun of that part that nobody would use for it. Glasses become what is seen elsewhere."""
 WRONG_COLOURS = {
@@ -147,7 +146,7 @@ WRONG_HAIR = {"long": "short", "short": "long"}
 WRONG_GENDER = {
     "man": "woman", "he": "she", "him": "her", "his": "her", "woman": "man", "she": "he", "her": "his",
     "lady": "gentleman", "gentleman": "lady", "girl": "boy", "boy": "girl", "female": "male", "male": "female",
-    "guy": "lady",
+    "guy": "lady", "himself": "herself", "herself": "himself", "hers": "his",
 }  # fmt: skip
 KINDS = {
     "bag": "bag", "headwear": "headwear", "upper": "upper garment", "lower": "lower garment", "sleeves": "sleeves",

@@ -1,7 +1,7 @@
-"""Facts from words, and sentences with one thing in them made wrong: "with a backpack" becomes "with a suitcase"."""
+"""Facts from words: what a sentence states of a person."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from personsearch.data.facts.catalogue import (
@@ -12,25 +12,12 @@ from personsearch.data.facts.catalogue import (
     TYPES,
     colour_fact,
 )
-from personsearch.data.facts.lexicon import (
-    COLOUR_WORDS,
-    HAIR,
-    KINDS,
-    NOUNS,
-    WRONG_COLOURS,
-    WRONG_GENDER,
-    WRONG_HAIR,
-    WRONG_NOUNS,
-    WRONG_SLEEVES,
-)
+from personsearch.data.facts.lexicon import COLOUR_WORDS, HAIR, NOUNS
 
 ADJECTIVES = 4  # how many words before a noun may describe it
 WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*")
 NEGATION = {"no", "without", "not"}
 DENYING = 3  # how many words before a noun may deny it: "not wearing a hat"
-GENDER_NOUN = re.compile(r"\b(man|woman|lady|gentleman|girl|boy|male|female|guy)\b", re.IGNORECASE)
-GENDER_WORD = re.compile(rf"\b({'|'.join(WRONG_GENDER)})\b", re.IGNORECASE)
-UNCOLOURED = ("hair", "gender", "sleeves", "pattern", "beard", "eyewear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +34,6 @@ class Mention:
     colours: tuple[str, ...]
     denied: bool
     adjectives: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Swap:
-    """A text with one thing in it made wrong: what kind of thing, and the new text."""
-
-    kind: str
-    text: str
 
 
 def _by_first_word(table: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[tuple[str, ...], str, str]]]:
@@ -212,69 +191,3 @@ def _alike(name: str, fact: str) -> bool:
 def _colour_stated(part: str, colour: str) -> dict[str, bool]:
     far = (name for name in NEAR_COLOURS if name != colour and name not in NEAR_COLOURS[colour])
     return {colour_fact(part, colour): True} | {colour_fact(part, name): False for name in far}
-
-
-def swapped(text: str) -> list[Swap]:
-    """For each kind of thing that the text names: the same text with it made wrong."""
-    swaps = [Swap("gender", changed)] if (changed := _other_gender(text)) else []
-    found = list(mentions(text))
-    for part, kind in KINDS.items():
-        options = (_wrong_noun(text, mention) for mention in found if mention.part == part and not mention.denied)
-        swaps += [Swap(kind, changed) for changed in _first(options)]
-    colours = (_wrong_colour(text, mention) for mention in found if mention.part not in UNCOLOURED)
-    return swaps + [Swap("colour", changed) for changed in _first(colours)]
-
-
-def _first(options: Iterator[str | None]) -> list[str]:
-    """The first text that could be made, if any."""
-    return [option for option in options if option is not None][:1]
-
-
-def _other_gender(text: str) -> str | None:
-    """Every noun and pronoun of gender turned, so that the sentence still agrees with itself."""
-    if not GENDER_NOUN.search(text):
-        return None
-    return GENDER_WORD.sub(lambda match: _cased(WRONG_GENDER[match[0].lower()], match[0]), text)
-
-
-def _wrong_noun(text: str, mention: Mention) -> str | None:
-    if mention.part == "sleeves":
-        return _replaced(text, mention.start, mention.end, _wrong_word(WRONG_SLEEVES))
-    if mention.part == "hair":
-        first = mention.start - len(mention.adjectives)
-        return _replaced(text, first, mention.end, _wrong_word(WRONG_HAIR))
-    noun = WRONG_NOUNS[mention.part].get(mention.fact)
-    if noun is None or (mention.part == "eyewear" and re.search(r"\bscarf\b", text, re.IGNORECASE)):
-        return None
-    return _replaced(text, mention.start, mention.end, lambda _: noun)
-
-
-def _wrong_word(wrong: dict[str, str]) -> Callable[[str], str]:
-    """Replaces the first of these words in a phrase, also where it begins a compound ("long-sleeved")."""
-    pattern = re.compile(rf"(?<![\w-])({'|'.join(wrong)})(?!\w)", re.IGNORECASE)
-    return lambda phrase: pattern.sub(lambda match: _cased(wrong[match[0].lower()], match[0]), phrase, count=1)
-
-
-def _wrong_colour(text: str, mention: Mention) -> str | None:
-    """The first colour before a noun made wrong."""
-    first = mention.start - len(mention.adjectives)
-    for start, end, name in colour_spans(list(mention.adjectives)):
-        return _replaced(text, first + start, first + end, lambda _, colour=WRONG_COLOURS[name]: colour)  # type: ignore[misc]
-    return None
-
-
-def _replaced(text: str, start: int, end: int, change: Callable[[str], str]) -> str | None:
-    """The text with the words from `start` to `end` changed; None if they stay what they are."""
-    spans = [match.span() for match in WORD.finditer(text.lower())]
-    left, right = spans[start][0], spans[end - 1][1]
-    changed = _cased(change(text[left:right]), text[left:right])
-    return None if changed == text[left:right] else _article(text[:left], changed) + changed + text[right:]
-
-
-def _article(before: str, word: str) -> str:
-    """The text before a word, with the article that the word needs."""
-    return re.sub(r"\b([Aa])n? $", r"\1n " if word[0].lower() in "aeiou" else r"\1 ", before)
-
-
-def _cased(word: str, like: str) -> str:
-    return word[:1].upper() + word[1:] if like[:1].isupper() else word

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from personsearch.data.facts.words import swapped
+from personsearch.data.facts.swaps import swapped
 from personsearch.encoders.encoder import Encoder
 from personsearch.evaluation.embeddings import SplitEmbeddings
 
