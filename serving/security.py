@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -13,13 +14,14 @@ from fastapi.security import APIKeyHeader
 
 from personsearch.errors import UserError
 from personsearch.installation.api_keys import hash_key, keys_from_text, name_among, open_keys
-from personsearch.integrations.database.keys import StoredKey
+from personsearch.integrations.database.keys import SEARCH_ONLY, Scope, StoredKey
 from serving.problems import Problem
 from serving.settings import ServingSettings
 
 logger = logging.getLogger(__name__)
 
 ANONYMOUS = "anonymous"
+ALLOWED: dict[Scope, str] = {"search": "search", "ingest": "send crops"}
 KEY_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="Made by `personsearch up`.")
 
 
@@ -46,6 +48,14 @@ class RateLimit:
             return 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class KnownCaller:
+    """Who presents a key, and what it allows."""
+
+    name: str
+    scopes: tuple[Scope, ...]
+
+
 class AcceptedKeys:
     """The keys of the environment and those in the installation's database, which is asked for each request."""
 
@@ -64,45 +74,74 @@ class AcceptedKeys:
                 "everybody in"
             )
 
-    def name_of(self, key: str) -> str | None:
-        """The name of a presented key; None if it is not accepted.
+    def find(self, key: str) -> KnownCaller | None:
+        """Who presents this key; None if it is not accepted. A key of the environment allows searching alone.
 
         Raises:
             UserError: the database cannot be asked.
         """
         if name := name_among(self._given, key):
-            return name
+            return KnownCaller(name, SEARCH_ONLY)
         known = self._stored.find(hash_key(key))
-        return known.name if known is not None and _is_accepted(known) else None
+        return KnownCaller(known.name, known.scopes) if known is not None and _is_accepted(known) else None
 
 
 def _is_accepted(key: StoredKey) -> bool:
     return key.is_accepted(datetime.now(UTC))
 
 
-def caller(request: Request, key: Annotated[str | None, Security(KEY_HEADER)]) -> str:
-    """The name of the key that a request presents.
+PresentedKey = Annotated[str | None, Security(KEY_HEADER)]
+
+
+def caller(request: Request, key: PresentedKey) -> str:
+    """The name of the key that a request presents, which allows searching.
 
     Raises:
-        Problem: 401 if it presents no accepted key, 503 if the database cannot be asked.
+        Problem: 401 if it presents no accepted key, 403 if that does not allow it, 503 if the database cannot be asked.
     """
+    return _permitted(request, key, "search")
+
+
+def sending_caller(request: Request, key: PresentedKey) -> str:
+    """The name of the key that a request presents, which allows sending crops.
+
+    Raises:
+        Problem: as `caller`.
+    """
+    return _permitted(request, key, "ingest")
+
+
+def _permitted(request: Request, key: str | None, scope: Scope) -> str:
+    known = _known_caller(request, key)
+    if scope not in known.scopes:
+        request.app.state.service.metrics.refused.labels("scope").inc()
+        detail = (
+            f"The key {known.name!r} may not {ALLOWED[scope]}; `personsearch keys create NAME --scope {scope}` "
+            "makes one that may."
+        )
+        raise Problem(HTTPStatus.FORBIDDEN, detail)
+    return known.name
+
+
+def _known_caller(request: Request, key: str | None) -> KnownCaller:
     service = request.app.state.service
     try:
-        name: str | None = service.keys.name_of(key) if key else None
+        known: KnownCaller | None = service.keys.find(key) if key else None
     except UserError as error:
         logger.error("%s", error)
         detail = "API keys cannot be checked at the moment."
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"}) from error
-    if name is None and key is None and service.settings.allow_anonymous:
-        name = ANONYMOUS
-    if name is None:
+    if known is None and key is None and service.settings.allow_anonymous:
+        known = KnownCaller(ANONYMOUS, SEARCH_ONLY)
+    if known is None:
         service.metrics.refused.labels("key").inc()
         detail = "The API key is not accepted." if key else "An API key is required in the header X-API-Key."
         raise Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": "ApiKey"})
-    return name
+    return known
 
 
 Caller = Annotated[str, Depends(caller)]
+SendingCaller = Annotated[str, Depends(sending_caller)]
 
 
 def searching_caller(request: Request, name: Caller) -> str:

@@ -16,6 +16,7 @@ from serving.service import ServiceDep
 
 router = APIRouter(prefix="/v1", tags=["gallery"])
 
+KEY_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 LOOK_REFUSED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 IMAGE_CACHE = "private, no-store"  # an erased picture must not stay in a browser
 Identifier = Annotated[str, Path(min_length=1, max_length=256)]
@@ -43,7 +44,7 @@ class Track(BaseModel):
     crops: list[CropView]
 
 
-@router.get("/cameras", responses=responses(HTTPStatus.UNAUTHORIZED))
+@router.get("/cameras", responses=responses(*KEY_REFUSED))
 def cameras(service: ServiceDep, _: Caller) -> Cameras:
     """The cameras to which a search can be restricted."""
     held = service.gallery.cameras()
@@ -56,7 +57,7 @@ def cameras(service: ServiceDep, _: Caller) -> Cameras:
     response_class=FileResponse,
     responses={
         200: {"content": {"image/jpeg": {}}},
-        **responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, *LOOK_REFUSED),
+        **responses(*KEY_REFUSED, HTTPStatus.NOT_FOUND, *LOOK_REFUSED),
     },
 )
 def image(crop_id: Identifier, request: Request, service: ServiceDep, caller: ViewingCaller) -> FileResponse:
@@ -72,7 +73,7 @@ def image(crop_id: Identifier, request: Request, service: ServiceDep, caller: Vi
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": IMAGE_CACHE})
 
 
-@router.get("/crops", responses=responses(HTTPStatus.UNAUTHORIZED, *LOOK_REFUSED))
+@router.get("/crops", responses=responses(*KEY_REFUSED, *LOOK_REFUSED))
 def crops(
     request: Request,
     service: ServiceDep,

@@ -40,6 +40,7 @@ class VerdictResponse(BaseModel):
     responses=responses(
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         HTTPStatus.TOO_MANY_REQUESTS,

@@ -43,6 +43,19 @@ def test_a_key_is_shown_once_listed_without_itself_and_revoked(
     assert "–" in table
 
 
+def test_a_key_for_a_camera_allows_sending_crops_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "create", "gate 3", "--scope", "ingest", "--json") == 0
+    assert run(monkeypatch, "create", "both", "--scope", "ingest", "--scope", "search", "--json") == 0
+    assert run(monkeypatch, "create", "team 7", "--json") == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "list", "--json") == 0
+    scopes = {key["name"]: key["scopes"] for key in json.loads(capsys.readouterr().out)["keys"]}
+    assert scopes == {"gate 3": "ingest", "both": "search, ingest", "team 7": "search"}
+    assert run(monkeypatch, "create", "x", "--scope", "erase") != 0
+
+
 def test_an_empty_list_says_how_to_make_a_key(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,7 @@ PROTECTED = [
     ("GET", "/v1/crops?camera_id=junction&track_id=track/0"),
     ("GET", "/v1/crops/red-0-0/image"),
 ]
+VERDICT = {"search_request_id": "1", "crop_id": "red-0-0", "verdict": "confirmed"}
 OPEN = ["/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/web/app.js", "/web/style.css"]
 
 
@@ -82,6 +83,16 @@ def test_keys_come_and_go_while_the_service_runs(settings: ServingSettings, sour
     assert (accepted(first), accepted(second), accepted(KEY)) == (True, True, True)
     keys.revoke("first", datetime.now(UTC))
     assert (accepted(first), accepted(second), accepted(KEY)) == (False, True, True)
+
+
+def test_a_camera_s_key_sees_nobody(settings: ServingSettings, source: ColourSource) -> None:
+    key = make_key(open_keys(settings), "gate 3", scopes=["ingest"])
+    client = TestClient(create_app(settings, source=source), headers={"X-API-Key": key})
+    for method, path in PROTECTED:
+        body = {"text": "red"} if path == "/v1/search" else VERDICT if method == "POST" else None
+        response = client.request(method, path, json=body)
+        assert response.status_code == 403, path
+        assert response.json()["detail"].startswith("The key 'gate 3' may not search; `personsearch keys create")
 
 
 def test_an_installation_that_lost_its_last_key_lets_nobody_in(home: Path, source: ColourSource) -> None:

@@ -24,10 +24,10 @@ def test_every_reference_resolves_and_errors_are_problems(client: TestClient) ->
 def test_every_refusal_is_documented(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     documented = {path: set(op["responses"]) for path, ops in paths.items() for op in ops.values()}
-    assert {"400", "401", "408", "413", "415", "422", "429", "503"} <= documented["/v1/search"]
-    assert {"400", "401", "404", "408", "413", "415", "422", "429", "503"} <= documented["/v1/verdicts"]
-    assert {"401", "404", "408", "413", "422", "429", "503"} <= documented["/v1/crops/{crop_id}/image"]
-    assert {"401", "408", "413", "422", "429", "503"} <= documented["/v1/crops"]
-    assert {"401", "408", "413"} <= documented["/v1/cameras"]
+    assert {"400", "401", "403", "408", "413", "415", "422", "429", "503"} <= documented["/v1/search"]
+    assert {"400", "401", "403", "404", "408", "413", "415", "422", "429", "503"} <= documented["/v1/verdicts"]
+    assert {"401", "403", "404", "408", "413", "422", "429", "503"} <= documented["/v1/crops/{crop_id}/image"]
+    assert {"401", "403", "408", "413", "422", "429", "503"} <= documented["/v1/crops"]
+    assert {"401", "403", "408", "413"} <= documented["/v1/cameras"]
     body = client.post("/v1/search", content=b"[" * 60_000, headers={"Content-Type": "application/json"})
     assert body.status_code == 400

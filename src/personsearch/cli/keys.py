@@ -1,6 +1,7 @@
 """`personsearch keys`: who may use the search service."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,17 @@ from personsearch.cli.output import JsonFlag, show, show_table
 from personsearch.errors import UserError
 
 if TYPE_CHECKING:
-    from personsearch.integrations.database.keys import DatabaseKeys, StoredKey
+    from personsearch.integrations.database.keys import DatabaseKeys, Scope, StoredKey
+
+
+class ScopeName(StrEnum):
+    """What a key allows."""
+
+    SEARCH = "search"
+    INGEST = "ingest"
+
+
+SCOPES: "dict[ScopeName, Scope]" = {ScopeName.SEARCH: "search", ScopeName.INGEST: "ingest"}
 
 
 def register(app: typer.Typer) -> None:
@@ -28,12 +39,20 @@ def create(
         float | None,
         typer.Option(min=0, help="Accept it for so long. [default: until revoked]", show_default=False),
     ] = None,
+    scope: Annotated[
+        list[ScopeName] | None,
+        typer.Option(
+            help="What it allows: search, or ingest for a camera that sends crops; may be repeated. [default: search]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a key and print it. It is kept as a hash, so nobody can print it again."""
     from personsearch.installation.api_keys import make_key
 
-    show({"name": name, "key": make_key(_keys(), name, days=days)}, as_json=as_json)
+    scopes = [SCOPES[each] for each in scope or [ScopeName.SEARCH]]
+    show({"name": name, "key": make_key(_keys(), name, days=days, scopes=scopes)}, as_json=as_json)
 
 
 def list_keys(*, as_json: JsonFlag = False) -> None:
@@ -70,6 +89,7 @@ def _row(key: "StoredKey", now: datetime) -> dict[str, str | None]:
     return {
         "name": key.name,
         "state": state,
+        "scopes": ", ".join(key.scopes),
         "created": _shown(key.created_at),
         "expires": _shown(key.expires_at),
         "revoked": _shown(key.revoked_at),

@@ -12,7 +12,7 @@ import json
 import logging
 import secrets
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from personsearch.files import replacing
 from personsearch.installation.settings import Settings
 
 if TYPE_CHECKING:
-    from personsearch.integrations.database.keys import DatabaseKeys, StoredKey
+    from personsearch.integrations.database.keys import DatabaseKeys, Scope, StoredKey
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +83,10 @@ def open_keys(settings: Settings) -> "DatabaseKeys":
     return keys
 
 
-def make_key(keys: "DatabaseKeys", name: str, *, days: float | None = None) -> str:
-    """Make a key, and return it: nobody can see it again.
+def make_key(
+    keys: "DatabaseKeys", name: str, *, days: float | None = None, scopes: "Sequence[Scope]" = ("search",)
+) -> str:
+    """Make a key, and return it: nobody can see it again. It allows what `scopes` name, and nothing else.
 
     Raises:
         UserError: it is no name, or a key of this name is accepted.
@@ -98,7 +100,7 @@ def make_key(keys: "DatabaseKeys", name: str, *, days: float | None = None) -> s
         expires_at = None if days is None else now + timedelta(days=days)
     except OverflowError as error:
         raise UserError(f"key {name!r}: {days:g} days reach beyond the calendar") from error
-    keys.add(StoredKey(name, hash_key(key), now, expires_at))
+    keys.add(StoredKey(name, hash_key(key), now, expires_at, scopes=tuple(dict.fromkeys(scopes))))
     return key
 
 

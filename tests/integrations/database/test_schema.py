@@ -15,6 +15,7 @@ from personsearch.gallery.store import Gallery
 from personsearch.integrations.database import schema
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.gallery import gallery_in
+from personsearch.integrations.database.keys import DatabaseKeys
 from personsearch.integrations.database.schema import (
     HEAD,
     REVISIONS,
@@ -106,10 +107,18 @@ def test_a_server_of_an_older_version_waits_for_the_command(empty: Database, tmp
     with empty.writing() as connection:
         schema._upgrade(connection, None, to=REVISIONS[0])
         address = connection.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with pytest.raises(UserError, match="'gallery' of an older version, 'promotions' expected; `personsearch migrate`"):
+    with pytest.raises(UserError, match=f"'gallery' of an older version, '{HEAD}' expected; `personsearch migrate`"):
         gallery_in(tmp_path, address)
     assert migrate(empty) == "gallery"
     assert gallery_in(tmp_path, address).count() == 0
+
+
+def test_keys_of_the_time_before_scopes_still_search(empty: Database) -> None:
+    with empty.writing() as connection:
+        schema._upgrade(connection, None, to="keys")
+        connection.exec_driver_sql("INSERT INTO api_keys (sha256, name, created_at) VALUES ('hash', 'team 7', 0)")
+    migrate(empty)
+    assert [(key.name, key.scopes) for key in DatabaseKeys(empty).all()] == [("team 7", ("search",))]
 
 
 @pytest.mark.parametrize("statement", ["PRAGMA user_version = 99", f"UPDATE {VERSION_TABLE} SET version_num = 'later'"])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import ColumnElement
@@ -12,16 +13,21 @@ from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.moments import from_milliseconds, to_milliseconds
 from personsearch.integrations.database.tables import API_KEYS
 
+Scope = Literal["search", "ingest"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+SEARCH_ONLY: tuple[Scope, ...] = ("search",)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key without the key itself."""
+    """A key without the key itself. `scopes` are what it allows: to search, or to add crops."""
 
     name: str
     sha256: str
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    scopes: tuple[Scope, ...] = SEARCH_ONLY
 
     def is_accepted(self, now: datetime) -> bool:
         """Whether it opens anything at this time."""
@@ -76,7 +82,7 @@ class DatabaseKeys:
 
 def _insert(connection: sa.Connection, key: StoredKey) -> None:
     dates = [None if date is None else to_milliseconds(date) for date in (key.expires_at, key.revoked_at)]
-    values = (key.sha256, key.name, to_milliseconds(key.created_at), *dates)
+    values = (key.sha256, key.name, to_milliseconds(key.created_at), *dates, ",".join(key.scopes))
     connection.execute(sa.insert(API_KEYS).values(values))
 
 
@@ -89,6 +95,7 @@ def _keys(connection: sa.Connection, condition: ColumnElement[bool]) -> list[Sto
             created_at=from_milliseconds(row.created_at),
             expires_at=None if row.expires_at is None else from_milliseconds(row.expires_at),
             revoked_at=None if row.revoked_at is None else from_milliseconds(row.revoked_at),
+            scopes=tuple(scope for scope in SCOPES if scope in row.scopes.split(",")),
         )
         for row in connection.execute(query)
     ]

@@ -59,6 +59,7 @@ API_KEYS = sa.Table(
     sa.Column("created_at", Integer, nullable=False),
     sa.Column("expires_at", Integer),
     sa.Column("revoked_at", Integer),
+    sa.Column("scopes", Text, nullable=False, server_default="search"),
     sa.Index("api_keys_by_name", "name"),
     sqlite_strict=True,
 )
