@@ -13,11 +13,12 @@ from personsearch.installation.audit import AuditLog
 from personsearch.installation.platforms import open_gallery
 from personsearch.processes import ensure_home_folder
 from serving import problems
+from serving.backlog import Backlog
 from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics
-from serving.middleware import BodyLimit, RequestEnvelope, without_query
+from serving.middleware import BodyLimit, LargeBodies, RequestEnvelope, without_query
 from serving.openapi import describe
-from serving.routes import crops, health, page, search, verdicts
+from serving.routes import crops, health, ingest, page, search, verdicts
 from serving.security import AcceptedKeys, RateLimit
 from serving.service import Service
 from serving.settings import ServingSettings
@@ -56,12 +57,13 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
         redoc_url=None,
     )
     app.state.service = service
-    for part in (search, crops, verdicts, health, page):
+    for part in (search, crops, ingest, verdicts, health, page):
         app.include_router(part.router)
     problems.install(app)
     description = describe(app)
     app.openapi = lambda: description  # type: ignore[method-assign]
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    sent = LargeBodies("/v1/crops", settings.max_ingest_bytes, settings.ingest_at_once)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, large=sent, metrics=service.metrics)
     app.add_middleware(RequestEnvelope, metrics=service.metrics)
     return app
 
@@ -70,13 +72,15 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
     metrics = Metrics()
     gallery = open_gallery(settings)
     source = source or PlatformSource(settings, gallery, metrics)
+    live = LiveWatcher(source, interval_seconds=settings.watch_seconds, metrics=metrics)
     return Service(
         settings=settings,
         keys=AcceptedKeys(settings),
         audit=AuditLog(settings.audit_path),
         shown=ShownCrops(),
         gallery=gallery,
-        live=LiveWatcher(source, interval_seconds=settings.watch_seconds, metrics=metrics),
+        live=live,
+        backlog=Backlog(gallery, live),
         metrics=metrics,
         search_limit=RateLimit(settings.searches_per_minute),
         image_limit=RateLimit(settings.images_per_minute),

@@ -52,13 +52,15 @@ class LiveSource(Protocol):
 
 
 class LiveWatcher:
-    """Keeps `current` on the collection that the alias names; if that cannot be loaded, on the previous one.
+    """Keeps `current` on the collection that the alias names; if that cannot be loaded, on the previous one. `crops` is
+    how many that holds.
 
     A request reads `current` once and keeps that object, so a swap never affects a request in flight.
     """
 
     def __init__(self, source: LiveSource, *, interval_seconds: float, metrics: Metrics) -> None:
         self.current: LiveSearch | None = None
+        self.crops: int | None = None
         self.problem = STARTING
         self._source = source
         self._interval = interval_seconds
@@ -102,7 +104,7 @@ class LiveWatcher:
         if self.current is None or target != self.current.collection:
             return False
         try:
-            self._metrics.live_crops.set(self.current.refresh())
+            self._count(self.current.refresh())
         except Exception as error:
             logger.warning("collection %s must be opened again: %s", target, error)
             return False
@@ -118,10 +120,14 @@ class LiveWatcher:
             self._fail(target, error)
             return
         self.current = loaded  # one assignment, so a request sees either the old collection or the new one
-        self._metrics.live_crops.set(crops)
+        self._count(crops)
         self._metrics.live_switches.inc()
         self._succeed()
         logger.info("live: collection %s, model version %s", loaded.collection, loaded.properties.model_version)
+
+    def _count(self, crops: int) -> None:
+        self.crops = crops
+        self._metrics.live_crops.set(crops)
 
     def _succeed(self) -> None:
         self.problem, self._failures, self._failed = "", 0, None

@@ -25,6 +25,7 @@ class Metrics:
         )
         self.searches = Counter("personsearch_searches", "Searches answered.", ["outcome"], registry=registry)
         self.verdicts = Counter("personsearch_verdicts", "Candidates judged.", ["verdict"], registry=registry)
+        self.crops_sent = Counter("personsearch_crops_sent", "Crops that cameras sent.", ["outcome"], registry=registry)
         self.refused = Counter("personsearch_refused", "Requests refused.", ["reason"], registry=registry)
         self.audit_failures = Counter("personsearch_audit_failures", "Records not written.", registry=registry)
         self.ready = Gauge("personsearch_ready", "1 while searches are answered.", registry=registry)

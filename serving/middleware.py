@@ -5,6 +5,7 @@ import logging
 import re
 import time
 import uuid
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -81,32 +82,60 @@ class RequestEnvelope:
             self.metrics.request(scope["method"], route, status, time.perf_counter() - start)
 
 
+@dataclass(frozen=True, slots=True)
+class LargeBodies:
+    """The path to which bodies of up to `max_bytes` may be posted, `at_once` of them at the same time.
+
+    Bodies are read before keys are checked, so their number bounds the memory that strangers can fill.
+    """
+
+    path: str
+    max_bytes: int
+    at_once: int
+
+
 class BodyLimit:
     """Refuses a body over a size with 413, whether or not its length was announced, and a slow one with 408."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float = BODY_SECONDS) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int, large: LargeBodies, metrics: Metrics, seconds: float = BODY_SECONDS
+    ) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.large = large
+        self.metrics = metrics
         self.seconds = seconds
+        self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-            return
+        elif (scope["method"], scope["path"]) != ("POST", self.large.path):
+            await self._bounded(scope, receive, send, self.max_bytes)
+        elif self._open >= self.large.at_once:
+            await self._postpone(scope, receive, send)
+        else:
+            self._open += 1
+            try:
+                await self._bounded(scope, receive, send, self.large.max_bytes)
+            finally:
+                self._open -= 1
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
         announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdigit() or int(announced) > self.max_bytes:
-            await self._refuse(scope, receive, send)
+        if not announced.isdigit() or int(announced) > max_bytes:
+            await self._refuse(scope, receive, send, max_bytes)
             return
         try:
             async with asyncio.timeout(self.seconds):
-                body = await self._read(receive)
+                body = await self._read(receive, max_bytes)
         except TimeoutError:
             detail = f"The body took more than {self.seconds:g} s to arrive."
             problem = problem_response(HTTPStatus.REQUEST_TIMEOUT, detail, scope.get("request_id", ""))
             await problem(scope, receive, send)
             return
         if body is None:
-            await self._refuse(scope, receive, send)
+            await self._refuse(scope, receive, send, max_bytes)
             return
         pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -115,19 +144,26 @@ class BodyLimit:
 
         await self.app(scope, replay, send)
 
-    async def _read(self, receive: Receive) -> bytes | None:
+    async def _read(self, receive: Receive, max_bytes: int) -> bytes | None:
         """The whole body, or None if it is too long; if the client disconnects, what has arrived."""
         body = bytearray()
         while True:
             message = await receive()
             body += message.get("body", b"")
-            if len(body) > self.max_bytes:
+            if len(body) > max_bytes:
                 return None
             if not message.get("more_body", False):
                 return bytes(body)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        detail = f"The body is too large; at most {self.max_bytes:,} bytes expected."
+    async def _postpone(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.metrics.refused.labels("queue").inc()
+        detail = f"{self.large.at_once} such requests are being read or stored. Try again in 1 s."
+        headers = {"Retry-After": "1"}
+        problem = problem_response(HTTPStatus.TOO_MANY_REQUESTS, detail, scope.get("request_id", ""), headers=headers)
+        await problem(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
+        detail = f"The body is too large; at most {max_bytes:,} bytes expected."
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         await problem_response(status, detail, scope.get("request_id", ""))(scope, receive, send)
 

@@ -38,13 +38,21 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(Exception):
-    """An error for the client: a status and a sentence."""
+    """An error for the client: a status and a sentence, and what is wrong with single fields."""
 
-    def __init__(self, status: HTTPStatus, detail: str, *, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        headers: dict[str, str] | None = None,
+        errors: list[WrongField] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = headers
+        self.errors = errors or []
 
 
 def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -64,6 +72,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_exception)
 
 
+def listed(errors: list[WrongField]) -> str:
+    """What is wrong with each field, in one line; of many, the first and how many more there are."""
+    line = "; ".join(f"{wrong.field}: {wrong.message}" for wrong in errors[:MAX_ERRORS])
+    more = len(errors) - MAX_ERRORS
+    return f"{line}; and {more:,} more" if more > 0 else line
+
+
 def problem_response(
     status: HTTPStatus,
     detail: str,
@@ -79,7 +94,9 @@ def problem_response(
 
 def _on_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)
-    return problem_response(error.status, error.detail, _request_id(request), headers=error.headers)
+    return problem_response(
+        error.status, error.detail, _request_id(request), errors=error.errors[:MAX_ERRORS], headers=error.headers
+    )
 
 
 def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
@@ -90,12 +107,8 @@ def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
 
 def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = error.errors()
-    errors = [WrongField(field=_field_name(problem), message=_message(problem)) for problem in found[:MAX_ERRORS]]
-    detail = "; ".join(f"{wrong.field}: {wrong.message}" for wrong in errors)
-    if len(found) > MAX_ERRORS:
-        detail += f"; and {len(found) - MAX_ERRORS:,} more"
-    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, _request_id(request), errors=errors)
+    errors = [WrongField(field=_field_name(problem), message=_message(problem)) for problem in error.errors()]
+    return _on_problem(request, Problem(HTTPStatus.UNPROCESSABLE_ENTITY, listed(errors), errors=errors))
 
 
 def _on_audit_unavailable(request: Request, error: Exception) -> JSONResponse:

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 
 from personsearch.gallery.store import Gallery
 from personsearch.installation.audit import AuditLog
+from serving.backlog import Backlog
 from serving.live import LiveWatcher
 from serving.metrics import Metrics
 from serving.security import AcceptedKeys, RateLimit
@@ -24,6 +25,7 @@ class Service:
     shown: ShownCrops
     gallery: Gallery
     live: LiveWatcher
+    backlog: Backlog
     metrics: Metrics
     search_limit: RateLimit
     image_limit: RateLimit

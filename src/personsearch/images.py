@@ -36,19 +36,19 @@ class ImageRejected(UserError):
     """An image that cannot or must not be decoded; the message is the reason."""
 
 
-def open_image(source: Path | bytes) -> Image.Image:
+def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode a whole image as upright RGB (EXIF rotation applied, alpha and CMYK converted).
 
     Raises:
-        ImageRejected: missing, empty, not an image in one of FORMATS, truncated, or over MAX_PIXELS.
+        ImageRejected: missing, empty, not an image in one of FORMATS, truncated, or over `max_pixels`.
     """
     try:
         if isinstance(source, Path) and source.exists() and not source.is_file():
             raise ImageRejected("not a regular file")  # reading a pipe might never end
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageRejected(f"{image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are read")
+            if image.width * image.height > max_pixels:
+                raise ImageRejected(f"{image.width}×{image.height} pixels; at most {max_pixels:,} are read")
             deep_colour = image.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in image.tile)
             image.load()
             upright = _as_rgb(ImageOps.exif_transpose(image))
@@ -60,7 +60,7 @@ def open_image(source: Path | bytes) -> Image.Image:
     except FileNotFoundError as error:
         raise ImageRejected("file is missing") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ImageRejected(f"too many pixels; at most {MAX_PIXELS:,} are read") from error
+        raise ImageRejected(f"too many pixels; at most {max_pixels:,} are read") from error
     except UnidentifiedImageError as error:
         raise ImageRejected(f"not an image in one of the formats {', '.join(FORMATS)}") from error
     except Exception as error:  # PIL plug-ins raise OSError, SyntaxError, ValueError, struct.error … on bad bytes

@@ -41,6 +41,7 @@ def test_a_key_is_required(client: TestClient, method: str, path: str, key: str 
 def test_every_route_that_is_not_open_is_protected(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert {path.split("?")[0] for _, path in PROTECTED if "image" not in path} <= set(paths)
+    assert set(paths["/v1/crops"]) == {"get", "post"}
     for path, operations in paths.items():
         for operation in operations.values():
             assert ("security" in operation) == path.startswith("/v1/")
