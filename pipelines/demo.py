@@ -268,7 +268,7 @@ def _ask(
         found = [candidate.crop.crop_id for candidate in answer.candidates]
         is_right = {crop_id: question.is_right(truth[crop_id]) for crop_id in found if crop_id in truth}
         picture = out / f"query-{number}.png"
-        save_grid(picture, question.text, answer, pictures.image, is_right=is_right)
+        save_grid(picture, question.text, answer, pictures.picture, is_right=is_right)
         narrator.tell(f"“{question.text}”, camera {', '.join(question.cameras or ['any'])}  → {picture}")
         for candidate in answer.candidates:
             crop = candidate.crop

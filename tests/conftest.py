@@ -15,6 +15,7 @@ from PIL import Image
 from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage, Preprocessing, write_spec
 from personsearch.data.records import ImageRecord, write_manifest
 from tests.servers.postgresql import postgresql
+from tests.servers.s3 import S3Server, s3_server
 
 # A shared machine may be slow for a moment: no test judges how long an example took.
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -54,6 +55,35 @@ def database_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     migrate(database)
     database.close()
     return address
+
+
+@pytest.fixture(scope="session")
+def s3_process() -> Iterator[S3Server]:
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(s3_server())
+        except RuntimeError as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"S3: {error}")
+            pytest.skip(f"S3: {error}")
+        yield server
+
+
+@pytest.fixture
+def s3(s3_process: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """A real S3 store whose endpoint and credentials are in the environment of this test."""
+    for name, value in s3_process.environment().items():
+        monkeypatch.setenv(name, value)
+    return s3_process
+
+
+@pytest.fixture
+def crops_address(request: pytest.FixtureRequest, tmp_path: Path, database_address: str) -> str:
+    """Where pictures are kept: in a folder beside SQLite, in S3 beside PostgreSQL."""
+    if database_address.startswith("sqlite"):
+        return str(tmp_path / "gallery")
+    server: S3Server = request.getfixturevalue("s3")
+    return server.new_place()
 
 
 @pytest.fixture(scope="session")

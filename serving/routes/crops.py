@@ -5,9 +5,10 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import Response
 from pydantic import BaseModel
 
+from personsearch.images import ImageRejected
 from personsearch.search.filters import CropFilter
 from serving.problems import Problem, responses
 from serving.routes.search import CropView, crop_view
@@ -54,23 +55,26 @@ def cameras(service: ServiceDep, _: Caller) -> Cameras:
 
 @router.get(
     "/crops/{crop_id}/image",
-    response_class=FileResponse,
+    response_class=Response,
     responses={
         200: {"content": {"image/jpeg": {}}},
         **responses(*KEY_REFUSED, HTTPStatus.NOT_FOUND, *LOOK_REFUSED),
     },
 )
-def image(crop_id: Identifier, request: Request, service: ServiceDep, caller: ViewingCaller) -> FileResponse:
+def image(crop_id: Identifier, request: Request, service: ServiceDep, caller: ViewingCaller) -> Response:
     """The image of a crop. Recorded in the audit log, unless a record of the last hour names the crop already."""
     crop = service.gallery.crop(crop_id)
-    path = service.gallery.image(crop) if crop is not None else None
-    if path is None or not path.is_file():
+    try:
+        picture = service.gallery.picture(crop) if crop is not None else None
+    except ImageRejected:
+        picture = None
+    if picture is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no image of crop {crop_id!r}.")
     if not service.shown.holds(caller, crop_id):
         values = {"request_id": request.scope["request_id"], "who": caller, "results": [crop_id]}
         service.audit.append("image", values)
         service.shown.add(caller, [crop_id])
-    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": IMAGE_CACHE})
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": IMAGE_CACHE})
 
 
 @router.get("/crops", responses=responses(*KEY_REFUSED, *LOOK_REFUSED))

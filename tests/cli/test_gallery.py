@@ -71,7 +71,7 @@ def test_erase_tells_before_it_acts_and_then_for_good(
 ) -> None:
     chosen = ("--after", "2026-03-01T09:00:05Z", "--before", "2026-03-01T09:00:08Z")
     doomed = [filled.crop(crop_id) for crop_id in ("dataset-9-2", "dataset-10-0", "dataset-10-1")]
-    pictures = [filled.image(crop) for crop in doomed if crop is not None]
+    pictures = [filled.folder / crop.image_uri for crop in doomed if crop is not None]
     assert personsearch("gallery", "erase", *chosen, "--dry-run") == {"would_erase": 3}
     assert filled.count() == 24
     assert personsearch("gallery", "erase", *chosen, "--yes")["erased"] == 3

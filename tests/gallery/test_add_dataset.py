@@ -1,5 +1,6 @@
 """A prepared data set becomes crops, once, whatever some of its files are."""
 
+import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -39,9 +40,9 @@ def test_each_readable_image_of_the_split_becomes_a_track(dataset: Path, tmp_pat
     assert [c.track_id for c in crops] == ["dataset:i1", "dataset:i2", "dataset:i3"]
     assert [c.camera_id for c in crops] == ["c1", "dataset", "gate 3"]
     assert [c.captured_at for c in crops] == [START + timedelta(seconds=n) for n in range(3)]
-    assert gallery.image(crops[0]).read_bytes() == (dataset / "a.jpg").read_bytes()
+    assert gallery.picture(crops[0]) == (dataset / "a.jpg").read_bytes()
     for crop, size in zip(crops, [(30, 60), (20, 40), (10, 20)], strict=True):
-        with Image.open(gallery.image(crop)) as picture:
+        with Image.open(io.BytesIO(gallery.picture(crop))) as picture:
             assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", size)
             assert (crop.bbox.width, crop.bbox.height) == size
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
 from personsearch.errors import UserError
 from personsearch.gallery.collections import PREVIOUS_ALIAS, rollback
 from personsearch.gallery.store import Gallery
+from personsearch.images import open_image
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.exact import ExactStore
@@ -32,7 +32,7 @@ def test_the_whole_gallery_goes_live(store: CollectionStore, gallery: Gallery) -
     assert store.properties(LIVE_ALIAS) == CollectionProperties("personsearch", "1", "print1", "data", 8)
     assert ids(store) == gallery_ids(gallery)
     stored = next(iter(gallery.crops()))
-    pixels = np.asarray(Image.open(gallery.image(stored)))[None]
+    pixels = np.asarray(open_image(gallery.picture(stored)))[None]
     assert store.open(LIVE_ALIAS).search(HashEncoder("1").encode_images(pixels), 1)[0][0].crop == stored
 
 
@@ -141,8 +141,8 @@ def test_an_erasure_during_the_switch_is_applied(gallery: Gallery) -> None:
 
 def test_unreadable_pictures_are_left_out_and_counted(store: CollectionStore, gallery: Gallery) -> None:
     crops = list(gallery.crops())
-    gallery.image(crops[4]).write_bytes(b"\xff\xd8\xff truncated")
-    gallery.image(crops[9]).unlink()
+    (gallery.folder / crops[4].image_uri).write_bytes(b"\xff\xd8\xff truncated")
+    (gallery.folder / crops[9].image_uri).unlink()
     report = build(store, gallery)
     assert (report.unreadable, report.findings.crops) == (2, 38)
 
@@ -246,7 +246,7 @@ def test_a_build_killed_again_and_again_loses_and_doubles_nothing(gallery: Galle
     assert store.names() == ["persons_v1_1"]
     assert ids(store) == gallery_ids(gallery)
     [(crops, vectors_ND)] = store.open(LIVE_ALIAS).iterate()
-    pixels_NHW3 = np.array([Image.open(gallery.image(crop)) for crop in crops])
+    pixels_NHW3 = np.array([open_image(gallery.picture(crop)) for crop in crops])
     np.testing.assert_allclose(vectors_ND, encoder.encode_images(pixels_NHW3), atol=1e-6)
 
 

@@ -4,6 +4,7 @@ import io
 import multiprocessing
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -12,12 +13,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from personsearch.errors import UserError
-from personsearch.gallery.store import Gallery, path_name
+from personsearch.gallery.pictures import Pictures
+from personsearch.gallery.store import Gallery, PicturesLeft, path_name
+from personsearch.images import ImageRejected
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.filters import CropFilter
@@ -38,8 +42,13 @@ def crop(crop_id: str, *, camera: str = "junction", at: datetime = NOON, track: 
 
 
 @pytest.fixture
-def gallery(tmp_path: Path, database_address: str) -> Gallery:
-    return gallery_in(tmp_path / "gallery", database_address)
+def gallery(tmp_path: Path, database_address: str, crops_address: str) -> Gallery:
+    return gallery_in(tmp_path / "gallery", database_address, crops_address)
+
+
+def names(gallery: Gallery) -> set[str]:
+    """The pictures that the store holds."""
+    return {name for page in gallery.pictures.names() for name in page}
 
 
 def test_a_crop_comes_back_as_it_was_added(gallery: Gallery) -> None:
@@ -47,7 +56,7 @@ def test_a_crop_comes_back_as_it_was_added(gallery: Gallery) -> None:
     assert gallery.add([(crop("a", at=east), jpeg())]) == 1
     stored = gallery.crop("a")
     assert stored == replace(crop("a", at=east), image_uri="images/junction/2026-03-02/a.jpg")
-    assert gallery.image(stored).read_bytes() == jpeg()
+    assert gallery.picture(stored) == jpeg()
     assert stored.captured_at.tzinfo is UTC
 
 
@@ -55,7 +64,7 @@ def test_adding_twice_adds_once(gallery: Gallery) -> None:
     assert gallery.add([(crop("a"), jpeg("red")), (crop("a"), jpeg("blue"))]) == 1
     assert gallery.add([(crop("a"), jpeg("blue")), (crop("b"), jpeg())]) == 1
     assert gallery.count() == 2
-    assert gallery.image(gallery.crop("a")).read_bytes() == jpeg("red")
+    assert gallery.picture(gallery.crop("a")) == jpeg("red")
 
 
 def test_a_failing_addition_leaves_nothing(gallery: Gallery) -> None:
@@ -66,7 +75,7 @@ def test_a_failing_addition_leaves_nothing(gallery: Gallery) -> None:
     with pytest.raises(OSError, match="full"):
         gallery.add(stream())
     assert gallery.count() == 0
-    assert list(gallery.folder.glob("images/**/*.jpg")) == []
+    assert names(gallery) == set()
 
 
 @pytest.mark.parametrize(
@@ -77,11 +86,12 @@ def test_a_camera_may_be_called_anything_and_its_pictures_stay_in_the_folder(gal
     [held] = gallery.crops(crop_filter=CropFilter(cameras=(name,)))
     assert held.camera_id == name
     assert [camera.camera_id for camera in gallery.cameras()] == [name]
-    assert gallery.image(held).resolve().is_relative_to((gallery.folder / "images").resolve())
+    assert names(gallery) == {held.image_uri}
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", part) for part in held.image_uri.split("/"))
     assert len(Path(held.image_uri).parts) == 4
     assert held.image_uri.isascii()
     assert gallery.erase(CropFilter(cameras=(name,))) == 1
-    assert list(gallery.folder.glob("images/**/*.jpg")) == []
+    assert names(gallery) == set()
 
 
 def test_cameras_of_like_names_have_folders_of_their_own() -> None:
@@ -120,13 +130,89 @@ def test_wrong_crops_are_refused(gallery: Gallery, given_crop: Crop, picture: by
 
 def test_an_erased_crop_is_gone_and_never_returns(gallery: Gallery) -> None:
     gallery.add([(crop("a"), jpeg()), (crop("b", track="t2"), jpeg())])
-    picture = gallery.image(gallery.crop("a"))
+    kept, erased = gallery.crop("b"), gallery.crop("a")
     assert gallery.erase(CropFilter(tracks=("t1",))) == 1
-    assert not picture.exists()
+    assert names(gallery) == {kept.image_uri}
+    with pytest.raises(ImageRejected, match="picture is missing"):
+        gallery.picture(erased)
     assert gallery.is_erased("a")
     assert not gallery.is_erased("b")
     assert gallery.add([(crop("a"), jpeg())]) == 0
     assert [c.crop_id for c in gallery.crops()] == ["b"]
+
+
+class Failing:
+    """Pictures of which one operation fails, as where a store has just become unreachable."""
+
+    def __init__(self, pictures: Pictures, operation: str, *, after: int = 0) -> None:
+        self._pictures = pictures
+        self._operation = operation
+        self._left = after
+
+    def __getattr__(self, name: str) -> Any:
+        if name != self._operation:
+            return getattr(self._pictures, name)
+        if self._left == 0:
+            raise UserError("s3://site: cannot be reached")
+        self._left -= 1
+        return getattr(self._pictures, name)
+
+
+def test_an_addition_that_the_store_refuses_leaves_nothing(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("personsearch.gallery.store.BATCH", 2)
+    whole, gallery.pictures = gallery.pictures, Failing(gallery.pictures, "write", after=1)
+    with pytest.raises(UserError, match="cannot be reached"):
+        gallery.add([(crop(f"c{n}"), jpeg()) for n in range(5)])
+    gallery.pictures = whole
+    assert (gallery.count(), names(gallery), gallery.rows.pending_pictures(9)) == (0, set(), [])
+    assert gallery.add([(crop(f"c{n}"), jpeg()) for n in range(5)]) == 5
+
+
+def test_pictures_that_a_store_did_not_remove_are_removed_by_the_next_erasure(gallery: Gallery) -> None:
+    gallery.add([(crop("a"), jpeg()), (crop("b"), jpeg()), (crop("c"), jpeg())])
+    whole, gallery.pictures = gallery.pictures, Failing(gallery.pictures, "remove")
+    with pytest.raises(PicturesLeft, match="their pictures are still there: s3://site: cannot be reached") as caught:
+        gallery.erase(CropFilter(crop_ids=("a", "b")))
+    assert caught.value.erased == 2
+    assert (gallery.count(), gallery.is_erased("a")) == (1, True)
+    gallery.pictures = whole
+    assert gallery.erase(CropFilter(crop_ids=("a", "b"))) == 0
+    assert names(gallery) == {gallery.crop("c").image_uri}
+    assert gallery.rows.pending_pictures(9) == []
+
+
+def test_a_sweep_looks_at_what_was_left_and_at_nothing_else(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("personsearch.gallery.store.SWEPT_AT_ONCE", 2)
+    gallery.add([(crop(f"c{n}"), jpeg()) for n in range(5)])
+    left = [f"images/junction/2026-03-01/left{n}.jpg" for n in range(5)]
+    named = gallery.crop("c0").image_uri
+    gallery.rows.announce_pictures([*left, named])
+    gallery.rows.announce_pictures(left)  # another writer of the same crops
+    gallery.pictures.write([(name, jpeg()) for name in left[:3]])
+    gallery.pictures = Failing(gallery.pictures, "names")
+    assert gallery.sweep() == 5
+    assert gallery.sweep() == 0
+    assert gallery.picture(gallery.crop("c0")) == jpeg()
+
+
+def test_orphans_are_found_among_all_pictures(gallery: Gallery) -> None:
+    gallery.add([(crop("a"), jpeg())])
+    orphan = "images/junction/2026-03-01/nobody.jpg"
+    gallery.pictures.write([(orphan, jpeg())])
+    assert list(gallery.orphans()) == [orphan]
+    assert list(gallery.orphans(remove=True)) == [orphan]
+    assert names(gallery) == {gallery.crop("a").image_uri}
+    gallery.erase(CropFilter(crop_ids=("a",)))
+    assert list(gallery.orphans()) == []
+
+
+def test_pictures_of_another_gallery_are_not_taken_for_orphans(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.add([(crop("a"), jpeg())])
+    stranger = Gallery(tmp_path / "other", gallery_in(tmp_path / "other").rows, gallery.pictures)
+    with pytest.raises(UserError, match="has no crops; the wrong one"):
+        list(stranger.orphans(remove=True))
+    assert stranger.sweep() == 0
+    assert gallery.picture(gallery.crop("a")) == jpeg()
 
 
 def test_an_embedded_database_keeps_nothing_of_erased_rows(tmp_path: Path) -> None:
@@ -232,7 +318,7 @@ def test_a_killed_writer_leaves_whole_additions_only(tmp_path: Path) -> None:
     ids = [c.crop_id for c in gallery.crops()]
     assert len(ids) % 5 == 0
     assert len(ids) >= 5 * (acknowledged + 1)
-    assert {gallery.image(c) for c in gallery.crops()} == set(tmp_path.glob("images/*/*/*"))
+    assert {tmp_path / c.image_uri for c in gallery.crops()} == set(tmp_path.glob("images/*/*/*"))
     assert gallery.sweep() == 0
 
 
@@ -251,4 +337,4 @@ def test_pictures_and_rows_are_private(tmp_path: Path, made_before: bool) -> Non
     held = (folder, folder / "images", folder / "gallery.db")
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in held}
     assert modes == {"gallery": "0o755" if made_before else "0o700", "images": "0o700", "gallery.db": "0o600"}
-    assert oct(gallery.image(gallery.crop("a")).stat().st_mode & 0o777) == "0o600"
+    assert oct((folder / gallery.crop("a").image_uri).stat().st_mode & 0o777) == "0o600"

@@ -59,7 +59,7 @@ def test_every_collection_and_its_files_lose_the_crop(gallery: Gallery, tmp_path
     build(store, gallery)
     build(store, gallery, version="2")
     crops, vectors_ND = store.open(LIVE_ALIAS).fetch(["crop00600"])
-    picture = gallery.image(crops[0])
+    picture = gallery.folder / crops[0].image_uri
     result = erase(ONE, gallery, open_store=lambda: store)
     assert (result.erased, result.vectors, result.collections, result.service) == (1, 2, 2, "not running")
     for alias in (LIVE_ALIAS, PREVIOUS_ALIAS):
@@ -100,6 +100,29 @@ def test_erasing_everything_empties_the_collections(gallery: Gallery) -> None:
     build(store, gallery)
     assert erase(CropFilter(crop_ids=tuple(gallery_ids(gallery))), gallery, open_store=lambda: store).vectors == 20
     assert ids(store) == []
+
+
+def test_vectors_are_removed_even_where_the_store_of_pictures_fails(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ExactStore()
+    build(store, gallery)
+
+    def fail(names: object) -> None:
+        raise UserError("s3://site: cannot be reached")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gallery.pictures, "remove", fail)
+        with pytest.raises(UserError, match="1 crops were erased from the gallery, but not everywhere: their pic"):
+            erase(ONE, gallery, open_store=lambda: store)
+    assert ids(store) == gallery_ids(gallery)
+    assert erase(ONE, gallery, open_store=lambda: store).erased == 0
+    assert not list(gallery.folder.glob("images/*/*/crop00600.jpg"))
+
+
+def test_versions_that_a_bucket_keeps_are_named(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gallery.pictures, "versions_left", 3)
+    assert "older versions of 3 pictures" in erase(ONE, gallery).not_erased[0]
 
 
 def test_it_ends_when_the_service_has_followed(gallery: Gallery) -> None:

@@ -115,7 +115,7 @@ def build_collection(store: ExactStore, gallery: Gallery, name: str, *, version:
     index = store.create(name, properties)
     crops = list(gallery.crops())
     size = (encoder.preprocessing.height, encoder.preprocessing.width)
-    pixels = np.stack([resize(open_image(gallery.image(crop)), *size) for crop in crops])
+    pixels = np.stack([resize(open_image(gallery.picture(crop)), *size) for crop in crops])
     index.upsert(crops, encoder.encode_images(pixels))
 
 

@@ -69,7 +69,7 @@ def test_a_crop_is_stored_with_all_that_was_said_of_it(camera: TestClient, galle
     assert (crop.camera_id, crop.track_id, crop.frame_uri, crop.quality) == ("gate 3", "7", "frame 9", 0.75)
     assert crop.captured_at == datetime(2026, 3, 1, 10, 0, 0, 500_000, UTC)
     assert crop.bbox == BoundingBox(-3, 20, 64, 128)
-    assert gallery.image(crop).read_bytes() == figure("red")
+    assert gallery.picture(crop) == figure("red")
     assert (other.track_id, other.bbox, other.quality) == ("gate3-2", BoundingBox(0, 0, 64, 128), 1.0)
 
 
@@ -110,7 +110,7 @@ def test_the_same_id_with_other_content_is_a_conflict(
     ]
     crop = gallery.crop("gate3-1")
     assert crop is not None
-    assert gallery.image(crop).read_bytes() == figure("red")
+    assert gallery.picture(crop) == figure("red")
 
 
 def test_each_crop_of_a_batch_has_its_own_answer(camera: TestClient, gallery: Gallery) -> None:

@@ -43,7 +43,7 @@ def install(home: Path, onnx_bundle: Path) -> ServingSettings:
 def _fill(index, gallery: Gallery, encoder: OnnxEncoder) -> None:
     crops = list(gallery.crops())
     size = (encoder.preprocessing.height, encoder.preprocessing.width)
-    pixels = np.stack([resize(open_image(gallery.image(crop)), *size) for crop in crops])
+    pixels = np.stack([resize(open_image(gallery.picture(crop)), *size) for crop in crops])
     index.upsert(crops, encoder.encode_images(pixels))
 
 

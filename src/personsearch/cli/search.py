@@ -54,7 +54,7 @@ def search(
     if save is not None:
         from personsearch.search.grid import save_grid
 
-        save_grid(save, text, answer, pictures.image)
+        save_grid(save, text, answer, pictures.picture)
     rows = [_row(candidate, pictures) for candidate in answer.candidates]
     if as_json:
         origin = {"collection": live.collection, "model_version": live.properties.model_version}
@@ -141,7 +141,7 @@ def _row(candidate: Any, pictures: Any) -> dict[str, Any]:
         "captured_at": crop.captured_at.isoformat(),
         "track": crop.track_id,
         "crop_id": crop.crop_id,
-        "image": str(pictures.image(crop)),
+        "image": pictures.picture_address(crop),
     }
 
 

@@ -56,10 +56,10 @@ class FootageFiles:
 
 @dataclass(frozen=True)
 class Clip:
-    """The crops of one clip with their pictures; `camera_id` is the clip's name."""
+    """The crops of one clip and the gallery of their pictures; `camera_id` is the clip's name."""
 
     info: VideoInfo
-    pictures: dict[str, Path]
+    gallery: Gallery
     crops: list[Crop]
 
 
@@ -85,9 +85,9 @@ class Footage:
         clip = self.clips[person.clip]
         return {track_of(crop) for crop in clip.crops if person.is_shown(crop, clip.info)}
 
-    def picture(self, crop: Crop) -> Path:
-        """The path of a crop's picture."""
-        return self.clips[crop.camera_id].pictures[crop.crop_id]
+    def picture(self, crop: Crop) -> bytes:
+        """A crop's picture."""
+        return self.clips[crop.camera_id].gallery.picture(crop)
 
 
 @dataclass(frozen=True)
@@ -255,8 +255,7 @@ def _take_in_clip(config: IngestConfig, files: FootageFiles, name: str) -> Clip:
         ingest(config, video, gallery, camera_id=CAMERA, start=START)
     held = list(gallery.crops())
     crops = [replace(crop, camera_id=name, crop_id=f"{name}/{crop.crop_id}") for crop in held]
-    pictures = {crop.crop_id: gallery.image(own) for crop, own in zip(crops, held, strict=True)}
-    return Clip(read_info(video, frames_per_second=config.frames_per_second), pictures, crops)
+    return Clip(read_info(video, frames_per_second=config.frames_per_second), gallery, crops)
 
 
 def _code_of_ingest() -> str:

@@ -48,7 +48,7 @@ def summary(findings: FootageFindings) -> str:
 
 
 def write_footage_report(
-    path: Path, findings: FootageFindings, bundle: Bundle, picture: Callable[[Crop], Path]
+    path: Path, findings: FootageFindings, bundle: Bundle, picture: Callable[[Crop], bytes]
 ) -> None:
     """Write the page atomically; it shows every description with its best candidates."""
     template = Template(files("personsearch.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ def _cells(tag: str, texts: Sequence[str]) -> str:
     return "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts)
 
 
-def _search(shown: Shown, picture: Callable[[Crop], Path]) -> str:
+def _search(shown: Shown, picture: Callable[[Crop], bytes]) -> str:
     asked = shown.asked
     figures = "".join(
         f'<figure class="{"right" if right else "wrong"}"><img src="{thumbnail(picture(candidate.crop))}" '

@@ -223,9 +223,9 @@ def pick_examples(
     ]
 
 
-def thumbnail(path: Path) -> str:
+def thumbnail(picture: Path | bytes) -> str:
     """A small JPEG as a data URL, to embed in the page."""
-    image = open_image(path)
+    image = open_image(picture)
     image.thumbnail((THUMBNAIL[1], THUMBNAIL[0]), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)

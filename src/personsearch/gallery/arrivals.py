@@ -95,15 +95,18 @@ class _Known:
         crop = self._held.get(crop_id)
         if crop is None:
             return None
-        path = self._gallery.image(crop)
-        return crop, path.read_bytes() if path.is_file() else b""
+        try:
+            return crop, self._gallery.picture(crop)
+        except ImageRejected:
+            return crop, b""
 
 
 def _judge(arrival: Arrival, known: _Known) -> Receipt:
     try:
-        return known.judge(*_sound(arrival))
+        sound = _sound(arrival)
     except UserError as error:
         return Receipt(arrival.crop.crop_id, "refused", str(error))
+    return known.judge(*sound)
 
 
 def _sound(arrival: Arrival) -> Judged:

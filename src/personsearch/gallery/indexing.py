@@ -8,7 +8,6 @@ with a message.
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -163,10 +162,8 @@ def _without_erased(gallery: Gallery, store: CollectionStore, removed: dict[str,
 
 def measure_centres(gallery: Gallery, encoder: Encoder, texts: Sequence[str]) -> Centres:
     """The mean vectors of crops spread evenly over the gallery, and of texts; zero if no crop can be read."""
-    pixels = []
-    for crop in spread_evenly(gallery.crops(), gallery.count(), CENTRE_SAMPLE):
-        with suppress(ImageRejected):
-            pixels.append(read_pixels(gallery, crop, encoder))
+    sample = list(spread_evenly(gallery.crops(), gallery.count(), CENTRE_SAMPLE))
+    pixels = [read for read in read_pixels(gallery, sample, encoder) if not isinstance(read, ImageRejected)]
     if not pixels:
         return Centres.zero(encoder.embedding_dim)
     return Centres.of(encoder.encode_images(np.array(pixels)), encoder.encode_texts(texts))

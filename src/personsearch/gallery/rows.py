@@ -39,11 +39,15 @@ class Turn(Protocol):
     """A writer's turn. What it writes is visible to others, all at once, by the end of the turn."""
 
     def add(self, crops: Sequence[Crop]) -> int:
-        """Number and store crops. Those that are stored, or were erased, are left out; returns how many were new."""
+        """Number and store crops, and take their pictures off the list of those under way. Crops that are stored, or
+        were erased, are left out; returns how many were new.
+        """
         ...
 
     def erase(self, crop_filter: CropFilter) -> int:
-        """Remove the rows that the filter admits and keep a tombstone of each. Returns their number."""
+        """Remove the rows that the filter admits, keep a tombstone of each, and list their pictures for removal.
+        Returns their number.
+        """
         ...
 
 
@@ -109,6 +113,18 @@ class GalleryRows(Protocol):
 
     def pictures_among(self, image_uris: Sequence[str]) -> set[str]:
         """The pictures that a row names."""
+        ...
+
+    def announce_pictures(self, image_uris: Sequence[str]) -> None:
+        """List pictures that are about to be written, at once, also from inside a turn."""
+        ...
+
+    def pending_pictures(self, limit: int, *, after: str = "") -> list[str]:
+        """The first listed pictures behind a name, in order: those being written, or to be removed."""
+        ...
+
+    def settle_pictures(self, image_uris: Sequence[str]) -> None:
+        """Take pictures off the list."""
         ...
 
     def video(self, camera_id: str, start: datetime) -> VideoRow | None:

@@ -1,15 +1,17 @@
-"""The gallery: crops of people as JPEG files, their metadata in a database, and a record of what was erased.
+"""The gallery: crops of people as JPEG pictures, their metadata in a database, and a record of what was erased.
 
-    <folder>/images/<camera>/<date>/<crop_id>.jpg   the pictures; <camera> as `path_name` spells it
-    <folder>/gallery.db                             rows, tombstones, ingested videos, unless the database is elsewhere
+    images/<camera>/<date>/<crop_id>.jpg   the pictures, in the gallery's folder or an object store; <camera> as
+                                           `path_name` spells it
+    gallery.db                             rows, tombstones, ingested videos, unless the database is elsewhere
 
-Image files are written before their rows and removed after them, so a process killed at any moment leaves at most files
-without a row, which `sweep` removes. Writers take turns; readers never wait.
+Pictures are written before their rows and removed after them, and the database lists those under way. So a process that
+is killed at any moment, or a store that fails, leaves at most pictures on that list, which `sweep` removes without
+looking through all others. Writers take turns; readers never wait.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,50 +20,64 @@ from pathlib import Path
 from typing import Any
 
 from personsearch.errors import UserError
-from personsearch.files import private_folder, replacing
+from personsearch.gallery.pictures import IMAGES, Pictures
 from personsearch.gallery.rows import CameraSummary, GalleryRows
+from personsearch.images import ImageRejected
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
 
-IMAGES = "images"
 DATABASE = "gallery.db"
 JPEG_START = b"\xff\xd8\xff"
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 LONGEST_CAMERA_NAME = 128
-BATCH = 100  # crops looked up at once
+BATCH = 100  # crops looked up, or pictures written, at once
+SWEPT_AT_ONCE = 500  # pictures removed in one turn; writers wait for that long
+
+
+class PicturesLeft(UserError):
+    """Crops were erased, but the store did not remove all their pictures; `erased` counts the crops."""
+
+    def __init__(self, erased: int, reason: UserError) -> None:
+        super().__init__(f"their pictures are still there: {reason}")
+        self.erased = erased
 
 
 class Gallery:
-    """Crops in a folder and a database. Several processes and threads may read and write them."""
+    """Crops with pictures in a store and rows in a database. Several processes and threads may use them.
 
-    def __init__(self, folder: Path, rows: GalleryRows) -> None:
+    `folder` keeps what belongs to neither, the records of ingested videos.
+    """
+
+    def __init__(self, folder: Path, rows: GalleryRows, pictures: Pictures) -> None:
         self.folder = folder
         self.rows = rows
+        self.pictures = pictures
 
     def add(self, crops: Iterable[tuple[Crop, bytes]]) -> int:
         """Store crops with their JPEG bytes, all of them or none. Returns how many were new.
 
         A crop that is already stored, or was erased before, is skipped. The gallery decides where the picture goes: the
-        stored crop's `image_uri` is relative to `folder`, whatever the given one is.
+        stored crop's `image_uri` is its name in `pictures`, whatever the given one is.
 
         Raises:
             ValueError: bytes that are not a JPEG, a time without a zone, a quality outside [0, 1].
-            UserError: a crop id that cannot be part of a file name, or no name for a camera (see `checked_camera`).
+            UserError: a crop id that cannot be part of a file name, no name for a camera (see `checked_camera`), or a
+                store or database that does not take them.
         """
         written: dict[str, Crop] = {}
         given = iter(crops)
         try:
             with self.rows.turn() as turn:
                 while batch := list(islice(given, BATCH)):
-                    known = self.rows.known_among([crop.crop_id for crop, _ in batch])
-                    for crop, jpeg in batch:
-                        if crop.crop_id not in known and crop.crop_id not in written:
-                            written[crop.crop_id] = self._write_image(crop, jpeg)
-                return turn.add(list(written.values()))
-        except BaseException:  # also Ctrl-C: without rows, nothing would ever name these files
-            with suppress(UserError), self.rows.turn(alone=True):
-                self._remove_nameless([crop.image_uri for crop in written.values()])
+                    written |= self._write_new(batch, written)
+                added = turn.add(list(written.values()))
+        except BaseException:  # also Ctrl-C
+            with suppress(UserError):
+                self.sweep()
             raise
+        if added < len(written):  # somebody else added or erased the same crops at the same time
+            self.sweep()
+        return added
 
     def crops(self, crop_filter: CropFilter = EVERYTHING) -> Iterator[Crop]:
         """Crops in the order of `crop_id`, with one page in memory at a time."""
@@ -109,22 +125,44 @@ class Gallery:
         erased = self.rows.count_erased()
         return {"folder": str(self.folder), "crops": self.count(), "erased": erased, "cameras": cameras}
 
-    def image(self, crop: Crop) -> Path:
-        """The path of a crop's picture."""
-        return self.folder / crop.image_uri
+    def picture(self, crop: Crop) -> bytes:
+        """A crop's picture as JPEG.
+
+        Raises:
+            ImageRejected: there is none (`PictureMissing`).
+            UserError: the store cannot be used.
+        """
+        return self.pictures.read(crop.image_uri)
+
+    def read_pictures(self, crops: Sequence[Crop]) -> Iterator[bytes | ImageRejected]:
+        """The pictures of crops, in their order; the error of `picture` in the place of one that there is not.
+
+        Raises:
+            UserError: the store cannot be used.
+        """
+        return self.pictures.read_many([crop.image_uri for crop in crops])
+
+    def picture_address(self, crop: Crop) -> str:
+        """Where a crop's picture is: a path or an address."""
+        return self.pictures.address(crop.image_uri)
 
     def erase(self, crop_filter: CropFilter) -> int:
         """Remove the pictures and rows of all crops that the filter admits, for good. Returns the number of crops.
 
         Raises:
             UserError: the filter admits everything.
+            PicturesLeft: the rows are gone, but the store did not remove every picture; the next call does.
         """
         if crop_filter == EVERYTHING:
             raise UserError("erase: no condition given; name cameras, times, tracks or crops")
         with self.rows.turn(alone=True) as turn:
             erased = turn.erase(crop_filter)
-        self.sweep()
-        self.rows.scrub()
+        try:
+            self.sweep()
+        except UserError as error:
+            raise PicturesLeft(erased, error) from error
+        finally:
+            self.rows.scrub()
         return erased
 
     def is_erased(self, crop_id: str) -> bool:
@@ -140,35 +178,68 @@ class Gallery:
         return self.rows.building()
 
     def sweep(self) -> int:
-        """Remove picture files without a row, left by a killed writer. Returns their number."""
-        pictures = (path for path in (self.folder / IMAGES).glob("*/*/*") if path.suffix in (".jpg", ".partial"))
-        uris = (path.relative_to(self.folder).as_posix() for path in pictures)
-        removed = 0
-        with self.rows.turn(alone=True):
-            while batch := list(islice(uris, BATCH)):
-                removed += self._remove_nameless(batch)
+        """Remove the pictures that were left by erasures and by writers that were killed or failed. Returns their
+        number. It costs as much as there are of them, however large the gallery is.
+        """
+        removed, last = 0, ""
+        while self.rows.pending_pictures(1, after=last):
+            with self.rows.turn(alone=True):  # nobody is writing, so what has no row now never gets one
+                names = self.rows.pending_pictures(SWEPT_AT_ONCE, after=last)
+                removed += len(self._remove_nameless(names))
+                self.rows.settle_pictures(names)
+            last = names[-1] if names else last
         return removed
 
-    def _remove_nameless(self, image_uris: Sequence[str]) -> int:
-        nameless = set(image_uris) - self.rows.pictures_among(image_uris)
-        for uri in nameless:
-            (self.folder / uri).unlink(missing_ok=True)
-        return len(nameless)
+    def orphans(self, *, remove: bool = False) -> Iterator[str]:
+        """Look through the whole store for pictures without a row, and remove them if so told.
 
-    def _write_image(self, crop: Crop, jpeg: bytes) -> Crop:
-        if not jpeg.startswith(JPEG_START):
-            raise ValueError(f"crop {crop.crop_id}: not a JPEG picture")
-        if not 0.0 <= crop.quality <= 1.0:
-            raise ValueError(f"crop {crop.crop_id}: quality {crop.quality}; 0 to 1 expected")
-        stored = replace(crop, image_uri=image_uri(crop.camera_id, crop.captured_at, crop.crop_id))
-        private_folder(self.folder / IMAGES)
-        with replacing(self.image(stored), mode=0o600) as temporary:
-            temporary.write_bytes(jpeg)
-        return stored
+        Raises:
+            UserError: no crop is in the database, which is then probably not the one of these pictures.
+        """
+        for names in self.pictures.names():
+            if not self.count():
+                raise UserError(
+                    f"{self.pictures.place}: has pictures, but {self.rows.place} has no crops; the wrong one?"
+                )
+            with self.rows.turn(alone=True):
+                nameless = self._nameless(names)
+                if remove:
+                    self.pictures.remove(nameless)
+            yield from nameless
+
+    def _remove_nameless(self, names: Sequence[str]) -> list[str]:
+        nameless = self._nameless(names)
+        self.pictures.remove(nameless)
+        return nameless
+
+    def _nameless(self, names: Sequence[str]) -> list[str]:
+        return sorted(set(names) - self.rows.pictures_among(names))
+
+    def _write_new(self, batch: Sequence[tuple[Crop, bytes]], written: Mapping[str, Crop]) -> dict[str, Crop]:
+        """Write the pictures of crops that are neither stored nor `written`; returns these crops by id."""
+        known = self.rows.known_among([crop.crop_id for crop, _ in batch]) | written.keys()
+        new: dict[str, tuple[Crop, bytes]] = {}
+        for crop, jpeg in batch:
+            if crop.crop_id not in known:
+                new.setdefault(crop.crop_id, (_checked(crop, jpeg), jpeg))
+        pictures = [(crop.image_uri, jpeg) for crop, jpeg in new.values()]
+        if pictures:
+            self.rows.announce_pictures([name for name, _ in pictures])
+            self.pictures.write(pictures)
+        return {crop_id: crop for crop_id, (crop, _) in new.items()}
+
+
+def _checked(crop: Crop, jpeg: bytes) -> Crop:
+    """The crop as it is stored."""
+    if not jpeg.startswith(JPEG_START):
+        raise ValueError(f"crop {crop.crop_id}: not a JPEG picture")
+    if not 0.0 <= crop.quality <= 1.0:
+        raise ValueError(f"crop {crop.crop_id}: quality {crop.quality}; 0 to 1 expected")
+    return replace(crop, image_uri=image_uri(crop.camera_id, crop.captured_at, crop.crop_id))
 
 
 def image_uri(camera_id: str, captured_at: datetime, crop_id: str) -> str:
-    """The path of a crop's picture, relative to the gallery's folder.
+    """The name of a crop's picture.
 
     Raises:
         UserError: a crop id that cannot be part of a file name, or no name for a camera (see `checked_camera`).

@@ -4,7 +4,8 @@ Shapes: B crops of one batch, H height, W width, D embedding dimension.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
@@ -63,22 +64,21 @@ class Synchroniser:
             self.unreadable.difference_update(batch)
 
     def _add(self, crops: Iterable[Crop]) -> None:
-        for batch in batches(crops, self.batch_size):
-            readable, pixels_BHW3 = self._read(batch)
+        for readable, pixels_BHW3 in ahead(map(self._read, batches(crops, self.batch_size))):
             if readable:
                 self.index.upsert(readable, _finite(readable, self.encoder.encode_images(pixels_BHW3)))
                 self.encoded += len(readable)
 
     def _read(self, crops: list[Crop]) -> tuple[list[Crop], NDArray[np.uint8]]:
         readable, pixels = [], []
-        for crop in crops:
-            try:
-                pixels.append(read_pixels(self.gallery, crop, self.encoder))
-                readable.append(crop)
-            except ImageRejected as error:
+        for crop, read in zip(crops, read_pixels(self.gallery, crops, self.encoder), strict=True):
+            if isinstance(read, ImageRejected):
                 if not self.gallery.is_erased(crop.crop_id):
-                    logger.warning("crop %s is left out: %s", crop.crop_id, error)
+                    logger.warning("crop %s is left out: %s", crop.crop_id, read)
                     self.unreadable.add(crop.crop_id)
+            else:
+                pixels.append(read)
+                readable.append(crop)
         return readable, np.array(pixels, dtype=np.uint8)
 
 
@@ -90,14 +90,31 @@ def _finite(crops: list[Crop], vectors_BD: NDArray[np.float32]) -> NDArray[np.fl
     return vectors_BD
 
 
-def read_pixels(gallery: Gallery, crop: Crop, encoder: Encoder) -> NDArray[np.uint8]:
-    """A crop's picture at the encoder's size: uint8 [H, W, 3].
+def read_pixels(
+    gallery: Gallery, crops: Sequence[Crop], encoder: Encoder
+) -> Iterator[NDArray[np.uint8] | ImageRejected]:
+    """The pictures of crops at the encoder's size, uint8 [H, W, 3]; why not, for one that is missing or damaged.
 
     Raises:
-        ImageRejected: it is missing or cannot be decoded.
+        UserError: the store of pictures cannot be used, which says nothing of any crop.
     """
     size = encoder.preprocessing
-    return resize(open_image(gallery.image(crop)), size.height, size.width, size.interpolation)
+    for read in gallery.read_pictures(crops):
+        try:
+            if isinstance(read, ImageRejected):
+                raise read
+            yield resize(open_image(read), size.height, size.width, size.interpolation)
+        except ImageRejected as error:
+            yield error
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, with the next one made in another thread while one is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -224,11 +224,12 @@ def _verify_samples(
     samples = list(_samples(searched[0], gallery, config.num_samples))
     if not samples:
         raise VerificationFailed("no crop of the gallery can be read")
-    try:
-        pixels_SHW3 = np.array([read_pixels(gallery, crop, encoder) for crop in samples])
-    except ImageRejected as error:
-        raise VerificationFailed(f"a crop that was indexed cannot be read any more: {error}") from error
-    vectors_SD = encoder.encode_images(pixels_SHW3)
+    pixels = []
+    for read in read_pixels(gallery, samples, encoder):
+        if isinstance(read, ImageRejected):
+            raise VerificationFailed(f"a crop that was indexed cannot be read any more: {read}")
+        pixels.append(read)
+    vectors_SD = encoder.encode_images(np.array(pixels))
     worst = 0.0
     for index in searched:
         for crop, vector_D in zip(samples, vectors_SD, strict=True):

@@ -6,7 +6,7 @@ again, and by the next index build.
 
 import time
 import urllib.error
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPException
 
 from pydantic import BaseModel, ValidationError
@@ -15,7 +15,8 @@ from personsearch.addresses import direct_opener
 from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.gallery.collections import numbered, purge, remove_erased
-from personsearch.gallery.store import Gallery
+from personsearch.gallery.pictures import Pictures
+from personsearch.gallery.store import Gallery, PicturesLeft
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionStore
 
@@ -71,23 +72,45 @@ def erase(
 ) -> Erasure:
     """Erase crops from the gallery, then from every collection of the store, and wait until the service has followed.
 
-    The gallery comes first, so a store that cannot be reached does not delay it. `open_store` gives None where nothing
-    was ever indexed, `find_service` the address of a running service or None.
+    The gallery comes first, so a store that cannot be reached does not delay it; vectors are removed even where the
+    store of pictures fails. `open_store` gives None where nothing was ever indexed, `find_service` the address of a
+    running service or None.
 
     Raises:
         UserError: the filter admits everything, or a store or service has not followed; the gallery has erased then.
     """
-    erased = gallery.erase(crop_filter)
+    erased, left = _erase_from_gallery(gallery, crop_filter)
     try:
         store = open_store()
         vectors, collections = _erase_vectors(gallery, store) if store else (0, 0)
         uri = find_service()
         service = _wait_for_service(uri, gallery.last_sequence()) if uri else "not running"
+        if left is not None:
+            raise left
     except UserError as error:
         raise UserError(
             f"{erased} crops were erased from the gallery, but not everywhere: {error}; run the same command again"
         ) from error
-    return Erasure(erased=erased, vectors=vectors, collections=collections, service=service)
+    return Erasure(
+        erased=erased,
+        vectors=vectors,
+        collections=collections,
+        service=service,
+        not_erased=(*_versions_left(gallery.pictures), *OUT_OF_REACH),
+    )
+
+
+def _erase_from_gallery(gallery: Gallery, crop_filter: CropFilter) -> tuple[int, PicturesLeft | None]:
+    try:
+        return gallery.erase(crop_filter), None
+    except PicturesLeft as error:
+        return error.erased, error
+
+
+def _versions_left(pictures: Pictures) -> Iterator[str]:
+    if pictures.versions_left:
+        count = pictures.versions_left
+        yield f"older versions of {count} pictures, which {pictures.place} keeps until a lifecycle rule expires them"
 
 
 def _erase_vectors(gallery: Gallery, store: CollectionStore) -> tuple[int, int]:

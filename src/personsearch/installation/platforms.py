@@ -57,7 +57,7 @@ def open_gallery(settings: Settings, folder: Path | None = None) -> Gallery:
     from personsearch.integrations.database.gallery import gallery_in
 
     if folder is None or _is_own(settings, folder):
-        return gallery_in(settings.gallery_folder, settings.database_address)
+        return gallery_in(settings.gallery_folder, settings.database_address, settings.crops_address)
     return gallery_in(folder)
 
 

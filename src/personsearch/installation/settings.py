@@ -24,7 +24,13 @@ class Settings(BaseSettings):
     """Folder of everything that an installation keeps: databases, keys, logs, the gallery."""
 
     gallery: Path | None = None
-    """Folder of crops and their database; `<home>/gallery` when unset."""
+    """Folder of crops and their database, unless these are elsewhere; `<home>/gallery` when unset."""
+
+    crops: str | None = None
+    """Where pictures of crops are kept: a folder, or `s3://BUCKET/PREFIX` in any store that speaks S3; its endpoint and
+    credentials are those of AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Unset: the
+    gallery's folder.
+    """
 
     database: str | None = None
     """Address of the database that holds the gallery's rows: `sqlite:///FILE` on one machine,
@@ -71,6 +77,10 @@ class Settings(BaseSettings):
     @property
     def database_address(self) -> str:
         return self.database or f"sqlite:///{self.gallery_folder / DATABASE}"
+
+    @property
+    def crops_address(self) -> str:
+        return self.crops or str(self.gallery_folder)
 
     @property
     def audit_path(self) -> Path:

@@ -1,6 +1,7 @@
 """Draws candidates into one picture: crops side by side with rank, score, confidence, camera and time."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -22,7 +23,7 @@ def save_grid(
     path: Path,
     text: str,
     answer: Answer,
-    image_of: Callable[[Crop], Path],
+    picture_of: Callable[[Crop], bytes],
     *,
     is_right: Mapping[str, bool] | None = None,
 ) -> None:
@@ -39,7 +40,7 @@ def save_grid(
         row, column = divmod(position, columns)
         left = MARGIN + column * (TILE_WIDTH + MARGIN)
         top = TITLE_HEIGHT + row * (PICTURE_HEIGHT + CAPTION_HEIGHT + MARGIN)
-        _draw_tile(sheet, (left, top), candidate, image_of(candidate.crop))
+        _draw_tile(sheet, (left, top), candidate, partial(picture_of, candidate.crop))
         if is_right and candidate.crop.crop_id in is_right:
             _draw_frame(sheet, (left, top), right=is_right[candidate.crop.crop_id])
     with replacing(path) as temporary:
@@ -64,12 +65,12 @@ def _draw_title(sheet: Image.Image, text: str, answer: Answer) -> None:
     draw.text((MARGIN, 44), note, fill=colour, font=_font(16))
 
 
-def _draw_tile(sheet: Image.Image, corner: tuple[int, int], candidate: Candidate, picture: Path) -> None:
+def _draw_tile(sheet: Image.Image, corner: tuple[int, int], candidate: Candidate, picture: Callable[[], bytes]) -> None:
     left, top = corner
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((left, top, left + TILE_WIDTH - 1, top + PICTURE_HEIGHT - 1), fill=PICTURE_GROUND)
     try:
-        shown = ImageOps.contain(open_image(picture), (TILE_WIDTH, PICTURE_HEIGHT), Image.Resampling.LANCZOS)
+        shown = ImageOps.contain(open_image(picture()), (TILE_WIDTH, PICTURE_HEIGHT), Image.Resampling.LANCZOS)
         sheet.paste(shown, (left + (TILE_WIDTH - shown.width) // 2, top + (PICTURE_HEIGHT - shown.height) // 2))
     except ImageRejected as error:
         draw.text((left + 8, top + 8), _shortened(str(error), 14, TILE_WIDTH - 16), fill=WARNING, font=_font(14))

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from personsearch.errors import UserError
 from personsearch.gallery.ingest.selection import SelectionConfig
 from personsearch.gallery.ingest.stage import ingest
 from personsearch.gallery.ingest.tracks import IngestConfig
 from personsearch.gallery.store import Gallery
+from personsearch.images import open_image
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.filters import CropFilter
 
@@ -35,10 +35,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def described(gallery: Gallery) -> list[tuple[object, ...]]:
     """All that is deterministic about the crops, with the pictures."""
-    return [
-        (c.crop_id, c.track_id, c.captured_at, c.bbox, c.quality, gallery.image(c).read_bytes())
-        for c in gallery.crops()
-    ]
+    return [(c.crop_id, c.track_id, c.captured_at, c.bbox, c.quality, gallery.picture(c)) for c in gallery.crops()]
 
 
 def test_each_walker_becomes_a_track_of_good_crops(clip: Path, tmp_path: Path) -> None:
@@ -57,7 +54,7 @@ def test_each_walker_becomes_a_track_of_good_crops(clip: Path, tmp_path: Path) -
         assert abs(crop.bbox.x + crop.bbox.width / 2 - (left + right) / 2) < 8
         assert abs(crop.bbox.y - top) < 12
         assert abs(crop.bbox.y + crop.bbox.height - bottom) < 12
-        with Image.open(gallery.image(crop)) as picture:
+        with open_image(gallery.picture(crop)) as picture:
             assert picture.size == (crop.bbox.width, crop.bbox.height)
             assert 1.5 < picture.height / picture.width < 3
     record = json.loads((gallery.folder / "ingests" / "junction-20260301T090000" / "run.json").read_text())
@@ -78,7 +75,7 @@ def test_a_camera_is_called_what_people_call_it(clip: Path, tmp_path: Path) -> N
     ingest(CONFIG, clip, gallery, camera_id="gate 3", start=NINE)
     crops = list(gallery.crops(crop_filter=CropFilter(cameras=("gate 3",))))
     assert len(crops) == gallery.count() > 0
-    assert all(crop.track_id.startswith("gate-3-") and gallery.image(crop).is_file() for crop in crops)
+    assert all(crop.track_id.startswith("gate-3-") and gallery.picture(crop) for crop in crops)
 
 
 def test_another_video_of_the_same_camera_and_time_is_refused(clip: Path, tmp_path: Path) -> None:
@@ -261,4 +258,4 @@ def test_a_killed_ingest_is_finished_by_the_next_one(clip: Path, tmp_path: Path)
     process.wait()
     ingest(CONFIG, clip, gallery_in(folder), camera_id="junction", start=NINE)
     assert described(gallery_in(folder)) == described(whole)
-    assert set(folder.glob("images/*/*/*")) == {gallery_in(folder).image(c) for c in gallery_in(folder).crops()}
+    assert set(folder.glob("images/*/*/*")) == {folder / crop.image_uri for crop in gallery_in(folder).crops()}

@@ -1,22 +1,18 @@
-"""Opens a gallery: its folder of pictures, and its rows in the database that an address names."""
+"""Opens a gallery: its pictures and its rows, each where an address names, by default in the gallery's folder."""
 
 from pathlib import Path
 
-from personsearch.errors import UserError, explain
-from personsearch.files import private_folder
 from personsearch.gallery.store import DATABASE, Gallery
 from personsearch.integrations.database.rows import DatabaseRows
 from personsearch.integrations.database.schema import open_database
+from personsearch.integrations.objects.open import open_pictures
 
 
-def gallery_in(folder: Path, address: str | None = None) -> Gallery:
-    """The gallery of a folder and a database, by default the folder's own; an empty one is made if there is none.
+def gallery_in(folder: Path, database: str | None = None, crops: str | None = None) -> Gallery:
+    """The gallery of a folder, a database and a store of pictures; an empty one is made if there is none.
 
     Raises:
-        UserError: the folder cannot be used, or the database cannot (see `open_database`).
+        UserError: the pictures cannot be used (see `open_pictures`), or the database cannot (see `open_database`).
     """
-    try:
-        private_folder(folder)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot hold a gallery: {explain(error)}") from error
-    return Gallery(folder, DatabaseRows(open_database(address or f"sqlite:///{folder / DATABASE}")))
+    pictures = open_pictures(crops or str(folder))
+    return Gallery(folder, DatabaseRows(open_database(database or f"sqlite:///{folder / DATABASE}")), pictures)

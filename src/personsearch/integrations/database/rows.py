@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
@@ -13,7 +14,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from personsearch.gallery.rows import CameraSummary, VideoRow
 from personsearch.integrations.database.engine import Database, Turn
 from personsearch.integrations.database.moments import ceiling_milliseconds, from_milliseconds, to_milliseconds
-from personsearch.integrations.database.tables import CROPS, TOMBSTONES, VIDEOS
+from personsearch.integrations.database.tables import CROPS, PENDING_PICTURES, TOMBSTONES, VIDEOS
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.filters import CropFilter
 
@@ -99,6 +100,20 @@ class DatabaseRows:
         with self._database.reading() as connection:
             return set(connection.scalars(sa.select(uris).where(among(uris, image_uris))))
 
+    def announce_pictures(self, image_uris: Sequence[str]) -> None:
+        with self._database.writing() as connection:
+            list_pictures(connection, image_uris)
+
+    def pending_pictures(self, limit: int, *, after: str = "") -> list[str]:
+        uris = PENDING_PICTURES.c.image_uri
+        with self._database.reading() as connection:
+            return list(connection.scalars(sa.select(uris).where(uris > after).order_by(uris).limit(limit)))
+
+    def settle_pictures(self, image_uris: Sequence[str]) -> None:
+        uris = PENDING_PICTURES.c.image_uri
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(PENDING_PICTURES).where(among(uris, image_uris)))
+
     def video(self, camera_id: str, start: datetime) -> VideoRow | None:
         videos = self._videos(VIDEOS.c.camera_id == camera_id, VIDEOS.c.start == to_milliseconds(start))
         return videos[0] if videos else None
@@ -151,21 +166,24 @@ class RowTurn:
             if new:
                 rows = [{"sequence": first + n, **to_row(crop)} for n, crop in enumerate(new)]
                 connection.execute(sa.insert(CROPS), rows)
+            settle_named(connection, [crop.image_uri for crop in crops])
         return len(new)
 
     def erase(self, crop_filter: CropFilter) -> int:
         condition, now = where(crop_filter), to_milliseconds(datetime.now(UTC))
         with self._turn.transaction as connection:
             self._database.serialise(connection, "sequence")
-            ids = connection.scalars(sa.select(CROPS.c.crop_id).where(condition).order_by(CROPS.c.crop_id)).all()
+            query = sa.select(CROPS.c.crop_id, CROPS.c.image_uri).where(condition).order_by(CROPS.c.crop_id)
+            held = connection.execute(query).all()
             first = last_sequence(connection) + 1
-            if ids:
+            if held:
                 tombstones = [
-                    {"sequence": first + n, "crop_id": crop_id, "erased_at": now} for n, crop_id in enumerate(ids)
+                    {"sequence": first + n, "crop_id": row.crop_id, "erased_at": now} for n, row in enumerate(held)
                 ]
                 connection.execute(sa.insert(TOMBSTONES), tombstones)
                 connection.execute(sa.delete(CROPS).where(condition))
-        return len(ids)
+                list_pictures(connection, [row.image_uri for row in held])
+        return len(held)
 
 
 def last_sequence(connection: sa.Connection) -> int:
@@ -177,6 +195,21 @@ def known_among(connection: sa.Connection, crop_ids: Sequence[str]) -> set[str]:
     """The ids that are stored or were erased."""
     queries = (sa.select(table.c.crop_id).where(among(table.c.crop_id, crop_ids)) for table in (CROPS, TOMBSTONES))
     return set(connection.scalars(sa.union_all(*queries)))
+
+
+def list_pictures(connection: sa.Connection, image_uris: Sequence[str]) -> None:
+    """Put pictures on the list of those being written or to be removed; some may be on it."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    uris = elements(sa.literal(sorted(image_uris), sa.JSON())).table_valued("value")  # in order: no deadlock
+    new = sa.select(uris.c.value).where(uris.c.value != "")  # without WHERE, SQLite takes ON CONFLICT for a join's
+    connection.execute(insert(PENDING_PICTURES).from_select(["image_uri"], new).on_conflict_do_nothing())
+
+
+def settle_named(connection: sa.Connection, image_uris: Sequence[str]) -> None:
+    """Take the pictures that rows name off that list."""
+    own = among(PENDING_PICTURES.c.image_uri, image_uris)
+    named = PENDING_PICTURES.c.image_uri.in_(sa.select(CROPS.c.image_uri).where(among(CROPS.c.image_uri, image_uris)))
+    connection.execute(sa.delete(PENDING_PICTURES).where(own, named))
 
 
 class elements(FunctionElement[str]):  # noqa: N801 (named as SQL functions are)

@@ -51,6 +51,13 @@ VIDEOS = sa.Table(
     sqlite_strict=True,
 )
 
+PENDING_PICTURES = sa.Table(
+    "pending_pictures",
+    METADATA,
+    sa.Column("image_uri", Text, primary_key=True),
+    sqlite_strict=True,
+)
+
 API_KEYS = sa.Table(
     "api_keys",
     METADATA,

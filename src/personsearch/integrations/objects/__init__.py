@@ -1,0 +1,1 @@
+"""obstore: pictures in any store that speaks S3."""
