@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from personsearch.data.records import ImageRecord
 from personsearch.data.sampler import Groups, Pairs, Sampler, shard
+from personsearch.errors import UserError
 
 
 def test_pairs_are_every_caption_of_every_image() -> None:
@@ -76,10 +77,32 @@ def test_strangers_are_drawn_as_without_groups() -> None:
     assert Groups.of([ImageRecord(str(n), "x", n, "train", ["c"], "s") for n in range(4)]) is None
 
 
-@pytest.mark.parametrize("group", [str(10**30), '"g1"', "1.5", "true", "-3"])
-def test_a_group_that_is_no_number_of_its_size_is_none(group: str) -> None:
-    records = [ImageRecord(str(n), "x", n, "train", ["c"], "s", attributes=f'{{"group": {group}}}') for n in range(4)]
-    assert Groups.of(records) is None
+def people_of(*groups: str) -> list[ImageRecord]:
+    return [
+        ImageRecord(str(n), "x.png", n, "train", ["c"], "s", attributes=f'{{"group": {group}}}')
+        for n, group in enumerate(groups)
+    ]
+
+
+@pytest.mark.parametrize("group", ["7", str(10**30), '"g1"', '"1"', "1.5", "-3"])
+def test_a_group_is_any_number_or_text(group: str) -> None:
+    groups = Groups.of(people_of(group, "1000", group, '"g2"', "null", '""'))
+    assert groups is not None
+    first, other, same, *rest = groups.group_G.tolist()
+    assert first == same
+    assert len({first, other, *rest}) == 5
+
+
+def test_numbers_keep_the_batches_that_they_made() -> None:
+    groups = Groups.of(people_of("12", "3", "12.0", '"12"'))
+    assert groups is not None
+    assert groups.group_G.tolist() == [12, 3, 12, 12]
+
+
+@pytest.mark.parametrize("group", ["true", "[1]", '{"a": 1}'])
+def test_a_group_that_is_neither_is_refused(group: str) -> None:
+    with pytest.raises(UserError, match=r"x.png: attribute group is .*; expected a number or a text"):
+        Groups.of(people_of("1", group))
 
 
 def test_a_person_without_a_group_is_nobodys_twin() -> None:

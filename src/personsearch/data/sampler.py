@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.data.records import ImageRecord
+from personsearch.errors import UserError
 
 
 def few_shot_rows(records: Sequence[ImageRecord], fraction: float, seed: int) -> NDArray[np.int64]:
@@ -73,7 +74,7 @@ class Pairs:
         return len(self.image_P)
 
 
-LARGEST_GROUP = 1 << 62
+FIRST_TEXT = 10**18  # what the numbers of groups with a text begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,16 @@ class Groups:
 
     @classmethod
     def of(cls, records: Sequence[ImageRecord]) -> "Groups | None":
-        """By the attribute `group` of the images; None where no two people share one."""
+        """By the attribute `group` of the images, a number or a text; None where no two people share one.
+
+        Raises:
+            UserError: an image's group is neither.
+        """
         person_G = np.array([record.person_id for record in records], dtype=np.int64)
-        group_G = np.array([_group(record) for record in records], dtype=np.int64)
+        names = [_group(record) for record in records]
+        texts = sorted({name for name in names if isinstance(name, str)})
+        numbers = {name: FIRST_TEXT + place for place, name in enumerate(texts)}
+        group_G = np.array([numbers[name] if isinstance(name, str) else name for name in names], dtype=np.int64)
         return cls(person_G, group_G) if len(np.unique(group_G)) < len(np.unique(person_G)) else None
 
     def of_pairs(self, pairs: Pairs) -> "Groups":
@@ -104,10 +112,16 @@ class Groups:
         return order_P[np.argsort(place_P, kind="stable")]
 
 
-def _group(record: ImageRecord) -> int:
+def _group(record: ImageRecord) -> int | str:
+    """The group's number, else its text; below 0 for people without one, so that no number of theirs is a group's."""
     value = json.loads(record.attributes).get("group") if record.attributes else None
-    # Below 0 are the people without a group, so that no number of theirs is also a group's.
-    return value if type(value) is int and 0 <= value < LARGEST_GROUP else -1 - record.person_id
+    if value is None or value == "":
+        return -1 - record.person_id
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise UserError(f"{record.path}: attribute group is {json.dumps(value)}; expected a number or a text")
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    is_number = text.isascii() and text.isdecimal() and len(text) < len(str(FIRST_TEXT))
+    return int(text) if is_number else text
 
 
 def _turns(person_P: NDArray[np.int64]) -> NDArray[np.int64]:
