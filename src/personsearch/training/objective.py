@@ -38,7 +38,7 @@ TEXT, TEXT_2, QUERY, SWAPPED = "text", "text_2", "query", "swapped"
 PATCHES = "patches"  # among the images: the last layer's tokens of view `image`, [N, rows, columns, width]
 ATTRIBUTES, SHORT_QUERIES, LAYOUT, SWAPPED_CAPTIONS = "attributes", "short_queries", "layout", "swapped_captions"
 SS_HIDDEN = 128
-NO_CONTRAST = -1e4  # as a logit: a softmax gives it nothing
+NO_CONTRAST = -1e4  # as a logit or a cosine: a softmax gives it nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,18 @@ class Labels:
         assert self.facts is not None
         return self.facts
 
+    @property
+    def ambiguous(self) -> Tensor | None:
+        """Where [N, N] a caption (column) fits the near twin in an image (row) as well: nobody's negative.
+
+        None where no facts are known.
+        """
+        return None if self.facts is None else self.facts.ambiguous(self.person_ids_N)
+
     def contrasted(self, logits_NN: Tensor) -> Tensor:
-        """The logits without the pairs whose caption fits a near twin in the image as well as its own person."""
-        if self.facts is None:
-            return logits_NN
-        return logits_NN.masked_fill(self.facts.ambiguous(self.person_ids_N), NO_CONTRAST)
+        """Cosines or logits without the ambiguous pairs."""
+        ambiguous_NN = self.ambiguous
+        return logits_NN if ambiguous_NN is None else logits_NN.masked_fill(ambiguous_NN, NO_CONTRAST)
 
     def rows(self, rows: slice) -> "Labels":
         """The labels of some pairs."""
@@ -165,15 +172,23 @@ LOSSES: dict[str, Loss] = {
     "mvs_t": Loss(_n_itc(IMAGE, TEXT_2), texts=(TEXT_2,)),
     "mvs_it": Loss(_n_itc(IMAGE_2, TEXT_2), images=(IMAGE_2,), texts=(TEXT_2,)),
     "r_itc": Loss(lambda f, y, _: r_itc(y.contrasted(f.logits()), y.targets, weights_N=y.trust_N)),
-    "c_itc": Loss(lambda f, y, _, **given: c_itc(f.images[IMAGE], f.texts[TEXT], **given), of=c_itc),
+    "c_itc": Loss(
+        lambda f, y, _, **given: c_itc(f.images[IMAGE], f.texts[TEXT], ambiguous_NN=y.ambiguous, **given), of=c_itc
+    ),
     "ss_i": Loss(_self_supervised("image"), images=SIMCLR, texts=(), heads=("image",), of=nt_xent),
     "ss_t": Loss(_self_supervised("text"), images=(), texts=(TEXT, TEXT_2), heads=("text",), of=nt_xent),
     "ss_it": Loss(
         _self_supervised("image", "text"), images=SIMCLR, texts=(TEXT, TEXT_2), heads=("image", "text"), of=nt_xent
     ),
-    "sdm": Loss(lambda f, y, _, **given: sdm(f.cosines(), y.targets, weights_N=y.trust_N, **given), of=sdm),
-    "info_nce": Loss(lambda f, y, _, **given: info_nce(f.cosines(), weights_N=y.trust_N, **given), of=info_nce),
-    "tal": Loss(lambda f, y, _, **given: tal(f.cosines(), y.person_ids_N, weights_N=y.trust_N, **given), of=tal),
+    "sdm": Loss(
+        lambda f, y, _, **given: sdm(y.contrasted(f.cosines()), y.targets, weights_N=y.trust_N, **given), of=sdm
+    ),
+    "info_nce": Loss(
+        lambda f, y, _, **given: info_nce(y.contrasted(f.cosines()), weights_N=y.trust_N, **given), of=info_nce
+    ),
+    "tal": Loss(
+        lambda f, y, _, **given: tal(y.contrasted(f.cosines()), y.person_ids_N, weights_N=y.trust_N, **given), of=tal
+    ),
     ATTRIBUTES: Loss(
         lambda f, y, heads: heads[ATTRIBUTES](f.raw_images[IMAGE], y.known.known_NF),
         texts=(),
