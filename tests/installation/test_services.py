@@ -172,6 +172,22 @@ def test_a_port_that_a_stranger_takes_while_a_service_starts_is_given_up(home: P
     taken[0].close()
 
 
+def test_a_port_that_a_stranger_took_for_a_moment_is_given_up_too(home: Path) -> None:
+    """Another installation that looks for a port listens at each for a moment, which can be when Milvus binds."""
+
+    def hold_its_port(line: str) -> None:
+        lines.append(line)
+        if line.startswith("search: starting"):
+            record = read_records(home)["milvus"]
+            with wait_for(lambda: listen(record.port)):
+                wait_for(lambda: not is_running(record))
+
+    lines: list[str] = []
+    start_services(home, ("milvus", "serving"), report=hold_its_port)
+    assert holds_its_port(read_records(home)["milvus"])
+    assert sum("somebody else took port" in line for line in lines) == 1
+
+
 def test_what_a_stranger_answers_is_not_believed(home: Path) -> None:
     """The process of a service runs, but another one listens at its address."""
     start_services(home, ("serving",))

@@ -1,15 +1,16 @@
 """What tests need to start a server: a free port, and waiting until it answers."""
 
-import socket
+import random
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from personsearch.errors import UserError
-from personsearch.processes import HOST, last_line
+from personsearch.processes import last_line, listen
 
 START_SECONDS = 180.0
+PORTS = range(20_000, 32_000)  # below those that systems give to outgoing connections, which would take one at any time
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, name: str) -> None:
@@ -26,7 +27,8 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
 
 
 def free_port() -> int:
-    """A free port of this machine."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A free port of this machine, for a server that binds it itself; others hardly choose the same meanwhile."""
+    while True:
+        if listener := listen(random.choice(PORTS)):
+            with listener:
+                return int(listener.getsockname()[1])

@@ -1,7 +1,6 @@
 """A student in training beside a frozen teacher: what it is asked, at what cost, and what is refused."""
 
 import os
-import socket
 import subprocess
 import sys
 import textwrap
@@ -29,6 +28,7 @@ from personsearch.training.objective import TOTAL, Objective, ObjectiveConfig
 from personsearch.training.recipe import read_recipe
 from personsearch.training.step import GradientStep
 from personsearch.training.train import make_run, run_identity, train
+from tests.servers.starting import free_port
 from tests.training.gradients import assert_close
 
 Recipe = Callable[..., Path]
@@ -132,11 +132,8 @@ PROCESS = """
 
 
 def test_two_processes_have_the_gradient_of_the_global_batch(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     command = [sys.executable, "-c", textwrap.dedent(PROCESS), str(Path(__file__).parent), str(tmp_path)]
-    common = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    common = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     processes = [subprocess.Popen([*command, rank], env=common | {"RANK": rank}) for rank in ("0", "1")]
     assert [process.wait(timeout=200) for process in processes] == [0, 0]
     student, objective, batch, teacher = make_with_teacher(tmp_path)

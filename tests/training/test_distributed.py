@@ -1,7 +1,6 @@
 """A whole training in two processes, as `torchrun` starts them."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from safetensors.torch import load_file
 
 from personsearch.training.recipe import read_recipe
 from personsearch.training.train import train
+from tests.servers.starting import free_port
 
 SCRIPT = """
 import sys
@@ -24,10 +24,7 @@ train(read_recipe(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3]))
 
 
 def run_in_two(recipe: Path, dataset: Path, out_dir: Path) -> list[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SCRIPT, str(recipe), str(dataset), str(out_dir)]
     processes = [subprocess.Popen(command, env=os.environ | common | {"RANK": rank}) for rank in ("0", "1")]
     return [process.wait(timeout=250) for process in processes]

@@ -1,7 +1,6 @@
 """Gradients of chunks and of several processes equal the plain batch's."""
 
 import os
-import socket
 import subprocess
 import sys
 import textwrap
@@ -18,6 +17,7 @@ from personsearch.models.clip import DualEncoder
 from personsearch.training.batches import Batch
 from personsearch.training.objective import TOTAL, Features, Labels, Objective, ObjectiveConfig
 from personsearch.training.step import GradientStep
+from tests.servers.starting import free_port
 from tests.training.gradients import assert_close
 
 ARCHITECTURE = {
@@ -175,11 +175,8 @@ PROCESS = """
 
 @pytest.mark.parametrize("chunk_size", [0, 4])
 def test_two_processes_have_the_gradient_of_the_global_batch(tmp_path: Path, chunk_size: int) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     command = [sys.executable, "-c", textwrap.dedent(PROCESS), str(Path(__file__).parent), str(tmp_path)]
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     processes = [
         subprocess.Popen([*command, str(chunk_size)], env=os.environ | common | {"RANK": str(rank)}) for rank in (0, 1)
     ]

@@ -32,6 +32,7 @@ from personsearch.installation.service_records import (
     write_records,
 )
 from personsearch.installation.settings import Settings
+from personsearch.integrations.milvus.server import PORT_TAKEN
 from personsearch.processes import last_line, listen
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,14 @@ class Services:
     milvus_uri: str
     serving_uri: str
     api_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When a service was started, and its process; 0.0 and None if it ran already."""
+
+    since: float
+    process: subprocess.Popen[bytes] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +100,8 @@ def start_services(
         # The promoter comes last: what it saw before the others answered would be its state until it looks again.
         for group in ([name for name in names if name != "promoter"], [name for name in names if name == "promoter"]):
             started = {name: _ensure(home, name, elsewhere, report) for name in group if name not in elsewhere}
-            for name, since in started.items():
-                address = _wait_until_it_answers(home, name, since, report)
+            for name, start in started.items():
+                address = _wait_until_it_answers(home, name, start, report)
                 report(f"{KINDS[name].title}: {address or 'running'}")
     shown = {name: hide_credentials(address) for name, address in elsewhere.items()}
     addresses = {name: record.address for name, record in read_records(home).items()} | shown
@@ -130,23 +139,22 @@ def service_states(home: Path) -> list[ServiceState]:
     ]
 
 
-def _ensure(home: Path, name: ServiceName, elsewhere: Mapping[str, str], report: Report) -> float:
-    """Start a service if it is not running; returns when that was (0.0: it ran already)."""
+def _ensure(home: Path, name: ServiceName, elsewhere: Mapping[str, str], report: Report) -> Start:
+    """Start a service if it is not running."""
     record = read_records(home).get(name)
     told = _fingerprint(elsewhere)
     if record is not None and is_running(record):
         if record.elsewhere == told or name not in FOLLOWERS:
-            return 0.0
+            return Start(0.0, None)
         report(f"{KINDS[name].title}: restarting, because PERSONSEARCH_MLFLOW_URI or PERSONSEARCH_MILVUS_URI changed")
         _stop(record)
     else:
         report(f"{KINDS[name].title}: starting …")
     since = time.time()
-    _start(home, name, record.port if record else 0, told)
-    return since
+    return Start(since, _start(home, name, record.port if record else 0, told))
 
 
-def _start(home: Path, name: ServiceName, earlier_port: int, elsewhere: str) -> None:
+def _start(home: Path, name: ServiceName, earlier_port: int, elsewhere: str) -> subprocess.Popen[bytes]:
     """Start the process of a service, at its earlier port if that is free (0: there is none), and record it."""
     kind = KINDS[name]
     listener = _listener(kind.port, earlier_port) if kind.port else None
@@ -170,19 +178,21 @@ def _start(home: Path, name: ServiceName, earlier_port: int, elsewhere: str) -> 
         listener.close()
     record = ServiceRecord(process.pid, start_of_process(process.pid), kind.address(port), str(log), elsewhere)
     write_records(home, {**read_records(home), name: record})
+    return process
 
 
-def _wait_until_it_answers(home: Path, name: ServiceName, since: float, report: Report) -> str:
-    """Its address, once it answers; one that found its port taken is started at another."""
-    deadline = time.monotonic() + START_SECONDS
+def _wait_until_it_answers(home: Path, name: ServiceName, start: Start, report: Report) -> str:
+    """Its address, once it answers. One that found its port taken is started again at one that is free by then."""
+    deadline, process = time.monotonic() + START_SECONDS, start.process
     while True:
         record = read_records(home)[name]
-        if KINDS[name].answers(home, record, since):
+        if KINDS[name].answers(home, record, start.since):
             return record.address
         ended = not is_running(record)
-        if ended and record.port and _is_taken(record.port):
-            report(f"{KINDS[name].title}: somebody else took port {record.port}; starting at another …")
-            _start(home, name, 0, record.elsewhere)
+        # Its own word counts, not a look at the port: who took it may have let go of it since.
+        if ended and process is not None and process.poll() == PORT_TAKEN and time.monotonic() < deadline:
+            report(f"{KINDS[name].title}: somebody else took port {record.port}; starting again …")
+            process = _start(home, name, 0, record.elsewhere)
         elif ended or time.monotonic() > deadline:
             what = "ended" if ended else f"does not answer after {START_SECONDS:.0f} s"
             said = last_line(Path(record.log)) or "it said nothing"
@@ -226,13 +236,6 @@ def _listen_soon(port: int) -> socket.socket | None:
     while (listener := listen(port)) is None and time.monotonic() < deadline:
         time.sleep(0.05)
     return listener
-
-
-def _is_taken(port: int) -> bool:
-    listener = listen(port)
-    if listener:
-        listener.close()
-    return listener is None
 
 
 def _open_to_others(home: Path) -> list[str]:

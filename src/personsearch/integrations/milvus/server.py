@@ -1,8 +1,8 @@
 """Serves a Milvus Lite database to several processes of this machine, until the process is stopped.
 
 Milvus Lite has a server of its own, which shares its port with any other that asks for it, so that two databases
-answer in turn; this one fails where its port is taken. A client that names an installation as its token is refused by
-the server of another one; every other client is let in.
+answer in turn; this one ends with exit code `PORT_TAKEN` where its port is taken. A client that names an installation
+as its token is refused by the server of another one; every other client is let in.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from personsearch.processes import HOST
 THREADS = 10
 LARGEST_MESSAGE = 256 * 2**20  # bytes, as a Milvus server has it
 TOKEN_PREFIX = "installation:"
+PORT_TAKEN = 98  # exit code; the number that Linux gives the error
 
 
 def server_command(database: Path, port: int, installation: str = "") -> list[str]:
@@ -61,7 +62,7 @@ def serve(database: Path, port: int, installation: str) -> None:
     """Serve `database` until the process is stopped.
 
     Raises:
-        RuntimeError: the port is taken.
+        SystemExit: the port is taken.
         DataDirLockedError: another process holds the database.
     """
     from milvus_lite.adapter.grpc.servicer import MilvusServicer
@@ -74,12 +75,20 @@ def serve(database: Path, port: int, installation: str) -> None:
     server = grpc.server(ThreadPoolExecutor(THREADS), interceptors=[OwnClients(installation)], options=options)
     milvus_pb2_grpc.add_MilvusServiceServicer_to_server(MilvusServicer(served), server)
     try:
-        server.add_insecure_port(f"{HOST}:{port}")
+        _bind(server, port)
         server.start()
         server.wait_for_termination()
     finally:
         server.stop(grace=None)
         served.close()
+
+
+def _bind(server: Any, port: int) -> None:
+    try:
+        server.add_insecure_port(f"{HOST}:{port}")
+    except RuntimeError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(PORT_TAKEN) from error
 
 
 def main() -> None:
