@@ -52,12 +52,16 @@ def transformer(width: int, adapter_scale: float | None) -> nn.Module:
 
 
 class Vision(nn.Module):
-    """`prompts` of each layer stand behind the patches; the first ones enter before `ln_pre`."""
+    """`prompts` of each layer stand behind the patches; the first ones enter before `ln_pre`.
 
-    def __init__(self, adapter_scale: float | None = None) -> None:
+    A patch begins every `stride` pixels, and overlaps the next if that is less than its side.
+    """
+
+    def __init__(self, adapter_scale: float | None = None, stride: int = PATCH) -> None:
         super().__init__()
-        positions = 1 + (HEIGHT_WIDTH[0] // PATCH) * (HEIGHT_WIDTH[1] // PATCH)
-        self.conv1 = nn.Conv2d(3, WIDTH, PATCH, PATCH, bias=False)
+        rows, columns = ((side - PATCH) // stride + 1 for side in HEIGHT_WIDTH)
+        positions = 1 + rows * columns
+        self.conv1 = nn.Conv2d(3, WIDTH, PATCH, stride, bias=False)
         self.class_embedding = nn.Parameter(torch.randn(WIDTH))
         self.positional_embedding = nn.Parameter(torch.randn(positions, WIDTH))
         self.ln_pre, self.ln_post = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
@@ -106,9 +110,9 @@ class TextTower(nn.Module):
 class Clip(TextTower):
     """IRRA's base model: CLIP without its logit scale."""
 
-    def __init__(self, *, adapted: bool = False) -> None:
+    def __init__(self, *, adapted: bool = False, stride: int = PATCH) -> None:
         super().__init__(4.0 if adapted else None)
-        self.visual = Vision(0.1 if adapted else None)
+        self.visual = Vision(0.1 if adapted else None, stride)
 
 
 class TbpsClip(nn.Module):
@@ -125,9 +129,9 @@ class TbpsClip(nn.Module):
 class Irra(nn.Module):
     """IRRA with its heads; RDE has two others."""
 
-    def __init__(self, *, rde: bool = False) -> None:
+    def __init__(self, *, rde: bool = False, stride: int = PATCH) -> None:
         super().__init__()
-        self.base_model = Clip()
+        self.base_model = Clip(stride=stride)
         if rde:
             self.visul_emb_layer, self.texual_emb_layer = named(fc=nn.Linear(4, 4)), named(linear=nn.Linear(4, 4))
             return

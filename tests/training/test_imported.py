@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -16,15 +17,18 @@ from torch.nn.functional import normalize
 
 from personsearch.bundle import Bundle, TextCleaning
 from personsearch.compression.forms import build_form
+from personsearch.encoders.onnx import OnnxEncoder
+from personsearch.encoders.torch import TorchEncoder
 from personsearch.errors import UserError
 from personsearch.evaluation.evaluate import evaluate
 from personsearch.evaluation.measured import EvaluateConfig
+from personsearch.models.architecture import Architecture
 from personsearch.models.authors import Method
 from personsearch.models.build import build_model, load_bundle_model
 from personsearch.models.config import ModelConfig
 from personsearch.models.wordpiece import learn_wordpiece
 from personsearch.training.imported import import_checkpoint
-from tests.models.authors_models import CONTEXT, HEIGHT_WIDTH, PROMPTS, Cskt, Ctlg, Irra, TbpsClip
+from tests.models.authors_models import CONTEXT, HEIGHT_WIDTH, PATCH, PROMPTS, Cskt, Ctlg, Irra, TbpsClip
 
 CAPTIONS = ["A man (in a red coat)!", "a woman with a bag"]
 BERT_WORDS = 46
@@ -50,12 +54,12 @@ def tokens(model: str) -> Tensor:
     return ids
 
 
-def authors_model(method: Method) -> nn.Module:
+def authors_model(method: Method, stride: int = PATCH) -> nn.Module:
     torch.manual_seed(0)
     makers = {
         "tbps-clip": TbpsClip,
-        "irra": Irra,
-        "rde": lambda: Irra(rde=True),
+        "irra": lambda: Irra(stride=stride),
+        "rde": lambda: Irra(rde=True, stride=stride),
         "cskt": Cskt,
         "ctlg": lambda: Ctlg(BERT_WORDS),
     }
@@ -90,9 +94,10 @@ LEFT_OUT: dict[str, dict[str, int]] = {
 }
 
 
-@pytest.mark.parametrize("method", list(LEFT_OUT))
-def test_embeddings_are_those_of_the_authors_model(method: Method, bert: Path, tmp_path: Path) -> None:
-    model, size = authors_model(method), SIZES.get(method, HEIGHT_WIDTH)
+@pytest.mark.parametrize(("method", "stride"), [*((method, PATCH) for method in LEFT_OUT), ("irra", 4), ("rde", 4)])
+def test_embeddings_are_those_of_the_authors_model(method: Method, stride: int, bert: Path, tmp_path: Path) -> None:
+    """Also of overlapping patches, whose stride follows from the number of positions."""
+    model, size = authors_model(method, stride), SIZES.get(method, HEIGHT_WIDTH)
     path = saved(method, model, tmp_path / "best.pth")
     vocabulary = str(bert / "tokenizer.json") if method == "ctlg" else None
     made = import_checkpoint(path, method, tmp_path / "bundle", image_size=size, vocabulary=vocabulary)
@@ -125,6 +130,26 @@ def test_images_and_texts_are_prepared_as_the_authors_do(  # noqa: PLR0917
     assert (spec.preprocessing.height, spec.preprocessing.width) == size
     assert spec.preprocessing.interpolation == ("bilinear" if method in {"irra", "cskt"} else "bicubic")
     assert (spec.preprocessing.mean[0], spec.text_cleaning, spec.context_length) == (mean, cleaning, context)
+
+
+def test_overlapping_patches_are_exported_and_trained_at_another_size(tmp_path: Path) -> None:
+    path = saved("irra", authors_model("irra", 4), tmp_path / "best.pth")
+    bundle = import_checkpoint(path, "irra", tmp_path / "bundle", image_size=HEIGHT_WIDTH).bundle
+    assert bundle.spec.architecture["vision_cfg"]["stride"] == 4
+    assert Architecture(bundle.spec.architecture).grid == (7, 3)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, *HEIGHT_WIDTH, 3), dtype=np.uint8)
+    onnx = OnnxEncoder(build_form(bundle, "onnx-fp32", "onnxruntime", tmp_path / "onnx"), threads=1)
+    expected = TorchEncoder.from_bundle(bundle, "cpu").encode_images(pictures)
+    assert np.allclose(onnx.encode_images(pictures), expected, atol=1e-4)
+    larger = build_model(ModelConfig(weights=str(bundle), image_size=(40, 24)), list, tmp_path / "tokenizer.json").model
+    assert larger.architecture.grid == (9, 5)
+    larger.train().encode_image(torch.randn(2, 3, 40, 24)).sum().backward()
+
+
+def test_positions_that_several_strides_make_are_not_guessed(tmp_path: Path) -> None:
+    path = saved("irra", authors_model("irra", 5), tmp_path / "best.pth")
+    with pytest.raises(UserError, match="10 image positions fit patches of 8 every 5, 6 pixels of 32×16"):
+        import_checkpoint(path, "irra", tmp_path / "bundle", image_size=HEIGHT_WIDTH)
 
 
 def test_towers_saved_one_by_one_are_read_too(bert: Path, tmp_path: Path) -> None:
@@ -231,7 +256,9 @@ def test_a_wrong_file_is_named(content: bytes, kind: str, tmp_path: Path) -> Non
 
 def test_another_size_vocabulary_or_folder_is_asked_for(bert: Path, tmp_path: Path) -> None:
     path = saved("irra", authors_model("irra"), tmp_path / "best.pth")
-    with pytest.raises(UserError, match=r"8 image positions do not fit 384×128 pixels in patches of 8; .*--image-"):
+    with pytest.raises(
+        UserError, match=r"8 image positions do not fit 384×128 pixels in patches of 8, overlapping or not; .*--image-"
+    ):
         import_checkpoint(path, "irra", tmp_path / "bundle")
     with pytest.raises(UserError, match=r"the model has 49,408 tokens, the vocabulary \d+; .* --vocabulary"):
         import_checkpoint(path, "irra", tmp_path / "bundle", image_size=HEIGHT_WIDTH, vocabulary=str(bert))

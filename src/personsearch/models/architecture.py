@@ -12,7 +12,7 @@ Activation = Literal["gelu", "quick_gelu"]
 SIDES: tuple[Side, ...] = ("text", "image")
 CLIP, DUAL_TRANSFORMER = "clip", "dual_transformer"
 SECTIONS: dict[Side, str] = {"text": "text_cfg", "image": "vision_cfg"}
-ADAPTATION, PRUNED, STEM = "adaptation", "pruned", "stem"
+ADAPTATION, PRUNED, STEM, STRIDE = "adaptation", "pruned", "stem", "stride"
 QUICK_GELU: Final = "quick_gelu"
 # In a configuration of open_clip, these name a tower of another library.
 OTHER_TOWERS: dict[Side, str] = {"text": "hf_model_name", "image": "timm_model_name"}
@@ -98,7 +98,7 @@ class Architecture(Mapping[str, Any]):
         """Rows and columns of patches, which overlap where there is a `stride` less than their size."""
         vision = self.section("image")
         patch = _pair(vision.get("patch_size", DEFAULT_PATCH))
-        stride = _pair(vision.get("stride", patch))
+        stride = _pair(vision.get(STRIDE, patch))
         rows, columns = ((self.image_size[axis] - patch[axis]) // stride[axis] + 1 for axis in (0, 1))
         return rows, columns
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from personsearch.errors import UserError
 from personsearch.images import Interpolation
-from personsearch.models.architecture import ADAPTATION, BLOCKS, DUAL_TRANSFORMER, QUICK_GELU, Architecture
+from personsearch.models.architecture import ADAPTATION, BLOCKS, DUAL_TRANSFORMER, QUICK_GELU, STRIDE, Architecture
 from personsearch.models.checkpoint_file import describe_content, describe_unreadable, read_checkpoint
 from personsearch.models.config import Normalisation
 from personsearch.models.overlap_vit import POSITIONS, in_our_names
@@ -155,14 +155,11 @@ def _clip_architecture(path: Path, state: State, image_size: tuple[int, int]) ->
         raise UserError(f"{path}: its image tower is no ViT of CLIP (visual.proj is missing); no other can be imported")
     width, patch = state["visual.conv1.weight"].shape[0], state["visual.conv1.weight"].shape[-1]
     positions = len(state["visual.positional_embedding"]) - 1
-    if (image_size[0] // patch) * (image_size[1] // patch) != positions:
-        raise UserError(
-            f"{path}: {positions} image positions do not fit {image_size[0]}×{image_size[1]} pixels in patches of"
-            f" {patch}; give the size that it was trained with by --image-size (if its patches overlap, it cannot be"
-            " imported)"
-        )
+    stride = _stride(path, positions, image_size, patch, usual=patch)
     context_length, text_width = state["positional_embedding"].shape
     vision = {"image_size": image_size, "patch_size": patch, "width": width, "head_width": HEAD_WIDTH}
+    if stride != patch:
+        vision[STRIDE] = stride
     text = {"context_length": context_length, "vocab_size": len(state["token_embedding.weight"]), "width": text_width}
     return Architecture(
         {
@@ -218,7 +215,7 @@ def _ctlg(path: Path, state: State, image_size: tuple[int, int]) -> tuple[Archit
     vision = {
         "image_size": image_size,
         "patch_size": patch,
-        "stride": _stride(path, len(image[POSITIONS]) - 1, image_size, patch),
+        STRIDE: _stride(path, len(image[POSITIONS]) - 1, image_size, patch, usual=CTLG_STRIDE),
         "width": width,
         "layers": _layers(image, "blocks."),
         "heads": max(1, width // HEAD_WIDTH),
@@ -240,16 +237,27 @@ def _ctlg(path: Path, state: State, image_size: tuple[int, int]) -> tuple[Archit
     return Architecture(kind | {"vision_cfg": vision, "text_cfg": bert}), named
 
 
-def _stride(path: Path, positions: int, image_size: tuple[int, int], patch: int) -> int:
-    """Pixels between overlapping patches: what makes as many of them as the file has positions."""
-    grids = {stride: [(size - patch) // stride + 1 for size in image_size] for stride in range(1, patch + 1)}
+def _stride(path: Path, positions: int, image_size: tuple[int, int], patch: int, *, usual: int) -> int:
+    """Pixels from one patch to the next, by which there are as many patches as the file has positions.
+
+    Raises:
+        UserError: none does at this image size, or several do and the usual one is not among them.
+    """
+    height, width = image_size
+    grids = {stride: [(side - patch) // stride + 1 for side in image_size] for stride in range(1, patch + 1)}
     fitting = [stride for stride, (rows, columns) in grids.items() if rows * columns == positions]
-    if CTLG_STRIDE in fitting:
-        return CTLG_STRIDE
-    if len(fitting) != 1:
+    if usual in fitting:
+        return usual
+    if not fitting:
         raise UserError(
-            f"{path}: {positions} image positions do not follow from {image_size[0]}×{image_size[1]} pixels and patches"
-            f" of {patch}; give the size that it was trained with by --image-size"
+            f"{path}: {positions} image positions do not fit {height}×{width} pixels in patches of {patch}, overlapping"
+            " or not; give the size that it was trained with by --image-size"
+        )
+    if len(fitting) > 1:
+        strides = ", ".join(map(str, fitting))
+        raise UserError(
+            f"{path}: {positions} image positions fit patches of {patch} every {strides} pixels of {height}×{width};"
+            " which of them was used is not in the file"
         )
     return fitting[0]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from personsearch.errors import UserError
 from personsearch.models.adaptation import Unadapted, make_adaptation
-from personsearch.models.architecture import PRUNED, Architecture, Side
+from personsearch.models.architecture import PRUNED, STRIDE, Architecture, Side
 from personsearch.models.attention import pack_attention
 from personsearch.models.conv_stem import add_stem
 from personsearch.models.encoder import MAX_LOGIT_SCALE, PersonEncoder, TextGroup
@@ -35,6 +35,7 @@ class DualEncoder(PersonEncoder):
         self.architecture = architecture
         self.clip = _open_clip_model(architecture)
         add_stem(self.clip, architecture)
+        _overlap_patches(self.clip, architecture)
         pack_attention(self.clip)
         fuse_quick_gelu(self.clip)
         prune_blocks(self.clip, architecture)
@@ -154,12 +155,37 @@ def _open_clip_model(architecture: Architecture) -> Any:
 
     values = architecture.to_dict()
     known = {key: values[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
+    if not architecture.is_foreign:
+        known["vision_cfg"].pop(STRIDE, None)  # `_overlap_patches` reads it; open_clip has no such setting
     try:
         if architecture.is_foreign:
             return build_foreign(architecture)
         return CLIP(**known, quick_gelu=bool(values.get("quick_gelu", False)))
     except (TypeError, ValueError, RuntimeError, AssertionError, OSError) as error:
         raise UserError(f"model.architecture: open_clip cannot build it: {error}") from error
+
+
+def _overlap_patches(clip: Any, architecture: Architecture) -> None:
+    """Let an open_clip model cut a patch every `vision_cfg.stride` pixels, as IRRA's and RDE's models may.
+
+    Raises:
+        UserError: the stride leaves gaps, or the image tower has no patch convolution.
+    """
+    stride = architecture.section("image").get(STRIDE)
+    if stride is None:
+        return
+    patches = getattr(clip.visual, "conv1", None)
+    setting = f"model.architecture.vision_cfg.{STRIDE}"
+    if not isinstance(patches, nn.Conv2d) or not hasattr(clip.visual, "transformer"):
+        raise UserError(f"{setting}: expected a Vision Transformer with one patch convolution")
+    side = min(patches.kernel_size)
+    if not isinstance(stride, int) or not 1 <= stride <= side:
+        raise UserError(f"{setting}: {stride!r}; expected 1 to {side}, the side of a patch")
+    patches.stride = (stride, stride)
+    clip.visual.grid_size = architecture.grid
+    rows, columns = architecture.grid
+    width = patches.out_channels
+    clip.visual.positional_embedding = nn.Parameter(width**-0.5 * torch.randn(1 + rows * columns, width))
 
 
 def require_clip(model: PersonEncoder, needed_for: str) -> DualEncoder:
