@@ -162,6 +162,43 @@ def test_head_is_refused_while_a_change_is_not_committed(repository: Path, tmp_p
     assert fetch(str(repository), "HEAD", "mine", tmp_path / "out") == after
 
 
+def test_head_is_refused_while_images_changed_without_dvc_add(repository: Path, tmp_path: Path) -> None:
+    init_dvc(repository, tmp_path / "remote")
+    dataset = make_dataset(repository / "data" / "mine")
+    [before] = dvc_add(repository, dataset)
+    other = make_dataset(repository / "data" / "other")
+    dvc_add(repository, other)
+    committed = commit(repository)
+    (other / "imgs" / "0.jpg").unlink()
+    (other / "imgs" / "0.jpg").write_bytes(b"a change elsewhere")
+    assert dataset_identity(str(repository), "HEAD", "data/mine") == before
+    (dataset / "imgs" / "0.jpg").unlink()  # it may share its bytes with DVC's cache
+    (dataset / "imgs" / "0.jpg").write_bytes(b"retouched")
+    with pytest.raises(UserError, match=r"data/mine: .*0\.jpg changed since `dvc add`; run `dvc add` again and commit"):
+        dataset_identity(str(repository), "HEAD", "data/mine")
+    with pytest.raises(UserError, match="changed since `dvc add`"):
+        fetch(str(repository), "HEAD", "data", tmp_path / "out")
+    assert dataset_identity(str(repository), committed, "data/mine") == before
+    (dataset / "imgs" / "0.jpg").unlink()
+    with pytest.raises(UserError, match=r"data/mine: .*0\.jpg was removed since `dvc add`"):
+        dataset_identity(str(repository), "HEAD", "data/mine")
+    shutil.rmtree(dataset)
+    assert dataset_identity(str(repository), "HEAD", "data/mine") == before  # not checked out is no change
+
+
+def test_a_new_image_in_a_project_below_the_root_needs_dvc_add(repository: Path, tmp_path: Path) -> None:
+    project = repository / "teams" / "ours"
+    project.mkdir(parents=True)
+    init_dvc(project, tmp_path / "remote", subdir=True)
+    dataset = make_dataset(project / "mine")
+    dvc_add(project, dataset)
+    commit(repository)
+    (dataset / "imgs" / "new.jpg").write_bytes(b"new")
+    for address, path in ((project, "mine"), (repository, "teams/ours/mine"), (repository, "teams")):
+        with pytest.raises(UserError, match=r"new\.jpg changed since `dvc add`"):
+            dataset_identity(str(address), "HEAD", path)
+
+
 def test_log_lines_of_dvc_hide_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
     for handler in logging.getLogger("dvc").handlers:

@@ -16,7 +16,7 @@ def dataset_identity(repository: str, revision: str, path: str, *, remote: str |
 
     Raises:
         UserError: the repository cannot be reached, has no such revision or path, or DVC does not track the path; or
-            the revision is HEAD and the working tree has another version that is not committed.
+            the revision is HEAD and the working tree has another version that is not committed, or changed files.
     """
     place = Place(repository, revision, path, remote)
     with readable_errors(place):

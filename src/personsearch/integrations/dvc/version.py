@@ -94,7 +94,8 @@ def open_version(place: Place) -> Version:
     """The path at its revision.
 
     Raises:
-        UserError: the revision is HEAD, and the working tree has another version that is not committed.
+        UserError: the revision is HEAD, and the working tree has another version that is not committed, or files that
+            changed since `dvc add`.
     """
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
     root, below = _working_tree(_local_path(place.repository))
@@ -102,6 +103,7 @@ def open_version(place: Place) -> Version:
     version = _version(root, place.revision, path, place.remote)
     if place.revision == "HEAD" and Path(root).is_dir():
         _refuse_uncommitted(place, version, _version(root, None, path, place.remote))
+        _refuse_unadded(place, Path(root).resolve(), path)
     return version
 
 
@@ -154,6 +156,45 @@ def _refuse_uncommitted(place: Place, head: Version, tree: Version) -> None:
             f"{place}: the working tree has another version, which is not committed; commit it, or name a commit"
             " instead of HEAD"
         )
+
+
+def _refuse_unadded(place: Place, root: Path, path: str) -> None:
+    """Refuse HEAD if files that DVC tracks at or below the path changed since `dvc add`: no version has them."""
+    there = (root / path).resolve()
+    changed = [name for project in _projects(there, root) for name in _changed_files(project, there)]
+    if changed:
+        first = min(changed, key=lambda name: (name.is_dir(), name))
+        what = "changed" if first.exists() else "was removed"
+        raise UserError(
+            f"{place}: {first} {what} since `dvc add`; run `dvc add` again and commit, or name a commit instead of HEAD"
+        )
+
+
+def _projects(there: Path, root: Path) -> list[Path]:
+    """The DVC projects whose files can be at or below a path: the nearest above it, and those below."""
+    if not there.exists():
+        return []
+    above = next((folder for folder in (there, *there.parents) if (folder / ".dvc").is_dir()), None)
+    below = [mark.parent for mark in there.rglob(".dvc") if mark.is_dir() and mark.parent != above]
+    return below if above is None or not above.is_relative_to(root) else [above, *below]
+
+
+def _changed_files(project: Path, there: Path) -> list[Path]:
+    """The files at or below `there` that differ from what DVC recorded. Data that is not checked out is no change.
+
+    DVC keeps hashes by time and size of the files, so only what is new or changed is read.
+    """
+    from dvc.repo import Repo
+
+    with Repo(str(project)) as repo:
+        changes = repo.data_status(granular=True)["uncommitted"]
+        present = [Path(out.fs_path) for out in repo.index.outs if Path(out.fs_path).exists()]
+    names = [name for kind in ("added", "modified") for name in changes.get(kind, [])]
+    names += [change["new"] for change in changes.get("renamed", [])]
+    changed = [project / name for name in names]
+    removed = (project / name for name in changes.get("deleted", []))
+    changed += [name for name in removed if any(name.is_relative_to(out) for out in present)]
+    return [name for name in changed if name.is_relative_to(there)]
 
 
 def _recorded(info: dict[str, Any]) -> tuple[str, str | None]:
