@@ -75,9 +75,12 @@ def test_the_alias_is_followed_and_followed_back(
 
 
 def test_a_collection_that_fails_leaves_the_old_one_live(
-    client: TestClient, source: ColourSource, next_collection: str
+    settings: ServingSettings, source: ColourSource, next_collection: str
 ) -> None:
-    live = client.app.state.service.live
+    app = create_app(settings, source=source)
+    client = TestClient(app, headers={"X-API-Key": KEY})  # not started: its watcher would look, and fail, a second time
+    live = app.state.service.live
+    live.look()
     source.broken.add(next_collection)
     source.store.switch_alias("persons", next_collection)
     live.look()
