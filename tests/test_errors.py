@@ -20,6 +20,19 @@ def test_only_what_is_long_is_cut(text: str, expected: str) -> None:
     assert shortened(text, 9) == expected
 
 
+def test_a_word_longer_than_a_file_name_is_cut_and_a_path_is_not() -> None:
+    assert str(UserError(f"key {'x' * 5000!r}: 64 expected")) == f"key 'x{'x' * 58}… (5003 characters) 64 expected"
+    path = "/".join(["", "x" * 255, "y" * 255, "z.txt"])
+    assert str(UserError(f"{path}: no such file")) == f"{path}: no such file"
+
+
+def test_a_name_too_long_for_its_file_system_is_said(tmp_path: Path) -> None:
+    too_long = tmp_path / ("x" * 300)
+    with pytest.raises(OSError, match="too long") as caught:
+        too_long.exists()
+    assert explain(caught.value) == "a name longer than its file system takes"
+
+
 class Vectors(Config):
     name: int
     rows: list[int]

@@ -1,21 +1,26 @@
 """The error for mistakes that the user can fix: one readable line and exit code 2."""
 
 import errno
+import os
+import re
 from pathlib import Path
 
 from personsearch.addresses import hide_credentials
 
 LONGEST_QUOTE = 300
+LONG_WORD = re.compile(r"[^\s/]{400,}")  # longer than the name of any file, and than a value that was shortened
+SHOWN_OF_WORD = 60
 
 
 class UserError(Exception):
     """A mistake in what the user gave, in one line: the thing, its value and what was expected.
 
     The line may name an address; a password in it is hidden, because the line ends up in logs, tags and on screens.
+    A word that is longer than the name of any file is cut.
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(hide_credentials(message))
+        super().__init__(without_long_words(hide_credentials(message)))
 
 
 class VerificationFailed(UserError):
@@ -31,6 +36,7 @@ WORDS = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.ENOSPC: "the disk is full",
+    errno.ENAMETOOLONG: "a name longer than its file system takes",
     errno.EROFS: "cannot be written; its file system is read-only",
     errno.ELOOP: "a link that leads back to itself",
 }
@@ -56,9 +62,14 @@ def check_exists(path: Path, expected: str) -> None:
 
 def dangling_link(path: Path) -> str | None:
     """What to say of a link to what does not exist; None of anything else."""
-    if not path.is_symlink() or path.exists():
+    if not os.path.islink(path) or path.exists():  # noqa: PTH114 - Path.is_symlink raises where a name is too long
         return None
     return f"a link to {path.readlink()}, which does not exist"
+
+
+def without_long_words(text: str) -> str:
+    """The text with every word cut that is much longer than the name of a file can be."""
+    return LONG_WORD.sub(lambda word: shortened(word[0], SHOWN_OF_WORD), text)
 
 
 def shortened(text: str, longest: int = LONGEST_QUOTE) -> str:

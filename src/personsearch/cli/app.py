@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import typer
 
-from personsearch.errors import UserError, explain
+from personsearch.errors import UserError, explain, without_long_words
 from personsearch.processes import ensure_home_folder
 
 VALUES = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
@@ -29,7 +29,7 @@ def main() -> None:
     except OSError as error:  # a folder that is a file, a disk that is full, a permission that is missing
         if error.filename is None:
             raise
-        print(f"personsearch: {error.filename}: {explain(error)}", file=sys.stderr)
+        print(without_long_words(f"personsearch: {error.filename}: {explain(error)}"), file=sys.stderr)
         sys.exit(2)
     except typer.Abort:
         print("personsearch: aborted", file=sys.stderr)
@@ -83,7 +83,9 @@ def _explain(error: Any) -> int:
     """Say in one line what was wrong with the command as typed, or print the help of a group without a command."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "personsearch"
-    message = error.format_message().replace("Value error, ", "")  # pydantic's, before its own words
+    message = without_long_words(
+        error.format_message().replace("Value error, ", "")
+    )  # pydantic's, before its own words
     if context and message == context.get_help():
         print(message, file=sys.stderr)
     else:
