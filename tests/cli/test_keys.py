@@ -26,7 +26,7 @@ def test_a_key_is_shown_once_listed_without_itself_and_revoked(
 ) -> None:
     assert run(monkeypatch, "create", "team 7", "--days", "30", "--json") == 0
     key = json.loads(capsys.readouterr().out)["key"]
-    assert run(monkeypatch, "create", "visitor", "--days", "0", "--json") == 0
+    assert run(monkeypatch, "create", "visitor", "--days", "1e-9", "--json") == 0
     capsys.readouterr()
     assert run(monkeypatch, "list", "--json") == 0
     out = capsys.readouterr().out
@@ -56,8 +56,19 @@ def test_a_key_for_a_camera_allows_sending_crops_alone(
     assert run(monkeypatch, "create", "x", "--scope", "erase") != 0
 
 
-def test_an_empty_list_says_how_to_make_a_key(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_empty_list_says_how_to_make_a_key_and_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "list") == 0
     assert "keys create NAME" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "-0.0", "nan"])
+def test_a_key_that_would_never_be_accepted_is_refused(
+    days: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "create", "visitor", f"--days={days}") == 2
+    assert "days; more than 0 expected" in capsys.readouterr().err
+    assert run(monkeypatch, "list") == 0
+    assert "No key was made yet" in capsys.readouterr().out

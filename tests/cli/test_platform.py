@@ -11,6 +11,7 @@ import pytest
 
 from personsearch.cli import main
 from personsearch.installation.audit import AuditLog
+from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.database.schema import HEAD
 
 
@@ -46,6 +47,40 @@ def test_status_and_down_where_nothing_was_started(
     }
     assert run(monkeypatch, "down", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"stopped": []}
+
+
+READING = (
+    *(["gallery", "show"], ["gallery", "erase", "--camera", "gate", "--yes"], ["search", "red"], ["keys", "list"]),
+    *(["keys", "revoke", "ann"], ["index"], ["promote", "1"], ["rollback"]),
+)
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_a_mistyped_database_is_named_and_not_made(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PERSONSEARCH_DATABASE", f"sqlite:///{tmp_path}/galery/rows.db")
+    assert run(monkeypatch, *command) == 2
+    assert f"{tmp_path}/galery/rows.db: no such database; PERSONSEARCH_DATABASE" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_list_of_models_or_a_search_makes_no_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path / "home"))
+    assert run(monkeypatch, "models", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"versions": []}
+    monkeypatch.setenv("PERSONSEARCH_MLFLOW_URI", f"sqlite:///{tmp_path}/mlfow.db")
+    assert run(monkeypatch, "models") == 2
+    assert f"{tmp_path}/mlfow.db: no such database; PERSONSEARCH_MLFLOW_URI" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    gallery_in(tmp_path / "home" / "gallery")
+    assert run(monkeypatch, "search", "red") == 2
+    assert "milvus.db: no index; `personsearch index` makes one" in capsys.readouterr().err
+    assert not (tmp_path / "home" / "milvus.db").exists()
 
 
 def test_migrate_prepares_a_server_once(

@@ -37,7 +37,7 @@ def create(
     *,
     days: Annotated[
         float | None,
-        typer.Option(min=0, help="Accept it for so long. [default: until revoked]", show_default=False),
+        typer.Option(help="Accept it for so many days, more than 0. [default: until revoked]", show_default=False),
     ] = None,
     scope: Annotated[
         list[ScopeName] | None,
@@ -49,16 +49,18 @@ def create(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a key and print it. It is kept as a hash, so nobody can print it again."""
-    from personsearch.installation.api_keys import make_key
+    from personsearch.installation.api_keys import make_key, open_keys
+    from personsearch.installation.settings import Settings
 
     scopes = [SCOPES[each] for each in scope or [ScopeName.SEARCH]]
-    show({"name": name, "key": make_key(_keys(), name, days=days, scopes=scopes)}, as_json=as_json)
+    show({"name": name, "key": make_key(open_keys(Settings()), name, days=days, scopes=scopes)}, as_json=as_json)
 
 
 def list_keys(*, as_json: JsonFlag = False) -> None:
     """Show every key that was ever made here: its name, its dates, and whether it is accepted."""
     now = datetime.now(UTC)
-    rows = [_row(key, now) for key in _keys().all()]
+    keys = _existing_keys()
+    rows = [_row(key, now) for key in (keys.all() if keys else [])]
     if as_json:
         show({"keys": rows}, as_json=True)
     elif rows:
@@ -71,17 +73,21 @@ def revoke(
     name: Annotated[str, typer.Argument(help="The name under which it is listed.")], *, as_json: JsonFlag = False
 ) -> None:
     """Accept a key no more, from the next request on."""
-    revoked = _keys().revoke(name, datetime.now(UTC))
+    keys = _existing_keys()
+    revoked = keys.revoke(name, datetime.now(UTC)) if keys else 0
     if not revoked:
         raise UserError(f"key {name!r}: none of this name is accepted; `personsearch keys list` shows all")
     show({"revoked": revoked}, as_json=as_json)
 
 
-def _keys() -> "DatabaseKeys":
-    from personsearch.installation.api_keys import open_keys
+def _existing_keys() -> "DatabaseKeys | None":
+    """The installation's keys, None where nobody has made its database yet; opening would make it."""
+    from personsearch.installation.api_keys import KEYS_FILE, open_keys
+    from personsearch.installation.platforms import database_exists
     from personsearch.installation.settings import Settings
 
-    return open_keys(Settings())
+    settings = Settings()
+    return open_keys(settings) if database_exists(settings) or (settings.home / KEYS_FILE).exists() else None
 
 
 def _row(key: "StoredKey", now: datetime) -> dict[str, str | None]:

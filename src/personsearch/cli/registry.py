@@ -69,11 +69,16 @@ def promote(
         _registry().promote(version)
         return show({"champion": version}, as_json=as_json)
     config = configured(IndexConfig, "index", params)
-    return _show_report(run(config, _registry(), _store(), existing_gallery(gallery), version), as_json=as_json)
+    pictures = existing_gallery(gallery)
+    return _show_report(run(config, _registry(), _store(), pictures, version), as_json=as_json)
 
 
 def models(*, as_json: JsonFlag = False) -> None:
     """List the versions of the model: aliases, status, what they were made from."""
+    from personsearch.installation.platforms import open_existing_registry
+    from personsearch.installation.settings import Settings
+
+    registry = open_existing_registry(Settings())
     rows = [
         {
             "version": version.version,
@@ -85,7 +90,7 @@ def models(*, as_json: JsonFlag = False) -> None:
             "fingerprint": version.fingerprint,
             "dataset_hash": version.tags.get("dataset_hash", ""),
         }
-        for version in _registry().versions()
+        for version in (registry.versions() if registry else [])
     ]
     if as_json:
         show({"versions": rows}, as_json=True)
@@ -117,9 +122,8 @@ def index(
     from personsearch.installation.promotion import index_version
 
     config = configured(IndexConfig, "index", params).overridden({"rebuild": rebuild or None})
-    report = index_version(
-        config, _registry(), _store(), existing_gallery(gallery), model_version, while_champion=while_champion
-    )
+    pictures = existing_gallery(gallery)
+    report = index_version(config, _registry(), _store(), pictures, model_version, while_champion=while_champion)
     _show_report(report, as_json=as_json)
 
 
@@ -127,7 +131,8 @@ def rollback(*, gallery: GalleryFolder = None, as_json: JsonFlag = False) -> Non
     """Make the previous collection live again, with the model that made it; what was erased stays erased."""
     from personsearch.installation.promotion import roll_back
 
-    properties = roll_back(_registry(), _store(), existing_gallery(gallery))
+    pictures = existing_gallery(gallery)
+    properties = roll_back(_registry(), _store(), pictures)
     show({"champion": properties.model_version, "fingerprint": properties.fingerprint}, as_json=as_json)
 
 

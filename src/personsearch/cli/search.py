@@ -111,14 +111,17 @@ def _open_live() -> "LiveIndex":
     from functools import partial
 
     from personsearch.encoders.load import load_encoder
-    from personsearch.installation.platforms import open_registry, open_store
+    from personsearch.installation.platforms import open_existing_store, open_registry
     from personsearch.installation.settings import Settings
     from personsearch.installation.site_calibration import read_site_calibration
     from personsearch.search.live import open_live
 
     settings = Settings()
     site = partial(read_site_calibration, settings.home)
-    return open_live(open_store(settings), open_registry(settings), load_encoder, site)
+    store = open_existing_store(settings)
+    if store is None:
+        raise UserError(f"{settings.milvus_address}: no index; `personsearch index` makes one")
+    return open_live(store, open_registry(settings), load_encoder, site)
 
 
 def _crop_filter(cameras: list[str] | None, after: str | None, before: str | None) -> "CropFilter":

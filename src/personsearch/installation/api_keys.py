@@ -89,12 +89,14 @@ def make_key(
     """Make a key, and return it: nobody can see it again. It allows what `scopes` name, and nothing else.
 
     Raises:
-        UserError: it is no name, or a key of this name is accepted.
+        UserError: it is no name, a key of this name is accepted, or `days` are none.
     """
     from personsearch.integrations.database.keys import StoredKey
 
     if not (0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip()):
         raise UserError(f"key {name!r}: a name of 1 to {LONGEST_NAME} printable characters expected")
+    if days is not None and not days > 0:
+        raise UserError(f"key {name!r}: {days:g} days; more than 0 expected")
     key, now = f"ps_{secrets.token_urlsafe(32)}", datetime.now(UTC)
     try:
         expires_at = None if days is None else now + timedelta(days=days)

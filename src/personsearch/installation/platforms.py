@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from personsearch.errors import UserError
 from personsearch.gallery.store import DATABASE, Gallery
 from personsearch.installation.service_records import installation_id
 from personsearch.installation.settings import Settings
@@ -10,6 +11,8 @@ from personsearch.integrations.mlflow.registry import ModelRegistry
 
 if TYPE_CHECKING:
     from personsearch.integrations.milvus.store import MilvusStore
+
+SQLITE = "sqlite:///"
 
 
 def open_registry(settings: Settings) -> ModelRegistry:
@@ -19,6 +22,18 @@ def open_registry(settings: Settings) -> ModelRegistry:
         UserError: this installation's MLflow server has ended.
     """
     return ModelRegistry(settings.mlflow_address, settings.model_name, cache=settings.home / "models")
+
+
+def open_existing_registry(settings: Settings) -> ModelRegistry | None:
+    """The model registry, None if it is a database in a file that nobody has made yet.
+
+    Raises:
+        UserError: as `open_registry`; PERSONSEARCH_MLFLOW_URI names a file that is not there.
+    """
+    absent = _absent_file(settings.mlflow_address)
+    if absent is not None and settings.mlflow_uri:
+        raise UserError(f"{absent}: no such database; PERSONSEARCH_MLFLOW_URI names it")
+    return None if absent is not None else open_registry(settings)
 
 
 def open_store(settings: Settings) -> "MilvusStore":
@@ -62,10 +77,32 @@ def open_gallery(settings: Settings, folder: Path | None = None) -> Gallery:
 
 
 def open_existing_gallery(settings: Settings, folder: Path | None = None) -> Gallery | None:
-    """The same, None where nobody has made it yet; opening would make it."""
-    held = folder or settings.gallery_folder
-    is_elsewhere = settings.database and _is_own(settings, held)
-    return open_gallery(settings, folder) if is_elsewhere or (held / DATABASE).is_file() else None
+    """The same, None where nobody has made it yet; opening would make it.
+
+    Raises:
+        UserError: as `open_gallery`; PERSONSEARCH_DATABASE names a file that is not there.
+    """
+    if folder is not None and not _is_own(settings, folder):
+        return open_gallery(settings, folder) if (folder / DATABASE).is_file() else None
+    return open_gallery(settings) if database_exists(settings) else None
+
+
+def database_exists(settings: Settings) -> bool:
+    """Whether the installation's database was made; a server's is taken to be.
+
+    Raises:
+        UserError: PERSONSEARCH_DATABASE names a file that is not there.
+    """
+    absent = _absent_file(settings.database_address)
+    if absent is not None and settings.database:
+        raise UserError(f"{absent}: no such database; PERSONSEARCH_DATABASE names it")
+    return absent is None
+
+
+def _absent_file(address: str) -> Path | None:
+    """The file of an embedded database, if it is not there."""
+    file = Path(address.removeprefix(SQLITE))
+    return file if address.startswith(SQLITE) and not file.is_file() else None
 
 
 def _is_own(settings: Settings, folder: Path) -> bool:
