@@ -83,9 +83,8 @@ def _explain(error: Any) -> int:
     """Say in one line what was wrong with the command as typed, or print the help of a group without a command."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "personsearch"
-    message = without_long_words(
-        error.format_message().replace("Value error, ", "")
-    )  # pydantic's, before its own words
+    own_words = error.format_message().replace("Value error, ", "")  # pydantic puts this before them
+    message = without_long_words(own_words)
     if context and message == context.get_help():
         print(message, file=sys.stderr)
     else:
