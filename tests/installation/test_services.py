@@ -19,7 +19,7 @@ import pytest
 
 from personsearch.errors import UserError
 from personsearch.installation.platforms import Platforms, open_store
-from personsearch.installation.service_commands import ServiceName
+from personsearch.installation.service_commands import KINDS, ServiceName
 from personsearch.installation.service_records import (
     INSTALLATION_ID,
     RECORDS,
@@ -198,6 +198,15 @@ def test_what_a_stranger_answers_is_not_believed(home: Path) -> None:
         assert {state.name: state.state for state in service_states(home)}["milvus"] == "starting"
         with pytest.raises(UserError, match="does not listen"):
             _ = Settings(home=home).milvus_address
+
+
+def test_a_server_that_holds_its_port_but_does_not_answer_yet_is_starting(home: Path) -> None:
+    session = os.getsid(0)
+    with socket.create_server((HOST, 0)) as listener:
+        address = f"http://{HOST}:{listener.getsockname()[1]}"
+        record = ServiceRecord(session, start_of_process(session), address, "log")
+        assert holds_its_port(record)
+        assert not KINDS["milvus"].answers(home, record, 0.0)
 
 
 def test_a_database_of_another_installation_is_refused(home: Path, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import grpc
+
 from personsearch.addresses import direct_opener
 from personsearch.installation.promoter import HEARTBEAT
 from personsearch.installation.service_records import ServiceRecord, holds_its_port, installation_id
@@ -84,7 +86,15 @@ def _mlflow_answers(_: Path, record: ServiceRecord, __: float) -> bool:
 
 
 def _milvus_answers(_: Path, record: ServiceRecord, __: float) -> bool:
-    return holds_its_port(record)
+    """It holds its port before it answers there."""
+    if not holds_its_port(record):
+        return False
+    with grpc.insecure_channel(f"{HOST}:{record.port}", [("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(ANSWER_SECONDS)
+        except grpc.FutureTimeoutError:
+            return False
+    return True
 
 
 def _serving_answers(home: Path, record: ServiceRecord, _: float) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -42,6 +43,7 @@ START_SECONDS = 240.0
 STOP_SECONDS = 15.0
 PORT_SECONDS = 2.0
 PORTS_TRIED = 100
+MOST_STARTS = 6  # of a service whose port somebody else takes each time
 PRIVATE_UMASK = 0o077
 PERSONAL = ("gallery", "logs", "mlflow.db", "mlflow-artifacts", "milvus.db", "audit.jsonl")
 EVERY_SERVICE: tuple[ServiceName, ...] = ("mlflow", "milvus", "serving", "promoter")
@@ -183,16 +185,17 @@ def _start(home: Path, name: ServiceName, earlier_port: int, elsewhere: str) -> 
 
 def _wait_until_it_answers(home: Path, name: ServiceName, start: Start, report: Report) -> str:
     """Its address, once it answers. One that found its port taken is started again at one that is free by then."""
-    deadline, process = time.monotonic() + START_SECONDS, start.process
+    deadline, process, starts = time.monotonic() + START_SECONDS, start.process, 1
     while True:
         record = read_records(home)[name]
         if KINDS[name].answers(home, record, start.since):
             return record.address
         ended = not is_running(record)
         # Its own word counts, not a look at the port: who took it may have let go of it since.
-        if ended and process is not None and process.poll() == PORT_TAKEN and time.monotonic() < deadline:
+        if ended and process is not None and process.poll() == PORT_TAKEN and starts < MOST_STARTS:
             report(f"{KINDS[name].title}: somebody else took port {record.port}; starting again …")
-            process = _start(home, name, 0, record.elsewhere)
+            process = _start(home, name, _any_port(name), record.elsewhere)
+            deadline, starts = time.monotonic() + START_SECONDS, starts + 1
         elif ended or time.monotonic() > deadline:
             what = "ended" if ended else f"does not answer after {START_SECONDS:.0f} s"
             said = last_line(Path(record.log)) or "it said nothing"
@@ -218,6 +221,11 @@ def _stop(record: ServiceRecord) -> None:
             time.sleep(0.05)
     with suppress(ChildProcessError):
         os.waitpid(record.pid, os.WNOHANG)
+
+
+def _any_port(name: ServiceName) -> int:
+    """One of a service's ports by chance: others who lost the same race would all choose the next one."""
+    return KINDS[name].port + random.randrange(PORTS_TRIED)
 
 
 def _listener(usual: int, earlier: int) -> socket.socket:

@@ -65,17 +65,18 @@ def serve(database: Path, port: int, installation: str) -> None:
         SystemExit: the port is taken.
         DataDirLockedError: another process holds the database.
     """
+    limits = [(f"grpc.max_{way}_message_length", LARGEST_MESSAGE) for way in ("receive", "send")]
+    options = [*limits, ("grpc.so_reuseport", 0)]
+    server = grpc.server(ThreadPoolExecutor(THREADS), interceptors=[OwnClients(installation)], options=options)
+    _bind(server, port)  # before the imports, which take seconds: the port was free a moment ago
+
     from milvus_lite.adapter.grpc.servicer import MilvusServicer
     from milvus_lite.db import MilvusLite
     from pymilvus.grpc_gen import milvus_pb2_grpc
 
     served = MilvusLite(str(database))
-    limits = [(f"grpc.max_{way}_message_length", LARGEST_MESSAGE) for way in ("receive", "send")]
-    options = [*limits, ("grpc.so_reuseport", 0)]
-    server = grpc.server(ThreadPoolExecutor(THREADS), interceptors=[OwnClients(installation)], options=options)
     milvus_pb2_grpc.add_MilvusServiceServicer_to_server(MilvusServicer(served), server)
     try:
-        _bind(server, port)
         server.start()
         server.wait_for_termination()
     finally:
