@@ -66,6 +66,13 @@ def test_the_mistakes_of_add_dataset_are_one_line(personsearch: Command, tiny_da
         assert message in personsearch("gallery", "add-dataset", "--dataset", *arguments)
 
 
+def test_sweep_removes_pictures_that_belong_to_no_crop(personsearch: Command, filled: Gallery) -> None:
+    filled.pictures.write([("images/gate/2026-03-01/nobody.jpg", b"old")])
+    assert personsearch("gallery", "sweep", "--dry-run") == {"pictures_without_a_crop": 1, "removed": 0}
+    assert personsearch("gallery", "sweep") == {"pictures_without_a_crop": 1, "removed": 1}
+    assert sum(len(names) for names in filled.pictures.names()) == filled.count() == 24
+
+
 def test_erase_tells_before_it_acts_and_then_for_good(
     personsearch: Command, filled: Gallery, tiny_dataset: Path
 ) -> None:

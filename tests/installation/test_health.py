@@ -64,6 +64,23 @@ def test_a_promoter_that_failed_or_stands_still_is_named(settings: Settings) -> 
     assert told(beat(state="version 2: spread 0", failed=True)) == "promoter: version 2: spread 0"
 
 
+def test_a_store_of_pictures_that_does_not_answer_is_named(
+    settings: Settings, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_dataset(tiny_dataset, gallery_in(settings.gallery_folder), split="test", start=datetime(2026, 3, 1, tzinfo=UTC))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "something")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    elsewhere = settings.model_copy(update={"crops": "s3://site"})
+    assert find_problems(elsewhere, WELL, beat()) == [
+        "pictures: s3://site: http://127.0.0.1:9 cannot be reached; is AWS_ENDPOINT_URL right?"
+    ]
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    assert find_problems(elsewhere, WELL, beat()) == [
+        "index: s3://site: AWS_ACCESS_KEY_ID must be set in the environment"
+    ]
+
+
 def test_vectors_of_an_empty_gallery_are_named(settings: Settings, tiny_dataset: Path) -> None:
     with closing(open_store(settings)) as store:
         index = store.create("persons_v1_1", CollectionProperties("personsearch", "1", "fingerprint", "data", 4))

@@ -1,4 +1,4 @@
-"""`personsearch` commands of the group "gallery": ingest, gallery add-dataset, show, erase."""
+"""`personsearch` commands of the group "gallery": ingest, gallery add-dataset, show, erase, sweep."""
 
 from functools import partial
 from pathlib import Path
@@ -33,10 +33,11 @@ Before = Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured earl
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the root command."""
     app.command()(ingest)
-    gallery = typer.Typer(help="Crops of people: add, show, erase.", no_args_is_help=True)
+    gallery = typer.Typer(help="Crops of people: add, show, erase, sweep.", no_args_is_help=True)
     gallery.command("add-dataset")(add_dataset)
     gallery.command("show")(show_gallery)
     gallery.command("erase")(erase)
+    gallery.command("sweep")(sweep)
     app.add_typer(gallery, name="gallery")
 
 
@@ -139,6 +140,22 @@ def erase(
     if not as_json:
         values |= {"vectors": result.vectors_in_words(), "not_erased": "; ".join(result.not_erased)}
     return show(values, as_json=as_json)
+
+
+def sweep(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many there are.")] = False,
+    gallery: GalleryFolder = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Look through all pictures for those that belong to no crop, and remove them.
+
+    Additions and erasures remove by themselves what they leave. This also finds what no database lists: pictures newer
+    than a database that was restored from a backup, or left by an earlier version.
+    """
+    opened = existing_gallery(gallery)
+    found = sum(1 for _ in opened.orphans(remove=not dry_run))
+    show({"pictures_without_a_crop": found, "removed": 0 if dry_run else found}, as_json=as_json)
 
 
 def _crop_filter(

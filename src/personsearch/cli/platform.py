@@ -1,4 +1,4 @@
-"""`personsearch` commands of the group "platform": up, down, status, promoter, migrate, audit, cache."""
+"""`personsearch` commands of the group "platform": up, down, status, promoter, migrate, move, audit, cache."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the root command."""
-    for command in (up, down, status, promoter, migrate, cache):
+    for command in (up, down, status, promoter, migrate, move, cache):
         app.command()(command)
     audit = typer.Typer(help="Check the log of searches.", no_args_is_help=True)
     audit.command()(verify)
@@ -48,7 +48,8 @@ def status(*, as_json: JsonFlag = False) -> None:
     """Show which services run here, where, what the promoter saw last, and what is wrong.
 
     Exit code 1 where anything is: no service was started or one does not answer, the promoter has not looked for a
-    minute or failed, or vectors are left of an empty gallery. A machine can watch that code.
+    minute or failed, pictures cannot be reached, or vectors are left of an empty gallery. A machine can watch that
+    code.
     """
     from personsearch.installation.health import find_problems
     from personsearch.installation.promoter import read_heartbeat
@@ -95,6 +96,43 @@ def migrate(*, as_json: JsonFlag = False) -> None:
     database = Database(Settings().database_address)
     before = run(database)
     show({"database": database.place, "schema": HEAD, "before": before or "empty"}, as_json=as_json)
+
+
+def move(
+    *,
+    to_database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE, empty. [default: stays where it is]",
+            show_default=False,
+        ),
+    ] = None,
+    to_crops: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A folder or s3://BUCKET/PREFIX, empty. [default: stay where they are]",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Copy everything that this installation keeps to another database, another store of pictures, or both.
+
+    Stop the services first. Every row and picture is compared at the end, and the source stays as it is. An interrupted
+    move continues when it is run again; a target that holds anything else is refused. Afterwards set
+    PERSONSEARCH_DATABASE and PERSONSEARCH_CROPS to the new addresses, and start the services again.
+    """
+    from personsearch.installation.platforms import move_installation
+    from personsearch.installation.settings import Settings
+
+    moved = move_installation(Settings(), to_database=to_database, to_crops=to_crops)
+    values = moved.model_dump()
+    if not as_json:
+        rows = ", ".join(f"{count} {name}" for name, count in moved.rows.items())
+        values |= {"rows": rows, "not_moved": "; ".join(moved.not_moved)}
+    show(values, as_json=as_json)
 
 
 def verify(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 from personsearch.errors import UserError
 from personsearch.installation.platforms import open_existing_gallery, open_existing_store
@@ -21,7 +21,7 @@ def find_problems(settings: Settings, services: Sequence[ServiceState], heartbea
     problems = [f"{each.name}: {_words(each)}" for each in services if each.state != "answers"]
     if any(each.name == "promoter" for each in services):
         problems += _of_promoter(heartbeat, settings.index_stall_seconds)
-    return [*problems, *_of_index(settings)]
+    return [*problems, *_of_pictures(settings), *_of_index(settings)]
 
 
 def _words(service: ServiceState) -> str:
@@ -36,6 +36,17 @@ def _of_promoter(heartbeat: Heartbeat, stall_seconds: float) -> list[str]:
     if age > (stall_seconds if indexing else OLDEST_HEARTBEAT_SECONDS):
         return [f"promoter: last looked {age:.0f} s ago ({heartbeat.state})"]
     return [f"promoter: {heartbeat.state}"] if heartbeat.failed else []
+
+
+def _of_pictures(settings: Settings) -> list[str]:
+    """A store of pictures that cannot be used; that of a database is a problem of the index."""
+    with suppress(UserError):
+        if gallery := open_existing_gallery(settings):
+            try:
+                gallery.pictures.check()
+            except UserError as error:
+                return [f"pictures: {error}"]
+    return []
 
 
 def _of_index(settings: Settings) -> list[str]:

@@ -10,6 +10,7 @@ from personsearch.installation.settings import Settings
 from personsearch.integrations.mlflow.registry import ModelRegistry
 
 if TYPE_CHECKING:
+    from personsearch.installation.move import Moved
     from personsearch.integrations.milvus.store import MilvusStore
 
 SQLITE = "sqlite:///"
@@ -74,6 +75,32 @@ def open_gallery(settings: Settings, folder: Path | None = None) -> Gallery:
     if folder is None or _is_own(settings, folder):
         return gallery_in(settings.gallery_folder, settings.database_address, settings.crops_address)
     return gallery_in(folder)
+
+
+def move_installation(settings: Settings, *, to_database: str | None, to_crops: str | None) -> "Moved":
+    """Move the state of an installation; an address that is not given stays the one of the settings.
+
+    Raises:
+        UserError: there is nothing to move, an address cannot be used, or the target holds something else (see `move`).
+    """
+    from personsearch.installation.move import State, move
+    from personsearch.integrations.database.engine import Database
+    from personsearch.integrations.database.schema import migrate, open_database, schema_revision
+    from personsearch.integrations.objects.open import open_pictures
+
+    if not to_database and not to_crops:
+        raise UserError("move: --to-database, --to-crops or both expected")
+    gallery = open_existing_gallery(settings)
+    if gallery is None:
+        raise UserError(f"{settings.gallery_folder}: no gallery; there is nothing to move")
+    if to_database and not (database := Database(to_database)).file and schema_revision(database) is None:
+        migrate(database)
+    source = State(open_database(settings.database_address), gallery.pictures)
+    target = State(
+        open_database(to_database) if to_database else source.database,
+        open_pictures(to_crops) if to_crops else source.pictures,
+    )
+    return move(gallery, source, target)
 
 
 def open_existing_gallery(settings: Settings, folder: Path | None = None) -> Gallery | None:

@@ -2,6 +2,7 @@
 
 `sequence` counts every change of the gallery, additions and erasures alike, so that an indexer catches up on both from
 one number. Times are milliseconds since 1970 in UTC. Ids are compared by their characters, never by a language's rules.
+`personsearch move` carries every table but those that say `stays`: they tell what is under way now.
 """
 
 import sqlalchemy as sa
@@ -56,6 +57,7 @@ PENDING_PICTURES = sa.Table(
     METADATA,
     sa.Column("image_uri", Text, primary_key=True),
     sqlite_strict=True,
+    info={"stays": True},
 )
 
 API_KEYS = sa.Table(
@@ -79,6 +81,7 @@ LEASES = sa.Table(
     sa.Column("token", Integer, nullable=False),
     sa.Column("expires_at", Integer, nullable=False),
     sqlite_strict=True,
+    info={"stays": True},
 )
 
 PROMOTIONS = sa.Table(
@@ -107,4 +110,5 @@ HEARTBEATS = sa.Table(
     sa.Column("failed", Integer, nullable=False),
     sa.Column("looked_at", Integer, nullable=False),
     sqlite_strict=True,
+    info={"stays": True},
 )
