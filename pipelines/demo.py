@@ -199,7 +199,7 @@ def _fill_gallery(config: DemoConfig, video: Path, settings: Any, outputs: dict[
     found = ingest(
         IngestConfig.from_yaml(PARAMS, "ingest"), video, gallery, camera_id=video.stem, start=config.gallery_start
     )
-    narrator.tell(f"{video.name}: {found['tracks']} people in {found['frames']} frames, camera {video.stem!r}")
+    narrator.tell(f"{video.name}: tracks of people {found['tracks']}, frames {found['frames']}, camera {video.stem!r}")
 
 
 def _rendered_footage(plan: FootagePlan, folder: Path) -> Path:

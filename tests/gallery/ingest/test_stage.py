@@ -168,7 +168,7 @@ def test_rejected_tracks_are_counted_beside_those_found(tmp_path: Path, capsys: 
     metrics = ingest(CONFIG, clip, gallery_in(tmp_path / "gallery"), camera_id="junction", start=NINE)
     assert (metrics["tracks"], metrics["tracks_rejected"]) == (1, 1)
     told = capsys.readouterr().err
-    assert "clip.avi: 1 tracks rejected: 1 seen for less than 0.8 s (selection.least_track_seconds)" in told
+    assert "clip.avi: tracks rejected 1: 1 seen for less than 0.8 s (selection.least_track_seconds)" in told
 
 
 @pytest.mark.parametrize(("every", "frames"), [(9, 7), (11, 5)])

@@ -116,7 +116,7 @@ def _take_in(
     if not tracks:
         logger.warning("%s: no people found: %s", video.name, finder.why_nobody())
     elif finder.rejected:
-        announce(f"{video.name}: {finder.rejected.total()} tracks rejected: {finder.why_rejected()}")
+        announce(f"{video.name}: tracks rejected {finder.rejected.total()}: {finder.why_rejected()}")
     return {
         "frames": finder.frames,
         "frames_missing": missing,
