@@ -146,7 +146,7 @@ class KilledAt:
     def on_end(self, metrics: Mapping[str, float]) -> None: ...
 
     def on_step(self, step: int, metrics: Mapping[str, float]) -> None:
-        assert {"attributes", "short_queries"} <= metrics.keys()
+        assert {"attributes", "short_queries", "swapped_captions"} <= metrics.keys()
         if step == self.step:
             raise KeyboardInterrupt
 
@@ -156,7 +156,7 @@ def test_facts_train_the_towers_and_a_killed_run_resumes(
     trainable: Path, recipe: Recipe, tmp_path: Path, stem: dict[str, Any]
 ) -> None:
     model = model_of(recipe, architecture=model_of(recipe)["architecture"] | stem, frozen=[])
-    losses = {"n_itc": 1.0, "attributes": 1.0, "short_queries": 1.0}
+    losses = {"n_itc": 1.0, "attributes": 1.0, "short_queries": 1.0, "swapped_captions": 1.0}
     path = recipe(model=model, objective={"losses": losses}, epochs=2, checkpoint_every=1)
     whole = train(read_recipe(path), trainable, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):

@@ -12,7 +12,7 @@ from personsearch.errors import UserError
 from personsearch.training.batches import Batch, BatchSource
 from personsearch.training.config import TrainConfig
 from personsearch.training.recipe import read_recipe
-from personsearch.training.train import make_run, train
+from personsearch.training.train import make_run
 
 Recipe = Callable[..., Path]
 LOSSES = {"n_itc": 1.0, "swapped_captions": 1.0}
@@ -27,14 +27,12 @@ def tokens(batch: Batch, view: str, row: int) -> list[int]:
     return batch.texts[view][row].tolist()
 
 
-def test_each_pair_can_get_a_caption_that_differs_in_one_colour(
-    trainable: Path, recipe: Recipe, tmp_path: Path
-) -> None:
+def test_pairs_get_captions_that_differ_in_one_colour(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
     batch = next(iter(source_of(recipe, trainable, tmp_path, text_augmentation={"random_deletion": 0}).epoch(0)))
     assert batch.swapped_N is not None
-    assert batch.swapped_N.tolist() == [True] * 16
+    assert batch.swapped_N.sum() >= 10  # a colour is drawn in vain where it is the right one
     assert batch.texts["swapped"].shape == batch.texts["text"].shape
-    for row in range(16):
+    for row in batch.swapped_N.nonzero()[:, 0].tolist():
         right, wrong = tokens(batch, "text", row), tokens(batch, "swapped", row)
         assert right != wrong
         assert len(set(right) & set(wrong)) >= len(set(right)) - 2
@@ -67,12 +65,6 @@ def test_a_mixed_image_gets_none(trainable: Path, recipe: Recipe, tmp_path: Path
     batch = next(iter(source_of(recipe, trainable, tmp_path, mixup=mixup).epoch(0)))
     assert batch.swapped_N is not None
     assert not batch.swapped_N.any()
-
-
-def test_a_killed_run_reaches_the_same_weights(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
-    config = read_recipe(recipe(objective={"losses": LOSSES}, epochs=1))
-    first, second = (train(config, trainable, tmp_path / name) for name in "ab")
-    assert first == second
 
 
 def test_features_are_not_mixed_with_it(recipe: Recipe) -> None:

@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from personsearch.data.facts.catalogue import NEAR_TYPES, TYPES
-from personsearch.data.facts.known import fact_table
+from personsearch.data.facts.catalogue import FACT_INDEX, NEAR_TYPES, TYPES
+from personsearch.data.facts.known import TRUE, fact_table
 from personsearch.data.facts.lexicon import COLOUR_WORDS, WRONG_COLOURS, WRONG_NOUNS
 from personsearch.data.facts.swaps import Swap, WrongCaptions, swapped
 from personsearch.data.facts.words import facts_in, mentions
@@ -96,7 +97,8 @@ def wrong_captions(*people: dict[str, Any], captions: tuple[str, ...] = ("a pers
         )
         for row, known in enumerate(people)
     ]
-    return WrongCaptions.of(records, fact_table(records))
+    wrong = WrongCaptions.of(records, fact_table(records))
+    return replace(wrong, counts_F=(wrong.known_NF == TRUE).sum(axis=0))  # as if captions said all that is there
 
 
 def drawn(wrong: WrongCaptions, text: str, times: int = 200) -> list[Swap]:
@@ -199,6 +201,26 @@ def test_a_scarf_comes_with_a_colour_and_glasses_without() -> None:
     texts = {swap.text for swap in drawn(wrong_captions(*reversed(people)), "she wears a red scarf", 20)}
     assert texts
     assert texts <= {"she wears glasses", "she wears eyeglasses", "she wears spectacles"}
+
+
+def test_no_word_is_right_more_often_than_wrong() -> None:
+    """Of 100 people four in five wear trousers: each becomes shorts as often as shorts become trousers."""
+    said = ["trousers"] * 80 + ["shorts"] * 20
+    records = [
+        ImageRecord(str(row), "x", row, "train", [f"a person in {worn}"], "s", attributes=json.dumps({"lower": worn}))
+        for row, worn in enumerate(said)
+    ]
+    wrong = WrongCaptions.of(records, fact_table(records))
+    assert wrong.counts_F[FACT_INDEX["trousers"]] == 80
+    assert wrong.counts_F[FACT_INDEX["shorts"]] == 20
+    became: Counter[str] = Counter()
+    for row, record in enumerate(records):
+        for seed in range(40):
+            swap = wrong.draw(row, record.captions[0], np.random.default_rng([row, seed]))
+            became[said[row]] += swap is not None
+    # 80 · 40 · .2 and 20 · 40 · .8, each 640 give or take 23
+    assert 570 < became["trousers"] < 710
+    assert 570 < became["shorts"] < 710
 
 
 def test_the_same_generator_draws_the_same() -> None:

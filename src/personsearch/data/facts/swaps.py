@@ -15,7 +15,15 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from personsearch.data.facts.catalogue import COLOURED_PARTS, FACT_INDEX, NEAR_COLOURS, NEAR_TYPES, TYPES, colour_fact
+from personsearch.data.facts.catalogue import (
+    COLOURED_PARTS,
+    FACT_INDEX,
+    FACTS,
+    NEAR_COLOURS,
+    NEAR_TYPES,
+    TYPES,
+    colour_fact,
+)
 from personsearch.data.facts.known import FALSE, TRUE, UNKNOWN, facts_in_attributes
 from personsearch.data.facts.lexicon import (
     COLOUR_WORDS,
@@ -37,12 +45,16 @@ UNCOLOURED = ("hair", "gender", "sleeves", "pattern", "beard", "eyewear")
 GENDERED = ("beard", "bald", "skirt", "dress", "blouse")
 AROUND_THE_FACE = ("eyewear", "scarf")
 """Parts that are exchanged for each other: both kinds of glasses look much alike."""
-DRAWN_FIRST = {"eyewear": 5.0, "sleeves": 5.0, "headwear": 4.0, "gender": 2.0, "bag": 2.0, "hair": 2.0}
-"""How many times as likely a kind is drawn as a garment or a colour, which every caption names."""
+DRAWN_FIRST = {
+    "eyewear": 12.0, "headwear": 10.0, "sleeves": 5.0, "bag": 4.0, "upper garment": 3.0, "lower garment": 3.0,
+    "gender": 2.0, "hair": 1.5,
+}  # fmt: skip
+"""How many times as likely a kind is drawn as a colour: more for what few captions name or other words seldom fit."""
 DESCRIBING = {word for words in COLOUR_WORDS.values() for phrase in words for word in WORD.findall(phrase)} | {
     "dark", "light", "deep", "faded", "long", "short", "loose", "tight", "thick", "thin", "small", "large", "big",
     "striped", "checked", "plaid", "dotted", "knitted",
 }  # fmt: skip
+MOST_COUNTED = 2000
 LINKS = {"in", "with", "and", "wearing", "wears", "has", "on"}
 """Words after which a noun in the singular needs an article."""
 OWNERS = {"his", "her", "their", "the"}
@@ -80,9 +92,11 @@ class FixedWords:
 
 @dataclass(frozen=True, slots=True)
 class DrawnWords:
-    """Words that are wrong of one image, drawn as often as they are right of others.
+    """Words that are wrong of one image, drawn as often as captions say them (`counts_F`).
 
-    Were some words right more often than wrong, the words alone would tell which sentence is right.
+    A word that is right of the image after all, or nearly, is drawn as often as any and ends in None. So coats become
+    T-shirts as often as T-shirts become coats. Were some words right more often than wrong, the words alone would tell
+    which sentence is right.
     """
 
     known_F: NDArray[np.int8]
@@ -91,13 +105,13 @@ class DrawnWords:
     rng: np.random.Generator
 
     def noun(self, mention: Mention) -> str | None:
-        """A noun of a type that the image does not show; None for nouns that say no type, which no other noun makes."""
+        """A noun of a type that the image does not show; None for nouns that say no type, as nothing becomes one."""
         if not mention.fact:
             return None
         parts = AROUND_THE_FACE if mention.part in AROUND_THE_FACE else (mention.part,)
         part_of = {name: part for part in parts for name in NOUNS[part] if name}
-        drawn = self._draw([name for name in part_of if not _near(name, mention.fact)])
-        if drawn is None:
+        drawn = self._draw(list(part_of))
+        if drawn is None or _near(drawn, mention.fact):
             return None
         # People name a scarf with its colour; without one it would be known as wrong.
         colour = f"{self._one(COLOUR_WORDS[self._one(list(COLOUR_WORDS))])} " if drawn == "scarf" else ""
@@ -107,9 +121,9 @@ class DrawnWords:
         """A colour that the part does not have."""
         if mention.part not in COLOURED_PARTS:
             return None
-        far = [other for other in NEAR_COLOURS if other != name and other not in NEAR_COLOURS[name]]
-        drawn = self._draw([colour_fact(mention.part, other) for other in far])
-        return None if drawn is None else self._one(COLOUR_WORDS[drawn.removesuffix(f" {mention.part}")])
+        drawn = self._draw([colour_fact(mention.part, other) for other in NEAR_COLOURS])
+        colour = name if drawn is None else drawn.removesuffix(f" {mention.part}")
+        return None if colour == name or colour in NEAR_COLOURS[name] else self._one(COLOUR_WORDS[colour])
 
     def make_wrong(self, before: str, after: str) -> bool:
         """Whether the second text differs in something that is false of the image, and the first does not.
@@ -131,13 +145,13 @@ class DrawnWords:
         return any(fact != UNKNOWN and ((fact == TRUE) == value) == right for fact, value in known)
 
     def _draw(self, facts: list[str]) -> str | None:
-        """One of the facts that are not true of the image, by how many images it is true of."""
-        known = {fact: self.known_F[FACT_INDEX[fact]] for fact in facts}
-        wrong = [
-            name for name, fact in known.items() if fact == FALSE or (fact == UNKNOWN and not self.from_attributes)
-        ]
-        counts = self.counts_F[[FACT_INDEX[name] for name in wrong]] if wrong else np.zeros(0)
-        return str(self.rng.choice(wrong, p=counts / counts.sum())) if counts.sum() else None
+        """One of the facts, by how often captions state it; None if it is not wrong of the image."""
+        counts = self.counts_F[[FACT_INDEX[fact] for fact in facts]]
+        if not counts.sum():
+            return None
+        drawn = str(self.rng.choice(facts, p=counts / counts.sum()))
+        known = self.known_F[FACT_INDEX[drawn]]
+        return drawn if known == FALSE or (known == UNKNOWN and not self.from_attributes) else None
 
     def _one(self, options: Sequence[str]) -> str:
         return options[int(self.rng.integers(len(options)))]
@@ -147,7 +161,7 @@ class DrawnWords:
 class WrongCaptions:
     """Makes wrong captions of a data set's images.
 
-    `told_N` says of which images attributes give the facts, `counts_F` of how many images a fact is true.
+    `told_N` says of which images attributes give the facts, `counts_F` how many captions state a fact.
     """
 
     known_NF: NDArray[np.int8]
@@ -156,9 +170,14 @@ class WrongCaptions:
 
     @classmethod
     def of(cls, records: Sequence[ImageRecord], known_NF: NDArray[np.int8]) -> Self:
-        """From the images' records and facts."""
+        """From the images' records and facts; captions are counted on an even choice of images."""
         told_N = np.array([bool(facts_in_attributes(record)) for record in records], bool)
-        return cls(known_NF, told_N, (known_NF == TRUE).sum(axis=0))
+        counts_F = np.zeros(len(FACTS), np.int64)
+        for record in records[:: max(1, len(records) // MOST_COUNTED)]:
+            for caption in record.captions:
+                for name, value in facts_in(caption).items():
+                    counts_F[FACT_INDEX[name]] += value
+        return cls(known_NF, told_N, counts_F)
 
     def draw(self, image: int, text: str, rng: np.random.Generator) -> Swap | None:
         """The text with one thing made wrong of the image; None where nothing can be. Kinds of things that few captions
