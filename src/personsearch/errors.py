@@ -27,6 +27,10 @@ class VerificationFailed(UserError):
     """A model or a collection that must not go live; the message is the reason."""
 
 
+class LeaseLost(UserError):
+    """Another process does now what this one did."""
+
+
 # The system's own words name no file and say little: "File exists", "Not a directory".
 WORDS = {
     errno.ENOENT: "no such file or folder",

@@ -9,8 +9,13 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from personsearch.bundle import Bundle
 from personsearch.gallery.collections import PREVIOUS_ALIAS
 from personsearch.gallery.indexing import IndexConfig
-from personsearch.installation.promoter import Promoter
+from personsearch.installation.index_worker import Outcome
+from personsearch.installation.leadership import Leadership
+from personsearch.installation.promoter import LEASE, Promoter
 from personsearch.installation.promotion import index_version
+from personsearch.integrations.database.leases import DatabaseLeases, Lease
+from personsearch.integrations.database.promotions import DatabasePromotions
+from personsearch.integrations.database.schema import open_database
 from personsearch.integrations.mlflow.registry import CHAMPION, ModelRegistry
 from personsearch.search.exact import ExactStore
 from personsearch.search.index import LIVE_ALIAS
@@ -85,13 +90,23 @@ def test_a_click_in_mlflow_makes_a_model_live_and_another_takes_it_back(
         def live_collection(self) -> str | None:
             return store.alias_target(LIVE_ALIAS)
 
-        def index(self, version: str, beat: Callable[[], None]) -> str:
-            return index_version(IndexConfig(), registry, store, gallery, version).collection
+        def index(self, version: str, lease: Lease, beat: Callable[[], None]) -> Outcome:
+            report = index_version(IndexConfig(), registry, store, gallery, version)
+            return Outcome(report.collection, report.sequence, report.encoded)
+
+        def purge(self, lease: Lease, beat: Callable[[], None]) -> Outcome:
+            raise AssertionError("nothing was erased")
+
+        def stand_by(self) -> None: ...
+
+        def close(self) -> None: ...
 
     def live(alias: str = LIVE_ALIAS) -> str:
         return store.properties(alias).model_version
 
-    promoter = Promoter(tmp_path / "home", World())
+    database = open_database(f"sqlite:///{tmp_path / 'gallery' / 'gallery.db'}")
+    leadership = Leadership(DatabaseLeases(database), LEASE, holder="test", seconds=600, silence=600)
+    promoter = Promoter(World(), DatabasePromotions(database), leadership)
     assert promoter.look() == "version 1 is live"
     assert live() == "1"
     tab.goto(f"{address}/#/models/{MODEL}")
@@ -102,3 +117,4 @@ def test_a_click_in_mlflow_makes_a_model_live_and_another_takes_it_back(
         assert (live(), live(PREVIOUS_ALIAS)) == (version, before)
         assert store.open(LIVE_ALIAS).count() == gallery.count()
         assert registry.version(version).tags["index_status"] == f"live: persons_v{version}_{version}"
+    promoter.close()

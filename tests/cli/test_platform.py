@@ -43,6 +43,8 @@ def test_status_and_down_where_nothing_was_started(
     assert json.loads(capsys.readouterr().out) == {
         "services": {},
         "promoter": "never ran",
+        "standbys": 0,
+        "live": "",
         "problems": ["no service was started; run `personsearch up`"],
     }
     assert run(monkeypatch, "down", "--json") == 0

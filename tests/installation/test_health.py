@@ -1,6 +1,5 @@
 """`status` says everything that is wrong, and nothing of an installation that is well."""
 
-import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,18 +10,19 @@ import pytest
 from personsearch.gallery.add_dataset import add_dataset
 from personsearch.installation.health import OLDEST_HEARTBEAT_SECONDS, find_problems
 from personsearch.installation.platforms import open_store
-from personsearch.installation.promoter import Heartbeat
+from personsearch.installation.promoter_memory import Memory
 from personsearch.installation.services import EVERY_SERVICE, ServiceState
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database.gallery import gallery_in
+from personsearch.integrations.database.promotions import Heartbeat
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties
 from tests.gallery.builds import crop
 
 WELL = [ServiceState(name, "answers", "", 1, f"{name}.log") for name in EVERY_SERVICE]
 
 
-def beat(*, age: float = 1.0, state: str = "version 1 is live", failed: bool = False) -> Heartbeat:
-    return Heartbeat(looked_at=time.time() - age, state=state, failed=failed)
+def beat(*, age: float = 1.0, state: str = "version 1 is live", failed: bool = False, leads: bool = True) -> Memory:
+    return Memory([Heartbeat("host/1/a", leads, state, failed, age)])
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def test_an_installation_that_is_well_has_no_problems(settings: Settings) -> None:
     assert find_problems(settings, WELL, beat()) == []
-    assert find_problems(settings, WELL[:3], Heartbeat(looked_at=0, state="never ran")) == []  # no promoter was started
+    assert find_problems(settings, WELL[:3], Memory([])) == []  # no promoter was started
     indexing = beat(age=settings.index_stall_seconds - 60, state="indexing with version 2")
     assert find_problems(settings, WELL, indexing) == []
 
@@ -54,14 +54,18 @@ def test_services_that_do_not_answer_are_named(settings: Settings) -> None:
 
 
 def test_a_promoter_that_failed_or_stands_still_is_named(settings: Settings) -> None:
-    def told(heartbeat: Heartbeat) -> str:
-        (problem,) = find_problems(settings, WELL, heartbeat)
+    def told(memory: Memory) -> str:
+        (problem,) = find_problems(settings, WELL, memory)
         return problem
 
-    assert told(Heartbeat(looked_at=0, state="never ran")) == "promoter: has not looked yet"
+    assert told(Memory([])) == "promoter: has not looked yet"
     assert told(beat(age=OLDEST_HEARTBEAT_SECONDS + 5)) == "promoter: last looked 65 s ago (version 1 is live)"
     assert "last looked" in told(beat(age=settings.index_stall_seconds + 5, state="indexing with version 2"))
     assert told(beat(state="version 2: spread 0", failed=True)) == "promoter: version 2: spread 0"
+    assert told(beat(state="stands by: nobody leads", leads=False)) == "promoter: stands by: nobody leads"
+    assert told(Memory([], problem="db.example: refused")) == "promoter: db.example: refused"
+    dead, alive = beat(age=300).heartbeats, beat(age=1).heartbeats
+    assert find_problems(settings, WELL, Memory([*dead, *alive])) == []
 
 
 def test_a_store_of_pictures_that_does_not_answer_is_named(

@@ -1,13 +1,30 @@
-"""The promoter indexes when the champion or the gallery has changed, once, and goes on after failures."""
+"""The promoter indexes when the champion moves, follows the gallery, and continues after failures, if it leads."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from personsearch.errors import UserError
-from personsearch.installation.promoter import HEARTBEAT, LONGEST_RETRY_SECONDS, POLL_SECONDS, Promoter, read_heartbeat
+from personsearch.installation.index_worker import Outcome
+from personsearch.installation.leadership import Leadership
+from personsearch.installation.promoter import (
+    BEAT_SECONDS,
+    LEASE,
+    LONGEST_RETRY_SECONDS,
+    POLL_SECONDS,
+    QUIET_SECONDS,
+    Promoter,
+)
+from personsearch.installation.promoter_memory import open_memory, read_memory
+from personsearch.installation.settings import Settings
+from personsearch.integrations.database.engine import Database
+from personsearch.integrations.database.leases import DatabaseLeases, Lease
+from personsearch.integrations.database.promotions import DatabasePromotions, Heartbeat, Promotion
+from personsearch.integrations.database.schema import open_database
 
 
 class World:
@@ -20,7 +37,12 @@ class World:
         self.broken: set[str] = set()
         self.unreachable = False
         self.indexed: list[str] = []
+        self.followed: list[int] = []
+        self.purged = 0
         self.live: str | None = None
+        self.stopped = 0
+        self.erases = 0
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def champion(self) -> str | None:
         if self.unreachable:
@@ -33,13 +55,28 @@ class World:
     def live_collection(self) -> str | None:
         return self.live
 
-    def index(self, version: str, beat: Callable[[], None]) -> str:
+    def index(self, version: str, lease: Lease, beat: Callable[[], None]) -> Outcome:
+        self.meanwhile()
         beat()
         if version in self.broken:
             raise UserError(f"version {version}: embeddings are all alike")
+        collection = f"persons_v{version}"
+        if self.live == collection:
+            self.followed.append(self.sequence)
+            return Outcome(collection, self.sequence, 1, self.erases, followed=True)
         self.indexed.append(version)
-        self.live = f"persons_v{version}"
-        return self.live
+        self.live = collection
+        return Outcome(collection, self.sequence, 10)
+
+    def purge(self, lease: Lease, beat: Callable[[], None]) -> Outcome:
+        self.purged += 1
+        self.live = f"{self.live}_purged"
+        return Outcome(self.live)
+
+    def stand_by(self) -> None:
+        self.stopped += 1
+
+    def close(self) -> None: ...
 
 
 @pytest.fixture
@@ -47,12 +84,42 @@ def world() -> World:
     return World()
 
 
-def promoter(world: World, home: Path) -> Promoter:
-    return Promoter(home, world, clock=lambda: world.now)
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = open_database(f"sqlite:///{tmp_path / 'gallery.db'}")
+    yield opened
+    opened.close()
 
 
-def test_it_waits_for_a_champion_and_for_crops(world: World, tmp_path: Path) -> None:
-    one = promoter(world, tmp_path)
+@pytest.fixture
+def promoter(world: World, database: Database) -> Iterator[Callable[..., Promoter]]:
+    """Makes promoters of the same world and database, each as if in a process of its own."""
+    made = []
+
+    def make(holder: str = "one", *, seconds: float = 600.0) -> Promoter:
+        leadership = Leadership(DatabaseLeases(database), LEASE, holder=holder, seconds=seconds, silence=600)
+        promoter = Promoter(world, remembered(world, database), leadership, clock=lambda: world.now)
+        made.append(promoter)
+        return promoter
+
+    yield make
+    for promoter in made:
+        promoter.close()
+
+
+def remembered(world: World, database: Database) -> DatabasePromotions:
+    def clock(_: sa.Connection) -> int:
+        return round(world.now * 1000)
+
+    return DatabasePromotions(database, clock=clock)
+
+
+def heartbeat(world: World, database: Database) -> Heartbeat:
+    return remembered(world, database).heartbeats()[0]
+
+
+def test_it_waits_for_a_champion_and_for_crops(world: World, promoter: Callable[..., Promoter]) -> None:
+    one = promoter()
     assert one.look() == "no champion yet"
     world.alias = "1"
     assert "gallery is empty" in one.look()
@@ -61,71 +128,84 @@ def test_it_waits_for_a_champion_and_for_crops(world: World, tmp_path: Path) -> 
     assert world.indexed == ["1"]
 
 
-def test_it_follows_the_alias_there_and_back_and_the_gallery(world: World, tmp_path: Path) -> None:
+def test_it_follows_the_alias_there_and_back_and_the_gallery(world: World, promoter: Callable[..., Promoter]) -> None:
     world.alias, world.sequence = "1", 5
-    one = promoter(world, tmp_path)
+    one = promoter()
     for version in ("1", "1", "2", "1"):
         world.alias = version
         one.look()
+    assert (world.indexed, world.followed) == (["1", "2", "1"], [])
     world.sequence = 6
     one.look()
     one.look()
-    assert world.indexed == ["1", "2", "1", "1"]
+    one.keep_up()
+    assert (world.indexed, world.followed) == (["1", "2", "1"], [6])
+    world.sequence = 7
+    one.keep_up()
+    assert world.followed == [6, 7]
 
 
-def test_a_new_process_knows_what_was_done(world: World, tmp_path: Path) -> None:
+def test_the_next_leader_knows_what_was_done(world: World, promoter: Callable[..., Promoter]) -> None:
     world.alias, world.sequence = "1", 5
-    promoter(world, tmp_path).look()
-    promoter(world, tmp_path).look()
-    assert world.indexed == ["1"]
-    (tmp_path / HEARTBEAT).write_text("{torn")
-    promoter(world, tmp_path).look()
-    assert world.indexed == ["1", "1"]
+    first = promoter()
+    first.look()
+    first.close()
+    second = promoter("two")
+    assert second.look() == "version 1 is live"
+    world.sequence = 6
+    second.look()
+    assert (world.indexed, world.followed) == (["1"], [6])
 
 
-def test_a_failing_version_is_said_and_tried_again_later(world: World, tmp_path: Path) -> None:
+def test_a_failing_version_is_said_and_tried_again_later(
+    world: World, database: Database, promoter: Callable[..., Promoter]
+) -> None:
     world.alias, world.sequence, world.broken = "1", 5, {"1"}
-    one = promoter(world, tmp_path)
+    one = promoter()
     assert "all alike" in one.look()
-    assert read_heartbeat(tmp_path).failed
+    assert heartbeat(world, database).failed
     assert one.look() == "version 1: embeddings are all alike; it will be tried again"
-    assert read_heartbeat(tmp_path).failed
+    assert heartbeat(world, database).failed
+    one.close()
+    two = promoter("two")
+    assert two.look() == "version 1: embeddings are all alike; it will be tried again"
     world.broken.clear()
     world.now += LONGEST_RETRY_SECONDS
-    assert one.look() == "version 1 is live"
-    assert read_heartbeat(tmp_path).state == "version 1 is live"
-    assert not read_heartbeat(tmp_path).failed
+    assert two.look() == "version 1 is live"
+    assert heartbeat(world, database).state == "version 1 is live"
+    assert not heartbeat(world, database).failed
 
 
-def test_another_version_need_not_wait_for_a_failed_one(world: World, tmp_path: Path) -> None:
+def test_another_version_need_not_wait_for_a_failed_one(world: World, promoter: Callable[..., Promoter]) -> None:
     world.alias, world.sequence, world.broken = "1", 5, {"1"}
-    one = promoter(world, tmp_path)
+    one = promoter()
     one.look()
     world.alias = "2"
     one.look()
     assert world.indexed == ["2"]
 
 
-def test_a_registry_out_of_reach_is_survived(world: World, tmp_path: Path) -> None:
+def test_a_registry_out_of_reach_is_survived(world: World, promoter: Callable[..., Promoter]) -> None:
     world.unreachable = True
-    one = promoter(world, tmp_path)
+    one = promoter()
     assert "cannot be reached" in one.look()
     world.unreachable, world.alias, world.sequence = False, "1", 1
     assert one.look() == "version 1 is live"
 
 
-def test_an_index_that_was_lost_is_made_again(world: World, tmp_path: Path) -> None:
-    """The store is asked, not our own note: after a lost database that note says that everything is live."""
+def test_an_index_that_was_lost_is_made_again(world: World, promoter: Callable[..., Promoter]) -> None:
+    """The store is asked, not our own note: after a lost store that note says that everything is live."""
     world.alias, world.sequence = "1", 5
-    promoter(world, tmp_path).look()
+    one = promoter()
+    one.look()
     world.live = None
-    assert promoter(world, tmp_path).look() == "version 1 is live"
+    assert one.look() == "version 1 is live"
     assert world.indexed == ["1", "1"]
 
 
-def test_another_collection_that_went_live_is_replaced(world: World, tmp_path: Path) -> None:
+def test_another_collection_that_went_live_is_replaced(world: World, promoter: Callable[..., Promoter]) -> None:
     world.alias, world.sequence = "1", 5
-    one = promoter(world, tmp_path)
+    one = promoter()
     one.look()
     world.live = "persons_v7"
     one.look()
@@ -134,10 +214,10 @@ def test_another_collection_that_went_live_is_replaced(world: World, tmp_path: P
 
 
 def test_a_passing_fault_costs_seconds_and_a_lasting_one_is_tried_ever_more_rarely(
-    world: World, tmp_path: Path
+    world: World, promoter: Callable[..., Promoter]
 ) -> None:
     world.alias, world.sequence, world.broken = "1", 5, {"1"}
-    one = promoter(world, tmp_path)
+    one = promoter()
     tried_at = []
     for _ in range(190):
         if one.look() == "version 1: embeddings are all alike":
@@ -153,3 +233,131 @@ def test_a_passing_fault_costs_seconds_and_a_lasting_one_is_tried_ever_more_rare
     world.broken.clear()
     world.now += POLL_SECONDS
     assert one.look() == "version 1 is live"
+
+
+def test_a_gallery_that_changes_all_the_time_gives_a_broken_version_no_rest_less(
+    world: World, promoter: Callable[..., Promoter]
+) -> None:
+    world.alias, world.sequence, world.broken = "1", 5, {"1"}
+    one, tries = promoter(), 0
+    for _ in range(20):
+        tries += one.look() == "version 1: embeddings are all alike"
+        world.now += 1
+        world.sequence += 1
+    assert tries == 4  # after 0, 2, 6 and 14 seconds
+
+
+def test_one_leads_and_the_others_stand_by_without_a_model(
+    world: World, database: Database, promoter: Callable[..., Promoter]
+) -> None:
+    world.alias, world.sequence = "1", 5
+    one, two = promoter("one"), promoter("two")
+    assert one.look() == "version 1 is live"
+    assert two.look() == "stands by: one leads"
+    two.keep_up()
+    assert (two.leads, world.indexed) == (False, ["1"])
+    beats = remembered(world, database).heartbeats()
+    assert [(beat.holder, beat.leads, beat.state) for beat in beats] == [
+        ("one", True, "version 1 is live"),
+        ("two", False, "stands by: one leads"),
+    ]
+    one.close()
+    world.alias = "2"
+    assert two.look() == "version 2 is live"
+    assert [beat.holder for beat in remembered(world, database).heartbeats()] == ["two"]
+
+
+def test_a_leader_that_was_replaced_during_a_build_stores_nothing(
+    world: World, database: Database, promoter: Callable[..., Promoter]
+) -> None:
+    world.alias, world.sequence = "1", 5
+    leases = DatabaseLeases(database)
+
+    def another_takes_over() -> None:
+        held = leases.holder(LEASE)
+        assert held == "one"
+        with database.writing() as connection:
+            connection.execute(sa.text("UPDATE leases SET expires_at = 0"))
+        assert leases.acquire(LEASE, "two", 600) is not None
+
+    world.meanwhile = another_takes_over
+    one = promoter("one")
+    assert one.look() == "one no longer leads: two has taken over"
+    assert (one.leads, world.stopped) == (False, 1)
+    assert remembered(world, database).live() is None
+    world.meanwhile = lambda: None
+    assert one.look() == "stands by: two leads"
+
+
+def test_work_stops_where_the_lease_cannot_be_renewed(world: World, promoter: Callable[..., Promoter]) -> None:
+    world.alias, world.sequence = "1", 5
+    one = promoter(seconds=0.5)
+
+    def the_database_is_away() -> None:
+        def unreachable(*_: object) -> bool:
+            raise UserError("the database does not answer")
+
+        one._leadership._leases.renew = unreachable  # type: ignore[method-assign]
+        while True:
+            one._leadership.check()
+
+    world.meanwhile = the_database_is_away
+    assert one.look() == "one could not renew its lease for 0.5 s, so another may lead"
+    assert not one.leads
+
+
+def test_what_was_erased_leaves_files_once_it_is_quiet_or_after_long(
+    world: World, database: Database, promoter: Callable[..., Promoter]
+) -> None:
+    world.alias, world.sequence = "1", 5
+    one = promoter()
+    one.look()
+    world.sequence, world.erases = 6, 2
+    one.look()
+    assert remembered(world, database).live() == Promotion("1", "persons_v1", 6, encoded=11, unpurged=2)
+    world.now += QUIET_SECONDS - 1
+    one.look()
+    assert world.purged == 0
+    world.now += 1
+    one.look()
+    assert world.purged == 1
+    assert remembered(world, database).live() == Promotion("1", "persons_v1_purged", 6, encoded=11)
+    one.look()
+    assert world.purged == 1
+
+
+def test_a_heartbeat_is_stored_when_it_says_something_new_and_now_and_then(
+    world: World, database: Database, promoter: Callable[..., Promoter]
+) -> None:
+    one = promoter()
+    one.look()
+    world.now += BEAT_SECONDS / 2
+    one.look()
+    assert heartbeat(world, database).age == BEAT_SECONDS / 2
+    world.alias = "1"
+    one.look()
+    assert heartbeat(world, database).age == 0
+    world.now += BEAT_SECONDS
+    one.look()
+    assert heartbeat(world, database).age == 0
+
+
+def test_the_file_of_an_earlier_version_moves_into_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PERSONSEARCH_DATABASE", raising=False)
+    settings = Settings(home=tmp_path)
+    file = tmp_path / "promoter.json"
+    held = {"looked_at": 1.0, "state": "version 3 is live", "failed": False, "collection": "persons_v3_7"}
+    file.write_text(json.dumps(held | {"indexed": {"version": "3", "sequence": 40}}))
+    assert read_memory(settings).state == "never ran"
+    assert file.exists()  # a look alone makes no database
+    assert open_memory(settings).live() == Promotion("3", "persons_v3_7", 40)
+    assert not file.exists()
+    file.write_text(json.dumps(held | {"indexed": {"version": "1", "sequence": 4}}))
+    assert open_memory(settings).live() == Promotion("3", "persons_v3_7", 40)
+    for damaged in ("{torn", json.dumps(held | {"indexed": None})):
+        file.write_text(damaged)
+        open_memory(settings)
+        assert not file.exists()
+    assert read_memory(settings).live == "version 3, persons_v3_7, change 40 of the gallery"

@@ -45,26 +45,27 @@ def down(*, as_json: JsonFlag = False) -> None:
 
 
 def status(*, as_json: JsonFlag = False) -> None:
-    """Show which services run here, where, what the promoter saw last, and what is wrong.
+    """Show which services run here, where, what the promoters saw last, and what is wrong.
 
     Exit code 1 where anything is: no service was started or one does not answer, the promoter has not looked for a
     minute or failed, pictures cannot be reached, or vectors are left of an empty gallery. A machine can watch that
     code.
     """
     from personsearch.installation.health import find_problems
-    from personsearch.installation.promoter import read_heartbeat
+    from personsearch.installation.promoter_memory import read_memory
     from personsearch.installation.services import service_states
     from personsearch.installation.settings import Settings
 
     settings = Settings()
-    states, heartbeat = service_states(settings.home), read_heartbeat(settings.home)
-    problems = find_problems(settings, states, heartbeat)
+    states, memory = service_states(settings.home), read_memory(settings)
+    problems = find_problems(settings, states, memory)
+    seen = {"promoter": memory.state, "standbys": memory.standbys, "live": memory.live}
     if as_json:
         services = {state.name: {"state": state.state, "address": state.address, "pid": state.pid} for state in states}
-        show({"services": services, "promoter": heartbeat.state, "problems": problems}, as_json=True)
+        show({"services": services, **seen, "problems": problems}, as_json=True)
     else:
         _show_states(states)
-        show({"promoter saw": heartbeat.state, "problems": problems}, as_json=False)
+        show({**seen, "problems": problems}, as_json=False)
     if problems:
         raise typer.Exit(1)
 
@@ -72,7 +73,8 @@ def status(*, as_json: JsonFlag = False) -> None:
 def promoter(params: Params = None) -> None:
     """Follow the alias `champion`: index the gallery with its model and make that live. Runs until stopped.
 
-    `personsearch up` starts one. Only one should run for each vector store.
+    `personsearch up` starts one. Any number may run on one database: one leads, the others stand by and take over
+    within seconds when it ends.
     """
     from personsearch.addresses import log_to_standard_error
     from personsearch.installation.promoter import run_promoter
@@ -86,15 +88,21 @@ def migrate(*, as_json: JsonFlag = False) -> None:
     """Prepare the database that PERSONSEARCH_DATABASE names, or bring it to the schema of this version.
 
     A PostgreSQL needs it once before its first use, and after an update that asks for it. A file of SQLite is migrated
-    whenever it is opened.
+    whenever it is opened. What files of an earlier version hold beside it moves into the database: API keys, and what
+    the promoter remembers.
     """
+    from personsearch.installation.api_keys import open_keys
+    from personsearch.installation.promoter_memory import open_memory
     from personsearch.installation.settings import Settings
     from personsearch.integrations.database.engine import Database
     from personsearch.integrations.database.schema import HEAD
     from personsearch.integrations.database.schema import migrate as run
 
-    database = Database(Settings().database_address)
+    settings = Settings()
+    database = Database(settings.database_address)
     before = run(database)
+    open_keys(settings)
+    open_memory(settings)
     show({"database": database.place, "schema": HEAD, "before": before or "empty"}, as_json=as_json)
 
 

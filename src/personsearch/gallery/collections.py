@@ -5,13 +5,13 @@ immediate. Both lose what was erased, in their answers and in the engine's files
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from personsearch.errors import UserError
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import batches
 from personsearch.search.filters import CropFilter
-from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
+from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore, VectorIndex
 
 PREVIOUS_ALIAS = f"{LIVE_ALIAS}_previous"
 COLLECTION_NAME = re.compile(rf"{LIVE_ALIAS}_v(?P<version>.+)_(?P<number>\d+)")
@@ -78,6 +78,11 @@ def drop_unused(store: CollectionStore) -> None:
 def remove_erased(store: CollectionStore, gallery: Gallery) -> dict[str, int]:
     """Remove erased crops from the answers of every collection; returns how many, by collection."""
     return {name: _remove_erased(store, gallery, name) for _, name in numbered(store)}
+
+
+def remove(index: VectorIndex, crop_ids: Iterable[str]) -> int:
+    """Remove crops from a collection; returns how many it held."""
+    return sum(index.delete(CropFilter(crop_ids=tuple(batch))) for batch in batches(crop_ids, BATCH_ROWS))
 
 
 def purge(store: CollectionStore, names: list[str]) -> dict[str, str]:

@@ -55,6 +55,11 @@ class IndexConfig(Config):
     verify: VerifyConfig = VerifyConfig()
     """What must hold before the collection goes live."""
 
+    @property
+    def coding(self) -> Coding:
+        """How a new collection keeps its vectors; its centres are measured when it is created."""
+        return Coding(self.vectors, self.oversampling if self.vectors == "binary" else 1)
+
 
 class IndexReport(Config):
     """What an indexing did."""
@@ -77,6 +82,9 @@ class IndexReport(Config):
     findings: Findings
     """What the verification measured."""
 
+    sequence: int
+    """Change of the gallery up to which the collection holds it."""
+
     seconds: float
     """How long it took."""
 
@@ -92,28 +100,28 @@ def build_index(
     fingerprint: str,
     dataset_hash: str,
     confirm: Callable[[], None] = lambda: None,
+    between: Callable[[], None] = lambda: None,
 ) -> IndexReport:
     """Index the gallery with a model and make the result live.
 
     A collection that the same model started or finished earlier is updated instead of rebuilt, so a killed build
     resumes, a grown gallery costs only its new crops, and promoting an old model again is quick. A gallery whose crops
     were all erased empties the collections that there are. `confirm` is called just before the collection goes live;
-    what it raises keeps the live one live.
+    what it raises keeps the live one live. `between` is called after each batch of crops.
 
     Raises:
         UserError: there was never a crop, the store cannot be reached, or the live alias was moved in the meantime.
         VerificationFailed: the collection failed its checks; it is dropped, and the live collection stays live.
     """
-    coding = Coding(config.vectors, config.oversampling if config.vectors == "binary" else 1)
     properties = CollectionProperties(
-        model_name, model_version, fingerprint, dataset_hash, encoder.embedding_dim, coding
+        model_name, model_version, fingerprint, dataset_hash, encoder.embedding_dim, config.coding
     )
     with gallery.building():
         start, live = time.monotonic(), store.alias_target(LIVE_ALIAS)
         if gallery.count() == 0:
             return _emptied(gallery, store, live, start)
         name = _begun(config, store, properties) or _create(config, store, properties, gallery, encoder)
-        follower = Synchroniser(gallery, encoder, store.open(name), config.batch_size)
+        follower = Synchroniser(gallery, encoder, store.open(name), config.batch_size, between=between)
         findings = _fill(config.verify, store, follower, name=name, live=live)
         confirm()
         previous = go_live(store, name)
@@ -127,6 +135,7 @@ def build_index(
         removed=follower.removed,
         unreadable=len(follower.unreadable),
         findings=findings,
+        sequence=follower.sequence,
         seconds=round(time.monotonic() - start, 2),
     )
 
@@ -138,6 +147,7 @@ def _emptied(gallery: Gallery, store: CollectionStore, live: str | None, start: 
             f"{gallery.folder}: the gallery is empty; add crops with `personsearch ingest VIDEO` or "
             "`personsearch gallery add-dataset`"
         )
+    sequence = gallery.last_sequence()
     removed = remove_erased(store, gallery)
     drop_unused(store)
     names = _without_erased(gallery, store, removed)
@@ -148,6 +158,7 @@ def _emptied(gallery: Gallery, store: CollectionStore, live: str | None, start: 
         removed=removed.get(live, 0),
         unreadable=0,
         findings=Findings(crops=0, recall=1.0, spread=1.0, score_error=0.0),
+        sequence=sequence,
         seconds=round(time.monotonic() - start, 2),
     )
 

@@ -79,8 +79,8 @@ class GalleryRows(Protocol):
         """Crops in the order of `crop_id`."""
         ...
 
-    def crops_since(self, sequence: int) -> Iterator[Crop]:
-        """Crops added after change number `sequence`, oldest change first."""
+    def crops_since(self, sequence: int, until: int | None = None) -> Iterator[Crop]:
+        """Crops added after change number `sequence`, and not after `until`, oldest change first."""
         ...
 
     def erased_since(self, sequence: int) -> Iterator[str]:

@@ -83,9 +83,12 @@ class Gallery:
         """Crops in the order of `crop_id`, with one page in memory at a time."""
         return self.rows.crops(crop_filter)
 
-    def crops_since(self, sequence: int) -> Iterator[Crop]:
-        """Crops added after change number `sequence`, oldest change first (see `last_sequence`)."""
-        return self.rows.crops_since(sequence)
+    def crops_since(self, sequence: int, until: int | None = None) -> Iterator[Crop]:
+        """Crops added after change number `sequence`, and not after `until`, oldest change first.
+
+        See `last_sequence`.
+        """
+        return self.rows.crops_since(sequence, until)
 
     def erased_since(self, sequence: int) -> Iterator[str]:
         """Ids of crops erased after change number `sequence`, oldest change first."""

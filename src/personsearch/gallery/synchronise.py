@@ -4,7 +4,7 @@ Shapes: B crops of one batch, H height, W width, D embedding dimension.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -31,7 +31,11 @@ T = TypeVar("T")
 
 @dataclass
 class Synchroniser:
-    """Keeps a collection in step with a gallery. If killed at any moment, the next one resumes from what is stored."""
+    """Keeps a collection in step with a gallery. If killed at any moment, the next one resumes from what is stored.
+
+    Crops are added up to change `sequence` of the gallery, and erased ones removed up to change `erased`. `between` is
+    called after each batch of crops.
+    """
 
     gallery: Gallery
     encoder: Encoder
@@ -41,21 +45,35 @@ class Synchroniser:
     removed: int = 0
     unreadable: set[str] = field(default_factory=set)
     sequence: int = 0
+    erased: int = 0
+    between: Callable[[], None] = lambda: None
 
     def compare_all(self) -> None:
         """Compare every crop of gallery and collection, and repair the differences."""
-        self.sequence = self.gallery.last_sequence()
-        stored = set(self.index.crop_ids())
+        sequence = self.gallery.last_sequence()
+        extra: list[str] = []
         held = track(self.gallery.crops(), "index: crops", total=self.gallery.count())
-        self._add(_missing(held, stored))
-        self.remove(stored)
+        self._add(_missing(held, self.index.crop_ids(), extra))
+        self.remove(extra)
+        self.sequence = self.erased = sequence
 
     def catch_up(self) -> None:
         """Apply the gallery's changes since the last call, until there are no more."""
-        while (latest := self.gallery.last_sequence()) != self.sequence:
-            since, self.sequence = self.sequence, latest
-            self._add(self.gallery.crops_since(since))
-            self.remove(self.gallery.erased_since(since))
+        while not self.step():
+            pass
+
+    def step(self, changes: int | None = None) -> bool:
+        """Remove what was erased since the last call, then add crops of so many changes, by default of all.
+
+        Returns whether that was everything.
+        """
+        latest = self.gallery.last_sequence()
+        self.remove(self.gallery.erased_since(self.erased))
+        self.erased = latest
+        until = latest if changes is None else min(latest, self.sequence + changes)
+        self._add(self.gallery.crops_since(self.sequence, until))
+        self.sequence = until
+        return until == self.gallery.last_sequence()
 
     def remove(self, crop_ids: Iterable[str]) -> None:
         """Remove crops from the collection."""
@@ -68,6 +86,7 @@ class Synchroniser:
             if readable:
                 self.index.upsert(readable, _finite(readable, self.encoder.encode_images(pixels_BHW3)))
                 self.encoded += len(readable)
+            self.between()
 
     def _read(self, crops: list[Crop]) -> tuple[list[Crop], NDArray[np.uint8]]:
         readable, pixels = [], []
@@ -124,10 +143,16 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _missing(crops: Iterable[Crop], stored: set[str]) -> Iterator[Crop]:
-    """Crops that are not stored. Removes the others from `stored`, leaving what the gallery no longer holds."""
+def _missing(crops: Iterable[Crop], stored: Iterator[str], extra: list[str]) -> Iterator[Crop]:
+    """Crops that are not stored; both are in the order of ids. Ids that no crop has are appended to `extra`."""
+    next_id = next(stored, None)
     for crop in crops:
-        if crop.crop_id in stored:
-            stored.remove(crop.crop_id)
+        while next_id is not None and next_id < crop.crop_id:
+            extra.append(next_id)
+            next_id = next(stored, None)
+        if next_id == crop.crop_id:
+            next_id = next(stored, None)
         else:
             yield crop
+    if next_id is not None:
+        extra += [next_id, *stored]

@@ -1,12 +1,11 @@
 """What is wrong with an installation, for `personsearch status` and the machines that watch its exit code."""
 
-import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 
 from personsearch.errors import UserError
 from personsearch.installation.platforms import open_existing_gallery, open_existing_store
-from personsearch.installation.promoter import Heartbeat
+from personsearch.installation.promoter_memory import Memory
 from personsearch.installation.services import ServiceState
 from personsearch.installation.settings import Settings
 from personsearch.search.index import LIVE_ALIAS
@@ -14,13 +13,13 @@ from personsearch.search.index import LIVE_ALIAS
 OLDEST_HEARTBEAT_SECONDS = 60.0
 
 
-def find_problems(settings: Settings, services: Sequence[ServiceState], heartbeat: Heartbeat) -> list[str]:
+def find_problems(settings: Settings, services: Sequence[ServiceState], memory: Memory) -> list[str]:
     """One line for each thing that is wrong, none for an installation that is well."""
     if not services:
         return ["no service was started; run `personsearch up`"]
     problems = [f"{each.name}: {_words(each)}" for each in services if each.state != "answers"]
     if any(each.name == "promoter" for each in services):
-        problems += _of_promoter(heartbeat, settings.index_stall_seconds)
+        problems += _of_promoter(memory, settings.index_stall_seconds)
     return [*problems, *_of_pictures(settings), *_of_index(settings)]
 
 
@@ -28,14 +27,15 @@ def _words(service: ServiceState) -> str:
     return "does not answer yet" if service.state == "starting" else f"{service.state}; see {service.log}"
 
 
-def _of_promoter(heartbeat: Heartbeat, stall_seconds: float) -> list[str]:
-    age = time.time() - heartbeat.looked_at
-    indexing = heartbeat.state.startswith("indexing") and not heartbeat.failed
-    if not heartbeat.looked_at:
-        return ["promoter: has not looked yet"]
-    if age > (stall_seconds if indexing else OLDEST_HEARTBEAT_SECONDS):
-        return [f"promoter: last looked {age:.0f} s ago ({heartbeat.state})"]
-    return [f"promoter: {heartbeat.state}"] if heartbeat.failed else []
+def _of_promoter(memory: Memory, stall_seconds: float) -> list[str]:
+    """Of the promoter that looked last as a leader: one that stands by has nothing to say of the index."""
+    latest = min((beat for beat in memory.heartbeats if beat.leads), key=lambda beat: beat.age, default=None)
+    if latest is None:
+        return [f"promoter: {memory.state}" if memory.heartbeats or memory.problem else "promoter: has not looked yet"]
+    indexing = latest.state.startswith("indexing") and not latest.failed
+    if latest.age > (stall_seconds if indexing else OLDEST_HEARTBEAT_SECONDS):
+        return [f"promoter: last looked {latest.age:.0f} s ago ({latest.state})"]
+    return [f"promoter: {latest.state}"] if latest.failed else []
 
 
 def _of_pictures(settings: Settings) -> list[str]:

@@ -1,9 +1,10 @@
-"""A process that stays ready to index, so that a promotion does not wait for Python and its libraries to load.
+"""A process that stays ready to index and to follow the gallery, with its model loaded.
 
-It works for the promoter, which a failing or crashing build thus cannot take down. It reports every item of its work;
-a build that reports nothing for long, such as one whose graph never returns, is ended.
+It works for the promoter that leads, which a failing or crashing build thus cannot take down. It reports every item of
+its work; work that reports nothing for long, such as with a graph that never returns, is ended.
 """
 
+import logging
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -14,28 +15,54 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personsearch import progress
-from personsearch.errors import UserError
+from personsearch.errors import LeaseLost, UserError
 from personsearch.installation.settings import Settings
 from personsearch.processes import end_with_parent, why_it_failed
 
 if TYPE_CHECKING:
+    from personsearch.gallery.following import Follower
+    from personsearch.gallery.indexing import IndexConfig
+    from personsearch.gallery.store import Gallery
     from personsearch.installation.platforms import Platforms
+    from personsearch.installation.promotion import IndexModel
+    from personsearch.integrations.database.leases import DatabaseLeases, Lease
+    from personsearch.integrations.milvus.store import MilvusStore
+    from personsearch.integrations.mlflow.registry import ModelRegistry
+
+logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
 STOP_SECONDS = 10.0
+START_SECONDS = 120.0  # until the libraries are loaded, on a busy machine
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Work on behalf of a lease: bring the live index to a version, or with no version purge what was erased."""
+
+    lease: "Lease"
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The build has progressed."""
+    """The work has progressed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a build: the collection that is live afterwards, or why it failed."""
+    """What came of it: the collection that is live afterwards, or why it failed.
+
+    `followed` says that it was live before and only followed the gallery, whose change `sequence` it has reached.
+    """
 
     collection: str = ""
+    sequence: int = 0
+    encoded: int = 0
+    removed: int = 0
+    followed: bool = False
     failure: str = ""
+    lost: bool = False
 
 
 class WorkerFailed(UserError):
@@ -43,36 +70,32 @@ class WorkerFailed(UserError):
 
 
 class IndexWorker:
-    """Indexes in a process of its own, which is started at once and again after it has ended."""
+    """Works in a process of its own, which is started at once and again after it has ended."""
 
     def __init__(self, settings: Settings, params: Path) -> None:
         self._settings = settings
         self._params = params
         self._start()
 
-    def index(self, version: str, beat: Callable[[], None]) -> str:
-        """Index with a model version while it is the champion; returns the live collection. Calls `beat` all along.
+    def index(self, version: str, lease: "Lease", beat: Callable[[], None]) -> Outcome:
+        """Index with a model version while it is the champion, or follow with it. Calls `beat` every second.
 
         Raises:
             UserError: it failed.
             WorkerFailed: its process ended, or made no progress.
+            LeaseLost: another promoter leads.
         """
-        if not self._process.is_alive():
-            self._start()
-        try:
-            self._requests.send(version)
-            return self._outcome(version, beat)
-        except (EOFError, OSError) as error:
-            self._process.join(STOP_SECONDS)
-            why = why_it_failed(self._process.exitcode or 0, "")
-            raise WorkerFailed(f"indexing with version {version} failed: {why}") from error
+        return self._work(Request(lease, version), f"indexing with version {version}", beat)
+
+    def purge(self, lease: "Lease", beat: Callable[[], None]) -> Outcome:
+        """Remove what was erased from the engine's files; raises as `index`."""
+        return self._work(Request(lease), "removing what was erased from files", beat)
 
     def close(self) -> None:
-        """End the process."""
-        self._requests.close()
-        self._process.join(STOP_SECONDS)
+        """End the process, whatever it is doing."""
         self._process.kill()
         self._process.join()
+        self._requests.close()
 
     def _start(self) -> None:
         # A forked child would inherit the threads' locks of gRPC and MLflow in whatever state they are.
@@ -82,30 +105,50 @@ class IndexWorker:
             target=serve, args=(answers, self._settings.home, self._params), name="index", daemon=True
         )
         self._process.start()
+        self._ready = False
         answers.close()
 
-    def _outcome(self, version: str, beat: Callable[[], None]) -> str:
-        while self._requests.poll(self._settings.index_stall_seconds):
-            answer = self._requests.recv()
-            if isinstance(answer, Beat):
-                beat()
-            elif answer.failure:
-                raise UserError(f"indexing with version {version} failed: {answer.failure}")
-            else:
-                return str(answer.collection)
+    def _work(self, request: Request, what: str, beat: Callable[[], None]) -> Outcome:
+        if not self._process.is_alive():
+            self._start()
+        try:
+            self._requests.send(request)
+            outcome = self._outcome(what, beat)
+        except (EOFError, OSError) as error:
+            self._process.join(STOP_SECONDS)
+            why = why_it_failed(self._process.exitcode or 0, "")
+            raise WorkerFailed(f"{what} failed: {why}") from error
+        if outcome.lost:
+            raise LeaseLost(outcome.failure)
+        if outcome.failure:
+            raise UserError(f"{what} failed: {outcome.failure}")
+        return outcome
+
+    def _outcome(self, what: str, beat: Callable[[], None]) -> Outcome:
+        stall = self._settings.index_stall_seconds
+        until = time.monotonic() + (stall if self._ready else max(stall, START_SECONDS))
+        while time.monotonic() < until:
+            if self._requests.poll(min(BEAT_SECONDS, stall)):
+                answer = self._requests.recv()
+                if isinstance(answer, Outcome):
+                    return answer
+                self._ready, until = True, time.monotonic() + stall
+            beat()
         self._process.kill()
         self._process.join()
-        stall = f"no progress for {self._settings.index_stall_seconds:g} s"
-        raise WorkerFailed(f"indexing with version {version} failed: {stall}")
+        raise WorkerFailed(f"{what} failed: no progress for {stall:g} s")
 
 
 def serve(requests: Connection, home: Path, params: Path) -> None:
-    """Index for every version that comes in, until the other end closes; runs in the worker's process."""
+    """Do what is asked for until the other end closes; runs in the worker's process."""
     from personsearch.installation.platforms import Platforms
+    from personsearch.integrations.database.leases import DatabaseLeases
+    from personsearch.integrations.database.schema import open_database
 
-    end_with_parent()  # a build that stands still would outlive a killed promoter and hold the lock
-    platforms = Platforms(Settings(home=home))
-    _load_libraries()
+    end_with_parent()  # work that stands still would outlive a killed promoter and hold the lock
+    settings = Settings(home=home)
+    resident = Resident(Platforms(settings), params, DatabaseLeases(open_database(settings.database_address)))
+    load_libraries()
     last = 0.0
 
     def beat() -> None:
@@ -119,28 +162,136 @@ def serve(requests: Connection, home: Path, params: Path) -> None:
 
     progress.listener = beat
     with suppress(EOFError, OSError, KeyboardInterrupt, SystemExit):
+        requests.send(Beat())
         while True:
-            requests.send(_index(platforms, params, str(requests.recv())))
+            requests.send(resident.work(requests.recv()))
 
 
-def _index(platforms: "Platforms", params: Path, version: str) -> Outcome:
-    from personsearch.gallery.indexing import IndexConfig
-    from personsearch.installation.promotion import failure_tagged, index_version
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A request to index, with what it takes."""
 
-    try:
-        registry = platforms.registry()
-        with failure_tagged(registry, version):
-            config = IndexConfig.from_yaml(params, "index", optional=True) if params.is_file() else IndexConfig()
-            gallery, store = platforms.gallery(), platforms.store()
-        report = index_version(config, registry, store, gallery, version, while_champion=True)
-    except UserError as error:
-        return Outcome(failure=str(error))
-    finally:
-        platforms.release()
-    return Outcome(collection=report.collection)
+    request: Request
+    config: "IndexConfig"
+    registry: "ModelRegistry"
+    gallery: "Gallery"
+    store: "MilvusStore"
+    model: "IndexModel"
 
 
-def _load_libraries() -> None:
+class Resident:
+    """What stays between requests: connections, the model, and how far the live collection has followed the gallery."""
+
+    def __init__(self, platforms: "Platforms", params: Path, leases: "DatabaseLeases") -> None:
+        self._platforms = platforms
+        self._params = params
+        self._leases = leases
+        self._model: IndexModel | None = None
+        self._follower: Follower | None = None
+        self._tagged = ""  # the collection whose version says that it is live
+
+    def work(self, request: Request) -> Outcome:
+        """Do what a request asks for. Never raises."""
+        try:
+            return self._index(request) if request.version else self._purge(request)
+        except LeaseLost as error:
+            return Outcome(failure=str(error), lost=True)
+        except UserError as error:
+            self._tagged = ""
+            return Outcome(failure=str(error))
+        finally:
+            self._platforms.release()
+
+    def _index(self, request: Request) -> Outcome:
+        from personsearch.gallery.indexing import IndexConfig
+        from personsearch.installation.promotion import failure_tagged
+        from personsearch.search.index import LIVE_ALIAS
+
+        registry, given = self._platforms.registry(), self._params.is_file()
+        with failure_tagged(registry, request.version):
+            config = IndexConfig.from_yaml(self._params, "index", optional=True) if given else IndexConfig()
+            gallery, store = self._platforms.gallery(), self._platforms.store()
+            task = Task(request, config, registry, gallery, store, self._loaded(registry, request.version))
+            live = store.alias_target(LIVE_ALIAS)
+            if live and store.properties(live) == task.model.properties(config, registry.model_name):
+                outcome = self._follow(task, live)
+            else:
+                outcome = self._build(task)
+        if self._tagged != outcome.collection:
+            self._tag(registry, store, outcome.collection)
+        return outcome
+
+    def _tag(self, registry: "ModelRegistry", store: "MilvusStore", collection: str) -> None:
+        from personsearch.installation.promotion import tag_collections
+
+        try:
+            tag_collections(registry, store)
+            self._tagged = collection
+        except UserError as error:  # the index is live all the same
+            logger.warning("the versions' tags do not say yet what is live: %s", error)
+
+    def _follow(self, task: "Task", live: str) -> Outcome:
+        from personsearch.gallery.following import Follower
+
+        if self._follower is None or self._follower.encoder is not task.model.encoder:
+            self._follower = Follower(task.gallery, task.model.encoder, task.config.batch_size)
+        done = self._follower.follow(task.store, live, lambda: self._leases.check(task.request.lease))
+        return Outcome(live, done.sequence, done.encoded, done.removed, followed=True)
+
+    def _build(self, task: "Task") -> Outcome:
+        from personsearch.installation.promotion import build, check_champion
+
+        def confirm() -> None:
+            check_champion(task.registry, task.request.version)
+            self._leases.check(task.request.lease)
+
+        report = build(
+            task.config,
+            task.registry.model_name,
+            task.store,
+            task.gallery,
+            task.model,
+            confirm=confirm,
+            between=lambda: self._feed(task.store),
+        )
+        logger.info("indexed with version %s: %s", task.model.version, report.collection)
+        return Outcome(report.collection, report.sequence, report.encoded, report.removed)
+
+    def _feed(self, store: "MilvusStore") -> None:
+        """Keep the live collection in step while the next one is built beside it."""
+        if self._follower is None:
+            return
+        try:
+            self._follower.feed(store)
+        except UserError as error:  # no reason to give up the build, which may be what mends it
+            logger.warning("the live collection does not follow the gallery during this build: %s", error)
+            self._follower = None
+
+    def _purge(self, request: Request) -> Outcome:
+        from personsearch.gallery.collections import numbered, purge
+        from personsearch.search.index import LIVE_ALIAS
+
+        gallery, store = self._platforms.gallery(), self._platforms.store()
+        with gallery.building():
+            self._leases.check(request.lease)
+            names = purge(store, [name for _, name in numbered(store)])
+            if self._follower is not None:
+                self._follower.renamed(names)
+            self._tagged = ""
+            return Outcome(store.alias_target(LIVE_ALIAS) or "")
+
+    def _loaded(self, registry: "ModelRegistry", version: str) -> "IndexModel":
+        """A version's model, loaded once for as long as it is asked for."""
+        from personsearch.installation.promotion import load_model
+
+        if self._model is None or self._model.version != version:
+            self._model = None  # before the next one is loaded
+            self._model = load_model(registry, version)
+        return self._model
+
+
+def load_libraries() -> None:
+    """Import what the first look or build would wait for."""
     import mlflow.artifacts  # noqa: F401
     import onnxruntime  # noqa: F401
     import pymilvus  # noqa: F401

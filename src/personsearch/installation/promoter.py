@@ -1,62 +1,46 @@
-"""The promoter: indexes the gallery when the alias `champion` moves or the gallery changes.
+"""The promoter: indexes the gallery when the alias `champion` moves, and lets the live index follow the gallery.
 
-It polls, because MLflow does not fire webhooks for every way to move an alias. Its last observation is in
-`<home>/promoter.json`. A worker in a process of its own builds the collection, verifies it before it goes live and tags
-the model version.
+Any number may run on one database: one leads, by a lease, the others stand by and take over when it ends. It polls,
+because MLflow does not fire webhooks for every way to move an alias. What it did is in the database, for the next one.
+A worker in a process of its own builds collections, verifies them before they go live, tags the model version, and
+follows the gallery.
 """
 
 import logging
+import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from personsearch.config import Config
-from personsearch.errors import UserError
-from personsearch.files import write_json
-from personsearch.installation.index_worker import IndexWorker, WorkerFailed
+from personsearch.errors import LeaseLost, UserError
+from personsearch.installation.index_worker import IndexWorker, Outcome, WorkerFailed, load_libraries
+from personsearch.installation.leadership import Leadership, holder_name
 from personsearch.installation.platforms import Platforms
+from personsearch.installation.promoter_memory import open_memory
 from personsearch.installation.promotion import tag_failure
 from personsearch.installation.settings import Settings
+from personsearch.integrations.database.leases import DatabaseLeases, Lease
+from personsearch.integrations.database.promotions import Promotion
+from personsearch.integrations.database.schema import open_database
 from personsearch.search.index import LIVE_ALIAS
+
+if TYPE_CHECKING:
+    from personsearch.integrations.database.promotions import DatabasePromotions
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT = "promoter.json"
-POLL_SECONDS = 2.0
+LEASE = "promoter"
+POLL_SECONDS = 2.0  # between looks at the alias
+FOLLOW_SECONDS = 0.4  # between looks at the gallery
+BEAT_SECONDS = 2.0  # between heartbeats that say nothing new
 LONGEST_RETRY_SECONDS = 120.0
-
-
-class Wanted(Config):
-    """What the live index should hold: a model version's vectors of the gallery as of a change number."""
-
-    version: str
-    """Model version in the registry."""
-
-    sequence: int
-    """Change number of the gallery."""
-
-
-class Heartbeat(Config):
-    """What the promoter last saw and did."""
-
-    looked_at: float
-    """When, in seconds since 1970."""
-
-    state: str
-    """What it is doing or waiting for, in words."""
-
-    failed: bool = False
-    """Whether it could not look, or could not index what it saw."""
-
-    indexed: Wanted | None = None
-    """What the live index holds; null before the first indexing."""
-
-    collection: str = ""
-    """The collection that holds it."""
+QUIET_SECONDS = 30.0  # without a change of the gallery, until what was erased leaves the engine's files
+LONGEST_UNPURGED_SECONDS = 600.0
 
 
 class World(Protocol):
@@ -74,90 +58,157 @@ class World(Protocol):
         """The collection that the vector store holds live, None if there is none."""
         ...
 
-    def index(self, version: str, beat: Callable[[], None]) -> str:
-        """Bring the live index to this version; returns the collection that is live afterwards.
+    def index(self, version: str, lease: Lease, beat: Callable[[], None]) -> Outcome:
+        """Bring the live index to this version and closer to the gallery. Calls `beat` at least every second.
 
-        Calls `beat` as long as the work progresses.
+        Raises LeaseLost, as `beat` does, where another promoter may lead.
         """
         ...
 
+    def purge(self, lease: Lease, beat: Callable[[], None]) -> Outcome:
+        """Remove what was erased from the engine's files too."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What could not be indexed and why, how often in a row, and when it is tried again."""
+    def stand_by(self) -> None:
+        """Stop indexing at once, and get ready to do it again."""
+        ...
 
-    wanted: Wanted
-    reason: str
-    times: int
-    again_at: float
+    def close(self) -> None:
+        """Stop for good."""
+        ...
 
 
 class Promoter:
-    """Keeps the live index at the champion and the gallery as they are now."""
+    """Keeps the live index at the champion and the gallery as they are now, while it leads."""
 
-    def __init__(self, home: Path, world: World, *, clock: Callable[[], float] = time.time) -> None:
-        self._path = home / HEARTBEAT
+    def __init__(
+        self,
+        world: World,
+        promotions: "DatabasePromotions",
+        leadership: Leadership,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._world = world
+        self._promotions = promotions
+        self._leadership = leadership
         self._clock = clock
-        heartbeat = read_heartbeat(home)
-        self._indexed, self._collection = heartbeat.indexed, heartbeat.collection
-        self._failure: Failure | None = None
+        self._said, self._said_at = ("", False), -BEAT_SECONDS
+        self._sequence = -1  # of the gallery when it was last looked at, -1 while not leading
+        self._changed_at = self._purged_at = clock()
+
+    @property
+    def leads(self) -> bool:
+        """Whether the last look was a leader's."""
+        return self._sequence >= 0
 
     def look(self) -> str:
-        """Look once and index where needed. Returns what was seen; never raises."""
+        """Look once and index where needed. Returns what was seen; never raises UserError."""
         failed = False
         try:
-            state = self._follow()
+            lease = self._leadership.take()
+            state = self._lead(lease) if lease else self._stand_by()
+        except LeaseLost as error:
+            self._leadership.lose()
+            state = self._stand_by(str(error))
         except UserError as error:
             state, failed = str(error), True
         self._beat(state, failed=failed)
         return state
 
-    def _follow(self) -> str:
+    def keep_up(self) -> None:
+        """Look again if the gallery has changed since the last look."""
+        with suppress(UserError):  # the next look says it
+            if self.leads and self._world.last_sequence() != self._sequence:
+                self.look()
+
+    def close(self) -> None:
+        """Hand over to a promoter that stands by."""
+        self._world.close()
+        with suppress(UserError):
+            self._leadership.close()
+            self._promotions.forget(self._leadership.holder)
+
+    def _stand_by(self, why: str = "") -> str:
+        if self.leads:
+            self._world.stand_by()
+            self._sequence = -1
+        return why or f"stands by: {self._leadership.leader() or 'nobody'} leads"
+
+    def _lead(self, lease: Lease) -> str:
+        if not self.leads:
+            self._sequence = 0
+            self._beat("takes over")
         version = self._world.champion()
         if version is None:
             return "no champion yet"
-        wanted = Wanted(version=version, sequence=self._world.last_sequence())
+        self._sequence, live = self._world.last_sequence(), self._promotions.live()
         # The store is asked, because it may have been lost, replaced or rolled back since we indexed.
-        if wanted == self._indexed and self._world.live_collection() == self._collection:
-            return f"version {version} is live"
-        if wanted.sequence == 0:
+        if live and live.version == version and self._world.live_collection() == live.collection:
+            if live.sequence == self._sequence:
+                return self._rest(live, lease)
+        elif self._sequence == 0:
             return f"version {version} waits: the gallery is empty"
-        if self._failure and self._failure.wanted == wanted and self._clock() < self._failure.again_at:
-            raise UserError(f"{self._failure.reason}; it will be tried again")
-        return self._bring(wanted)
+        else:
+            live = None
+        last = self._promotions.of_version(version)
+        if last is not None and last.wait:
+            raise UserError(f"{last.failure}; it will be tried again")
+        return self._bring(version, live, last, lease)
 
-    def _bring(self, wanted: Wanted) -> str:
-        beat = partial(self._beat, f"indexing with version {wanted.version}")
-        beat()
+    def _rest(self, live: Promotion, lease: Lease) -> str:
+        quiet = self._clock() - self._changed_at >= QUIET_SECONDS
+        if live.unpurged and (quiet or self._clock() - self._purged_at >= LONGEST_UNPURGED_SECONDS):
+            self._purged_at = self._clock()
+            purged = self._world.purge(lease, self._leadership.check)
+            self._promotions.advance(replace(live, collection=purged.collection, unpurged=0), lease)
+        return f"version {live.version} is live"
+
+    def _bring(self, version: str, live: Promotion | None, last: Promotion | None, lease: Lease) -> str:
+        if live is None:
+            self._beat(f"indexing with version {version}")
         try:
-            self._collection = self._world.index(wanted.version, beat)
-        except UserError as error:
-            self._failure = self._failed_again(wanted, str(error))
+            done = self._world.index(version, lease, partial(self._working, version, builds=live is None))
+        except LeaseLost:
             raise
-        self._indexed, self._failure = wanted, None
-        return f"version {wanted.version} is live"
+        except UserError as error:
+            self._promotions.failed(version, str(error), _wait_after(last), lease)
+            raise
+        self._changed_at = self._clock()
+        if live is None:
+            self._promotions.went_live(_followed(Promotion(version), done), lease)
+        elif last is not None and last.failure:  # a row after that of the failure says that it has passed
+            self._promotions.went_live(_followed(live, done), lease)
+        else:
+            self._promotions.advance(_followed(live, done), lease)
+        behind = self._sequence - done.sequence
+        return f"version {version} is live" + (f", {behind} changes behind the gallery" if behind > 0 else "")
 
-    def _failed_again(self, wanted: Wanted, reason: str) -> Failure:
-        """Wait longer each time: a fault of the network passes soon, a broken model does not."""
-        times = 1 + (self._failure.times if self._failure and self._failure.wanted == wanted else 0)
-        return Failure(
-            wanted, reason, times, self._clock() + min(POLL_SECONDS * 2 ** (times - 1), LONGEST_RETRY_SECONDS)
-        )
+    def _working(self, version: str, *, builds: bool) -> None:
+        self._leadership.check()
+        if builds:
+            self._beat(f"indexing with version {version}")
 
     def _beat(self, state: str, *, failed: bool = False) -> None:
-        beat = Heartbeat(
-            looked_at=self._clock(), state=state, failed=failed, indexed=self._indexed, collection=self._collection
-        )
-        write_json(self._path, beat.model_dump(mode="json"))
+        if (state, failed) == self._said and self._clock() - self._said_at < BEAT_SECONDS:
+            return
+        self._said, self._said_at = (state, failed), self._clock()
+        try:
+            self._promotions.beat(self._leadership.holder, leads=self.leads, state=state, failed=failed)
+        except UserError as error:
+            logger.warning("the heartbeat cannot be stored: %s", error)
 
 
-def read_heartbeat(home: Path) -> Heartbeat:
-    """What the promoter last saw; empty if it never ran or its file is damaged."""
-    try:
-        return Heartbeat.model_validate_json((home / HEARTBEAT).read_bytes())
-    except (OSError, ValueError):
-        return Heartbeat(looked_at=0.0, state="never ran")
+def _followed(live: Promotion, done: Outcome) -> Promotion:
+    encoded = live.encoded + done.encoded
+    unpurged = live.unpurged + done.removed if done.followed else 0  # a build has purged
+    return replace(live, collection=done.collection, sequence=done.sequence, encoded=encoded, unpurged=unpurged)
+
+
+def _wait_after(last: Promotion | None) -> float:
+    """Wait longer each time: a fault of the network passes soon, a broken model does not."""
+    attempts = last.attempts if last is not None and last.failure else 0
+    return min(POLL_SECONDS * 2.0**attempts, LONGEST_RETRY_SECONDS)
 
 
 class Installation:
@@ -165,6 +216,8 @@ class Installation:
 
     def __init__(self, settings: Settings, params: Path) -> None:
         self._platforms = Platforms(settings)
+        self._settings = settings
+        self._params = params
         self._worker = IndexWorker(settings, params)
 
     def champion(self) -> str | None:
@@ -182,23 +235,47 @@ class Installation:
         finally:
             self._platforms.release()
 
-    def index(self, version: str, beat: Callable[[], None]) -> str:
+    def stand_by(self) -> None:
+        self.close()
+        self._worker = IndexWorker(self._settings, self._params)
+
+    def close(self) -> None:
+        self._worker.close()
+
+    def index(self, version: str, lease: Lease, beat: Callable[[], None]) -> Outcome:
         try:
-            collection = self._worker.index(version, beat)
+            return self._worker.index(version, lease, beat)
         except WorkerFailed as error:
             with suppress(UserError):  # the registry may be out of reach too
                 tag_failure(self._platforms.registry(), version, str(error))
             raise
-        logger.info("indexed with version %s: %s", version, collection)
-        return collection
+
+    def purge(self, lease: Lease, beat: Callable[[], None]) -> Outcome:
+        return self._worker.purge(lease, beat)
 
 
 def run_promoter(settings: Settings, params: Path) -> None:
-    """Look every few seconds until the process stops. `params` may hold a section `index`, read for each build."""
-    promoter = Promoter(settings.home, Installation(settings, params))
+    """Lead or stand by until the process stops. `params` may hold a section `index`, read for each build."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    leases = DatabaseLeases(open_database(settings.database_address))
+    leadership = Leadership(
+        leases,
+        LEASE,
+        holder=holder_name(),
+        seconds=settings.lease_seconds,
+        silence=settings.index_stall_seconds,
+    )
+    promoter = Promoter(Installation(settings, params), open_memory(settings), leadership)
+    load_libraries()  # a standby, too, so that it takes over within seconds
     said = ""
-    while True:
-        if (state := promoter.look()) != said:
-            logger.info("%s", state)
-            said = state
-        time.sleep(POLL_SECONDS)
+    try:
+        while True:
+            if (state := promoter.look()) != said:
+                logger.info("%s", state)
+                said = state
+            until = time.monotonic() + (POLL_SECONDS if promoter.leads else settings.lease_seconds / 6)
+            while time.monotonic() < until:
+                time.sleep(min(FOLLOW_SECONDS, max(0.0, until - time.monotonic())))
+                promoter.keep_up()
+    finally:
+        promoter.close()

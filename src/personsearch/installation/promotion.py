@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,7 @@ from typing import Any
 from personsearch.bundle import CALIBRATION, METRICS, MODEL_CARD, Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
-from personsearch.errors import UserError, VerificationFailed
+from personsearch.errors import LeaseLost, UserError, VerificationFailed
 from personsearch.evaluation.attributes.limits import with_limits
 from personsearch.gallery.collections import PREVIOUS_ALIAS, previous_collection, rollback
 from personsearch.gallery.indexing import IndexConfig, IndexReport, build_index
@@ -25,6 +26,34 @@ from personsearch.search.index import LIVE_ALIAS, CollectionProperties, Collecti
 INDEX_STATUS = "index_status"
 METRIC_TAG = "metric."
 TAG_LENGTH = 5000  # of a value, in MLflow
+
+
+@dataclass(frozen=True, slots=True)
+class IndexModel:
+    """A registered version, with the encoder that indexes with it."""
+
+    version: str
+    fingerprint: str
+    dataset_hash: str
+    encoder: Encoder
+
+    def properties(self, config: IndexConfig, model_name: str) -> CollectionProperties:
+        """What its collection says of itself."""
+        size = self.encoder.embedding_dim
+        return CollectionProperties(model_name, self.version, self.fingerprint, self.dataset_hash, size, config.coding)
+
+
+def load_model(registry: ModelRegistry, version: str) -> IndexModel:
+    """Load a version as serving does.
+
+    Raises:
+        UserError: there is no such version.
+        VerificationFailed: the bundle fails its golden inputs.
+    """
+    registered = registry.version(version)
+    bundle = registry.fetch(version, registered.fingerprint)
+    dataset_hash = registered.tags.get("dataset_hash", "") or bundle.spec.lineage.dataset_hash
+    return IndexModel(version, registered.fingerprint, dataset_hash, _proven_encoder(bundle))
 
 
 def index_version(
@@ -47,14 +76,39 @@ def index_version(
     """
     follow = while_champion or version is None
     version = version or champion(registry)
-    confirm = partial(_check_champion, registry, version) if follow else lambda: None
+    confirm = partial(check_champion, registry, version) if follow else lambda: None
     with failure_tagged(registry, version):
-        report = _build(config, registry, store, gallery, version=version, confirm=confirm)
-    _tag_collections(registry, store)
+        report = build(config, registry.model_name, store, gallery, load_model(registry, version), confirm=confirm)
+    tag_collections(registry, store)
     return report
 
 
-def _tag_collections(registry: ModelRegistry, store: CollectionStore) -> None:
+def build(
+    config: IndexConfig,
+    model_name: str,
+    store: CollectionStore,
+    gallery: Gallery,
+    model: IndexModel,
+    *,
+    confirm: Callable[[], None] = lambda: None,
+    between: Callable[[], None] = lambda: None,
+) -> IndexReport:
+    """`build_index` with a registered model."""
+    return build_index(
+        config,
+        gallery,
+        model.encoder,
+        store,
+        model_name=model_name,
+        model_version=model.version,
+        fingerprint=model.fingerprint,
+        dataset_hash=model.dataset_hash,
+        confirm=confirm,
+        between=between,
+    )
+
+
+def tag_collections(registry: ModelRegistry, store: CollectionStore) -> None:
     """Say at each version what its collection is now: live, kept for a rollback, or dropped. A failure stays said."""
     states = {}
     for alias, state in ((PREVIOUS_ALIAS, "previous"), (LIVE_ALIAS, "live")):
@@ -71,6 +125,8 @@ def failure_tagged(registry: ModelRegistry, version: str) -> Iterator[None]:
     """Say at a version why indexing with it failed, if it does; whatever is raised becomes a UserError."""
     try:
         yield
+    except LeaseLost:  # no fault of the version
+        raise
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         with suppress(UserError):  # the registry may be what failed
@@ -145,7 +201,7 @@ def roll_back(registry: ModelRegistry, store: CollectionStore, gallery: Gallery)
     except UserError:
         rollback(store, gallery)  # the previous collection is now the one that was live
         raise
-    _tag_collections(registry, store)
+    tag_collections(registry, store)
     return properties
 
 
@@ -157,33 +213,10 @@ def champion(registry: ModelRegistry) -> str:
     return version
 
 
-def _check_champion(registry: ModelRegistry, version: str) -> None:
+def check_champion(registry: ModelRegistry, version: str) -> None:
+    """Raise UserError if a version is not the champion any more."""
     if (now := champion(registry)) != version:
         raise UserError(f"version {version} does not go live: version {now} has become the champion")
-
-
-def _build(
-    config: IndexConfig,
-    registry: ModelRegistry,
-    store: CollectionStore,
-    gallery: Gallery,
-    *,
-    version: str,
-    confirm: Callable[[], None],
-) -> IndexReport:
-    registered = registry.version(version)
-    bundle = registry.fetch(version, registered.fingerprint)
-    return build_index(
-        config,
-        gallery,
-        _proven_encoder(bundle),
-        store,
-        model_name=registry.model_name,
-        model_version=version,
-        fingerprint=registered.fingerprint,
-        dataset_hash=registered.tags.get("dataset_hash", "") or bundle.spec.lineage.dataset_hash,
-        confirm=confirm,
-    )
 
 
 def _proven_encoder(bundle: Bundle) -> Encoder:

@@ -14,8 +14,10 @@ from typing import Literal
 import grpc
 
 from personsearch.addresses import direct_opener
-from personsearch.installation.promoter import HEARTBEAT
+from personsearch.installation.leadership import is_of_process
+from personsearch.installation.promoter_memory import read_memory
 from personsearch.installation.service_records import ServiceRecord, holds_its_port, installation_id
+from personsearch.installation.settings import Settings
 from personsearch.integrations.milvus.server import server_command
 from personsearch.processes import HOST
 
@@ -112,9 +114,9 @@ def _get(address: str) -> bytes | None:
         return None
 
 
-def _has_looked(home: Path, _: ServiceRecord, since: float) -> bool:
-    heartbeat = home / HEARTBEAT
-    return heartbeat.exists() and heartbeat.stat().st_mtime >= since - 1.0 and time.time() >= since
+def _has_looked(home: Path, record: ServiceRecord, since: float) -> bool:
+    own = [beat for beat in read_memory(Settings(home=home)).heartbeats if is_of_process(beat.holder, record.pid)]
+    return any(beat.age <= time.time() - since + 1.0 for beat in own)
 
 
 KINDS: dict[ServiceName, ServiceKind] = {

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from personsearch.errors import LeaseLost
 from personsearch.integrations.database.engine import Database
-from personsearch.integrations.database.leases import DatabaseLeases, Lease, LeaseLost
+from personsearch.integrations.database.leases import DatabaseLeases, Lease
 from personsearch.integrations.database.promotions import DatabasePromotions, Promotion
 from personsearch.integrations.database.schema import open_database
 

@@ -9,14 +9,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from personsearch.errors import UserError
+from personsearch.errors import LeaseLost
 from personsearch.integrations.database.clock import Clock, database_clock
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.tables import LEASES
-
-
-class LeaseLost(UserError):
-    """Another process holds the lease now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,12 +74,12 @@ class DatabasePromotions:
         self._insert(_values(promotion), lease)
 
     def advance(self, promotion: Promotion, lease: Lease) -> None:
-        """Store how far the live collection has followed the gallery; `encoded` and `unpurged` are the new totals."""
+        """Store how far what is live has followed the gallery; `encoded` and `unpurged` are the new totals."""
         with self._database.writing() as connection:
             check_lease(connection, lease)
             connection.execute(
                 sa.update(PROMOTIONS)
-                .where(PROMOTIONS.c.number == _last(PROMOTIONS.c.collection == promotion.collection))
+                .where(PROMOTIONS.c.number == _last(PROMOTIONS.c.collection != ""))
                 .values(**_values(promotion), changed_at=self._clock(connection))
             )
 

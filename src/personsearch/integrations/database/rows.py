@@ -59,8 +59,8 @@ class DatabaseRows:
                 return
             last = page[-1].crop_id
 
-    def crops_since(self, sequence: int) -> Iterator[Crop]:
-        for row in self._changes(CROPS, CROP_COLUMNS, sequence):
+    def crops_since(self, sequence: int, until: int | None = None) -> Iterator[Crop]:
+        for row in self._changes(CROPS, CROP_COLUMNS, sequence, until):
             yield from_row(row[1:])
 
     def erased_since(self, sequence: int) -> Iterator[str]:
@@ -133,9 +133,14 @@ class DatabaseRows:
         with self._database.reading() as connection:
             return connection.execute(query.limit(PAGE_ROWS)).all()
 
-    def _changes(self, table: sa.Table, columns: Sequence[sa.Column[Any]], sequence: int) -> Iterator[sa.Row[Any]]:
+    def _changes(
+        self, table: sa.Table, columns: Sequence[sa.Column[Any]], sequence: int, until: int | None = None
+    ) -> Iterator[sa.Row[Any]]:
         number = table.c.sequence
-        while page := self._rows(sa.select(number, *columns).where(number > sequence).order_by(number)):
+        query = sa.select(number, *columns).order_by(number)
+        if until is not None:
+            query = query.where(number <= until)
+        while page := self._rows(query.where(number > sequence)):
             yield from page
             sequence = page[-1].sequence
 

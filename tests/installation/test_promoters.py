@@ -1,0 +1,109 @@
+"""Two real promoters on one database: one leads, is killed during its build, and the other finishes what it began."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from personsearch.bundle import Bundle
+from personsearch.gallery.add_dataset import add_dataset
+from personsearch.installation.leadership import is_of_process
+from personsearch.installation.platforms import open_gallery, open_registry, open_store
+from personsearch.installation.promoter_memory import open_memory, read_memory
+from personsearch.installation.settings import Settings
+from tests.onnx_bundle import make_onnx_bundle
+from tests.servers.milvus_lite_server import start_server
+
+# A build of this promoter takes long: it waits after every second crop.
+PROMOTER = """
+import sys, time
+from pathlib import Path
+from personsearch.gallery import synchronise
+from personsearch.installation.promoter import run_promoter
+from personsearch.installation.settings import Settings
+if __name__ == "__main__":
+    run_promoter(Settings(), Path("params.yaml"))
+else:
+    class Slow(synchronise.Synchroniser):
+        def _read(self, crops):
+            time.sleep(1.0)
+            return super()._read(crops)
+    from personsearch.gallery import indexing
+    indexing.Synchroniser = Slow
+"""
+
+
+@pytest.fixture
+def settings(
+    database_address: str, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """An installation on each engine, with a champion and 24 crops, of which a build encodes two a second."""
+    server = start_server(tmp_path / "milvus.db")
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "HOME": str(tmp_path / "var"),
+        "DATABASE": database_address,
+        "MILVUS_URI": server.uri,
+        "LEASE_SECONDS": "3",
+    }.items():
+        monkeypatch.setenv(f"PERSONSEARCH_{name}", value)
+    (tmp_path / "params.yaml").write_text("index: {batch_size: 2}\n")
+    (tmp_path / "slow_promoter.py").write_text(PROMOTER)
+    settings = Settings()
+    add_dataset(tiny_dataset, open_gallery(settings), split="test", start=datetime(2026, 3, 1, 9, tzinfo=UTC))
+    registry = open_registry(settings)
+    registry.register(Bundle.open(make_onnx_bundle(tmp_path / "bundle", seed=1)), metrics={}, tags={})
+    registry.promote("1")
+    yield settings
+    server.stop()
+
+
+def until(seen: Callable[[], bool], *, seconds: float = 240.0) -> float:
+    """Wait; returns the seconds that it took."""
+    start = time.monotonic()
+    while not seen():
+        assert time.monotonic() - start < seconds
+        time.sleep(0.1)
+    return time.monotonic() - start
+
+
+def stored(settings: Settings) -> int:
+    store = open_store(settings)
+    try:
+        return store.open("persons_v1_1").count() if "persons_v1_1" in store.names() else 0
+    finally:
+        store.close()
+
+
+@pytest.mark.slow
+def test_a_standby_finishes_the_build_of_a_killed_leader_and_encodes_nothing_twice(settings: Settings) -> None:
+    def leads(process: "subprocess.Popen[bytes]") -> bool:
+        return any(beat.leads and is_of_process(beat.holder, process.pid) for beat in read_memory(settings).heartbeats)
+
+    command = [sys.executable, "slow_promoter.py"]
+    with subprocess.Popen(command) as first, subprocess.Popen(command) as second:
+        try:
+            until(lambda: len(read_memory(settings).heartbeats) == 2)
+            until(lambda: leads(first) or leads(second))
+            leader, standby = (first, second) if leads(first) else (second, first)
+            assert not leads(standby)
+            until(lambda: stored(settings) >= 4)
+            os.kill(leader.pid, signal.SIGKILL)
+            assert until(lambda: leads(standby)) < 20
+            held = stored(settings)  # the killed one's worker has ended with it
+            assert 4 <= held < 24
+            until(lambda: open_memory(settings).live() is not None)
+            live = open_memory(settings).live()
+            assert live is not None
+            assert (live.version, live.collection, live.sequence) == ("1", "persons_v1_1", 24)
+            assert live.encoded == 24 - held
+            assert stored(settings) == 24
+        finally:
+            for process in (first, second):
+                process.kill()
