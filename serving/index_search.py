@@ -1,7 +1,8 @@
-"""Searches one live collection, or a copy of it in memory if it is small enough.
+"""Searches one live collection, or a mirror of it in memory if memory suffices.
 
-The copy follows the gallery's sequence of changes: erased crops leave it at once, added ones enter it once the
-collection has their vectors. A request reads `_searcher` once, so a change never affects a request in flight.
+The mirror follows the gallery's sequence of changes: erased crops leave it at once, added ones enter it once the
+collection has their vectors. A request reads `_searcher` once, and a mirror's search reads the rows of the moment at
+which it began.
 """
 
 import logging
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 
 from personsearch.search.calibration import CalibratedCurve
 from personsearch.search.crop import Crop
-from personsearch.search.exact import MIRROR_LIMIT, ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties
+from personsearch.search.mirror import Mirror, mirror_bytes
 from personsearch.search.searcher import Answer, Searcher
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ class IndexSearch:
     """A LiveSearch over any VectorIndex.
 
     Crops erased up to change number `sequence` of the gallery are no longer in memory. At every refresh the calibration
-    that `site` gives replaces the searcher's own; None leaves it.
+    that `site` gives replaces the searcher's own; None leaves it. A mirror that would take more than `mirror_memory`
+    bytes is not made.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class IndexSearch:
         searcher: Searcher,
         changes: Changes,
         *,
-        mirror: bool = False,
+        mirror_memory: int = 0,
         site: Callable[[], CalibratedCurve | None] = lambda: None,
     ) -> None:
         self.collection = collection
@@ -61,8 +63,8 @@ class IndexSearch:
         self._stored = searcher
         self._searcher = searcher
         self._changes = changes
-        self._mirror: ExactIndex | None = None
-        self._mirrors = mirror
+        self._mirror: Mirror | None = None
+        self._mirror_memory = mirror_memory
         self._site = site
         self._calibration = searcher.calibration
         self._pending: set[str] = set()  # added to the gallery, not yet found in the collection
@@ -71,7 +73,7 @@ class IndexSearch:
     def refresh(self) -> int:
         """Catch up with the gallery and the collection. Returns the collection's number of crops."""
         crops = self._stored.index.count()
-        if not (self._mirrors and crops <= MIRROR_LIMIT):
+        if mirror_bytes(crops, self.properties.embedding_dim, self.properties.coding) > self._mirror_memory:
             self._follow_unmirrored(crops)
         elif self._mirror is None:
             self._copy()
@@ -98,8 +100,8 @@ class IndexSearch:
             self._searcher = Searcher(self._stored.encoder, self._stored.index, self._calibration)
             logger.info("%s: %d crops, not mirrored", self.collection, crops)
 
-    def _follow(self, mirror: ExactIndex, crops: int) -> None:
-        """Apply the gallery's changes to a copy of the mirror and put it in the mirror's place."""
+    def _follow(self, mirror: Mirror, crops: int) -> None:
+        """Apply the gallery's changes to the mirror."""
         latest = self._changes.last_sequence()
         erased = set(self._changes.erased_since(self.sequence))
         self._pending |= {crop.crop_id for crop in self._changes.crops_since(self.sequence)}
@@ -107,18 +109,18 @@ class IndexSearch:
         if not (erased or self._pending) and crops == self._crops:
             self.sequence = latest
             return
-        changed = mirror.copy()
+        before = mirror.count()
         for batch in _batches(erased):
-            changed.delete(CropFilter(crop_ids=tuple(batch)))
+            mirror.delete(CropFilter(crop_ids=tuple(batch)))
         for batch in _batches(self._pending):
             found, vectors_ND = self._stored.index.fetch(batch)
-            if found:
-                changed.upsert(found, vectors_ND)
-                self._pending -= {crop.crop_id for crop in found}
-        self._replace(changed)
+            mirror.upsert(found, vectors_ND)
+            self._pending -= {crop.crop_id for crop in found}
         self.sequence = latest
+        if mirror.count() != before:
+            self._search_in(mirror)
         # Rows that came or went without a change of the gallery: somebody else wrote to the collection.
-        explained = crops <= changed.count() <= self._stored.index.count()
+        explained = crops <= mirror.count() <= self._stored.index.count()
         if crops != self._crops and not explained:
             self._copy()
 
@@ -126,8 +128,8 @@ class IndexSearch:
         """Copy the whole collection, without what the gallery has erased."""
         latest = self._changes.last_sequence()
         properties = self.properties
-        mirror = ExactIndex.of_batches(self._held(), properties.embedding_dim, properties.coding)
-        self._replace(mirror)
+        self._mirror = Mirror.of_batches(self._held(), properties.embedding_dim, properties.coding)
+        self._search_in(self._mirror)
         self.sequence, self._pending = latest, set()
 
     def _held(self) -> Iterator[Batch]:
@@ -136,11 +138,9 @@ class IndexSearch:
             rows = [row for row, crop in enumerate(crops) if crop.crop_id not in erased]
             yield [crops[row] for row in rows], vectors_ND[rows]
 
-    def _replace(self, mirror: ExactIndex) -> None:
-        if self._mirror is None or mirror.count() != self._mirror.count():
-            logger.info("%s: %d crops, mirrored in memory", self.collection, mirror.count())
-        self._mirror = mirror
-        # A searcher counts its index only once.
+    def _search_in(self, mirror: Mirror) -> None:
+        """Search a mirror whose number of crops has changed; a searcher counts its index only once."""
+        logger.info("%s: %d crops, mirrored in memory", self.collection, mirror.count())
         self._searcher = Searcher(self._stored.encoder, mirror, self._calibration)
 
 

@@ -17,7 +17,12 @@ class ServingSettings(Settings):
     """Accept requests without a key. If this is off, the service does not start until a key exists."""
 
     mirror: bool = True
-    """Copy the live collection into memory if it is small enough, which makes searches faster and exact."""
+    """Copy the live collection into memory if that suffices, which makes searches faster and exact."""
+
+    mirror_memory: int = Field(default=1024, ge=0)
+    """MiB that this copy may take. 1024 hold about 360,000 crops of 512 numbers as float32, 720,000 as binary codes; a
+    larger collection is searched in Milvus.
+    """
 
     encoder_threads: int = Field(default=0, ge=0)
     """Threads that encode queries; 0 is one per core."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MEBIBYTE = 2**20
+
 
 class PlatformSource:
     """The collection that the live alias in Milvus names, with the model version that the collection names."""
@@ -56,7 +58,7 @@ class PlatformSource:
             live.properties,
             live.searcher,
             self._gallery,
-            mirror=self._settings.mirror,
+            mirror_memory=self._settings.mirror_memory * MEBIBYTE if self._settings.mirror else 0,
             site=partial(self._site_curve, live.bundle.fingerprint),
         )
 

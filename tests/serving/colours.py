@@ -141,4 +141,4 @@ class ColourSource:
             raise ValueError("golden vectors differ")
         encoder = QueryEncoder(ColourEncoder(), metrics=Metrics())
         searcher = Searcher(encoder, self.store.open(collection), self.calibration)
-        return IndexSearch(collection, self.store.properties(collection), searcher, self.gallery, mirror=True)
+        return IndexSearch(collection, self.store.properties(collection), searcher, self.gallery, mirror_memory=2**30)

@@ -20,7 +20,7 @@ from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import read_pixels
 from personsearch.images import ImageRejected
 from personsearch.search.crop import Crop
-from personsearch.search.exact import MIRROR_LIMIT, ExactIndex
+from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import MAX_K, SCORE_DECIMALS, UNIT_TOLERANCE, Hit, VectorIndex, rank
 from personsearch.search.quantised import FLOAT32, Coding
@@ -46,6 +46,7 @@ PROBE_TEXTS = (
 )
 
 
+COPIED_AT_MOST = 100_000  # crops that are searched in a coded copy too
 MANY_WORDS = 96  # more than a context of 77 tokens holds
 WORDS_APART = 3
 
@@ -204,7 +205,7 @@ class _Exact:
 def _mirrors(index: VectorIndex, exact: _Exact, coding: Coding) -> list[ExactIndex]:
     """Read the whole collection; returns its coded copy in memory if a service would make one."""
     batches = exact.watch(index.iterate())
-    if coding.vectors != "float32" and index.count() <= MIRROR_LIMIT:
+    if coding.vectors != "float32" and index.count() <= COPIED_AT_MOST:
         return [ExactIndex.of_batches(batches, len(exact.total_D), coding)]
     deque(batches, maxlen=0)
     return []

@@ -24,7 +24,6 @@ from personsearch.search.index import (
 )
 from personsearch.search.quantised import FLOAT32, BinaryVectors, Coding, StoredVectors, stored_vectors
 
-MIRROR_LIMIT = 100_000  # largest collection that the service searches in memory
 BLOCK_ROWS = 8192  # a block of scores (64 × 8192 floats, 2 MiB) stays in the cache while its best are kept
 BLOCK_QUERIES = 64
 
@@ -112,12 +111,6 @@ class ExactIndex:
     def fetch(self, crop_ids: Sequence[str]) -> tuple[list[Crop], NDArray[np.float32]]:
         rows = self._admitted(CropFilter(crop_ids=tuple(crop_ids)))
         return [self._crops[row] for row in rows], self._vectors.decoded(rows)
-
-    def copy(self) -> "ExactIndex":
-        """An index with the same content; changing one leaves the other as it is."""
-        made = ExactIndex(self.embedding_dim, self.coding)
-        made._crops, made._vectors, made._columns = self._crops, self._vectors, self._columns
-        return made
 
     def _admitted(self, crop_filter: CropFilter) -> NDArray[np.int64]:
         """The rows that a filter admits: cameras and times as columns, rarer conditions crop by crop."""

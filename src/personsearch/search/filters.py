@@ -93,7 +93,9 @@ class Columns:
     def of(cls, crops: Sequence[Crop]) -> "Columns":
         cameras = {name: code for code, name in enumerate(sorted({crop.camera_id for crop in crops}))}
         camera_N = np.fromiter((cameras[crop.camera_id] for crop in crops), dtype=np.int64)
-        return cls(cameras, camera_N, np.array([_moment(crop.captured_at) for crop in crops], dtype="datetime64[us]"))
+        return cls(
+            cameras, camera_N, np.array([utc_moment(crop.captured_at) for crop in crops], dtype="datetime64[us]")
+        )
 
     def admitted(self, crop_filter: CropFilter) -> NDArray[np.int64]:
         """The rows whose camera and time the filter admits."""
@@ -101,11 +103,12 @@ class Columns:
         if crop_filter.cameras is not None:
             mask_N &= np.isin(self.camera_N, [self.cameras.get(name, -1) for name in crop_filter.cameras])
         if crop_filter.after is not None:
-            mask_N &= self.captured_N >= _moment(crop_filter.after)
+            mask_N &= self.captured_N >= utc_moment(crop_filter.after)
         if crop_filter.before is not None:
-            mask_N &= self.captured_N < _moment(crop_filter.before)
+            mask_N &= self.captured_N < utc_moment(crop_filter.before)
         return np.flatnonzero(mask_N)
 
 
-def _moment(moment: datetime) -> np.datetime64:
+def utc_moment(moment: datetime) -> np.datetime64:
+    """A time as the columns keep it."""
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")

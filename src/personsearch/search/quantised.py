@@ -62,6 +62,10 @@ class Coding:
     oversampling: int = 1
     centres: Centres | None = field(default=None, compare=False)
 
+    def centres_of(self, embedding_dim: int) -> Centres:
+        """The centres, zero where none were measured."""
+        return self.centres or Centres.zero(embedding_dim)
+
     def candidates(self, k: int, most: int) -> int:
         """How many candidates to fetch for `k` results, at most `most`."""
         return min(k * self.oversampling, max(k, most))
@@ -118,7 +122,7 @@ class StoredVectors(Protocol):
 
     def __len__(self) -> int: ...
 
-    def take(self, rows_C: NDArray[np.int64]) -> Self:
+    def take(self, rows_C: Rows) -> Self:
         """The chosen vectors, in the order given."""
         ...
 
@@ -148,7 +152,7 @@ class FloatVectors:
     def __len__(self) -> int:
         return len(self.vectors_ND)
 
-    def take(self, rows_C: NDArray[np.int64]) -> "FloatVectors":
+    def take(self, rows_C: Rows) -> "FloatVectors":
         return FloatVectors(self.vectors_ND[rows_C])
 
     def joined(self, others: Sequence["FloatVectors"]) -> "FloatVectors":
@@ -179,7 +183,7 @@ class Int8Vectors:
     def __len__(self) -> int:
         return len(self.codes_ND)
 
-    def take(self, rows_C: NDArray[np.int64]) -> "Int8Vectors":
+    def take(self, rows_C: Rows) -> "Int8Vectors":
         return Int8Vectors(self.codes_ND[rows_C], self.length_N[rows_C])
 
     def joined(self, others: Sequence["Int8Vectors"]) -> "Int8Vectors":
@@ -216,7 +220,7 @@ class BinaryVectors:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def take(self, rows_C: NDArray[np.int64]) -> "BinaryVectors":
+    def take(self, rows_C: Rows) -> "BinaryVectors":
         return BinaryVectors(self.codes.take(rows_C), self.words_WN[:, rows_C], self.centres)
 
     def joined(self, others: Sequence["BinaryVectors"]) -> "BinaryVectors":
@@ -250,4 +254,4 @@ def stored_vectors(vectors_ND: NDArray[np.float32], coding: Coding) -> StoredVec
     codes = Int8Vectors.of_codes(int8_codes(vectors_ND))
     if coding.vectors == "int8":
         return codes
-    return BinaryVectors.of_codes(codes, coding.centres or Centres.zero(vectors_ND.shape[1]))
+    return BinaryVectors.of_codes(codes, coding.centres_of(vectors_ND.shape[1]))
