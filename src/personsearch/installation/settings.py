@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     index_stall_seconds: float = Field(default=600.0, gt=0)
     """The promoter ends an index build that has made no progress for so many seconds."""
 
-    lease_seconds: float = Field(default=6.0, ge=0.5)
+    lease_seconds: float = Field(default=10.0, ge=0.5)
     """A promoter that leads and does not renew its lease for so many seconds is replaced by one that stands by."""
 
     model_name: str = "personsearch"
