@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from personsearch.addresses import hide_credentials
 from personsearch.errors import UserError
 from personsearch.files import alone, locked, private_file
+from personsearch.integrations.database.advice import advice
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ POSTGRESQL = ("postgresql", "postgres")
 PRAGMAS = ("synchronous = FULL", "secure_delete = ON")
 KEEP_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
-LockName = Literal["writer", "index", "sequence", "schema", "keys", "leases", "promotions"]
+LockName = Literal["writer", "index", "sequence", "schema", "keys", "leases", "promotions", "audit"]
 
 
 class Database:
@@ -113,7 +114,7 @@ class Database:
         try:
             yield
         except DBAPIError as error:  # its own text would quote statements and values
-            raise UserError(f"{self.place}: {_first_line(error.orig)}") from error
+            raise UserError(f"{self.place}: {_first_line(error.orig)}{advice(error.orig)}") from error
         except SQLAlchemyError as error:
             raise UserError(f"{self.place}: {_first_line(error)}") from error
 
