@@ -78,7 +78,7 @@ milvus: setup
 
 # The installation's folder may hold files of others too: only what runs write is removed from it.
 INSTALLATION := $(or $(PERSONSEARCH_HOME),var)
-WRITTEN := api_key api_keys.json audit.jsonl data-repository demo footage gallery installation_id logs milvus.db milvus.db.lock mlflow-artifacts \
+WRITTEN := api_key api_keys.json audit.jsonl audit.migrated.jsonl audit-heads data-repository demo footage gallery installation_id logs milvus.db milvus.db.lock mlflow-artifacts \
   mlflow.db models pipelines promoter.json services.json services.lock
 clean: down  ## Stop the services and remove what runs have written (keeps .venv).
 	rm -rf $(foreach name,$(WRITTEN),"$(INSTALLATION)/$(name)") demo

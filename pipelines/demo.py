@@ -251,6 +251,7 @@ def _ask(
 ) -> list[dict[str, Any]]:
     """Search for each, and say of how many candidates the description is true; returns that for the summary."""
     from personsearch.encoders.load_graph import load_graph_encoder
+    from personsearch.installation.audit.opening import open_audit
     from personsearch.installation.platforms import open_gallery, open_registry, open_store
     from personsearch.installation.settings import Settings
     from personsearch.search.filters import CropFilter
@@ -259,12 +260,12 @@ def _ask(
 
     settings = Settings()
     live = open_live(open_store(settings), open_registry(settings), load_graph_encoder)
-    pictures = open_gallery(settings)
+    pictures, log = open_gallery(settings), open_audit(settings)
     asked = []
     for number, question in enumerate(questions, start=1):
         crop_filter = CropFilter(cameras=question.cameras)
         answer = live.searcher.answer(question.text, k=config.candidates, crop_filter=crop_filter)
-        _record(question, answer, live, k=config.candidates, log=settings.audit_path)
+        _record(question, answer, live, k=config.candidates, log=log)
         found = [candidate.crop.crop_id for candidate in answer.candidates]
         is_right = {crop_id: question.is_right(truth[crop_id]) for crop_id in found if crop_id in truth}
         picture = out / f"query-{number}.png"
@@ -279,9 +280,8 @@ def _ask(
     return asked
 
 
-def _record(question: Question, answer: Any, live: Any, *, k: int, log: Path) -> None:
+def _record(question: Question, answer: Any, live: Any, *, k: int, log: Any) -> None:
     """Every search is recorded, those of the demo too: the footage may show real people."""
-    from personsearch.installation.audit import AuditLog
     from personsearch.installation.audited_search import local_user, search_record
 
     cameras = None if question.cameras is None else list(question.cameras)
@@ -295,7 +295,7 @@ def _record(question: Question, answer: Any, live: Any, *, k: int, log: Path) ->
         collection=live.collection,
         properties=live.properties,
     )
-    AuditLog(log).append("search", record)
+    log.append("search", record)
 
 
 def _summary(outputs: dict[str, Any], champion: str, narrator: Narrator) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from fastapi import FastAPI
 from personsearch import __version__
 from personsearch.addresses import log_to_standard_error
 from personsearch.errors import UserError
-from personsearch.installation.audit import AuditLog
+from personsearch.installation.audit.anchor import AnchorSchedule, open_anchor
+from personsearch.installation.audit.opening import open_audit
 from personsearch.installation.platforms import open_gallery
 from personsearch.processes import ensure_home_folder
 from serving import problems
@@ -45,7 +46,7 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
     """Create the application. `source` replaces Milvus and MLflow.
 
     Raises:
-        UserError: there is no API key, or the gallery cannot be opened.
+        UserError: there is no API key, or the gallery or the audit log cannot be opened.
     """
     service = _service(settings, source)
     app = FastAPI(
@@ -73,10 +74,17 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
     gallery = open_gallery(settings)
     source = source or PlatformSource(settings, gallery, metrics)
     live = LiveWatcher(source, interval_seconds=settings.watch_seconds, metrics=metrics)
+    audit = open_audit(settings)
     return Service(
         settings=settings,
         keys=AcceptedKeys(settings),
-        audit=AuditLog(settings.audit_path),
+        audit=audit,
+        anchor=AnchorSchedule(
+            audit,
+            open_anchor(settings),
+            interval_seconds=settings.audit_anchor_seconds,
+            failed=metrics.anchor_failures.inc,
+        ),
         shown=ShownCrops(),
         gallery=gallery,
         live=live,
@@ -89,7 +97,9 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    live: LiveWatcher = app.state.service.live
-    live.start()
+    service: Service = app.state.service
+    service.live.start()
+    service.anchor.start()
     yield
-    live.stop()
+    service.live.stop()
+    service.anchor.stop()

@@ -28,6 +28,9 @@ class Metrics:
         self.crops_sent = Counter("personsearch_crops_sent", "Crops that cameras sent.", ["outcome"], registry=registry)
         self.refused = Counter("personsearch_refused", "Requests refused.", ["reason"], registry=registry)
         self.audit_failures = Counter("personsearch_audit_failures", "Records not written.", registry=registry)
+        self.anchor_failures = Counter(
+            "personsearch_audit_anchor_failures", "Heads of the audit log not kept.", registry=registry
+        )
         self.ready = Gauge("personsearch_ready", "1 while searches are answered.", registry=registry)
         self.live_crops = Gauge("personsearch_live_crops", "Crops in the live collection.", registry=registry)
         self.live_switches = Counter("personsearch_live_switches", "Collections gone live.", registry=registry)

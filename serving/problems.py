@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from personsearch.errors import UserError
-from personsearch.installation.audit import AuditUnavailable
+from personsearch.installation.audit.log import AuditUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -114,8 +114,9 @@ def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
 def _on_audit_unavailable(request: Request, error: Exception) -> JSONResponse:
     logger.error("audit log cannot be written: %s", error)
     request.app.state.service.metrics.audit_failures.inc()
-    detail = "The audit log cannot be written, so the request was refused."
-    return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, detail, _request_id(request))
+    detail = "The audit log cannot be written, so the request was refused. The service's log says what to do."
+    headers = {"Retry-After": "5"}
+    return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, detail, _request_id(request), headers=headers)
 
 
 def _on_unavailable(request: Request, error: Exception) -> JSONResponse:

@@ -6,7 +6,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from personsearch.gallery.store import Gallery
-from personsearch.installation.audit import AuditLog
+from personsearch.installation.audit.anchor import AnchorSchedule
+from personsearch.installation.audit.log import AuditLog
 from serving.backlog import Backlog
 from serving.live import LiveWatcher
 from serving.metrics import Metrics
@@ -22,6 +23,7 @@ class Service:
     settings: ServingSettings
     keys: AcceptedKeys
     audit: AuditLog
+    anchor: AnchorSchedule
     shown: ShownCrops
     gallery: Gallery
     live: LiveWatcher

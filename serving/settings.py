@@ -36,6 +36,9 @@ class ServingSettings(Settings):
     images_per_minute: int = Field(default=6000, ge=1)
     """Images per minute allowed to each key."""
 
+    audit_anchor_seconds: float = Field(default=300.0, gt=0)
+    """Seconds between copies of the audit log's head to `audit_anchor`."""
+
     max_body_bytes: int = Field(default=65_536, ge=1024)
     """Largest request body in bytes; a larger one is refused with status 413."""
 

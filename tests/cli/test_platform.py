@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from personsearch.cli import main
-from personsearch.installation.audit import AuditLog
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.database.schema import HEAD
+from tests.audit import write_earlier_log
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -20,19 +20,6 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     with pytest.raises(SystemExit) as ended:
         main()
     return int(ended.value.code or 0)
-
-
-def test_audit_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "audit.jsonl"
-    head = [AuditLog(path).append("search", {"query": query}) for query in ("red", "blue")][-1]
-    assert run(monkeypatch, "audit", "verify", str(path), "--json") == 0
-    report = json.loads(capsys.readouterr().out)
-    assert (report["intact"], report["records"], report["head"]) == (True, 2, head)
-    path.write_text(path.read_text().replace("red", "green"))
-    assert run(monkeypatch, "audit", "verify", str(path), "--json") == 1
-    assert json.loads(capsys.readouterr().out)["broken_line"] == 1
-    assert run(monkeypatch, "audit", "verify", str(tmp_path / "absent")) == 2
-    assert "cannot be read" in capsys.readouterr().err
 
 
 def test_status_and_down_where_nothing_was_started(
@@ -53,7 +40,7 @@ def test_status_and_down_where_nothing_was_started(
 
 READING = (
     *(["gallery", "show"], ["gallery", "erase", "--camera", "gate", "--yes"], ["search", "red"], ["keys", "list"]),
-    *(["keys", "revoke", "ann"], ["index"], ["promote", "1"], ["rollback"]),
+    *(["keys", "revoke", "ann"], ["index"], ["promote", "1"], ["rollback"], ["audit", "verify"]),
 )
 
 
@@ -102,6 +89,19 @@ def test_migrate_prepares_a_server_once(
     assert run(monkeypatch, "gallery", "show", "--json") == 0
     assert json.loads(capsys.readouterr().out)["crops"] == 0
     assert not (tmp_path / "gallery" / "gallery.db").exists()
+
+
+def test_migrate_carries_the_audit_log_of_an_earlier_version(
+    database_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path))
+    monkeypatch.setenv("PERSONSEARCH_DATABASE", database_address)
+    head = write_earlier_log(tmp_path / "audit.jsonl", [{"query": "red"}, {"query": "blue"}])
+    for carried in (2, 0):
+        assert run(monkeypatch, "migrate", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["audit_records"] == carried
+    assert run(monkeypatch, "audit", "verify", "--head", head.hash, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["records"] == 2
 
 
 def test_cache_tells_its_size_and_is_pruned_only_when_asked(

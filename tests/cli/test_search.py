@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from personsearch.cli import main
-from personsearch.installation.audit import AuditLog, verify
+from personsearch.installation.audit.opening import open_audit
+from personsearch.installation.settings import Settings
 from personsearch.search.exact import ExactStore
 from personsearch.search.searcher import Searcher
+from tests.audit import audited, is_intact, refused
 from tests.serving.colours import COLOURS, WORDS_READ, ColourEncoder, add_figures, build_collection
 
 READ = " ".join(["red"] * WORDS_READ)
@@ -55,7 +57,7 @@ def test_a_search_is_recorded_as_the_service_records_it(
     monkeypatch.setattr("getpass.getuser", lambda: "ada")
     search(monkeypatch, tmp_path, "a red coat", "--camera", "junction", "--purpose", " case 17 ", "--json")
     shown = json.loads(capsys.readouterr().out)["candidates"]
-    (record,) = AuditLog(tmp_path / "home" / "audit.jsonl").records("search")
+    (record,) = audited(Settings())
     assert (record["who"], record["purpose"], record["query"]) == ("local:ada", "case 17", "a red coat")
     assert record["results"] == [candidate["crop_id"] for candidate in shown]
     assert record["scores"] == [pytest.approx(candidate["score"], abs=1e-4) for candidate in shown]
@@ -63,17 +65,17 @@ def test_a_search_is_recorded_as_the_service_records_it(
         "cameras": ["junction"], "after": None, "before": None, "k": 1, "group_by_track": True,
     }  # fmt: skip
     assert record["fingerprint"] == "fingerprint-1"
-    assert verify(tmp_path / "home" / "audit.jsonl").intact
+    assert is_intact(Settings())
 
 
 def test_a_search_that_cannot_be_recorded_shows_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "audit.jsonl").mkdir()  # a folder cannot be written to
+    open_audit(Settings())
     picture = tmp_path / "grid.png"
     command = ["personsearch", "search", "--gallery", str(tmp_path / "gallery"), "a red coat", "--save", str(picture)]
-    assert run(monkeypatch, command) == 2
+    with refused(Settings().database_address):
+        assert run(monkeypatch, command) == 2
     told = capsys.readouterr()
     assert "the search cannot be recorded, so its results are not shown" in told.err
     assert told.out == ""

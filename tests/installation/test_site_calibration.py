@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from personsearch.errors import UserError
-from personsearch.installation.audit import AuditLog
 from personsearch.installation.site_calibration import (
     Verdicts,
     collect_verdicts,
@@ -91,14 +90,3 @@ def test_it_can_be_removed_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     assert remove_site_calibration(tmp_path, MODEL)
     assert read_site_calibration(tmp_path, MODEL) is None
     assert not remove_site_calibration(tmp_path, MODEL)
-
-
-def test_records_of_an_event_are_read_in_their_order(tmp_path: Path) -> None:
-    log = AuditLog(tmp_path / "audit.jsonl")
-    assert list(log.records("verdict")) == []
-    for number in range(3):
-        log.append("search", {"number": number, "query": 'says "event": "verdict"'})
-        log.append("verdict", {"number": number})
-    assert [(record["event"], record["number"]) for record in log.records("verdict")] == [
-        ("verdict", n) for n in range(3)
-    ]

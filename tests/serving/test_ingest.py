@@ -23,8 +23,8 @@ from personsearch.search.filters import CropFilter
 from serving.app import create_app
 from serving.backlog import Backlog
 from serving.settings import ServingSettings
+from tests.audit import audited, refused
 from tests.serving.colours import ColourSource, figure
-from tests.serving.test_shown_crops import records
 
 PATH = "/v1/crops"
 RED, BLUE = (base64.b64encode(figure(colour)).decode() for colour in ("red", "blue"))
@@ -203,13 +203,12 @@ def test_every_request_is_recorded_before_anything_is_stored(
 ) -> None:
     post(camera, sent("a"), sent("b", image="no"))
     post(camera, sent("a"))
-    first, second = records(settings)
+    first, second = audited(settings)
     assert (first["event"], first["who"], first["stored"], first["refused"]) == ("crops", "gate 3", ["a"], ["b"])
     assert first["request_id"]
     assert second["there_already"] == ["a"]
-    settings.audit_path.unlink()
-    settings.audit_path.mkdir()
-    answer = post(camera, sent("c"))
+    with refused(settings.database_address):
+        answer = post(camera, sent("c"))
     assert answer.status_code == 503
     assert "audit" in answer.json()["detail"]
     assert gallery.crop("c") is None

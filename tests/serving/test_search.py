@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from personsearch.installation.audit import verify
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.filters import CropFilter
 from serving.app import create_app
 from serving.settings import ServingSettings
+from tests.audit import audited, is_intact, refused
 from tests.serving.colours import WORDS_READ, ColourSource
 from tests.serving.conftest import KEY
 
@@ -215,7 +215,7 @@ def test_a_description_that_is_not_read_to_its_end_is_told(client: TestClient, s
     words = ["red"] * WORDS_READ + ["but", "green"]
     answer = ask(client, f"  {' '.join(words)} ")
     assert answer["text_cut_after"] == len(" ".join(words[:WORDS_READ]))
-    records = [json.loads(line) for line in settings.audit_path.read_text().splitlines()]
+    records = audited(settings)
     assert [record["text_cut_after"] for record in records] == [None, answer["text_cut_after"]]
 
 
@@ -228,7 +228,7 @@ def test_a_large_body_is_refused(client: TestClient) -> None:
 
 def test_every_search_is_audited_before_it_is_answered(client: TestClient, settings: ServingSettings) -> None:
     answer = ask(client, "a red coat", k=2, purpose="case 17", cameras=["junction"])
-    record = json.loads(settings.audit_path.read_text().splitlines()[-1])
+    record = audited(settings)[-1]
     assert record["query"] == "a red coat"
     assert record["purpose"] == "case 17"
     assert record["who"].startswith("key-")
@@ -236,15 +236,16 @@ def test_every_search_is_audited_before_it_is_answered(client: TestClient, setti
     assert record["request_id"] == answer["request_id"]
     assert record["collection"] == "persons_v1_1"
     assert record["results"] == [candidate["crop_id"] for candidate in answer["candidates"]]
-    assert verify(settings.audit_path).intact
-    assert KEY not in settings.audit_path.read_text()
+    assert is_intact(settings)
+    assert KEY not in json.dumps(audited(settings))
 
 
 def test_without_an_audit_record_there_is_no_answer(client: TestClient, settings: ServingSettings) -> None:
-    settings.audit_path.mkdir(parents=True)
-    response = client.post("/v1/search", json={"text": "a red coat"})
+    with refused(settings.database_address):
+        response = client.post("/v1/search", json={"text": "a red coat"})
     assert response.status_code == 503
-    assert "audit" in response.json()["detail"]
+    assert response.headers["retry-after"] == "5"
+    assert "audit log cannot be written" in response.json()["detail"]
     assert "crop_id" not in response.text
     assert "personsearch_audit_failures_total 1.0" in client.get("/metrics").text
 
@@ -266,7 +267,7 @@ def test_a_verdict_is_recorded(client: TestClient, settings: ServingSettings) ->
     }
     response = client.post("/v1/verdicts", json=verdict)
     assert response.status_code == 201
-    record = json.loads(settings.audit_path.read_text().splitlines()[-1])
+    record = audited(settings)[-1]
     assert record["event"] == "verdict"
     assert record | verdict == record
     assert record["hash"] == response.json()["record_hash"]
@@ -285,9 +286,9 @@ def test_a_verdict_without_its_search_is_refused(client: TestClient, settings: S
         "candidate": {"crop_id": "green-1-0"},
         "verdict": {"search_request_id": verdict["request_id"]},
     }
-    records = len(settings.audit_path.read_text().splitlines())
+    records = len(audited(settings))
     assert client.post("/v1/verdicts", json=body | other[wrong]).status_code == 404
-    assert len(settings.audit_path.read_text().splitlines()) == records
+    assert len(audited(settings)) == records
 
 
 def test_two_searches_under_one_request_id_are_told_apart(client: TestClient) -> None:

@@ -1,18 +1,11 @@
 """Every picture that is delivered is named by a record of the last hour, for the person who got it."""
 
-import json
-
 import pytest
 from fastapi.testclient import TestClient
 
-from personsearch.installation.audit import verify
 from serving.settings import ServingSettings
 from serving.shown_crops import VALID_SECONDS, ShownCrops
-
-
-def records(settings: ServingSettings) -> list[dict[str, object]]:
-    path = settings.audit_path
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+from tests.audit import audited, is_intact, refused
 
 
 def look(client: TestClient, crop_id: str) -> None:
@@ -22,7 +15,7 @@ def look(client: TestClient, crop_id: str) -> None:
 def test_a_picture_that_nobody_searched_for_is_recorded_once(client: TestClient, settings: ServingSettings) -> None:
     look(client, "red-0-0")
     look(client, "red-0-0")
-    (record,) = records(settings)
+    (record,) = audited(settings)
     assert (record["event"], record["results"]) == ("image", ["red-0-0"])
     assert str(record["who"]).startswith("key-")
     assert record["request_id"]
@@ -32,7 +25,7 @@ def test_the_pictures_of_a_search_are_in_its_record(client: TestClient, settings
     answer = client.post("/v1/search", json={"text": "a red coat"}).json()
     for candidate in answer["candidates"]:
         look(client, candidate["crop_id"])
-    assert [record["event"] for record in records(settings)] == ["search"]
+    assert [record["event"] for record in audited(settings)] == ["search"]
 
 
 def test_a_track_is_recorded_with_its_crops(client: TestClient, settings: ServingSettings) -> None:
@@ -40,27 +33,26 @@ def test_a_track_is_recorded_with_its_crops(client: TestClient, settings: Servin
     for crop in client.get("/v1/crops", params=where).json()["crops"]:
         look(client, crop["crop_id"])
     look(client, "red-0-2")  # the limit left it out
-    track, image = records(settings)
+    track, image = audited(settings)
     assert (track["event"], track["camera_id"], track["track_id"]) == ("track", "junction", "track/0")
     assert track["results"] == ["red-0-0", "red-0-1"]
     assert image["results"] == ["red-0-2"]
-    assert verify(settings.audit_path).intact
+    assert is_intact(settings)
 
 
 @pytest.mark.parametrize("path", ["/v1/crops/red-0-0/image", "/v1/crops?camera_id=junction&track_id=track/0"])
 def test_without_a_record_nothing_is_shown(client: TestClient, settings: ServingSettings, path: str) -> None:
-    settings.audit_path.mkdir(parents=True)
-    response = client.get(path)
+    with refused(settings.database_address):
+        response = client.get(path)
     assert response.status_code == 503
     assert "audit" in response.json()["detail"]
-    settings.audit_path.rmdir()
     assert client.get(path).status_code == 200
-    assert len(records(settings)) == 1
+    assert len(audited(settings)) == 1
 
 
 def test_what_is_not_there_is_not_recorded(client: TestClient, settings: ServingSettings) -> None:
     assert client.get("/v1/crops/nobody/image").status_code == 404
-    assert records(settings) == []
+    assert audited(settings) == []
 
 
 def test_what_one_caller_was_shown_another_was_not() -> None:

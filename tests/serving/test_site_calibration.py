@@ -8,9 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from personsearch.cli import main
-from personsearch.installation.audit import AuditLog, verify
 from serving.app import create_app
 from serving.settings import ServingSettings
+from tests.audit import audited, is_intact
 from tests.onnx_bundle import make_onnx_bundle
 from tests.serving.conftest import KEY
 from tests.serving.test_source import install
@@ -79,9 +79,9 @@ def test_one_command_calibrates_a_site_and_one_flag_reverts(
     assert command(monkeypatch, "calibrate", "--revert") == 0
     state.live.look()
     assert ask(service, "a red coat")["no_reliable_match"] is None
-    log = AuditLog(state.settings.audit_path)
-    assert [record["change"] for record in log.records("calibration")] == ["fitted", "reverted"]
-    assert verify(log.path).intact
+    records = audited(state.settings)
+    assert [record["change"] for record in records if record["event"] == "calibration"] == ["fitted", "reverted"]
+    assert is_intact(state.settings)
 
 
 def test_a_damaged_calibration_leaves_the_model_its_own(

@@ -32,7 +32,7 @@ def calibrate(
     follows within seconds. Another model never uses this calibration.
     """
     from personsearch.bundle import CALIBRATION
-    from personsearch.installation.audit import AuditLog
+    from personsearch.installation.audit.opening import open_audit
     from personsearch.installation.platforms import open_registry, open_store
     from personsearch.installation.settings import Settings
     from personsearch.installation.site_calibration import (
@@ -46,13 +46,13 @@ def calibrate(
 
     settings = Settings()
     bundle = live_model(open_store(settings), open_registry(settings)).bundle
-    log = AuditLog(settings.audit_path)
+    log = open_audit(settings)
     if revert:
         had = remove_site_calibration(settings.home, bundle.fingerprint)
         if had:
             _record(log, {"fingerprint": bundle.fingerprint, "change": "reverted"})
         return show({"fingerprint": bundle.fingerprint, "reverted": had}, as_json=as_json)
-    verdicts = collect_verdicts(log.records("search"), log.records("verdict"), bundle.fingerprint)
+    verdicts = collect_verdicts(log.judged_searches(), log.records("verdict"), bundle.fingerprint)
     fit = fit_site(read_calibration(bundle.path(CALIBRATION)), verdicts, fingerprint=bundle.fingerprint)
     if not as_json:
         _show_fit(fit)
@@ -65,7 +65,7 @@ def calibrate(
 
 def _record(log: Any, values: dict[str, Any]) -> None:
     """Whoever reads the log later must know from when on "reliable" meant something else."""
-    from personsearch.installation.audit import AuditUnavailable
+    from personsearch.installation.audit.log import AuditUnavailable
     from personsearch.installation.audited_search import local_user
 
     try:

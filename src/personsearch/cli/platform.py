@@ -1,4 +1,4 @@
-"""`personsearch` commands of the group "platform": up, down, status, promoter, migrate, move, audit, cache."""
+"""`personsearch` commands of the group "platform": up, down, status, promoter, migrate, move, cache."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,9 +16,6 @@ def register(app: typer.Typer) -> None:
     """Add this group's commands to the root command."""
     for command in (up, down, status, promoter, migrate, move, cache):
         app.command()(command)
-    audit = typer.Typer(help="Check the log of searches.", no_args_is_help=True)
-    audit.command()(verify)
-    app.add_typer(audit, name="audit")
 
 
 def up(*, as_json: JsonFlag = False) -> None:
@@ -88,10 +85,11 @@ def migrate(*, as_json: JsonFlag = False) -> None:
     """Prepare the database that PERSONSEARCH_DATABASE names, or bring it to the schema of this version.
 
     A PostgreSQL needs it once before its first use, and after an update that asks for it. A file of SQLite is migrated
-    whenever it is opened. What files of an earlier version hold beside it moves into the database: API keys, and what
-    the promoter remembers.
+    whenever it is opened. What files of an earlier version hold beside it moves into the database: API keys, what the
+    promoter remembers, and the audit log.
     """
     from personsearch.installation.api_keys import open_keys
+    from personsearch.installation.audit.opening import carry_earlier_log
     from personsearch.installation.promoter_memory import open_memory
     from personsearch.installation.settings import Settings
     from personsearch.integrations.database.engine import Database
@@ -103,7 +101,9 @@ def migrate(*, as_json: JsonFlag = False) -> None:
     before = run(database)
     open_keys(settings)
     open_memory(settings)
-    show({"database": database.place, "schema": HEAD, "before": before or "empty"}, as_json=as_json)
+    carried = carry_earlier_log(settings)
+    told = {"database": database.place, "schema": HEAD, "before": before or "empty", "audit_records": carried}
+    show(told, as_json=as_json)
 
 
 def move(
@@ -141,35 +141,6 @@ def move(
         rows = ", ".join(f"{count} {name}" for name, count in moved.rows.items())
         values |= {"rows": rows, "not_moved": "; ".join(moved.not_moved)}
     show(values, as_json=as_json)
-
-
-def verify(
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            help="The log. [default: $PERSONSEARCH_AUDIT_FILE, else audit.jsonl in $PERSONSEARCH_HOME, else in var]",
-            show_default=False,
-        ),
-    ] = None,
-    *,
-    head: Annotated[
-        str | None, typer.Option(help="A hash that the chain must contain, from an earlier check.", show_default=False)
-    ] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Check that no record of an audit log was changed, removed or inserted. Exit code 1 where one was.
-
-    Keep the printed head elsewhere and pass it as --head the next time: that also reveals records cut off the end.
-    """
-    from dataclasses import asdict
-
-    from personsearch.installation.audit import verify as verify_log
-    from personsearch.installation.settings import Settings
-
-    report = verify_log(file or Settings().audit_path, expected_head=head)
-    show({"intact": report.intact, **asdict(report)}, as_json=as_json)
-    if not report.intact:
-        raise typer.Exit(1)
 
 
 def cache(

@@ -76,8 +76,10 @@ def _record(text: str, answer: "Answer", live: "LiveIndex", *, purpose: str, fil
     Raises:
         UserError: it cannot be written, so the results must not be shown.
     """
-    from personsearch.installation.audit import AuditLog, AuditUnavailable
+    from personsearch.installation.audit.log import AuditUnavailable
+    from personsearch.installation.audit.opening import open_audit
     from personsearch.installation.audited_search import local_user, search_record
+    from personsearch.installation.platforms import database_exists
     from personsearch.installation.settings import Settings
 
     record = search_record(
@@ -90,13 +92,13 @@ def _record(text: str, answer: "Answer", live: "LiveIndex", *, purpose: str, fil
         collection=live.collection,
         properties=live.properties,
     )
+    settings = Settings()
     try:
-        AuditLog(Settings().audit_path).append("search", record)
-    except AuditUnavailable as error:
-        raise UserError(
-            f"the search cannot be recorded, so its results are not shown: {error}; search through the service "
-            "instead, or let PERSONSEARCH_AUDIT_FILE name a log that you may write"
-        ) from error
+        database_exists(settings)  # a mistyped one is named and not made
+        open_audit(settings).append("search", record)
+    except (AuditUnavailable, UserError) as error:
+        refused = f"the search cannot be recorded, so its results are not shown: {error}"
+        raise UserError(f"{refused}. Whoever may not write the database searches through the service") from error
 
 
 def _filters(crop_filter: "CropFilter", k: int, *, group_by_track: bool) -> dict[str, Any]:

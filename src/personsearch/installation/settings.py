@@ -54,7 +54,12 @@ class Settings(BaseSettings):
     """Address of an MLflow server. Unset: the server that `personsearch up` started, else `<home>/mlflow.db`."""
 
     audit_file: Path | None = None
-    """File of the audit log; `<home>/audit.jsonl` if unset."""
+    """Audit log of an earlier version, which is carried into the database; `<home>/audit.jsonl` if unset."""
+
+    audit_anchor: Path | None = None
+    """Folder that keeps heads of the audit log apart from its database, best under another user's rights or on another
+    machine; `<home>/audit-heads` if unset.
+    """
 
     index_stall_seconds: float = Field(default=600.0, gt=0)
     """The promoter ends an index build that has made no progress for so many seconds."""
@@ -88,6 +93,10 @@ class Settings(BaseSettings):
     @property
     def audit_path(self) -> Path:
         return self.audit_file or self.home / "audit.jsonl"
+
+    @property
+    def audit_anchor_folder(self) -> Path:
+        return self.audit_anchor or self.home / "audit-heads"
 
     @property
     def milvus_address(self) -> str:

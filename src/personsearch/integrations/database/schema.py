@@ -15,7 +15,7 @@ from personsearch.integrations.database.engine import Database, prepare_file
 
 logger = logging.getLogger(__name__)
 
-REVISIONS = ("gallery", "keys", "promotions", "scopes", "pending_pictures")  # of `migrations/versions`, oldest first
+REVISIONS = ("gallery", "keys", "promotions", "scopes", "pending_pictures", "audit")  # oldest first
 HEAD = REVISIONS[-1]
 VERSION_TABLE = "personsearch_version"  # MLflow may keep its own, alembic_version, in the same database
 UNNAMED = 1  # `user_version` of galleries from before revisions had names; theirs is the first
@@ -30,11 +30,7 @@ def open_database(address: str) -> Database:
     """
     database = Database(address)
     if database.file:
-        try:
-            private_folder(database.file.parent)
-            prepare_file(database.file)
-        except OSError as error:
-            raise UserError(f"{database.file.parent}: cannot hold a gallery: {explain(error)}") from error
+        _make_file(database.file)
     revision = schema_revision(database)
     if revision != HEAD and database.file:
         migrate(database)
@@ -65,6 +61,7 @@ def migrate(database: Database) -> str | None:
         UserError: as `schema_revision`.
     """
     if database.file:
+        _make_file(database.file)
         _refuse_foreign(database)
         with database.reading() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
@@ -78,6 +75,14 @@ def migrate(database: Database) -> str | None:
     if revision not in (None, HEAD):
         logger.warning("%s: brought from the schema %r to %r", database.place, revision, HEAD)
     return revision
+
+
+def _make_file(file: Path) -> None:
+    try:
+        private_folder(file.parent)
+        prepare_file(file)
+    except OSError as error:
+        raise UserError(f"{file.parent}: cannot hold a gallery: {explain(error)}") from error
 
 
 def _refuse_foreign(database: Database) -> None:

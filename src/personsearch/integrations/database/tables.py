@@ -112,3 +112,19 @@ HEARTBEATS = sa.Table(
     sqlite_strict=True,
     info={"stays": True},
 )
+
+# What may be asked of a record has a column; the record itself is the text that its hash was made of.
+AUDIT_RECORDS = sa.Table(
+    "audit_records",
+    METADATA,
+    sa.Column("sequence", Integer, primary_key=True, autoincrement=False),
+    sa.Column("event", Text, nullable=False),
+    sa.Column("request_id", Text),
+    sa.Column("search_request_id", Text),
+    sa.Column("record", Text, nullable=False),
+    sa.Column("torn", sa.LargeBinary),
+    sa.Index("audit_records_by_request", "request_id", "event"),
+    sa.Index("audit_records_by_event", "event", "sequence"),
+    sa.Index("audit_records_by_search", "search_request_id"),
+    sqlite_strict=True,
+)
