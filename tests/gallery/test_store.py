@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -288,6 +289,14 @@ def test_writers_in_several_processes_take_turns(tmp_path: Path) -> None:
     gallery = gallery_in(tmp_path)
     assert gallery.count() == 30
     assert len(list(gallery.crops_since(0))) == 30
+
+
+def test_many_threads_may_add_at_once(gallery: Gallery) -> None:
+    with ThreadPoolExecutor(40) as threads:
+        added = threads.map(lambda n: gallery.add([(crop(f"c{n}"), jpeg()), (crop("shared"), jpeg())]), range(40))
+    assert sum(added) == gallery.count() == 41
+    assert names(gallery) == {each.image_uri for each in gallery.crops()}
+    assert gallery.rows.pending_pictures(9) == []
 
 
 KILLED_WRITER = """

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -33,12 +33,26 @@ VERSIONING = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConf
 _numbers = count(1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class S3Server:
-    """A running store."""
+    """A store that can be killed and started again with what it holds."""
 
     endpoint: str
-    process: subprocess.Popen[bytes]
+    command: Sequence[str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(self.command, stdout=output, stderr=output)
+        wait_until(self.answers, self.process, self.log, "SeaweedFS")
+
+    def kill(self) -> None:
+        """End it as kill -9 does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     def environment(self, key: str = WRITER) -> dict[str, str]:
         """The variables of a client with this key."""
@@ -93,16 +107,13 @@ def s3_server() -> Iterator[S3Server]:
         named += [f"-{part}.port.grpc={ports.pop()}" for part in PARTS]
         command = [str(weed), "server", f"-dir={folder}", f"-ip={HOST}", f"-ip.bind={HOST}", "-filer", "-s3"]
         command += [f"-s3.config={settings}", "-volume.max=0", *named, *OTHERS]
-        with log.open("wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=output)
-        server = S3Server(f"http://{HOST}:{named[3].partition('=')[2]}", process)
+        server = S3Server(f"http://{HOST}:{named[3].partition('=')[2]}", command, log)
         try:
-            wait_until(server.answers, process, log, "SeaweedFS")
+            server.start()
             server.make_buckets()
             yield server
         finally:
-            process.kill()  # what it holds is no matter, and stopping takes a while
-            process.wait()
+            server.kill()  # what it holds is no matter, and stopping takes a while
 
 
 def _identity(key: str) -> dict[str, object]:

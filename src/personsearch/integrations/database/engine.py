@@ -6,6 +6,7 @@ postgresql://USER:PASSWORD@HOST/DATABASE     a server; its locks are advisory lo
 
 import hashlib
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -46,6 +47,7 @@ class Database:
         self.file = Path(address.removeprefix(SQLITE)) if address.startswith(SQLITE) else None
         self.place = str(self.file) if self.file else hide_credentials(address)
         self._engine = _sqlite(self.file) if self.file else _postgresql(address)
+        self._turns = threading.BoundedSemaphore(POOLED_CONNECTIONS)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
@@ -70,7 +72,9 @@ class Database:
             with locked(self.file.with_name("writer.lock")):
                 yield Turn(self.writing())
         else:
-            with self.writing() as connection:  # one transaction: if its session is lost, so are turn and writes
+            # One transaction: if its session is lost, so are turn and writes. Writers look things up on a second
+            # connection: if every connection were a turn's, all would wait for one.
+            with self._turns, self.writing() as connection:
                 function = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
                 connection.execute(sa.select(function(_key("writer"))))
                 yield Turn(nullcontext(connection))
