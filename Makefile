@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: help setup demo test test-all check format lock compile reference up down pretrain bench clean browser milvus
+.PHONY: help setup demo test test-all check format lock compile reference up down pretrain bench clean browser milvus rtsp
 
 help:  ## List the commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,10 +22,10 @@ setup: .venv/.installed  ## Build .venv from requirements.lock (about a minute).
 demo: setup  ## Run the whole system once on this machine; FOOTAGE=video.avi searches your own footage.
 	@$(PYTHON) -m pipelines.demo $(if $(FOOTAGE),--footage "$(FOOTAGE)")
 
-test: setup browser milvus  ## Run all tests except the slow ones.
+test: setup browser milvus rtsp  ## Run all tests except the slow ones.
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
-test-all: setup browser milvus  ## Run all tests, including the slow ones that train for quality.
+test-all: setup browser milvus rtsp  ## Run all tests, including the slow ones that train for quality.
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 check: setup  ## Check style, types, layers, lock, compiled pipelines, manifests.
@@ -73,13 +73,16 @@ bench: setup milvus  ## Print the tables behind every performance claim in docs/
 browser:
 	@infra/require_browser.sh
 
+rtsp:
+	@infra/require_rtsp.sh
+
 milvus: setup
 	@$(PYTHON) tests/servers/install_milvus.py
 
 # The installation's folder may hold files of others too: only what runs write is removed from it.
 INSTALLATION := $(or $(PERSONSEARCH_HOME),var)
 WRITTEN := api_key api_keys.json audit.jsonl audit.migrated.jsonl audit-heads data-repository demo footage gallery installation_id logs milvus.db milvus.db.lock mlflow-artifacts \
-  mlflow.db models pipelines promoter.json services.json services.lock
+  mlflow.db models pipelines promoter.json services.json services.lock watch
 clean: down  ## Stop the services and remove what runs have written (keeps .venv).
 	rm -rf $(foreach name,$(WRITTEN),"$(INSTALLATION)/$(name)") demo
 	@if [ -d "$(INSTALLATION)" ]; then rmdir --ignore-fail-on-non-empty "$(INSTALLATION)"; fi

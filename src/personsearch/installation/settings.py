@@ -83,6 +83,10 @@ class Settings(BaseSettings):
         return self.gallery or self.home / "gallery"
 
     @property
+    def watch_folder(self) -> Path:
+        return self.home / "watch"
+
+    @property
     def database_address(self) -> str:
         return self.database or f"sqlite:///{self.gallery_folder / DATABASE}"
 

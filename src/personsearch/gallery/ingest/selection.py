@@ -96,6 +96,10 @@ class TrackViews:
         if len(self.best) > MOST_BUCKETS:
             self._double_stretch()
 
+    def length(self) -> int:
+        """Frames from the first sighting to the last."""
+        return self.sightings[-1][0] - self.sightings[0][0]
+
     def person_margin(self) -> float:
         """The people detector's margin that a quarter of the views kept exceeds: it misses most of an occluded walk,
         but hardly ever calls a thing a person that often.

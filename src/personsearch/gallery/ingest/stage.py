@@ -153,10 +153,11 @@ def _crops(
             quality=view.quality,
             ingested_at=datetime.now(UTC),
         )
-        yield crop, _jpeg(view)
+        yield crop, jpeg_of(view)
 
 
-def _jpeg(view: View) -> bytes:
+def jpeg_of(view: View) -> bytes:
+    """The crop of a view as the gallery keeps it."""
     encoded, jpeg = cv2.imencode(".jpg", view.crop(), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not encoded:
         raise ValueError(f"frame {view.frame_index}: crop {view.crop_box()} cannot be encoded")

@@ -107,6 +107,10 @@ class Tracker:
         expected = [t.box + np.tile(t.velocity, 2) for t in self._tracks if self._is_confirmed(t)]
         return np.array(expected).reshape(-1, 4) if expected else NO_BOXES
 
+    def forget(self) -> None:
+        """End every track; numbers continue."""
+        self._tracks = []
+
     def alive(self) -> set[int]:
         """Ids of the tracks that may still continue."""
         return {track.number for track in self._tracks}

@@ -14,7 +14,7 @@ from personsearch.gallery.ingest.detectors import Detector, MotionDetector
 from personsearch.gallery.ingest.onnx_detector import BUILTIN, OnnxDetector
 from personsearch.gallery.ingest.selection import SelectionConfig, TrackViews
 from personsearch.gallery.ingest.tracking import Tracker, TrackingConfig
-from personsearch.gallery.ingest.video import VideoInfo, read_frames
+from personsearch.gallery.ingest.video import Frame, VideoInfo, read_frames
 from personsearch.progress import track as show_progress
 
 STRETCH_SECONDS = 0.5
@@ -118,9 +118,12 @@ def is_sure_enough(sure: int, boxes: int) -> bool:
 
 
 class TrackFinder:
-    """Iterates over the people's tracks of a video as they end; afterwards the counts say what was seen."""
+    """Iterates over the people's tracks of a video as they end; the counts say what was seen.
 
-    def __init__(self, config: IngestConfig, path: Path, info: VideoInfo) -> None:
+    A live stream has no end to iterate to: there `add` takes its frames one by one.
+    """
+
+    def __init__(self, config: IngestConfig, path: Path, info: VideoInfo, *, detector: Detector | None = None) -> None:
         self._config = config
         self._path = path
         self._info = info
@@ -130,25 +133,44 @@ class TrackFinder:
         self.detections = 0
         self.rejected: Counter[str] = Counter()
         self._best_margin = -math.inf
-        self._detector: Detector | None = None
+        self._detector = detector
+        self._tracker = Tracker(config.tracking)
+        self._growing: dict[int, TrackViews] = {}
+        self._stretch = max(1, round(STRETCH_SECONDS * info.frames_per_second))
 
     def __iter__(self) -> Iterator[TrackViews]:
-        config = self._config
-        detector = self._detector = make_detector(config, self._path, self._info)
-        tracker = Tracker(config.tracking)
-        growing: dict[int, TrackViews] = {}
-        stretch = max(1, round(STRETCH_SECONDS * self._info.frames_per_second))
-        frames = read_frames(self._path, every=self.every, frames_per_second=config.frames_per_second)
+        frames = read_frames(self._path, every=self.every, frames_per_second=self._config.frames_per_second)
         total = math.ceil(self._info.frame_count / self.every) or None
         for frame in show_progress(frames, f"ingest {self._path.name}", total=total):
-            found = detector.detect(frame, tracker.expected())
-            self.frames, self.last_frame = self.frames + 1, frame.index
-            self.detections += int(found.sure_N.sum())
-            for sighting in tracker.update(frame, found.boxes_N4, found.sure_N):
-                growing.setdefault(sighting.track, TrackViews(sighting.track, stretch)).add(frame, sighting)
-            ended = sorted(set(growing) - tracker.alive())
-            yield from self._people(growing.pop(number) for number in ended)
-        yield from self._people(growing[number] for number in sorted(growing))
+            yield from self.add(frame)
+        yield from self.finish()
+
+    def add(self, frame: Frame) -> Iterator[TrackViews]:
+        """Look at the next frame; yields the tracks that end with it."""
+        if self._detector is None:
+            self._detector = make_detector(self._config, self._path, self._info)
+        found = self._detector.detect(frame, self._tracker.expected())
+        self.frames, self.last_frame = self.frames + 1, frame.index
+        self.detections += int(found.sure_N.sum())
+        for sighting in self._tracker.update(frame, found.boxes_N4, found.sure_N):
+            self._growing.setdefault(sighting.track, TrackViews(sighting.track, self._stretch)).add(frame, sighting)
+        yield from self._end(set(self._growing) - self._tracker.alive())
+
+    def finish(self) -> Iterator[TrackViews]:
+        """End every track, since no more frames follow."""
+        self._tracker.forget()
+        yield from self._end(set(self._growing))
+
+    def split(self, longest: int) -> Iterator[TrackViews]:
+        """What was seen so far of tracks that have lasted `longest` frames; they continue, under the same number."""
+        yield from self._end({number for number, views in self._growing.items() if views.length() >= longest})
+
+    def alive(self) -> set[int]:
+        """The numbers of the tracks that may still continue."""
+        return self._tracker.alive()
+
+    def _end(self, numbers: set[int]) -> Iterator[TrackViews]:
+        yield from self._people(self._growing.pop(number) for number in sorted(numbers))
 
     def why_rejected(self) -> str:
         """How many tracks were rejected, why, and the settings that decide; empty where none was."""

@@ -83,7 +83,7 @@ def read_frames(path: Path, *, every: int = 1, frames_per_second: float | None =
         usual = 1 / (frames_per_second or _usual_rate(path, container, stream))
     clock = _Clock(usual, counts_frames=frames_per_second is not None)
     with _opened(path) as (container, stream):
-        picture = _Picture()
+        picture = Picture()
         for index, frame in enumerate(_decoded(container, stream)):
             seconds = clock.read(frame)
             if index % every == 0:
@@ -111,7 +111,7 @@ class _Clock:
         return self._seconds
 
 
-class _Picture:
+class Picture:
     """Converts decoded frames to upright pixels of one size: that of the first frame, with square pixels."""
 
     def __init__(self) -> None:
@@ -119,6 +119,7 @@ class _Picture:
         self._size: tuple[int, int] | None = None
 
     def pixels(self, frame: VideoFrame, stream: VideoStream) -> Pixels:
+        """One frame's pixels; `stream` says how wide a pixel is."""
         if self._size is None:
             self._size = _seen_size(frame, stream)
         width, height = self._size

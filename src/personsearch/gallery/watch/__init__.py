@@ -1,0 +1,1 @@
+"""From live streams to gallery crops: read, drop what is late, follow people, store each track when it ends."""
