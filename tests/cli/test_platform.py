@@ -32,6 +32,7 @@ def test_status_and_down_where_nothing_was_started(
         "promoter": "never ran",
         "standbys": 0,
         "live": "",
+        "streams": {},
         "problems": ["no service was started; run `personsearch up`"],
     }
     assert run(monkeypatch, "down", "--json") == 0

@@ -14,6 +14,7 @@ from personsearch.compression.probing import ProbeConfig
 from personsearch.evaluation.evaluate import EvaluateConfig
 from personsearch.evaluation.gate import GateConfig
 from personsearch.gallery.indexing import IndexConfig
+from personsearch.gallery.watch.streams import StreamsConfig
 from personsearch.studies.config import StudyConfig
 from personsearch.training.config import TrainConfig
 from serving.settings import ServingSettings
@@ -33,9 +34,11 @@ HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def check_settings(values: dict[str, Any]) -> None:
-    """Refuse what is neither a study, nor sections of params.yaml, nor a part of a recipe."""
+    """Refuse what is neither a study, nor streams, nor sections of params.yaml, nor a part of a recipe."""
     if "arms" in values or "stages" in values:
         StudyConfig.model_validate(values)
+    elif "streams" in values:
+        StreamsConfig.model_validate(values)
     elif values.keys() & STAGES.keys():
         for section, settings in values.items():
             STAGES[section].model_validate(settings)

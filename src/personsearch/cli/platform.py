@@ -1,5 +1,6 @@
 """`personsearch` commands of the group "platform": up, down, status, promoter, migrate, move, cache."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from personsearch.cli.options import PARAMS, Params
 from personsearch.cli.output import JsonFlag, show, show_table
 
 if TYPE_CHECKING:
+    from personsearch.gallery.watch.health import StreamHealth
     from personsearch.installation.services import ServiceState
 
 
@@ -42,26 +44,30 @@ def down(*, as_json: JsonFlag = False) -> None:
 
 
 def status(*, as_json: JsonFlag = False) -> None:
-    """Show which services run here, where, what the promoters saw last, and what is wrong.
+    """Show which services run here, where, what the promoters saw last, how live streams are, and what is wrong.
 
     Exit code 1 where anything is: no service was started or one does not answer, the promoter has not looked for a
-    minute or failed, pictures cannot be reached, or vectors are left of an empty gallery. A machine can watch that
-    code.
+    minute or failed, pictures cannot be reached, vectors are left of an empty gallery, a stream gives no frames or its
+    people cannot be stored. A machine can watch that code.
     """
+    from personsearch.gallery.watch.health import problems_of, read_health
     from personsearch.installation.health import find_problems
     from personsearch.installation.promoter_memory import read_memory
     from personsearch.installation.services import service_states
     from personsearch.installation.settings import Settings
 
     settings = Settings()
-    states, memory = service_states(settings.home), read_memory(settings)
-    problems = find_problems(settings, states, memory)
+    states, memory, streams = service_states(settings.home), read_memory(settings), read_health(settings.watch_folder)
+    problems = find_problems(settings, states, memory) if states or not streams else []
+    problems += problems_of(streams)
     seen = {"promoter": memory.state, "standbys": memory.standbys, "live": memory.live}
     if as_json:
         services = {state.name: {"state": state.state, "address": state.address, "pid": state.pid} for state in states}
-        show({"services": services, **seen, "problems": problems}, as_json=True)
+        watched = {stream.camera: stream.model_dump(exclude={"camera"}) for stream in streams}
+        show({"services": services, **seen, "streams": watched, "problems": problems}, as_json=True)
     else:
         _show_states(states)
+        _show_streams(streams)
         show({**seen, "problems": problems}, as_json=False)
     if problems:
         raise typer.Exit(1)
@@ -170,6 +176,21 @@ def _show_states(states: list["ServiceState"]) -> None:
         return
     rows = [[state.name, state.state, state.address, state.pid, state.log] for state in states]
     show_table(["service", "state", "address", "pid", "log"], rows)
+
+
+def _show_streams(streams: list["StreamHealth"]) -> None:
+    if not streams:
+        return
+    head = ["stream", "state", "frames/s", "looks/s", "dropped", "last frame", "reconnects", "people", "clock ahead"]
+    show_table(head, [_stream_row(stream) for stream in streams])
+
+
+def _stream_row(stream: "StreamHealth") -> list[object]:
+    last, ahead = stream.last_frame_at, stream.clock_offset
+    seen = "–" if last is None else datetime.fromtimestamp(last, UTC).isoformat(timespec="seconds")
+    rates = [stream.frames_per_second, stream.looks_per_second, stream.dropped]
+    clock = "–" if ahead is None else f"{ahead:.1f} s"
+    return [stream.camera, stream.state, *rates, seen, stream.reconnects, stream.people, clock]
 
 
 def _say(line: str) -> None:

@@ -74,11 +74,12 @@ def watch(
     }
     watched = _streams(camera, streams, options)
     config = configured(IngestConfig, "ingest", params).overridden({"detector": detector})
+    opened = made_gallery(gallery)
     log_to_standard_error()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    healths = run(config, watched, made_gallery(gallery), Settings().watch_folder, stopping=stopping)
+    healths = run(config, watched, opened, Settings().watch_folder, stopping=stopping)
     counts = {name: sum(getattr(health, name) for health in healths) for name in ("people", "crops", "dropped", "lost")}
     show(counts, as_json=as_json)
     if counts["lost"]:

@@ -98,7 +98,7 @@ class StreamConfig(Config):
 
 
 class StreamsConfig(Config):
-    """The file that `personsearch watch --streams` reads (docs/live-ingest.md)."""
+    """The file that `personsearch watch --streams FILE` reads (docs/live-ingest.md)."""
 
     streams: Annotated[dict[str, StreamConfig], AfterValidator(_checked_names)] = Field(min_length=1)
     """Each camera's name, and its stream."""
