@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PERSONSEARCH_HOME"] = folder
         home = Path(folder)
-        _fill(home, options.crops)
+        fill(home, options.crops)
         services = start_services(home, EVERY_SERVICE, report=print)
         try:
             _report(_measure(services), options.crops)
@@ -51,29 +51,32 @@ def main() -> None:
             stop_services(home, report=print)
 
 
-def _fill(home: Path, count: int) -> None:
+def fill(home: Path, count: int) -> None:
     """Register two forms of the shipped model, and add crops that look different."""
+    registry = open_registry(Settings(home=home))
+    for variant in ("onnx-int8", "onnx-fp32"):
+        build_form(Bundle.open(SHIPPED), variant, "onnxruntime", home / variant)
+        registry.register(Bundle.open(home / variant), metrics={}, tags={})
+    box = BoundingBox(0, 0, 64, 128)
+    gallery_in(Settings(home=home).gallery_folder).add(
+        (Crop(f"crop-{n:06}", f"camera-{n % 8}", NOON, f"track-{n // 5}", "", box, "", 0.5, NOON), picture)
+        for n, picture in enumerate(pictures(count))
+    )
+
+
+def pictures(count: int, *, seed: int = 0) -> list[bytes]:
+    """JPEG pictures of crops that look different."""
     import io
 
     import numpy as np
     from PIL import Image
 
-    registry = open_registry(Settings(home=home))
-    for variant in ("onnx-int8", "onnx-fp32"):
-        build_form(Bundle.open(SHIPPED), variant, "onnxruntime", home / variant)
-        registry.register(Bundle.open(home / variant), metrics={}, tags={})
-    tiles = np.random.default_rng(0).integers(0, 256, (count, 8, 4, 3), dtype=np.uint8)
-
-    def picture(number: int) -> bytes:
+    made = []
+    for tile in np.random.default_rng(seed).integers(0, 256, (count, 8, 4, 3), dtype=np.uint8):
         buffer = io.BytesIO()
-        Image.fromarray(tiles[number]).resize((64, 128)).save(buffer, "JPEG")
-        return buffer.getvalue()
-
-    box = BoundingBox(0, 0, 64, 128)
-    gallery_in(Settings(home=home).gallery_folder).add(
-        (Crop(f"crop-{n:06}", f"camera-{n % 8}", NOON, f"track-{n // 5}", "", box, "", 0.5, NOON), picture(n))
-        for n in range(count)
-    )
+        Image.fromarray(tile).resize((64, 128)).save(buffer, "JPEG")
+        made.append(buffer.getvalue())
+    return made
 
 
 def _measure(services: Services) -> dict[str, list[float]]:
