@@ -56,9 +56,9 @@ class Settings(BaseSettings):
     audit_file: Path | None = None
     """Audit log of an earlier version, which is carried into the database; `<home>/audit.jsonl` if unset."""
 
-    audit_anchor: Path | None = None
-    """Folder that keeps heads of the audit log apart from its database, best under another user's rights or on another
-    machine; `<home>/audit-heads` if unset.
+    audit_anchor: str | None = None
+    """A folder or `s3://BUCKET/PREFIX` that keeps heads of the audit log apart from its database, best where those who
+    may write the database may not remove anything; `<home>/audit-heads` if unset.
     """
 
     index_stall_seconds: float = Field(default=600.0, gt=0)
@@ -99,8 +99,8 @@ class Settings(BaseSettings):
         return self.audit_file or self.home / "audit.jsonl"
 
     @property
-    def audit_anchor_folder(self) -> Path:
-        return self.audit_anchor or self.home / "audit-heads"
+    def audit_anchor_address(self) -> str:
+        return self.audit_anchor or str(self.home / "audit-heads")
 
     @property
     def milvus_address(self) -> str:

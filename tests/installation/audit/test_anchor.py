@@ -13,6 +13,7 @@ from personsearch.installation.audit.log import AuditLog
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database.audit import DatabaseAudit
 from personsearch.integrations.database.schema import open_database
+from tests.servers.s3 import S3Server
 
 
 @pytest.fixture
@@ -95,4 +96,27 @@ def test_a_head_that_cannot_be_kept_is_counted_and_kept_later(
 
 def test_the_place_is_a_setting(tmp_path: Path) -> None:
     assert open_anchor(Settings(home=tmp_path)).place == str(tmp_path / "audit-heads")
-    assert open_anchor(Settings(home=tmp_path, audit_anchor=tmp_path / "mounted")).place == str(tmp_path / "mounted")
+    assert open_anchor(Settings(home=tmp_path, audit_anchor=f"{tmp_path}/mounted")).place == f"{tmp_path}/mounted"
+    with pytest.raises(UserError, match=r"'ftp://host': a folder or s3://BUCKET/PREFIX expected"):
+        open_anchor(Settings(home=tmp_path, audit_anchor="ftp://host"))
+
+
+def test_heads_are_kept_in_a_bucket(log: AuditLog, s3: S3Server, tmp_path: Path) -> None:
+    anchor = open_anchor(Settings(home=tmp_path, audit_anchor=f"{s3.new_place()}/heads"))
+    assert list(anchor.heads()) == []
+    schedule = AnchorSchedule(log, anchor, interval_seconds=60)
+    heads = []
+    for query in ("red", "blue"):
+        log.append("search", {"query": query})
+        heads.append(log.head())
+        schedule.keep()
+    assert list(anchor.heads()) == heads
+    assert log.verify(anchor.heads()).anchors == 2
+    assert log.verify([*anchor.heads(), head(9)]).reason
+
+
+def test_a_bucket_that_cannot_be_used_is_named(s3: S3Server, tmp_path: Path) -> None:
+    anchor = open_anchor(Settings(home=tmp_path, audit_anchor="s3://no-such-bucket/heads"))
+    for use in (lambda: anchor.keep(head(1)), lambda: list(anchor.heads())):
+        with pytest.raises(UserError, match="s3://no-such-bucket/heads: the bucket does not exist"):
+            use()

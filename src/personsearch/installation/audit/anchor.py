@@ -9,13 +9,17 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from personsearch.errors import UserError, explain
 from personsearch.files import private_folder, replacing
 from personsearch.installation.audit.chain import START, Head
 from personsearch.installation.audit.log import AuditLog
 from personsearch.installation.settings import Settings
+from personsearch.integrations.objects.open import S3
+
+if TYPE_CHECKING:
+    from personsearch.integrations.objects.heads import S3Heads
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +55,7 @@ class FolderAnchor:
             private_folder(self._folder)
             if not path.exists():
                 with replacing(path, mode=0o600) as temporary:
-                    temporary.write_text(json.dumps({"sequence": head.sequence, "hash": head.hash}) + "\n")
+                    temporary.write_text(text_of(head))
         except OSError as error:
             raise UserError(f"{path}: the head of the audit log cannot be kept: {explain(error)}") from error
 
@@ -64,6 +68,22 @@ class FolderAnchor:
         except OSError as error:
             raise UserError(f"{self._folder}: cannot be read: {explain(error)}") from error
         yield from (head for name in names if (head := head_of(name)) is not None)
+
+
+class BucketAnchor:
+    """An object for each head, named as the files of a folder are."""
+
+    def __init__(self, heads: "S3Heads") -> None:
+        self._heads = heads
+        self.place = heads.place
+
+    def keep(self, head: Head) -> None:
+        """Write the head's object."""
+        self._heads.keep(name_of(head), text_of(head))
+
+    def heads(self) -> Iterator[Head]:
+        """Those of the objects' names, which a bucket lists in their order."""
+        yield from (head for name in self._heads.kept() if (head := head_of(name)) is not None)
 
 
 class AnchorSchedule:
@@ -108,13 +128,29 @@ class AnchorSchedule:
 
 
 def open_anchor(settings: Settings) -> Anchor:
-    """Where an installation keeps the heads of its chain."""
-    return FolderAnchor(settings.audit_anchor_folder)
+    """Where an installation keeps the heads of its chain. Nothing is contacted.
+
+    Raises:
+        UserError: the setting names neither a folder nor a bucket.
+    """
+    address = settings.audit_anchor_address
+    if address.startswith(S3):
+        from personsearch.integrations.objects.heads import S3Heads
+
+        return BucketAnchor(S3Heads(address))
+    if "://" in address:
+        raise UserError(f"PERSONSEARCH_AUDIT_ANCHOR {address!r}: a folder or s3://BUCKET/PREFIX expected")
+    return FolderAnchor(Path(address))
 
 
 def name_of(head: Head) -> str:
     """A head's name at its place; names are ordered as the heads are."""
     return f"{head.sequence:012}-{head.hash}.json"
+
+
+def text_of(head: Head) -> str:
+    """A head for those who open its file."""
+    return json.dumps({"sequence": head.sequence, "hash": head.hash}) + "\n"
 
 
 def head_of(name: str) -> Head | None:
