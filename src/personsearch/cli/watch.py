@@ -64,6 +64,7 @@ def watch(
     from personsearch.gallery.ingest.tracks import IngestConfig
     from personsearch.gallery.watch.watch import watch as run
     from personsearch.installation.settings import Settings
+    from personsearch.installation.watching import watched_here
 
     options = {
         "address": address,
@@ -74,12 +75,13 @@ def watch(
     }
     watched = _streams(camera, streams, options)
     config = configured(IngestConfig, "ingest", params).overridden({"detector": detector})
-    opened = made_gallery(gallery)
+    settings, opened = Settings(), made_gallery(gallery)
     log_to_standard_error()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    healths = run(config, watched, opened, Settings().watch_folder, stopping=stopping)
+    with watched_here(settings, watched) as renew:
+        healths = run(config, watched, opened, settings.watch_folder, stopping=stopping, renew=renew)
     counts = {name: sum(getattr(health, name) for health in healths) for name in ("people", "crops", "dropped", "lost")}
     show(counts, as_json=as_json)
     if counts["lost"]:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -39,12 +39,14 @@ def watch(
     folder: Path,
     *,
     stopping: threading.Event,
+    renew: Callable[[], None] = lambda: None,
     detector: Detector | None = None,
     patience: Patience | None = None,
 ) -> list[StreamHealth]:
     """Store the people of live streams, by camera, until `stopping` is set; open tracks are finished then.
 
-    Writes each stream's health below `folder` every two seconds, and returns what was last written.
+    Writes each stream's health below `folder` every two seconds, and returns what was last written. `renew` is called
+    as often; if it raises, watching ends as if it had been stopped, and then with that error.
 
     Raises:
         UserError: the detector cannot watch, a password is missing, or another process here watches one of the cameras.
@@ -58,12 +60,17 @@ def watch(
         start = partial(_start, config, gallery=gallery, detector=detector, stopping=stopping, patience=patience)
         watched = [start(camera, stream) for camera, stream in streams.items()]
         said: dict[str, str] = {}
-        while not stopping.wait(BEAT_SECONDS):
-            _beat(folder, (state for state, _ in watched), said)
-        for state, thread in watched:
-            thread.join(LAST_SECONDS + 2 * BEAT_SECONDS)
-            state.stop()
-        return _beat(folder, (state for state, _ in watched), said)
+        try:
+            while not stopping.wait(BEAT_SECONDS):
+                renew()
+                _beat(folder, (state for state, _ in watched), said)
+        finally:
+            stopping.set()
+            for state, thread in watched:
+                thread.join(LAST_SECONDS + 2 * BEAT_SECONDS)
+                state.stop()
+            last = _beat(folder, (state for state, _ in watched), said)
+        return last
 
 
 def _live_detector(config: IngestConfig) -> Detector:
