@@ -1,18 +1,19 @@
-"""Does confidence stay calibrated in galleries unlike the validation data?
+"""Claim: right answers are called reliable, also to short queries that many fit, and absent people are not.
 
-Calibrates a bundle on synthetic people and checks the best candidate of each description: in galleries of four sizes,
-in images degraded in four ways, at night, and in real footage, each with the person in the gallery and with the person
-removed (footage: 19 descriptions of people in it, 19 of people who are not). Prints one table for two rules: `before`
-uses a candidate's similarity and its lead over the ten best crops, fitted in one gallery; `now` is the library's.
+Calibrates a bundle on synthetic people and judges the best candidate of each search: of captions, to which one person
+is right, and of short queries, to which everybody is right who fits; among unseen people, in small and in degraded
+galleries, at night, and in real footage; each with those it fits in the gallery and without them. Prints tables for two
+rules: `before` uses similarity, lead and number of tracks, fitted to captions; `now` is the library's.
 
     python benchmarks/confidence.py [BUNDLE] [--clips ../shared/data]
 
-Shapes: N pictures or candidates, H height, W width, Q queries, K candidates of a query.
+Shapes: N pictures or candidates, H height, W width.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,70 +22,31 @@ from numpy.typing import NDArray
 from support.people import prepare_people
 
 from personsearch.bundle import CALIBRATION, Bundle, Preprocessing
+from personsearch.data.facts.known import TRUE, UNKNOWN, fact_table
+from personsearch.data.facts.queries import fits
 from personsearch.data.records import Split, read_manifest
 from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load import load_encoder
-from personsearch.evaluation.calibration import (
-    Candidates,
-    expected_calibration_error,
-    find_candidates,
-    fit_calibration,
-    fit_logistic,
-    probabilities,
-)
+from personsearch.evaluation.attributes.questions import SHORT_QUERIES
+from personsearch.evaluation.calibration import Judged, fit_calibration, fit_logistic, measure_kind
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
-from personsearch.evaluation.footage import (
-    FootageFiles,
-    FootageFindings,
-    footage_searcher,
-    search_footage,
-    take_in,
-)
+from personsearch.evaluation.footage import Footage, FootageFiles, footage_searcher, search_footage, take_in
+from personsearch.evaluation.known_searches import Galleries, Searched, draw_short_queries, search_kinds
 from personsearch.gallery.ingest.tracks import IngestConfig
 from personsearch.integrations.database.gallery import gallery_in
-from personsearch.search.calibration import DEPTH, Calibration
+from personsearch.search.calibration import SLOPES, CalibratedCurve, Calibration, Curve, Reference
+from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.exact import ExactIndex
 from personsearch.search.searcher import Searcher
 
-THRESHOLD = 0.5
-SIZES = (1, 3, 10)  # the test people in one gallery, in thirds, in tenths
+BEFORE = ("score", "lead", "log_tracks")
+LARGE, SMALL = Galleries(1, by_person=False), Galleries(10, by_person=True)
 DAY = SynthesizeConfig(identities_train=0, identities_val=150, identities_test=120, images_per_identity=3, seed=71)
 NIGHT = DAY.model_copy(update={"identities_val": 0, "domain": "night", "seed": 72})
+SHOWN = 5
 
-
-@dataclass(frozen=True)
-class Verdicts:
-    """What a rule stated for the best candidate of each query, and the truth: arrays [Q]."""
-
-    probability_Q: NDArray[np.float64]
-    right_Q: NDArray[np.bool_]
-    present_Q: NDArray[np.bool_]
-
-    @property
-    def error(self) -> float:
-        return expected_calibration_error(self.probability_Q, self.right_Q)
-
-    @property
-    def loss(self) -> float:
-        """Mean negative logarithm of the probability given to the truth."""
-        p_Q = self.probability_Q.clip(1e-6, 1 - 1e-6)
-        return float(-np.log(np.where(self.right_Q, p_Q, 1 - p_Q)).mean())
-
-    def row(self) -> str:
-        """Calibration error, log loss, precision of "reliable", shares of right and of absent ones called reliable."""
-        called_Q = self.probability_Q >= THRESHOLD
-        precision = f"{(called_Q & self.right_Q).sum() / called_Q.sum():.2f}" if called_Q.any() else "none called"
-        kept, alarms = called_Q[self.right_Q].mean(), called_Q[~self.present_Q].mean()
-        return f"{self.error:.3f} | {self.loss:.3f} | {precision} | {kept:.2f} | {alarms:.2f}"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule for confidence: for candidates [Q, K], and for the best candidate of one search."""
-
-    name: str
-    of_candidates: Callable[[Candidates], NDArray[np.float64]]
-    of_search: Callable[[Searcher, str], float]
+Rules = Mapping[str, CalibratedCurve]
 
 
 @dataclass(frozen=True)
@@ -137,41 +99,39 @@ CHANGES = (dark, faded, hazy, coarse)
 
 
 def main() -> None:
-    """Read the command line and print the table."""
+    """Read the command line and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, nargs="?", default=Path("weights/tiny-clip"))
     parser.add_argument("--clips", type=Path, default=CLIPS)
     parser.add_argument("--data", type=Path, default=Path("var/benchmark-confidence"))
     arguments = parser.parse_args()
 
-    encoder = load_encoder(Bundle.open(arguments.bundle))
-    keep = arguments.data / Bundle.open(arguments.bundle).fingerprint
+    bundle = Bundle.open(arguments.bundle)
+    encoder, keep = load_encoder(bundle), arguments.data / bundle.fingerprint
     day, night = prepare_people(DAY, arguments.data / "day"), prepare_people(NIGHT, arguments.data / "night")
-    val = embed(encoder, day, "val", keep / "val")
-    calibration = fit_calibration(val, "val", THRESHOLD)
-    rules = (before(val), now(calibration))
-    print("| gallery | R@1 | rule | calibration error | log loss | precision | right kept | absent called reliable |")
-    print("|---|---|---|---|---|---|---|---|")
-    test = embed(encoder, day, "test", keep / "test")
-    like_val = [print_rows(f"test, {people(parts)}", synthetic_verdicts(test, rules, parts)) for parts in SIZES]
-    like_val.append(
-        print_rows(f"test, {people(1)} among the people of val", synthetic_verdicts(among(test, val), rules, 1))
+    val, test = (embed(encoder, day, split, keep / split) for split in ("val", "test"))
+    now = fit_calibration(val, "val", short=draw_short_queries(val, encoder))
+    rules = {"before": fit_before(val), "now": now}
+    print(f"{bundle.fingerprint}; reliable from {now.threshold:.2f}; {now.curve}\n")
+    print(
+        "| gallery | kind | best is right | rule | log loss | AUC | reliable: right | right ones kept | absent ones |"
     )
-    shifted = {
-        change.__name__: embed(Degraded(encoder, change), day, "test", keep / change.__name__) for change in CHANGES
-    }
-    shifted["at night"] = embed(encoder, night, "test", keep / "night")
-    unlike_val = [
-        print_rows(f"test {name}, {people(parts)}", synthetic_verdicts(embeddings, rules, parts))
-        for name, embeddings in shifted.items()
-        for parts in SIZES
-    ]
-    footage = take_in(IngestConfig(), FootageFiles(DESCRIBED, arguments.clips, CROPS, gallery_in))
-    (keep / CALIBRATION).write_text(calibration.model_dump_json())
-    searcher = footage_searcher(footage, encoder, keep / CALIBRATION)
-    print_rows("footage", footage_verdicts(search_footage(footage, searcher), searcher, rules))
-    print_means({"test": like_val, "test, degraded and at night": unlike_val})
-    print(f"\n{calibration.curve}")
+    print("|---|---|---|---|---|---|---|---|---|")
+    reference = Reference.of(val.image_GD)
+    print_kinds("120 people, 360 tracks", searches(encoder, test, reference, LARGE), rules)
+    print_kinds("12 people, 12 tracks", searches(encoder, test, reference, SMALL), rules)
+    for change in CHANGES:
+        seen = embed(Degraded(encoder, change), day, "test", keep / change.__name__)
+        print_kinds(f"{change.__name__}, 360 tracks", searches(encoder, seen, reference, LARGE), rules)
+    seen = embed(encoder, night, "test", keep / "night")
+    print_kinds("at night, 360 tracks", searches(encoder, seen, reference, LARGE), rules)
+    print_short_queries(encoder, test, now)
+    described = [path for path in (DESCRIBED, arguments.clips / "people.json") if path.is_file()]
+    print("\n| footage | rule | right first answers called reliable | wrong ones, person there | absent people |")
+    print("|---|---|---|---|---|")
+    for path in described:
+        footage = take_in(IngestConfig(), FootageFiles(path, arguments.clips, CROPS, gallery_in))
+        print_footage(path.stem, footage, footage_searcher(footage, encoder, keep / CALIBRATION), rules)
 
 
 def embed(encoder: Encoder, prepared: Path, split: Split, folder: Path) -> SplitEmbeddings:
@@ -179,87 +139,66 @@ def embed(encoder: Encoder, prepared: Path, split: Split, folder: Path) -> Split
     return embed_records(encoder, prepared, read_manifest(prepared, split), folder)
 
 
-def among(embeddings: SplitEmbeddings, others: SplitEmbeddings) -> SplitEmbeddings:
-    """The same captions, searched in a gallery with other people's images added."""
-    return replace(
-        embeddings,
-        records=embeddings.records + others.records,
-        image_GD=np.concatenate([embeddings.image_GD, others.image_GD]),
-    )
+def fit_before(val: SplitEmbeddings) -> CalibratedCurve:
+    """The rule that knows similarity, lead and number of tracks, fitted to captions alone."""
+    found = search_kinds(val, None, None)["captions"]
+    inputs, right = zip(*(part.best() for part in (found.present, found.absent)), strict=True)
+    columns = [SLOPES.index(name) for name in BEFORE]
+    intercept, *slopes = map(float, fit_logistic(np.concatenate(inputs)[:, columns], np.concatenate(right)))
+    return CalibratedCurve(curve=Curve.of(intercept, dict(zip(BEFORE, slopes, strict=True))), threshold=0.5)
 
 
-def before(val: SplitEmbeddings) -> Rule:
-    """The rule that considers neither tracks nor the size of the gallery."""
-    found = [find_candidates(val, absent=absent, parts=(1,)) for absent in (False, True)]
-    features_NF = np.concatenate([_score_and_lead(part).reshape(-1, 2) for part in found])
-    intercept, *slopes = fit_logistic(features_NF, np.concatenate([part.right_QK.ravel() for part in found]))
-
-    def probability(features: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(1 / (1 + np.exp(-(intercept + features @ np.array(slopes)))))
-
-    def of_search(searcher: Searcher, text: str) -> float:
-        scores = [hit.score for hit in searcher.index.search(searcher.encoder.encode_texts([text]), DEPTH)[0]]
-        return float(probability(np.array([scores[0], scores[0] - np.mean(scores)])))
-
-    return Rule("before", lambda candidates: probability(_score_and_lead(candidates)), of_search)
+def searches(
+    encoder: Encoder, embeddings: SplitEmbeddings, reference: Reference, galleries: Galleries
+) -> dict[str, Searched]:
+    return search_kinds(embeddings, draw_short_queries(embeddings, encoder), reference, (galleries,))
 
 
-def now(calibration: Calibration) -> Rule:
-    """The confidence of the library's searcher."""
-
-    def of_search(searcher: Searcher, text: str) -> float:
-        return searcher.answer(text, k=1).candidates[0].confidence or 0.0
-
-    return Rule("now", lambda candidates: probabilities(calibration.curve, candidates), of_search)
-
-
-def _score_and_lead(candidates: Candidates) -> NDArray[np.float64]:
-    score_QK = candidates.score_QK
-    return np.stack([score_QK, score_QK - score_QK.mean(axis=1, keepdims=True)], axis=-1)
+def print_kinds(name: str, kinds: Mapping[str, Searched], rules: Rules) -> None:
+    """A row for each kind of query and each rule."""
+    for kind, searched in kinds.items():
+        right = searched.present.best()[1].mean()
+        for rule, calibrated in rules.items():
+            rates = measure_kind([Judged.by(calibrated.curve, searched)], calibrated.threshold)
+            shares = f"{rates.precision:.2f} | {rates.right_reliable:.2f} | {rates.absent_reliable:.2f}"
+            told = f"{name} | {kind.replace('_', ' ')} | {100 * right:.0f} % | {rule}"
+            print(f"| {told} | {rates.log_loss:.3f} | {rates.auc:.3f} | {shares} |")
 
 
-def synthetic_verdicts(
-    embeddings: SplitEmbeddings, rules: Sequence[Rule], parts: int
-) -> Iterator[tuple[str, Verdicts]]:
-    """Every caption, once with its person in the gallery and once without."""
-    present, absent = (find_candidates(embeddings, absent=absent, parts=(parts,)) for absent in (False, True))
-    there_Q = np.repeat([True, False], [len(present.person_Q), len(absent.person_Q)])
-    right_Q = np.concatenate([present.right_QK[:, 0], absent.right_QK[:, 0]])
-    for rule in rules:
-        best_Q = np.concatenate([rule.of_candidates(part)[:, 0] for part in (present, absent)])
-        yield rule.name, Verdicts(best_Q, right_Q, there_Q)
+def print_short_queries(encoder: Encoder, test: SplitEmbeddings, now: Calibration) -> None:
+    """What is said of the best to short queries as people type them, and how many fit, of those of whom it is known."""
+    searcher = Searcher(encoder, index_of(test), now)
+    answers = fits(SHORT_QUERIES, fact_table(test.records))
+    print(f"\n| short query | fit, of the first {SHOWN} | match | likely to fit, of the first ten |\n|---|---|---|---|")
+    for number, query in enumerate(SHORT_QUERIES):
+        answer = searcher.answer(query.text, k=SHOWN)
+        shown = [answers[int(candidate.crop.crop_id), number] for candidate in answer.candidates]
+        known = [value for value in shown if value != UNKNOWN]
+        print(f"| {query.text} | {known.count(TRUE)} of {len(known)} | {answer.match} | {answer.fitting} |")
 
 
-def footage_verdicts(
-    findings: FootageFindings, searcher: Searcher, rules: Sequence[Rule]
-) -> Iterator[tuple[str, Verdicts]]:
-    """The descriptions of people in the footage, then those of people who are not."""
-    asked = [shown.asked for shown in (*findings.present, *findings.absent)]
-    right_Q = np.array([one.rank == 1 for one in asked])
-    present_Q = np.arange(len(asked)) < len(findings.present)
-    for rule in rules:
-        yield rule.name, Verdicts(np.array([rule.of_search(searcher, one.text) for one in asked]), right_Q, present_Q)
+def index_of(embeddings: SplitEmbeddings) -> ExactIndex:
+    """Every image as a track of its own; its number is the id of its crop."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    crops = [
+        Crop(f"{number:06d}", "camera", start, "", "", BoundingBox(0, 0, 1, 1), "", 1.0, start)
+        for number in range(len(embeddings.records))
+    ]
+    index = ExactIndex(embeddings.image_GD.shape[1])
+    index.upsert(crops, embeddings.image_GD)
+    return index
 
 
-def people(parts: int) -> str:
-    return f"{DAY.identities_test // parts} people"
-
-
-def print_rows(name: str, verdicts: Iterator[tuple[str, Verdicts]]) -> dict[str, Verdicts]:
-    """Print one row for each rule; returns the verdicts."""
-    found = dict(verdicts)
-    for rule, verdict in found.items():
-        print(f"| {name} | {100 * verdict.right_Q[verdict.present_Q].mean():.0f} % | {rule} | {verdict.row()} |")
-    return found
-
-
-def print_means(groups: dict[str, list[dict[str, Verdicts]]]) -> None:
-    """Print mean calibration error and log loss, each gallery weighted equally."""
-    print("\n| mean of | rule | calibration error | log loss |\n|---|---|---|---|")
-    for name, galleries in groups.items():
-        for rule in galleries[0]:
-            error, loss = np.mean([(found[rule].error, found[rule].loss) for found in galleries], axis=0)
-            print(f"| {name} | {rule} | {error:.3f} | {loss:.3f} |")
+def print_footage(name: str, footage: Footage, searcher: Searcher, rules: Rules) -> None:
+    """A row for each rule: how many first answers of which kind are called reliable."""
+    for rule, calibrated in rules.items():
+        found = search_footage(footage, Searcher(searcher.encoder, searcher.index, calibrated))
+        present, absent = ([shown.asked for shown in shown_of] for shown_of in (found.present, found.absent))
+        right = [one.reliable for one in present if one.rank == 1]
+        wrong = [one.reliable for one in present if one.rank != 1]
+        missing = [one.reliable for one in absent]
+        counts = " | ".join(f"{sum(map(bool, called))} of {len(called)}" for called in (right, wrong, missing))
+        print(f"| {name} | {rule} | {counts} |")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from personsearch.evaluation.footage import Footage, FootageFiles, footage_searc
 from personsearch.evaluation.site_calibration import Fit, Judged, confidences, held_out_confidences, measure_fit
 from personsearch.gallery.ingest.tracks import IngestConfig
 from personsearch.integrations.database.gallery import gallery_in
-from personsearch.search.calibration import read_calibration
+from personsearch.search.calibration import features, read_calibration
 from personsearch.search.searcher import Searcher, track_of
 
 JUDGED_CANDIDATES = 3
@@ -57,8 +57,9 @@ def judge(footage: Footage, searcher: Searcher) -> Judged:
         answer = searcher.answer(text, k=JUDGED_CANDIDATES)
         for candidate in answer.candidates:
             is_right = track_of(candidate.crop) in right
-            rows.append((candidate.score, candidate.lead, answer.tracks, candidate.rank, number, is_right))
-    kinds = (float, float, float, int, int, bool)
+            inputs = features(candidate.score, candidate.lead, answer.given)
+            rows.append((inputs, candidate.rank, number, is_right))
+    kinds = (float, int, int, bool)
     return Judged(*(np.array(column, dtype=kind) for column, kind in zip(zip(*rows, strict=True), kinds, strict=True)))
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from personsearch.installation.audited_search import search_record
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter, Moment
-from personsearch.search.searcher import Answer, Candidate
+from personsearch.search.searcher import Answer, Candidate, Match
 from serving.json_body import JsonRoute
 from serving.live import LiveSearch
 from serving.problems import Problem, responses
@@ -85,7 +85,8 @@ class CandidateView(CropView):
     rank: int
     score: float = Field(description="Cosine similarity of the description and the image.")
     confidence: float | None = Field(
-        description="Estimated probability that this is the right person; null if the model was never calibrated."
+        description="Estimated probability that this person fits the description; null if the model was never "
+        "calibrated."
     )
 
 
@@ -104,6 +105,15 @@ class SearchResponse(BaseModel):
     notice: str = NOTICE
     no_reliable_match: bool | None = Field(
         description="True if no candidate is likely to be right; null if the model was never calibrated."
+    )
+    match: Match | None = Field(
+        description="none: no reliable match, as in `no_reliable_match`. some: the first candidate is likely to be "
+        "right. many: it is, but so are others, and the description does not tell them apart. null: the model was "
+        "never calibrated."
+    )
+    fitting: int | None = Field(
+        description="How many of the ten best tracks are as likely to fit the description as a reliable match; null "
+        "if the model was never calibrated."
     )
     text_cut_after: int | None = Field(
         description="How many characters of the description the model read, in whole words; null if it read all."
@@ -133,8 +143,8 @@ def search(body: SearchRequest, request: Request, service: ServiceDep, caller: S
     answer = live.search(body.text, k=body.k, crop_filter=body.crop_filter(), group_by_track=body.group_by_track)
     candidates = _still_held(service, answer.candidates)
     seconds = time.perf_counter() - start
-    reliable = answer.reliable if candidates else False
-    shown = replace(answer, candidates=candidates, reliable=reliable)
+    reliable, fitting = (answer.reliable, answer.fitting) if candidates else (False, 0)
+    shown = replace(answer, candidates=candidates, reliable=reliable, fitting=fitting)
     request_id = request.scope["request_id"]
     # before the answer: if the log cannot be written, nobody gets results that were not recorded
     service.audit.append("search", _record(body, live, shown, caller=caller, request_id=request_id))
@@ -203,6 +213,8 @@ def _response(live: LiveSearch, answer: Answer, request_id: str, seconds: float)
     return SearchResponse(
         request_id=request_id,
         no_reliable_match=None if answer.reliable is None else not answer.reliable,
+        match=answer.match,
+        fitting=answer.fitting,
         text_cut_after=answer.text_cut_after,
         candidates=candidates,
         collection=live.collection,

@@ -95,13 +95,16 @@ function showAnswer(found, asked) {
   tell(...remarks(found, asked.text));
 }
 
-function remarks({ candidates, no_reliable_match: unreliable, text_cut_after: end }, words) {
+function remarks({ candidates, match, fitting, text_cut_after: end }, words) {
   const told = [];
   if (!candidates.length) {
     told.push(message("quiet", "No results.", "No crop in the gallery matches these filters."));
-  } else if (unreliable) {
+  } else if (match === "none") {
     told.push(message("quiet", "No reliable match.",
-      "None of these is likely to be the person; they are only the most similar."));
+      "None of these is likely to fit the description; they are only the most similar."));
+  } else if (match === "many") {
+    told.push(message("quiet", "Many fit this description.",
+      `${fitting} of the best candidates are likely to. Add details to tell them apart.`));
   }
   if (end !== null) {
     const unread = [...words].slice(end).join("").trim();

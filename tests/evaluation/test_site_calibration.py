@@ -10,7 +10,7 @@ from personsearch.evaluation.site_calibration import (
     held_out_confidences,
     measure_fit,
 )
-from personsearch.search.calibration import Curve
+from personsearch.search.calibration import Conditions, Curve, features
 
 MODEL = Curve(intercept=-12.0, score=20.0, lead=10.0, log_tracks=-0.5)
 SITE = MODEL.model_copy(update={"intercept": -8.0})  # this site's pictures score lower than those of validation
@@ -20,10 +20,9 @@ def verdicts(searches: int, *, truth: Curve = SITE, seed: int = 0) -> Judged:
     """The first two candidates of each search, confirmed as often as `truth` says."""
     rng = np.random.default_rng(seed)
     count = 2 * searches
+    scores_and_leads = zip(rng.uniform(0.2, 0.7, count), rng.uniform(0.0, 0.3, count), strict=True)
     judged = Judged(
-        score_N=rng.uniform(0.2, 0.7, count),
-        lead_N=rng.uniform(0.0, 0.3, count),
-        tracks_N=np.full(count, 50.0),
+        features_NF=np.array([features(score, lead, Conditions(50.0)) for score, lead in scores_and_leads]),
         rank_N=np.tile([1, 2], searches),
         search_N=np.repeat(np.arange(searches), 2),
         right_N=np.zeros(count, bool),
@@ -67,7 +66,7 @@ def test_no_verdict_judges_a_curve_that_was_fitted_to_it() -> None:
 
 def test_what_is_measured_by_hand() -> None:
     judged = Judged(
-        score_N=np.zeros(4), lead_N=np.zeros(4), tracks_N=np.ones(4),
+        features_NF=np.zeros((4, 9)),
         rank_N=np.array([1, 1, 1, 2]), search_N=np.arange(4), right_N=np.array([True, False, True, True]),
     )  # fmt: skip
     fit = measure_fit(np.array([0.9, 0.8, 0.3, 0.9]), judged, 0.5)

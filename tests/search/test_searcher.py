@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from personsearch.bundle import Preprocessing
 from personsearch.errors import UserError
-from personsearch.search.calibration import DEPTH, Calibration, Curve
+from personsearch.search.calibration import DEPTH, Calibration, Curve, Level, Reference
 from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.searcher import MAX_TEXT, Searcher
@@ -83,11 +83,12 @@ def test_impossible_k(k: int) -> None:
 
 
 def calibration(
-    *, intercept: float = 0.0, score: float = 0.0, lead: float = 0.0, log_tracks: float = 0.0, threshold: float = 0.5
+    *, threshold: float = 0.5, intercept: float = 0.0, reference: Reference | None = None, **slopes: float
 ) -> Calibration:
     return Calibration(
-        curve=Curve(intercept=intercept, score=score, lead=lead, log_tracks=log_tracks),
+        curve=Curve.of(intercept, slopes),
         threshold=threshold,
+        reference=reference,
         split="val",
         queries=1,
         galleries=(9.0,),
@@ -125,6 +126,52 @@ def test_confidence_and_no_reliable_match() -> None:
     assert Searcher(AxisEncoder(), few).answer("x").reliable is None
     nothing = Searcher(AxisEncoder(), few, judge).answer("x", crop_filter=CropFilter(cameras=("c",)))
     assert (nothing.candidates, nothing.reliable) == ([], False)
+
+
+def test_one_stands_out_or_many_fit_or_nobody_does() -> None:
+    """At angles of .5 the leads are large, at .001 nearly 0; a curve of the score alone calls all of those alike."""
+    apart, alike = (gallery(*[("a", str(n)) for n in range(20)], step=step) for step in (0.3, 0.001))
+    judge = calibration(intercept=-9.5, score=10.0)
+    one, many = (Searcher(AxisEncoder(), index, judge).answer("x", k=1) for index in (apart, alike))
+    assert (one.match, one.fitting, one.remark) == ("some", 2, "")
+    assert (many.match, many.fitting) == ("many", DEPTH)
+    assert many.remark.startswith("Many fit this description: 10 of the best candidates.")
+    nobody = Searcher(AxisEncoder(), alike, calibration(intercept=-11.0, score=10.0)).answer("x")
+    assert (nobody.match, nobody.fitting) == ("none", 0)
+    assert nobody.remark.startswith("No reliable match")
+    unknown = Searcher(AxisEncoder(), alike).answer("x")
+    assert (unknown.match, unknown.fitting, unknown.remark) == (None, None, "")
+
+
+def test_how_many_fit_is_the_same_however_many_are_asked_for() -> None:
+    crops = gallery(*[("a", str(n // 3)) for n in range(90)], step=0.01)
+    searcher = Searcher(AxisEncoder(), crops, calibration(intercept=-9.9, score=10.0))
+    expected = searcher.answer("x", k=30).fitting
+    assert 3 < expected < DEPTH
+    assert searcher.answer("x", k=1).fitting == expected
+    assert searcher.answer("x", k=5, group_by_track=False).fitting == expected
+
+
+def test_the_levels_are_those_of_reference_and_gallery() -> None:
+    """16 crops at cos 0, of which one is the query's own: halfway to a reference that lies on the query."""
+    crops = gallery(*[("a", str(n)) for n in range(16)], step=0.1)
+    reference = Reference.of(np.array([[1, 0]], dtype=np.float32))
+    given = Searcher(AxisEncoder(), crops, calibration(reference=reference)).answer("a man in a red top").given
+    cosines = np.cos(0.1 * np.arange(16))
+    assert (given.tracks, given.facts) == (16, 2)
+    assert given.reference == Level(1.0, 0.0)
+    assert given.gallery.mean == pytest.approx((1 + cosines.mean()) / 2, abs=1e-5)
+    assert given.gallery.spread == pytest.approx(np.sqrt(cosines.var() / 2), abs=1e-5)
+    assert Searcher(AxisEncoder(), crops, calibration()).answer("a man").given.gallery == Level()
+    empty = Searcher(AxisEncoder(), ExactIndex(2), calibration(reference=reference)).answer("a man")
+    assert (empty.match, empty.fitting, empty.given.gallery) == ("none", 0, Level(1.0, 0.0))
+
+
+def test_a_large_gallery_is_sampled_evenly() -> None:
+    crops = gallery(*[("a", str(n)) for n in range(1100)], step=0.001)
+    judge = calibration(reference=Reference.of(np.array([[1, 0]], dtype=np.float32)))
+    level = Searcher(AxisEncoder(), crops, judge).answer("x").given.gallery
+    assert level.mean == pytest.approx(np.cos(0.001 * np.arange(1100)).mean(), abs=0.01)
 
 
 def test_other_crops_of_the_same_track_take_no_lead_away() -> None:

@@ -35,6 +35,7 @@ def test_the_described_person_comes_first(client: TestClient) -> None:
     assert first["bbox"].keys() == {"x", "y", "width", "height"}
     assert first["confidence"] > 0.6
     assert answer["no_reliable_match"] is False
+    assert (answer["match"], answer["fitting"]) == ("some", 1)
     assert answer["collection"] == "persons_v1_1"
     assert answer["model"] == {"name": "colours", "version": "1", "fingerprint": "fingerprint-1"}
     assert len(answer["candidates"]) == 3
@@ -52,7 +53,16 @@ def test_a_track_is_shown_once_unless_all_crops_are_asked_for(client: TestClient
 def test_no_reliable_match_is_said(client: TestClient) -> None:
     answer = ask(client, "a purple kangaroo")
     assert answer["no_reliable_match"] is True
+    assert (answer["match"], answer["fitting"]) == ("none", 0)
     assert answer["candidates"]
+
+
+def test_those_who_fit_are_counted(client: TestClient) -> None:
+    """Words for several of the six colours: each of these figures is as similar, the more the less."""
+    answer = ask(client, "red green blue", k=1)
+    assert (answer["match"], answer["fitting"], answer["no_reliable_match"]) == ("none", 0, True)
+    answer = ask(client, "red green")
+    assert (answer["match"], answer["fitting"]) == ("some", 2)
 
 
 def test_without_calibration_reliability_is_not_known(settings: ServingSettings, source: ColourSource) -> None:
@@ -60,7 +70,7 @@ def test_without_calibration_reliability_is_not_known(settings: ServingSettings,
     app = create_app(settings, source=source)
     app.state.service.live.look()
     answer = ask(TestClient(app, headers={"X-API-Key": KEY}))
-    assert answer["no_reliable_match"] is None
+    assert (answer["no_reliable_match"], answer["match"], answer["fitting"]) == (None, None, None)
     assert answer["candidates"][0]["confidence"] is None
 
 
@@ -72,7 +82,7 @@ def test_filters_narrow_by_camera_and_time(client: TestClient) -> None:
     assert {candidate["crop_id"].split("-")[0] for candidate in by_time} == {"blue", "yellow"}
     nowhere = ask(client, cameras=["no such camera"])
     assert nowhere["candidates"] == []
-    assert nowhere["no_reliable_match"] is True
+    assert (nowhere["no_reliable_match"], nowhere["match"], nowhere["fitting"]) == (True, "none", 0)
 
 
 @pytest.mark.parametrize(

@@ -52,13 +52,14 @@ def calibrate(
         if had:
             _record(log, {"fingerprint": bundle.fingerprint, "change": "reverted"})
         return show({"fingerprint": bundle.fingerprint, "reverted": had}, as_json=as_json)
-    verdicts = collect_verdicts(log.judged_searches(), log.records("verdict"), bundle.fingerprint)
-    fit = fit_site(read_calibration(bundle.path(CALIBRATION)), verdicts, fingerprint=bundle.fingerprint)
+    own = read_calibration(bundle.path(CALIBRATION))
+    verdicts = collect_verdicts(log.judged_searches(), log.records("verdict"), bundle.fingerprint, own)
+    fit = fit_site(own, verdicts, fingerprint=bundle.fingerprint)
     if not as_json:
         _show_fit(fit)
     written = "" if dry_run or not fit.is_better else str(write_site_calibration(settings.home, fit.calibration))
     if written:
-        values = fit.calibration.model_dump(mode="json", exclude={"format"})
+        values = fit.calibration.model_dump(mode="json", exclude={"format", "reference"})
         _record(log, {"change": "fitted", **values})
     return show(_told(fit, written, as_json=as_json), as_json=as_json)
 

@@ -38,8 +38,9 @@ def search(
     """Find people in the live index by describing them.
 
     Results are candidates, to be confirmed by a person. The confidence is calibrated for the model, or by your own
-    verdicts; where even the best candidate is not to be trusted, the answer says "no reliable match". The search is
-    recorded in the audit log under your user name before anything is shown; where it cannot be, nothing is.
+    verdicts; where even the best candidate is not to be trusted, the answer says "no reliable match", and where a short
+    description fits several people, "many fit". The search is recorded in the audit log under your user name before
+    anything is shown; where it cannot be, nothing is.
     """
     from personsearch.search.searcher import checked_text
 
@@ -67,7 +68,8 @@ def search(
 
 
 def _told(answer: "Answer") -> dict[str, Any]:
-    return {"reliable": answer.reliable, "text_cut_after": answer.text_cut_after}
+    judged = {"reliable": answer.reliable, "match": answer.match, "fitting": answer.fitting}
+    return {**judged, "text_cut_after": answer.text_cut_after}
 
 
 def _record(text: str, answer: "Answer", live: "LiveIndex", *, purpose: str, filters: dict[str, Any]) -> None:
@@ -157,5 +159,5 @@ def _print_table(rows: Sequence[Mapping[str, Any]], answer: "Answer", live: "Liv
     columns = ("rank", "score", "confidence", "camera", "captured_at", "track", "crop_id")
     show_table(columns, [["–" if row[column] is None else str(row[column]) for column in columns] for row in rows])
     typer.echo(f"{live.collection}, model version {live.properties.model_version}")
-    if answer.reliable is False:
-        typer.secho("No reliable match: these are the nearest, who need not be the person described.", fg="yellow")
+    if answer.remark:
+        typer.secho(answer.remark, fg="yellow" if answer.match == "none" else None)

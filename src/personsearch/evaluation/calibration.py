@@ -1,95 +1,112 @@
-"""Fits a model's calibration on queries whose answer is known, and measures how far it can be trusted.
+"""Fits a model's calibration to searches whose answer is known, and measures how far it can be trusted.
 
-It is fitted in galleries of several sizes, because the same similarity means less in a larger one. Every image counts
-as a track of its own here.
-
-Shapes: Q queries, C queries of one chunk, G images, K candidates of a query, N candidates in all, F features.
+Shapes: Q queries, K candidates of a query, N candidates in all, F features.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from personsearch.evaluation.attributes.ranking import area_under_curve
 from personsearch.evaluation.embeddings import SplitEmbeddings
-from personsearch.evaluation.metrics import similarity_chunks
-from personsearch.search.calibration import DEPTH, Calibration, Curve
+from personsearch.evaluation.known_searches import GALLERIES, Candidates, Questions, Searched, search_kinds
+from personsearch.search.calibration import SLOPES, Calibration, Curve, KindRates, Reference
 
 RIDGE = 1e-3
 ITERATIONS = 50
 BINS = 10
-CHUNK = 1024
 LARGEST_LOGIT = 60.0
-PARTS = (1, 2, 4)  # galleries: everyone, then people dealt into halves, then into quarters
+LEAST_THRESHOLD = 0.5  # what is called reliable is at least as likely right as not
+OF_FACTS = ("facts", "lead_facts")
 
 
 @dataclass(frozen=True)
-class Candidates:
-    """The DEPTH best images of every query, best first: similarity, lead, whether it is right, and whether it exists at
-    all [Q, K]; the number of images searched and the person searched for [Q].
-    """
+class Judged:
+    """A curve's probabilities for the searches for people that it had not seen [Q, K]."""
 
-    score_QK: NDArray[np.float64]
-    lead_QK: NDArray[np.float64]
-    right_QK: NDArray[np.bool_]
-    there_QK: NDArray[np.bool_]
-    searched_Q: NDArray[np.int64]
-    person_Q: NDArray[np.int64]
-
-    def select(self, chosen_Q: NDArray[np.bool_]) -> "Candidates":
-        return Candidates(*(values[chosen_Q] for values in vars(self).values()))
+    searched: Searched
+    present_QK: NDArray[np.float64]
+    absent_QK: NDArray[np.float64]
 
     @classmethod
-    def join(cls, parts: Sequence["Candidates"]) -> "Candidates":
-        return cls(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in parts), strict=True)))
+    def by(cls, curve: Curve, searched: Searched) -> "Judged":
+        return cls(searched, probabilities(curve, searched.present), probabilities(curve, searched.absent))
 
-    def features(self) -> NDArray[np.float64]:
-        """The curve's inputs for the candidates that exist [N, F], in the order of its weights."""
-        tracks_QK = np.broadcast_to(np.log(np.maximum(self.searched_Q, 1))[:, None], self.score_QK.shape)
-        return np.stack([self.score_QK, self.lead_QK, tracks_QK], axis=-1)[self.there_QK]
+    def in_largest(self) -> "Judged":
+        """The searches in galleries of more than half as many tracks as the largest has."""
+        most = self.searched.present.searched_Q.max() / 2
+        present_Q, absent_Q = self.searched.present.searched_Q > most, self.searched.absent.searched_Q > most
+        chosen = Searched(self.searched.present.select(present_Q), self.searched.absent.select(absent_Q))
+        return Judged(chosen, self.present_QK[present_Q], self.absent_QK[absent_Q])
 
-    def rightness(self) -> NDArray[np.bool_]:
-        """Whether each candidate that exists is right [N]."""
-        return self.right_QK[self.there_QK]
+    def best(self) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Of the best candidates: the probability, whether it is right, and whether somebody was there [N]."""
+        parts = ((self.searched.present, self.present_QK, True), (self.searched.absent, self.absent_QK, False))
+        found = [(QK[part.there_QK[:, 0], 0], part.best()[1], there) for part, QK, there in parts]
+        probability_N = np.concatenate([each[0] for each in found])
+        there_N = np.repeat([each[2] for each in found], [len(each[0]) for each in found])
+        return probability_N, np.concatenate([each[1] for each in found]), there_N
 
 
-def fit_calibration(embeddings: SplitEmbeddings, split: str, threshold: float) -> Calibration:
-    """Fit on all people; the stated rates come from fitting on one half of them and measuring on the other."""
-    present, absent = find_candidates(embeddings, absent=False), find_candidates(embeddings, absent=True)
-    held_out = [_held_out(present, absent, half, threshold) for half in (0, 1)]
-    rates = {name: float(np.mean([rate[name] for rate in held_out])) for name in held_out[0]}
+def fit_calibration(
+    embeddings: SplitEmbeddings,
+    split: str,
+    *,
+    short: Questions | None = None,
+    precision: float = 0.8,
+    threshold: float | None = None,
+) -> Calibration:
+    """Fit on all people; the stated rates come from fitting on one half of them and measuring on the other.
+
+    An answer is reliable from `threshold`; without it, from the lowest confidence, but at least LEAST_THRESHOLD, at
+    which `precision` of the reliable answers on these unseen people are right in the largest galleries, where most
+    mistakes are made.
+    """
+    kinds = search_kinds(embeddings, short, None)
+    unseen = list(_held_out(kinds))
+    if threshold is None:
+        largest = [{name: judged.in_largest() for name, judged in half.items()} for half in unseen]
+        threshold = choose_threshold(largest, precision)
+    rates = {name: measure_kind([judged[name] for judged in unseen], threshold) for name in kinds}
     return Calibration(
-        curve=fit_curve([present, absent]),
+        curve=fit_curve(list(kinds.values())),
         threshold=threshold,
+        reference=Reference.of(embeddings.image_GD),
         split=split,
         queries=len(embeddings.captions),
-        galleries=tuple(float(len(embeddings.records) / parts) for parts in PARTS),
-        **rates,
+        galleries=tuple(float(len(embeddings.records) / each.parts) for each in GALLERIES if not each.by_person),
+        **measure_rates([judged for half in unseen for judged in half.values()], threshold),
+        captions=rates["captions"],
+        short_queries=rates.get("short_queries"),
     )
 
 
-def find_candidates(embeddings: SplitEmbeddings, *, absent: bool, parts: Sequence[int] = PARTS) -> Candidates:
-    """The best images of every caption in each gallery that holds its person; `absent` removes the person first."""
-    return Candidates.join(
-        [
-            _search(embeddings, images_G, captions_Q, absent=absent)
-            for count in parts
-            for images_G, captions_Q in _galleries(embeddings, count)
-        ]
-    )
+def fit_curve(kinds: Sequence[Searched]) -> Curve:
+    """Fit the curve to the best candidates, which decide whether to trust a search; their mean confidence becomes the
+    share of right ones. How many facts a query names counts only if there are short queries.
+    """
+    parts = [part.best() for searched in kinds for part in (searched.present, searched.absent)]
+    features_NF = np.concatenate([part[0] for part in parts])
+    right_N = np.concatenate([part[1] for part in parts])
+    left_out = set() if len(kinds) > 1 else set(OF_FACTS)
+    intercept, slopes = _fit_slopes(features_NF, right_N, left_out)
+    if slopes.get("log_tracks", 0.0) > 0:  # chance: a larger gallery must never make a search more confident
+        intercept, slopes = _fit_slopes(features_NF, right_N, left_out | {"log_tracks"})
+    curve = Curve.of(intercept, slopes)
+    share = (right_N.sum() + 0.5) / (len(right_N) + 1)
+    shift = shift_to_mean(_probability(curve, features_NF), float(share))
+    return curve.model_copy(update={"intercept": intercept + shift})
 
 
-def fit_curve(parts: Sequence[Candidates]) -> Curve:
-    """Fit the slopes to all candidates, but the intercept to the best ones: they decide whether to trust a search."""
-    candidates = Candidates.join(parts)
-    intercept, score, lead, log_tracks = map(float, fit_logistic(candidates.features(), candidates.rightness()))
-    curve = Curve(intercept=intercept, score=score, lead=lead, log_tracks=log_tracks)
-    found_Q = candidates.there_QK[:, 0]
-    best_Q = probabilities(curve, candidates)[found_Q, 0]
-    right_Q = candidates.right_QK[found_Q, 0]
-    share = (right_Q.sum() + 0.5) / (len(right_Q) + 1)
-    return curve.model_copy(update={"intercept": intercept + shift_to_mean(best_Q, float(share))})
+def _fit_slopes(
+    features_NF: NDArray[np.float64], right_N: NDArray[np.bool_], left_out: set[str]
+) -> tuple[float, dict[str, float]]:
+    """The intercept, and the slopes by name."""
+    names = [name for name in SLOPES if name not in left_out]
+    intercept, *slopes = map(float, fit_logistic(features_NF[:, [SLOPES.index(name) for name in names]], right_N))
+    return intercept, dict(zip(names, slopes, strict=True))
 
 
 def shift_to_mean(probability_N: NDArray[np.float64], mean: float) -> float:
@@ -108,10 +125,12 @@ def shift_to_mean(probability_N: NDArray[np.float64], mean: float) -> float:
 
 def probabilities(curve: Curve, candidates: Candidates) -> NDArray[np.float64]:
     """The curve's probability for each candidate [Q, K]; 0 where there is no candidate."""
-    logit_N = curve.intercept + candidates.features() @ np.array([curve.score, curve.lead, curve.log_tracks])
-    probability_QK = np.zeros(candidates.score_QK.shape)
-    probability_QK[candidates.there_QK] = 1 / (1 + np.exp(-np.clip(logit_N, -LARGEST_LOGIT, LARGEST_LOGIT)))
-    return probability_QK
+    return np.where(candidates.there_QK, _probability(curve, candidates.features_QKF), 0.0)
+
+
+def _probability(curve: Curve, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    logit = curve.intercept + features @ np.array(curve.slopes)
+    return np.asarray(1 / (1 + np.exp(-np.clip(logit, -LARGEST_LOGIT, LARGEST_LOGIT))))
 
 
 def expected_calibration_error(probability_N: NDArray[np.float64], right_N: NDArray[np.bool_]) -> float:
@@ -151,74 +170,59 @@ def fit_logistic(
     return np.concatenate([[weights[0] - slopes_F @ mean_F], slopes_F])
 
 
-def _galleries(embeddings: SplitEmbeddings, parts: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """The images and captions of each gallery, into which people are dealt at random, the same on every run."""
-    people = np.random.default_rng(0).permutation(np.unique(embeddings.image_ids))
-    for start in range(min(parts, len(people))):
-        dealt = people[start::parts]
-        images_G = np.flatnonzero(np.isin(embeddings.image_ids, dealt))
-        yield images_G, np.flatnonzero(np.isin(embeddings.caption_ids, dealt))
+def _held_out(kinds: Mapping[str, Searched]) -> Iterator[dict[str, Judged]]:
+    """Fit on one half of the people and judge the other; with a single person, both are the same."""
+    people = np.unique(np.concatenate([searched.present.person_Q for searched in kinds.values()]))
+    for half in (0, 1):
+        seen, unseen = people[half::2], people[1 - half :: 2]
+        seen, unseen = (seen, unseen) if len(people) > 1 else (people, people)
+        curve = fit_curve([searched.select(seen) for searched in kinds.values()])
+        yield {name: Judged.by(curve, searched.select(unseen)) for name, searched in kinds.items()}
 
 
-def _search(
-    embeddings: SplitEmbeddings, images_G: NDArray[np.int64], captions_Q: NDArray[np.int64], *, absent: bool
-) -> Candidates:
-    image_ids_G, caption_ids_Q = embeddings.image_ids[images_G], embeddings.caption_ids[captions_Q]
-    text_QD, image_GD = embeddings.text_QD[captions_Q], embeddings.image_GD[images_G]
-    found = []
-    for start, similarity_CG in similarity_chunks(text_QD, image_GD, CHUNK):
-        person_C = caption_ids_Q[start : start + len(similarity_CG)]
-        match_CG = person_C[:, None] == image_ids_G
-        if absent:
-            similarity_CG[match_CG] = -np.inf
-        best_CK = np.argsort(-similarity_CG, axis=1, kind="stable")[:, : DEPTH + 1]
-        score_CK = np.take_along_axis(similarity_CG, best_CK, axis=1).astype(np.float64)
-        right_CK = np.take_along_axis(match_CG, best_CK, axis=1) & (not absent)
-        searched_C = len(image_ids_G) - match_CG.sum(axis=1) * absent
-        found.append(_judged(score_CK, right_CK, searched_C, person_C))
-    return Candidates.join(found)
+def choose_threshold(unseen: Sequence[Mapping[str, Judged]], precision: float) -> float:
+    """The lowest confidence, but at least LEAST_THRESHOLD, from which `precision` of the best candidates are right."""
+    best = [judged.best() for half in unseen for judged in half.values()]
+    probability_N = np.concatenate([each[0] for each in best])
+    right_N = np.concatenate([each[1] for each in best])
+    order = np.argsort(-probability_N, kind="stable")
+    share_N = right_N[order].cumsum() / np.arange(1, len(order) + 1)
+    reached = np.flatnonzero(share_N >= precision)
+    lowest = probability_N[order[reached[-1]]] if len(reached) else 1.0
+    return max(round(float(lowest), 3), LEAST_THRESHOLD)
 
 
-def _judged(
-    score_CK: NDArray[np.float64],
-    right_CK: NDArray[np.bool_],
-    searched_C: NDArray[np.int64],
-    person_C: NDArray[np.int64],
-) -> Candidates:
-    """The DEPTH best candidates, each with its lead over the mean of the others among the DEPTH + 1 best."""
-    missing = ((0, 0), (0, DEPTH + 1 - score_CK.shape[1]))
-    score_CK = np.pad(score_CK, missing, constant_values=-np.inf)
-    there_CK = np.isfinite(score_CK)
-    score_CK = np.where(there_CK, score_CK, 0.0)
-    others_CK = there_CK.sum(axis=1, keepdims=True) - there_CK
-    total_CK = score_CK.sum(axis=1, keepdims=True) - score_CK
-    lead_CK = np.where(others_CK > 0, score_CK - total_CK / np.maximum(others_CK, 1), 0.0)
-    best = np.s_[:, :DEPTH]
-    right_CK = np.pad(right_CK, missing)
-    return Candidates(score_CK[best], lead_CK[best], right_CK[best], there_CK[best], searched_C, person_C)
-
-
-def _held_out(present: Candidates, absent: Candidates, half: int, threshold: float) -> dict[str, float]:
-    """Fit on one half of the people and measure on the other; with a single person, both are the same."""
-    people = np.unique(present.person_Q)
-    seen_Q = np.isin(present.person_Q, people[half::2])
-    unseen_Q = ~seen_Q if seen_Q.any() and not seen_Q.all() else np.ones_like(seen_Q)
-    seen_Q = seen_Q if seen_Q.any() else np.ones_like(seen_Q)
-    curve = fit_curve([present.select(seen_Q), absent.select(seen_Q)])
-    return measure_rates(curve, present.select(unseen_Q), absent.select(unseen_Q), threshold)
-
-
-def measure_rates(curve: Curve, present: Candidates, absent: Candidates, threshold: float) -> dict[str, float]:
-    """The four rates that a calibration states, measured on these queries."""
-    present_QK, absent_QK = probabilities(curve, present), probabilities(curve, absent)
-    kept_Q, alarmed_Q = present_QK[:, 0] >= threshold, absent_QK[:, 0] >= threshold
-    called = max(int(kept_Q.sum() + alarmed_Q.sum()), 1)
+def measure_rates(judged: Sequence[Judged], threshold: float) -> dict[str, float]:
+    """The four rates that a calibration states of all queries."""
+    probability_N, right_N, there_N = map(np.concatenate, zip(*(each.best() for each in judged), strict=True))
+    called_N = probability_N >= threshold
+    candidates = [part for each in judged for part in (each.searched.present, each.searched.absent)]
+    stated = [QK for each in judged for QK in (each.present_QK, each.absent_QK)]
     return {
         "expected_calibration_error": expected_calibration_error(
-            np.concatenate([present_QK[present.there_QK], absent_QK[absent.there_QK]]),
-            np.concatenate([present.rightness(), absent.rightness()]),
+            np.concatenate([QK[part.there_QK] for QK, part in zip(stated, candidates, strict=True)]),
+            np.concatenate([part.rightness() for part in candidates]),
         ),
-        "precision": float((kept_Q & present.right_QK[:, 0]).sum() / called),
-        "reliable_when_present": float(kept_Q.mean()),
-        "reliable_when_absent": float(alarmed_Q.mean()),
+        "precision": float((called_N & right_N).sum() / max(called_N.sum(), 1)),
+        "reliable_when_present": _share(called_N[there_N]),
+        "reliable_when_absent": _share(called_N[~there_N]),
     }
+
+
+def measure_kind(judged: Sequence[Judged], threshold: float) -> KindRates:
+    """The rates of one kind of query."""
+    probability_N, right_N, there_N = map(np.concatenate, zip(*(each.best() for each in judged), strict=True))
+    called_N = probability_N >= threshold
+    truth_N = np.where(right_N, probability_N, 1 - probability_N).clip(1e-6)
+    return KindRates(
+        queries=sum(len(each.present_QK) for each in judged),
+        log_loss=float(-np.log(truth_N).mean()) if len(truth_N) else 0.0,
+        auc=area_under_curve(probability_N, right_N) if 0 < right_N.sum() < len(right_N) else 0.5,
+        precision=float(right_N[called_N].mean()) if called_N.any() else 1.0,
+        right_reliable=_share(called_N[right_N]),
+        absent_reliable=_share(called_N[~there_N]),
+    )
+
+
+def _share(chosen_N: NDArray[np.bool_]) -> float:
+    return float(chosen_N.mean()) if len(chosen_N) else 0.0

@@ -13,6 +13,7 @@ from personsearch.evaluation.attributes.measure import measure_attributes
 from personsearch.evaluation.calibration import fit_calibration
 from personsearch.evaluation.colour_swap import colour_swap_accuracy
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
+from personsearch.evaluation.known_searches import draw_short_queries
 from personsearch.evaluation.measured import EvaluateConfig, Evaluation, by_attribute, by_camera
 from personsearch.evaluation.metrics import rank_queries, summarise, too_few_people
 from personsearch.evaluation.paired import FirstRanks
@@ -68,7 +69,7 @@ def measure(config: EvaluateConfig, bundle: Bundle, dataset: Dataset, out_dir: P
         ranks=ranks,
         text_to_image=summarise(ranks),
         image_to_text=summarise(reverse),
-        calibration=_calibrate(config, embeddings, fit),
+        calibration=_calibrate(config, source.encoder, embeddings, fit),
         colour_swap=colour_swap_accuracy(source.encoder, embeddings, config.colour_swap_captions),
         cameras=by_camera(ranks, embeddings),
         attributes=by_attribute(ranks, embeddings),
@@ -102,10 +103,17 @@ def _embed_other_people(config: EvaluateConfig, source: _Source) -> SplitEmbeddi
     return source.embed(config.calibrate_on)
 
 
-def _calibrate(config: EvaluateConfig, measured: SplitEmbeddings, fit: SplitEmbeddings | None) -> Calibration:
-    if fit is None:
-        return fit_calibration(measured, config.split, config.reliable_confidence)
-    return fit_calibration(fit, config.calibrate_on, config.reliable_confidence)
+def _calibrate(
+    config: EvaluateConfig, encoder: Encoder, measured: SplitEmbeddings, fit: SplitEmbeddings | None
+) -> Calibration:
+    embeddings, split = (measured, config.split) if fit is None else (fit, config.calibrate_on)
+    return fit_calibration(
+        embeddings,
+        split,
+        short=draw_short_queries(embeddings, encoder),
+        precision=config.reliable_precision,
+        threshold=config.reliable_confidence,
+    )
 
 
 def _slices(evaluation: Evaluation) -> dict[str, object]:

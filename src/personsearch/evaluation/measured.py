@@ -64,8 +64,13 @@ class EvaluateConfig(Config):
     calibrate_on: Split = "val"
     """Split on which confidence is fitted; `split` itself if the data set lacks this one."""
 
-    reliable_confidence: float = Field(default=0.5, gt=0, lt=1)
-    """A best candidate with less confidence than this, in (0, 1), is reported as "no reliable match"."""
+    reliable_precision: float = Field(default=0.8, gt=0, lt=1)
+    """Of the best candidates called reliable at least this share, in (0, 1), is right: it decides from which confidence
+    on they are."""
+
+    reliable_confidence: float | None = Field(default=None, gt=0, lt=1)
+    """Call a best candidate reliable from this confidence on, in (0, 1), whatever share is right; null: by
+    `reliable_precision`."""
 
     colour_swap_captions: int = Field(default=2000, ge=1)
     """Most captions that are tested with a colour swapped."""

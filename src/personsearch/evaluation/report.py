@@ -186,10 +186,26 @@ def _calibration(calibration: Calibration) -> str:
         ["Expected calibration error", f"{calibration.expected_calibration_error:.3f}"],
         ["Reliable from a confidence of", f"{calibration.threshold:.2f}"],
         ["Best candidates called reliable that are right", f"{100 * calibration.precision:.1f} %"],
-        ["Searches called reliable, person in the gallery", f"{100 * calibration.reliable_when_present:.1f} %"],
-        ["Searches called reliable, person not in the gallery", f"{100 * calibration.reliable_when_absent:.1f} %"],
+        [
+            "Searches called reliable, somebody who fits in the gallery",
+            f"{100 * calibration.reliable_when_present:.1f} %",
+        ],
+        ["Searches called reliable, nobody who fits in the gallery", f"{100 * calibration.reliable_when_absent:.1f} %"],
     ]
-    return table(["Confidence", ""], rows)
+    return table(["Confidence", ""], rows) + _kinds(calibration)
+
+
+def _kinds(calibration: Calibration) -> str:
+    kinds = {"Captions: one person is right": calibration.captions, "Short queries": calibration.short_queries}
+    head = ["Kind", "Searches", "Log loss", "AUC", "Right of those called reliable, %"]
+    head += ["Right ones called reliable, %", "Absent ones called reliable, %"]
+    rows = [
+        [name, f"{one.queries:,}", f"{one.log_loss:.3f}", f"{one.auc:.3f}"]
+        + [f"{100 * share:.1f}" for share in (one.precision, one.right_reliable, one.absent_reliable)]
+        for name, one in kinds.items()
+        if one is not None
+    ]
+    return table(head, rows) if rows else ""
 
 
 def _lineage(bundle: Bundle, dataset: Dataset, config: EvaluateConfig) -> str:

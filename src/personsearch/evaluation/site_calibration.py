@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.evaluation.calibration import LARGEST_LOGIT, fit_logistic, shift_to_mean
-from personsearch.search.calibration import Curve
+from personsearch.search.calibration import SLOPES, Curve
 
 LEAST_CONFIRMED = LEAST_REJECTED = 15
 LEAST_SEARCHES = 20
@@ -20,18 +20,17 @@ TIE_TO_MODEL = 20.0  # penalty on leaving the model's own slopes: about as stron
 TIE_TO_ZERO = 1.0  # the same for a model without a curve
 PARTS = 5
 BINS = 5
+CHANGING = ("score", "lead")
 FLAT = Curve(intercept=0.0, score=0.0, lead=0.0, log_tracks=0.0)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Candidates that people judged, arrays [N]: similarity, lead, tracks searched, rank, number of the search, and
-    whether the candidate was confirmed.
+    """Candidates that people judged: a curve's inputs [N, F], and arrays [N]: rank, number of the search, and whether
+    the candidate was confirmed.
     """
 
-    score_N: NDArray[np.float64]
-    lead_N: NDArray[np.float64]
-    tracks_N: NDArray[np.float64]
+    features_NF: NDArray[np.float64]
     rank_N: NDArray[np.int64]
     search_N: NDArray[np.int64]
     right_N: NDArray[np.bool_]
@@ -89,17 +88,19 @@ class Fit:
 def fit_site_curve(prior: Curve | None, judged: Judged) -> Curve:
     """The curve for these verdicts; `prior` is the model's own, None for a model that was never calibrated.
 
-    How the number of tracks counts stays as the model has it: at one site it varies too little to say what a gallery of
-    twice the size would do. The mean confidence becomes the share of confirmed candidates.
+    How similarity and lead count changes; everything else stays as the model has it: at one site, the number of tracks
+    varies too little to say what a gallery of twice the size would do. The mean confidence becomes the share of
+    confirmed candidates.
     """
     start, ridge = prior or FLAT, (TIE_TO_MODEL if prior else TIE_TO_ZERO) / len(judged)
-    features_NF = np.column_stack([judged.score_N, judged.lead_N])
-    change, score, lead = fit_logistic(features_NF, judged.right_N, offset_N=_logits(start, judged), ridge=ridge)
-    curve = Curve(
-        intercept=start.intercept + float(change),
-        score=start.score + float(score),
-        lead=start.lead + float(lead),
-        log_tracks=start.log_tracks,
+    changing_NF = judged.features_NF[:, [SLOPES.index(name) for name in CHANGING]]
+    change, score, lead = fit_logistic(changing_NF, judged.right_N, offset_N=_logits(start, judged), ridge=ridge)
+    curve = start.model_copy(
+        update={
+            "intercept": start.intercept + float(change),
+            "score": start.score + float(score),
+            "lead": start.lead + float(lead),
+        }
     )
     share = (judged.confirmed + 0.5) / (len(judged) + 1)
     shift = shift_to_mean(confidences(curve, judged), share)
@@ -148,5 +149,4 @@ def _bins(confidence_N: NDArray[np.float64], right_N: NDArray[np.bool_]) -> Iter
 
 
 def _logits(curve: Curve, judged: Judged) -> NDArray[np.float64]:
-    log_tracks_N = np.log(np.maximum(judged.tracks_N, 1.0))
-    return curve.intercept + curve.score * judged.score_N + curve.lead * judged.lead_N + curve.log_tracks * log_tracks_N
+    return np.asarray(curve.intercept + judged.features_NF @ np.array(curve.slopes))

@@ -24,10 +24,11 @@ def search_record(
 ) -> dict[str, Any]:
     """The record of an event "search".
 
-    `scores`, `leads` and `tracks` are what confidence depends on: with the verdicts on these candidates a site can fit
-    a calibration of its own.
+    `scores`, `leads`, `tracks`, `facts` and `levels` are what confidence depends on: with the verdicts on these
+    candidates a site can fit a calibration of its own.
     """
-    candidates = answer.candidates
+    candidates, given = answer.candidates, answer.given
+    levels = (given.reference.mean, given.reference.spread, given.gallery.mean, given.gallery.spread)
     return {
         "request_id": request_id,
         "who": who,
@@ -40,7 +41,10 @@ def search_record(
         "fingerprint": properties.fingerprint,
         "text_cut_after": answer.text_cut_after,
         "reliable": answer.reliable,
-        "tracks": round(answer.tracks, 1),
+        "fitting": answer.fitting,
+        "tracks": round(given.tracks, 1),
+        "facts": given.facts,
+        "levels": [round(value, SCORE_DECIMALS) for value in levels],
         "results": [candidate.crop.crop_id for candidate in candidates],
         "scores": [round(candidate.score, SCORE_DECIMALS) for candidate in candidates],
         "leads": [round(candidate.lead, SCORE_DECIMALS) for candidate in candidates],

@@ -25,11 +25,12 @@ from personsearch.evaluation.site_calibration import (
     measure_fit,
 )
 from personsearch.files import private_folder, replacing
-from personsearch.search.calibration import CalibratedCurve
+from personsearch.search.calibration import SLOPES, CalibratedCurve, Conditions, Level, features
 
 FOLDER = "calibrations"
 RELIABLE = 0.5  # of a model that was never calibrated
 EVIDENCE = ("scores", "leads", "tracks")
+OF_REFERENCE = ("facts", "levels")  # of a calibration that compares with the pictures it was fitted on
 
 
 class SiteCalibration(CalibratedCurve):
@@ -84,16 +85,21 @@ class SiteFit:
 
 
 def collect_verdicts(
-    searches: Iterable[Mapping[str, Any]], verdicts: Iterable[Mapping[str, Any]], fingerprint: str
+    searches: Iterable[Mapping[str, Any]],
+    verdicts: Iterable[Mapping[str, Any]],
+    fingerprint: str,
+    prior: CalibratedCurve | None,
 ) -> Verdicts:
     """The latest verdict on each candidate of each of a model's searches, with what its confidence depends on.
 
-    `searches` and `verdicts` are the records of these events in the audit log, oldest first.
+    `searches` and `verdicts` are the records of these events in the audit log, oldest first; `prior` is the model's own
+    calibration.
     """
+    needed = EVIDENCE + (OF_REFERENCE if prior is not None and prior.reference is not None else ())
     latest: dict[str, dict[str, str]] = {}
     for verdict in verdicts:
         latest.setdefault(verdict["search_request_id"], {})[verdict["crop_id"]] = verdict["verdict"]
-    rows: list[tuple[float, float, float, int, int, bool]] = []
+    rows: list[tuple[tuple[float, ...], int, int, bool]] = []
     without = 0
     for number, search in enumerate(searches):
         said = latest.get(search["request_id"], {})
@@ -102,14 +108,27 @@ def collect_verdicts(
         ranks = {crop_id: rank for rank, crop_id in enumerate(search["results"], start=1)}
         for crop_id in (name for name, verdict in said.items() if verdict != "withdrawn" and name in ranks):
             rank = ranks[crop_id]
-            if not all(name in search for name in EVIDENCE):
+            if not all(name in search for name in needed):
                 without += 1
                 continue
-            score, lead = search["scores"][rank - 1], search["leads"][rank - 1]
-            rows.append((score, lead, search["tracks"], rank, number, said[crop_id] == "confirmed"))
-    columns = list(zip(*rows, strict=True)) or [()] * 6
-    kinds = (np.float64, np.float64, np.float64, np.int64, np.int64, np.bool_)
-    return Verdicts(Judged(*(np.array(c, dtype=k) for c, k in zip(columns, kinds, strict=True))), without)
+            inputs = features(search["scores"][rank - 1], search["leads"][rank - 1], _conditions(search))
+            rows.append((inputs, rank, number, said[crop_id] == "confirmed"))
+    inputs_NF = np.array([row[0] for row in rows], dtype=np.float64).reshape(len(rows), len(SLOPES))
+    others = zip((1, 2, 3), (np.int64, np.int64, np.bool_), strict=True)
+    return Verdicts(
+        Judged(inputs_NF, *(np.array([row[at] for row in rows], dtype=kind) for at, kind in others)), without
+    )
+
+
+def _conditions(search: Mapping[str, Any]) -> Conditions:
+    """What the record of a search tells of it; older ones hold neither facts nor levels."""
+    reference_mean, reference_spread, gallery_mean, gallery_spread = search.get("levels", (0.0,) * 4)
+    return Conditions(
+        tracks=search["tracks"],
+        facts=search.get("facts", 0),
+        reference=Level(reference_mean, reference_spread),
+        gallery=Level(gallery_mean, gallery_spread),
+    )
 
 
 def fit_site(prior: CalibratedCurve | None, verdicts: Verdicts, *, fingerprint: str) -> SiteFit:
@@ -129,6 +148,7 @@ def fit_site(prior: CalibratedCurve | None, verdicts: Verdicts, *, fingerprint: 
     calibration = SiteCalibration(
         curve=fit_site_curve(own, judged),
         threshold=threshold,
+        reference=prior.reference if prior else None,
         fingerprint=fingerprint,
         calibrated_at=datetime.now(UTC).replace(microsecond=0),
         confirmed=judged.confirmed,

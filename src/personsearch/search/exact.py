@@ -3,6 +3,7 @@
 Shapes: N crops, Q queries, B crops of one block, D embedding dimension, K best crops.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -109,8 +110,15 @@ class ExactIndex:
         return iter([crop.crop_id for crop in self._crops])
 
     def fetch(self, crop_ids: Sequence[str]) -> tuple[list[Crop], NDArray[np.float32]]:
-        rows = self._admitted(CropFilter(crop_ids=tuple(crop_ids)))
+        places = {crop_id: self._row_at_or_after(crop_id) for crop_id in crop_ids}
+        rows = np.array(sorted(row for crop_id, row in places.items() if self._holds(row, crop_id)), dtype=np.int64)
         return [self._crops[row] for row in rows], self._vectors.decoded(rows)
+
+    def _row_at_or_after(self, crop_id: str) -> int:
+        return bisect_left(self._crops, crop_id, key=lambda crop: crop.crop_id)
+
+    def _holds(self, row: int, crop_id: str) -> bool:
+        return row < len(self._crops) and self._crops[row].crop_id == crop_id
 
     def _admitted(self, crop_filter: CropFilter) -> NDArray[np.int64]:
         """The rows that a filter admits: cameras and times as columns, rarer conditions crop by crop."""

@@ -58,11 +58,11 @@ def _draw_title(sheet: Image.Image, text: str, answer: Answer) -> None:
     draw.text((MARGIN, 14), _shortened(f"“{text}”", 22, sheet.width - 2 * MARGIN), fill=INK, font=_font(22))
     if not answer.candidates:
         note, colour = "no crop in the gallery matches the filters", WARNING
-    elif answer.reliable is False:
-        note, colour = "no reliable match: these are only the most similar, probably not the person", WARNING
+    elif answer.remark:
+        note, colour = answer.remark, WARNING if answer.match == "none" else FAINT_INK
     else:
         note, colour = "candidates for a person to confirm", FAINT_INK
-    draw.text((MARGIN, 44), note, fill=colour, font=_font(16))
+    draw.text((MARGIN, 44), _shortened(note, 16, sheet.width - 2 * MARGIN), fill=colour, font=_font(16))
 
 
 def _draw_tile(sheet: Image.Image, corner: tuple[int, int], candidate: Candidate, picture: Callable[[], bytes]) -> None:

@@ -4,22 +4,28 @@ Shapes: D embedding dimension.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
-from personsearch.search.calibration import DEPTH, CalibratedCurve, lead_over
+from personsearch.search.calibration import DEPTH, CalibratedCurve, Conditions, Level, count_facts, lead_over
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
 from personsearch.search.index import MAX_K, Hit, VectorIndex, check_k
 
 MAX_TEXT = 2000
 CROPS_PER_TRACK = 4  # first guess at the crops of one track among the best; if it is too low, a second search follows
+Match = Literal["none", "some", "many"]
+NO_CONDITIONS = Conditions()
+MANY = 3  # candidates that fit: none of them stands out
+SAMPLE = 512  # crops from which the gallery's level is estimated …
+SAMPLED_IDS = 16_384  # … spread over so many, by their ids: as many as an engine returns at once
 JUDGED = (DEPTH + 1) * CROPS_PER_TRACK  # always fetch this many crops: confidence compares the best with its rivals
 
 
@@ -42,14 +48,32 @@ class Candidate:
 class Answer:
     """Candidates, best first. `reliable` is False for "no reliable match", None if the model was never calibrated.
 
-    The model read `text_cut_after` characters of the description, all of it if None. `tracks` is the number of tracks
-    searched, estimated in a large gallery.
+    The model read `text_cut_after` characters of the description, all of it if None. `fitting` counts those of the
+    DEPTH best tracks that are as likely to fit as a reliable answer. `given` has the number of tracks searched,
+    estimated in a large gallery.
     """
 
     candidates: list[Candidate]
     reliable: bool | None
     text_cut_after: int | None = None
-    tracks: float = 0.0
+    fitting: int | None = None
+    given: Conditions = NO_CONDITIONS
+
+    @property
+    def match(self) -> Match | None:
+        """No reliable match is "none"; a reliable one is "many" if the description fits others as well."""
+        if self.reliable is None:
+            return None
+        return "none" if not self.reliable else "many" if (self.fitting or 0) >= MANY else "some"
+
+    @property
+    def remark(self) -> str:
+        """What to tell whoever searched, beside the candidates; "" if there is nothing to add."""
+        if self.candidates and self.match == "none":
+            return "No reliable match: these are the nearest, who need not fit the description."
+        if self.match == "many":
+            return f"Many fit this description: {self.fitting} of the best candidates. Add details to tell them apart."
+        return ""
 
 
 class Searcher:
@@ -72,40 +96,50 @@ class Searcher:
             UserError: an empty or too long text, or a `k` that no index can return.
         """
         text = checked_text(text)
-        vector_D = self.encoder.encode_texts([text])[0]
-        answer = self.answer_vector(vector_D, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
-        return replace(answer, text_cut_after=self.encoder.text_cut_after(text))
-
-    def answer_vector(
-        self,
-        vector_D: NDArray[np.float32],
-        *,
-        k: int = 10,
-        crop_filter: CropFilter = EVERYTHING,
-        group_by_track: bool = True,
-    ) -> Answer:
-        """Like `answer`, for a query that is already encoded."""
         try:
             check_k(k)
         except ValueError as error:
             raise UserError(str(error)) from error
+        vector_D = self.encoder.encode_texts([text])[0]
         hits = self._hits(vector_D, k, crop_filter, group_by_track=group_by_track)
         chosen = list(first_of_each_track(hits) if group_by_track else hits)[:k]
-        tracks = self._tracks(hits, crop_filter)
+        given = self._conditions(vector_D, count_facts(text), self._tracks(hits, crop_filter))
         candidates = [
-            Candidate(rank, hit.crop, hit.score, self._confidence(hit.score, lead, tracks), lead)
+            Candidate(rank, hit.crop, hit.score, self._confidence(hit.score, lead, given), lead)
             for rank, (hit, lead) in enumerate(zip(chosen, _leads(chosen, hits), strict=True), start=1)
         ]
-        return Answer(candidates, self._is_reliable(candidates), tracks=tracks)
+        return Answer(
+            candidates,
+            self._is_reliable(candidates),
+            text_cut_after=self.encoder.text_cut_after(text),
+            fitting=self._count_fitting(hits, given),
+            given=given,
+        )
 
-    def _confidence(self, score: float, lead: float, tracks: float) -> float | None:
-        return None if self.calibration is None else self.calibration.confidence(score, lead, tracks)
+    def _conditions(self, vector_D: NDArray[np.float32], facts: int, tracks: float) -> Conditions:
+        """What the confidences of this search have in common; the levels only if the calibration uses them."""
+        if self.calibration is None or self.calibration.reference is None:
+            return Conditions(tracks, facts)
+        reference = self.calibration.reference.level(vector_D)
+        return Conditions(tracks, facts, reference, Level.of(self._sample @ vector_D, reference))
+
+    def _confidence(self, score: float, lead: float, given: Conditions) -> float | None:
+        return None if self.calibration is None else self.calibration.confidence(score, lead, given)
 
     def _is_reliable(self, candidates: list[Candidate]) -> bool | None:
         if self.calibration is None:
             return None
         best = candidates[0].confidence if candidates else None
         return best is not None and best >= self.calibration.threshold
+
+    def _count_fitting(self, hits: list[Hit], given: Conditions) -> int | None:
+        """How many of the DEPTH best tracks reach the threshold, independent of `k` and grouping."""
+        if self.calibration is None:
+            return None
+        leaders = list(islice(first_of_each_track(hits), DEPTH))
+        judged = zip(leaders, _leads(leaders, hits), strict=True)
+        reached = (self.calibration.confidence(hit.score, lead, given) for hit, lead in judged)
+        return sum(confidence >= self.calibration.threshold for confidence in reached)
 
     def _hits(
         self, vector_D: NDArray[np.float32], k: int, crop_filter: CropFilter, *, group_by_track: bool
@@ -135,6 +169,13 @@ class Searcher:
     def _crops(self) -> int:
         """Cached, because counting a large collection on a server takes longer than searching it."""
         return self.index.count()
+
+    @cached_property
+    def _sample(self) -> NDArray[np.float32]:
+        """The vectors of SAMPLE crops; the same whatever engine holds the collection."""
+        crop_ids = list(islice(self.index.crop_ids(), SAMPLED_IDS))
+        chosen = crop_ids[:: max(1, -(-len(crop_ids) // SAMPLE))]
+        return self.index.fetch(chosen)[1] if chosen else np.empty((0, self.encoder.embedding_dim), np.float32)
 
 
 def _leads(chosen: list[Hit], hits: list[Hit]) -> list[float]:

@@ -18,7 +18,7 @@ from personsearch.errors import UserError
 from personsearch.integrations.milvus import connection
 from personsearch.integrations.milvus.filters import MAX_LIST
 from personsearch.integrations.milvus.store import MilvusStore
-from personsearch.search.calibration import Calibration, Curve
+from personsearch.search.calibration import Calibration, Curve, Reference
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
@@ -266,8 +266,9 @@ def test_confidence_is_that_of_the_mirror(index: VectorIndex) -> None:
     index.upsert([crop(n) for n in range(120)], stored)
     index.flush()
     judge = Calibration(
-        curve=Curve(intercept=-2.0, score=3.0, lead=5.0, log_tracks=-0.5),
+        curve=Curve(intercept=-2.0, score=3.0, lead=5.0, log_tracks=-0.5, gallery_mean=4.0, gallery_spread=-6.0),
         threshold=0.5,
+        reference=Reference.of(stored[:50]),
         split="val",
         queries=1,
         galleries=(9.0,),
@@ -284,7 +285,8 @@ def test_confidence_is_that_of_the_mirror(index: VectorIndex) -> None:
         ]
         first, second = ([candidate.confidence for candidate in answer.candidates] for answer in answers)
         assert first == pytest.approx(second, abs=1e-5)
-        assert answers[0].reliable == answers[1].reliable
+        assert (answers[0].match, answers[0].fitting) == (answers[1].match, answers[1].fitting)
+        assert answers[0].given.gallery.mean == pytest.approx(answers[1].given.gallery.mean, abs=1e-5)
 
 
 def test_only_known_index_types(tmp_path: Path) -> None:
