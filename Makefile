@@ -57,7 +57,7 @@ down: setup  ## Stop the services that `make up` or `make demo` started.
 	@.venv/bin/personsearch down
 
 PRETRAINING := data/pretraining
-pretrain: setup  ## Rebuild weights/: synthetic people, a small CLIP and CTLG's towers from scratch (2.5 hours).
+pretrain: setup  ## Rebuild weights/: synthetic people, a small CLIP and CTLG's towers from scratch (4 hours).
 	.venv/bin/personsearch data synthesize $(PRETRAINING)/raw --identities-train 12000 --identities-val 200 \
 	  --identities-test 240 --images-per-identity 4 --cameras 150 --seed 2026
 	.venv/bin/personsearch data prepare $(PRETRAINING)/raw $(PRETRAINING)/prepared
