@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from personsearch.search.calibration import CalibratedCurve
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter
-from personsearch.search.index import CollectionProperties
+from personsearch.search.index import CollectionProperties, VectorIndex
 from personsearch.search.mirror import Mirror, mirror_bytes
 from personsearch.search.searcher import Answer, Searcher
 
@@ -91,14 +91,15 @@ class IndexSearch:
         calibration = self._site() or self._stored.calibration
         if calibration != self._calibration:
             self._calibration = calibration
-            self._searcher = Searcher(self._stored.encoder, self._searcher.index, calibration)
+            self._search_in(self._searcher.index)
             logger.info("%s: calibrated by %s", self.collection, "the model" if self._site() is None else "the site")
 
     def _follow_unmirrored(self, crops: int) -> None:
-        self._mirror, self.sequence = None, self._changes.last_sequence()
-        if crops != self._crops:
-            self._searcher = Searcher(self._stored.encoder, self._stored.index, self._calibration)
+        latest = self._changes.last_sequence()
+        if self._mirror is not None or crops != self._crops or latest != self.sequence:
+            self._search_in(self._stored.index)
             logger.info("%s: %d crops, not mirrored", self.collection, crops)
+        self._mirror, self.sequence = None, latest
 
     def _follow(self, mirror: Mirror, crops: int) -> None:
         """Apply the gallery's changes to the mirror."""
@@ -109,20 +110,24 @@ class IndexSearch:
         if not (erased or self._pending) and crops == self._crops:
             self.sequence = latest
             return
-        before = mirror.count()
-        for batch in _batches(erased):
-            mirror.delete(CropFilter(crop_ids=tuple(batch)))
-        for batch in _batches(self._pending):
-            found, vectors_ND = self._stored.index.fetch(batch)
-            mirror.upsert(found, vectors_ND)
-            self._pending -= {crop.crop_id for crop in found}
-        self.sequence = latest
-        if mirror.count() != before:
+        if self._apply(mirror, erased):
             self._search_in(mirror)
+            logger.info("%s: %d crops, mirrored in memory", self.collection, mirror.count())
+        self.sequence = latest
         # Rows that came or went without a change of the gallery: somebody else wrote to the collection.
         explained = crops <= mirror.count() <= self._stored.index.count()
         if crops != self._crops and not explained:
             self._copy()
+
+    def _apply(self, mirror: Mirror, erased: set[str]) -> int:
+        """Remove what was erased and add what the collection now holds. Returns the number of changes."""
+        changes = sum(mirror.delete(CropFilter(crop_ids=tuple(batch))) for batch in _batches(erased))
+        for batch in _batches(self._pending):
+            found, vectors_ND = self._stored.index.fetch(batch)
+            mirror.upsert(found, vectors_ND)
+            self._pending -= {crop.crop_id for crop in found}
+            changes += len(found)
+        return changes
 
     def _copy(self) -> None:
         """Copy the whole collection, without what the gallery has erased."""
@@ -130,6 +135,7 @@ class IndexSearch:
         properties = self.properties
         self._mirror = Mirror.of_batches(self._held(), properties.embedding_dim, properties.coding)
         self._search_in(self._mirror)
+        logger.info("%s: %d crops, mirrored in memory", self.collection, self._mirror.count())
         self.sequence, self._pending = latest, set()
 
     def _held(self) -> Iterator[Batch]:
@@ -138,10 +144,9 @@ class IndexSearch:
             rows = [row for row, crop in enumerate(crops) if crop.crop_id not in erased]
             yield [crops[row] for row in rows], vectors_ND[rows]
 
-    def _search_in(self, mirror: Mirror) -> None:
-        """Search a mirror whose number of crops has changed; a searcher counts its index only once."""
-        logger.info("%s: %d crops, mirrored in memory", self.collection, mirror.count())
-        self._searcher = Searcher(self._stored.encoder, mirror, self._calibration)
+    def _search_in(self, index: VectorIndex) -> None:
+        """Search an index that has changed; a searcher counts and measures its index only once."""
+        self._searcher = Searcher(self._stored.encoder, index, self._calibration, self._changes.erased_among)
 
 
 def _batches(crop_ids: Iterable[str]) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.audit import audited, refused
 from tests.browser.conftest import KEY, RunningService, StrippingProxy
+from tests.serving.colours import add_figures, build_collection
 
 PHONE = {"width": 390, "height": 844}
 CONTRAST = """() => {
@@ -67,6 +68,20 @@ def test_a_description_shows_the_person_first(page: Page, service: RunningServic
     expect(page.locator("#grid img").first).to_have_js_property("naturalWidth", 64)
     expect(page.locator("#summary")).to_contain_text("for a person to confirm")
     expect(page.locator(".message")).to_have_count(0)
+
+
+def test_a_description_that_many_fit_asks_for_details(page: Page, service: RunningService) -> None:
+    """Four of the nine people wear red."""
+    gallery = add_figures(service.settings.gallery_folder, ["red"] * 3, first=10)
+    build_collection(service.source.store, gallery, "persons_v1_2")
+    service.source.store.switch_alias("persons", "persons_v1_2")
+    service.app.state.service.live.look()
+    open_page(page, service)
+    ask(page, "a person in a red coat")
+    told = page.locator(".message")
+    expect(told).to_contain_text("Many fit this description.")
+    expect(told).to_contain_text("4 of the best candidates are likely to. Add details to tell them apart.")
+    expect(page.locator("#grid .card:not(.skeleton)")).to_have_count(9)
 
 
 def test_the_key_leaves_the_address_and_stays_out_of_it(page: Page, service: RunningService) -> None:

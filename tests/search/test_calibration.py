@@ -19,6 +19,7 @@ from personsearch.search.calibration import (
     Conditions,
     Curve,
     Level,
+    Moments,
     Reference,
     count_facts,
     features,
@@ -105,6 +106,14 @@ def test_a_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_calibration(tmp_path / CALIBRATION) is None
     (tmp_path / "calibration.json").write_text(calibration().model_dump_json())
     assert read_calibration(tmp_path / CALIBRATION) == calibration()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 40])
+def test_moments_give_the_level_of_the_vectors(count: int) -> None:
+    vectors = np.random.default_rng(count).normal(size=(count, 5)).astype(np.float32)
+    query, reference = np.array([0.6, 0, 0.8, 0, 0], dtype=np.float32), Level(0.3, 0.1)
+    found, expected = Moments.of(vectors).level(query, reference), Level.of(vectors @ query, reference)
+    assert (found.mean, found.spread) == pytest.approx((expected.mean, expected.spread), abs=1e-6)
 
 
 def test_a_file_of_the_format_before_is_read(tmp_path: Path) -> None:

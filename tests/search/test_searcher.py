@@ -167,6 +167,17 @@ def test_the_levels_are_those_of_reference_and_gallery() -> None:
     assert (empty.match, empty.fitting, empty.given.gallery) == ("none", 0, Level(1.0, 0.0))
 
 
+def test_erased_crops_do_not_count_and_no_vector_is_kept() -> None:
+    """The first of three crops was erased, but the collection still holds it."""
+    crops = gallery(("a", "1"), ("a", "2"), ("a", "3"), step=0.5)
+    judge = calibration(reference=Reference.of(np.array([[1, 0]], dtype=np.float32)))
+    searcher = Searcher(AxisEncoder(), crops, judge, erased_among=lambda crop_ids: list(crop_ids)[:1])
+    expected = Level.of(np.cos([0.5, 1.0]), Level(1.0, 0.0))
+    level = searcher.answer("x").given.gallery
+    assert (level.mean, level.spread) == pytest.approx((expected.mean, expected.spread), abs=1e-6)
+    assert not [kept for kept in vars(searcher).values() if isinstance(kept, np.ndarray)]
+
+
 def test_a_large_gallery_is_sampled_evenly() -> None:
     crops = gallery(*[("a", str(n)) for n in range(1100)], step=0.001)
     judge = calibration(reference=Reference.of(np.array([[1, 0]], dtype=np.float32)))

@@ -134,11 +134,13 @@ class ColourSource:
             raise ConnectionError("Milvus is out of reach")
         return self.store.alias_target("persons")
 
-    def load(self) -> IndexSearch:
+    def load(self, mirror_memory: int = 2**30) -> IndexSearch:
         collection = self.store.alias_target("persons")
         assert collection is not None
         if collection in self.broken:
             raise ValueError("golden vectors differ")
         encoder = QueryEncoder(ColourEncoder(), metrics=Metrics())
         searcher = Searcher(encoder, self.store.open(collection), self.calibration)
-        return IndexSearch(collection, self.store.properties(collection), searcher, self.gallery, mirror_memory=2**30)
+        return IndexSearch(
+            collection, self.store.properties(collection), searcher, self.gallery, mirror_memory=mirror_memory
+        )

@@ -3,17 +3,19 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from personsearch.integrations.database.gallery import gallery_in
+from personsearch.search.calibration import Reference
 from personsearch.search.exact import ExactStore
 from personsearch.search.filters import CropFilter
 from serving.app import create_app
 from serving.index_search import IndexSearch
 from serving.live import LiveWatcher
 from serving.settings import ServingSettings
-from tests.serving.colours import ColourSource, add_figures, build_collection
+from tests.serving.colours import CALIBRATION, ColourSource, add_figures, build_collection
 from tests.serving.conftest import KEY
 
 
@@ -128,6 +130,39 @@ def test_an_erased_crop_leaves_memory_though_another_one_came(
     assert in_memory(live) == {crop.crop_id for crop in gallery.crops()}
     answer = client.post("/v1/search", json={"text": "red", "k": 1}).json()
     assert answer["candidates"][0]["crop_id"].startswith("red-10")
+
+
+@pytest.mark.parametrize("mirror_memory", [2**30, 0])
+@pytest.mark.parametrize("collection_follows", [True, False])
+def test_no_statistic_keeps_an_erased_vector_though_another_one_came(
+    source: ColourSource, settings: ServingSettings, mirror_memory: int, collection_follows: bool
+) -> None:
+    """Three reds are erased and three whites added; the collection holds 18 crops before and after."""
+    source.calibration = CALIBRATION.model_copy(update={"reference": Reference.of(np.eye(6, dtype=np.float32))})
+    live = opened(source, mirror_memory)
+    before = level_of_red(live)
+    gallery = add_figures(settings.gallery_folder, ["white"], first=10)
+    gallery.erase(CropFilter(crop_ids=("red-0-0", "red-0-1", "red-0-2")))
+    if collection_follows:
+        scratch = ExactStore()
+        build_collection(scratch, gallery, "all")
+        stored = source.store.open("persons")
+        stored.delete(CropFilter(crop_ids=("red-0-0", "red-0-1", "red-0-2")))
+        stored.upsert(*scratch.open("all").fetch(["white-10-0", "white-10-1", "white-10-2"]))
+    assert live.refresh() == 18
+    assert level_of_red(live) < before
+    assert level_of_red(live) == pytest.approx(level_of_red(opened(source, mirror_memory)), abs=1e-6)
+
+
+def opened(source: ColourSource, mirror_memory: int) -> IndexSearch:
+    live = source.load(mirror_memory)
+    live.refresh()
+    return live
+
+
+def level_of_red(live: IndexSearch) -> float:
+    """How similar "red" is to the gallery on average."""
+    return live.search("red", k=1, crop_filter=CropFilter(), group_by_track=True).given.gallery.mean
 
 
 def test_rows_that_somebody_else_removed_leave_memory_too(client: TestClient, source: ColourSource) -> None:

@@ -38,13 +38,37 @@ class Level:
     @classmethod
     def of(cls, similarity_N: NDArray[np.floating[Any]], reference: "Level") -> "Level":
         """That of these pictures; the fewer they are, the nearer to the reference."""
-        count = len(similarity_N)
-        if count == 0:
+        if not len(similarity_N):
             return reference
+        return cls(float(similarity_N.mean()), float(similarity_N.std())).towards(reference, len(similarity_N))
+
+    def towards(self, reference: "Level", count: int) -> "Level":
+        """Between this level, measured on `count` pictures, and the reference."""
         weight = count / (count + FEW)
-        mean = weight * float(similarity_N.mean()) + (1 - weight) * reference.mean
-        variance = weight * float(similarity_N.var()) + (1 - weight) * reference.spread**2
-        return cls(mean, math.sqrt(variance))
+        mean = weight * self.mean + (1 - weight) * reference.mean
+        return Level(mean, math.sqrt(weight * self.spread**2 + (1 - weight) * reference.spread**2))
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean and covariance of the vectors of `count` pictures: all that a description's level needs of them."""
+
+    count: int
+    mean_D: NDArray[np.float64]
+    covariance_DD: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, image_ND: NDArray[np.float32]) -> "Moments":
+        count, dimensions = image_ND.shape
+        if not count:
+            return cls(0, np.zeros(dimensions), np.zeros((dimensions, dimensions)))
+        image_ND = image_ND.astype(np.float64)
+        return cls(count, image_ND.mean(axis=0), np.atleast_2d(np.cov(image_ND.T, bias=True)))
+
+    def level(self, query_D: NDArray[np.float32], reference: Level) -> Level:
+        """The same as `Level.of` their similarities."""
+        variance = max(float(query_D @ self.covariance_DD @ query_D), 0.0)
+        return Level(float(self.mean_D @ query_D), math.sqrt(variance)).towards(reference, self.count)
 
 
 class Reference(Config):

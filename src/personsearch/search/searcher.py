@@ -3,7 +3,7 @@
 Shapes: D embedding dimension.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
-from personsearch.search.calibration import DEPTH, CalibratedCurve, Conditions, Level, count_facts, lead_over
+from personsearch.search.calibration import DEPTH, CalibratedCurve, Conditions, Moments, count_facts, lead_over
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
 from personsearch.search.index import MAX_K, Hit, VectorIndex, check_k
@@ -76,16 +76,29 @@ class Answer:
         return ""
 
 
+def none_of(crop_ids: Sequence[str]) -> Sequence[str]:
+    """For an index of crops of which none was erased."""
+    return ()
+
+
 class Searcher:
     """Answers descriptions from one index with the model that made its vectors.
 
-    The index is counted only once; make a new searcher when it has grown.
+    The index is counted and its vectors' moments are measured only once; make a new searcher when it has changed.
+    `erased_among` names the crops that were erased but may still be in the index: no moment includes them.
     """
 
-    def __init__(self, encoder: Encoder, index: VectorIndex, calibration: CalibratedCurve | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        index: VectorIndex,
+        calibration: CalibratedCurve | None = None,
+        erased_among: Callable[[Sequence[str]], Sequence[str]] = none_of,
+    ) -> None:
         self.encoder = encoder
         self.index = index
         self.calibration = calibration
+        self._erased_among = erased_among
 
     def answer(
         self, text: str, *, k: int = 10, crop_filter: CropFilter = EVERYTHING, group_by_track: bool = True
@@ -121,7 +134,7 @@ class Searcher:
         if self.calibration is None or self.calibration.reference is None:
             return Conditions(tracks, facts)
         reference = self.calibration.reference.level(vector_D)
-        return Conditions(tracks, facts, reference, Level.of(self._sample @ vector_D, reference))
+        return Conditions(tracks, facts, reference, self._moments.level(vector_D, reference))
 
     def _confidence(self, score: float, lead: float, given: Conditions) -> float | None:
         return None if self.calibration is None else self.calibration.confidence(score, lead, given)
@@ -171,11 +184,13 @@ class Searcher:
         return self.index.count()
 
     @cached_property
-    def _sample(self) -> NDArray[np.float32]:
-        """The vectors of SAMPLE crops; the same whatever engine holds the collection."""
+    def _moments(self) -> Moments:
+        """Those of SAMPLE crops, the same whatever engine holds the collection; their vectors are not kept."""
         crop_ids = list(islice(self.index.crop_ids(), SAMPLED_IDS))
         chosen = crop_ids[:: max(1, -(-len(crop_ids) // SAMPLE))]
-        return self.index.fetch(chosen)[1] if chosen else np.empty((0, self.encoder.embedding_dim), np.float32)
+        erased = set(self._erased_among(chosen))
+        held = [crop_id for crop_id in chosen if crop_id not in erased]
+        return Moments.of(self.index.fetch(held)[1] if held else np.empty((0, self.encoder.embedding_dim), np.float32))
 
 
 def _leads(chosen: list[Hit], hits: list[Hit]) -> list[float]:
