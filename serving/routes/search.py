@@ -107,13 +107,14 @@ class SearchResponse(BaseModel):
         description="True if no candidate is likely to be right; null if the model was never calibrated."
     )
     match: Match | None = Field(
-        description="none: no reliable match, as in `no_reliable_match`. some: the first candidate is likely to be "
-        "right. many: it is, but so are others, and the description does not tell them apart. null: the model was "
-        "never calibrated."
+        description="none: the first candidate's confidence is below the calibration's threshold, or there is none; "
+        "`no_reliable_match` is true. some: it reaches the threshold, and at most two of the ten best tracks do. many: "
+        "it does, and so do three or more of them, whom the description does not tell apart. null: the model was never "
+        "calibrated."
     )
     fitting: int | None = Field(
-        description="How many of the ten best tracks are as likely to fit the description as a reliable match; null "
-        "if the model was never calibrated."
+        description="How many of the ten best tracks reach the calibration's threshold; null if the model was never "
+        "calibrated."
     )
     text_cut_after: int | None = Field(
         description="How many characters of the description the model read, in whole words; null if it read all."

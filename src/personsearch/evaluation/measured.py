@@ -65,8 +65,9 @@ class EvaluateConfig(Config):
     """Split on which confidence is fitted; `split` itself if the data set lacks this one."""
 
     reliable_precision: float = Field(default=0.8, gt=0, lt=1)
-    """Of the best candidates called reliable at least this share, in (0, 1), is right: it decides from which confidence
-    on they are."""
+    """Of the best candidates called reliable at least this share, in (0, 1), is right, on people of `calibrate_on` whom
+    the fit had not seen: it decides from which confidence on they are. With a lower share more right ones are called
+    reliable, and more wrong ones."""
 
     reliable_confidence: float | None = Field(default=None, gt=0, lt=1)
     """Call a best candidate reliable from this confidence on, in (0, 1), whatever share is right; null: by
