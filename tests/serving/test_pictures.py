@@ -12,11 +12,11 @@ from personsearch.installation.api_keys import make_key, open_keys
 from personsearch.installation.platforms import open_gallery
 from serving.app import create_app
 from serving.settings import ServingSettings
+from tests.audit import audited
 from tests.crops import make_crop
 from tests.servers.s3 import S3Server
 from tests.serving.colours import ColourSource, figure
 from tests.serving.conftest import KEY
-from tests.serving.test_shown_crops import records
 
 
 def fail(name: str) -> bytes:
@@ -42,7 +42,7 @@ def test_a_picture_comes_from_s3_with_a_record(in_s3: TestClient, settings: Serv
     answer = in_s3.get("/v1/crops/one/image")
     assert (answer.content, answer.headers["content-type"]) == (figure("red"), "image/jpeg")
     assert answer.headers["cache-control"] == "private, no-store"
-    assert [(record["event"], record["results"]) for record in records(settings)] == [("image", ["one"])]
+    assert [(record["event"], record["results"]) for record in audited(settings)] == [("image", ["one"])]
 
 
 def test_a_picture_that_is_gone_is_not_found(in_s3: TestClient, settings: ServingSettings) -> None:
@@ -51,7 +51,7 @@ def test_a_picture_that_is_gone_is_not_found(in_s3: TestClient, settings: Servin
     assert crop is not None
     gallery.pictures.remove([crop.image_uri])
     assert in_s3.get("/v1/crops/one/image").status_code == 404
-    assert records(settings) == []
+    assert audited(settings) == []
 
 
 def test_a_store_that_fails_is_said_to_fail(
@@ -63,7 +63,7 @@ def test_a_store_that_fails_is_said_to_fail(
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "127.0.0.1" not in answer.text
     assert client.get("/v1/crops/red-0-0/image").status_code == 200
-    assert len(records(settings)) == 1
+    assert len(audited(settings)) == 1
 
 
 @pytest.mark.parametrize("operation", ["read", "write"])
