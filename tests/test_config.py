@@ -80,6 +80,12 @@ def test_an_option_that_cannot_be_is_named() -> None:
         ("example: {}\nother: {}\nexample: {}", r"key 'example' appears twice \(line 3, column 1\)"),
         ("example:\n  name: a\n  every: 3\n  name: b\n", r"key 'name' appears twice \(line 4, column 3\)"),
         ("example: {? [1, 2] : 3}", "not valid YAML"),
+        ("example: {name: 2026-99-99}", "not valid YAML: a value cannot be read: month must be in 1..12"),
+        ("example: {name: !!bool maybe}", "not valid YAML: a value cannot be read: 'maybe'"),
+        ("example: {name: !!timestamp now}", "not valid YAML: a value cannot be read"),
+        ("example: {every: !!int ''}", "not valid YAML: a value cannot be read"),
+        (f"example: {{every: {'9' * 5000}}}", "not valid YAML: a value cannot be read"),
+        (f"example: {'[' * 5000}", "not valid YAML: lists or mappings nested too deeply"),
     ],
 )
 def test_a_file_that_cannot_be_is_named(content: str, message: str, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ EXPECTED = {
     "too_long": "at most {max_length} entries",
 }
 MOST_PROBLEMS = 10
+# PyYAML raises these for a value that is not of its tag, such as the date 2026-99-99 or `!!bool maybe`.
+UNREADABLE = (ValueError, LookupError, AttributeError, TypeError, OverflowError)
 
 
 class Config(BaseModel):
@@ -121,6 +123,10 @@ def parse_yaml(text: str, origin: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise UserError(f"{origin}: not valid YAML: {getattr(error, 'problem', None) or error}{place}") from error
+    except RecursionError as error:
+        raise UserError(f"{origin}: not valid YAML: lists or mappings nested too deeply") from error
+    except UNREADABLE as error:
+        raise UserError(f"{origin}: not valid YAML: a value cannot be read: {shortened(str(error))}") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
