@@ -84,8 +84,10 @@ def test_what_is_no_log(tmp_path: Path) -> None:
     report = verify_file(path)
     assert (report.records, report.intact) == (3, False)
     assert "no part of a log" in report.reason
-    path.write_bytes(b"\xb3\x00 a video\nor a picture")
-    assert not verify_file(path).intact
+    empty = {"sequence": 1, "event": "search", "previous": "", "hash": ""}
+    for text in (b"\xb3\x00 a video\nor a picture", b"[" * 100_000, json.dumps(empty | {"query": "\ud800"}).encode()):
+        path.write_bytes(text + b"\n")
+        assert not verify_file(path).intact
     with pytest.raises(UserError, match="cannot be read: no such file"):
         verify_file(tmp_path / "absent")
 

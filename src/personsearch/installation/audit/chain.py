@@ -133,7 +133,8 @@ def parse(line: str | bytes) -> dict[str, Any] | None:
     """A whole record, None for anything else."""
     try:
         record = json.loads(line)
-    except ValueError:
+        json.dumps(record, ensure_ascii=False).encode()  # JSON can spell half a character, which no writer stores
+    except (ValueError, RecursionError):
         return None
     if isinstance(record, dict) and all(isinstance(record.get(name), kind) for name, kind in FIELDS.items()):
         return record
