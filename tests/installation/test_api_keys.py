@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from personsearch.errors import UserError
+from personsearch.installation import api_keys
 from personsearch.installation.api_keys import (
     hash_key,
     keys_from_text,
@@ -16,6 +17,7 @@ from personsearch.installation.api_keys import (
     open_keys,
 )
 from personsearch.installation.settings import Settings
+from personsearch.integrations.database.keys import DatabaseKeys, StoredKey
 
 NOW = datetime.now(UTC)
 
@@ -98,6 +100,30 @@ def test_the_keys_of_an_earlier_version_are_taken_over(settings: Settings, caplo
     assert not file.exists()
     assert "its keys are in the database now" in caplog.text
     assert open_keys(settings).revoke("team", datetime.now(UTC)) == 2
+
+
+def test_two_processes_may_take_the_file_over_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.home.mkdir(exist_ok=True)
+    file = settings.home / "api_keys.json"
+    read, take_over = api_keys._read_file, DatabaseKeys.take_over
+
+    def overtaken_before(path: Path) -> list[StoredKey]:
+        path.unlink()
+        return read(path)
+
+    def overtaken_after(keys: DatabaseKeys, found: list[StoredKey]) -> None:
+        take_over(keys, found)
+        file.unlink()
+
+    for owner, name, overtaken in (
+        (api_keys, "_read_file", overtaken_before),
+        (DatabaseKeys, "take_over", overtaken_after),
+    ):
+        file.write_text(json.dumps([{"name": "team", "sha256": hash_key("team-key-of-1")}]))
+        with monkeypatch.context() as other:
+            other.setattr(owner, name, overtaken)
+            open_keys(settings)
+    assert accepted(settings, "team-key-of-1") == "team"
 
 
 def test_a_damaged_file_is_named_and_kept(settings: Settings) -> None:

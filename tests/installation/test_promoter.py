@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from personsearch.errors import UserError
+from personsearch.installation import promoter_memory
 from personsearch.installation.index_worker import Outcome
 from personsearch.installation.leadership import Leadership
 from personsearch.installation.promoter import (
@@ -361,3 +363,12 @@ def test_the_file_of_an_earlier_version_moves_into_the_database(
         open_memory(settings)
         assert not file.exists()
     assert read_memory(settings).live == "version 3, persons_v3_7, change 40 of the gallery"
+    take_over = promoter_memory._take_over
+
+    def overtaken(*arguments: Any) -> None:
+        take_over(*arguments)
+        file.unlink()
+
+    monkeypatch.setattr(promoter_memory, "_take_over", overtaken)
+    file.write_text("{}")
+    assert open_memory(settings).live() == Promotion("3", "persons_v3_7", 40)

@@ -77,8 +77,11 @@ def open_keys(settings: Settings) -> "DatabaseKeys":
     keys = DatabaseKeys(open_database(settings.database_address))
     file = settings.home / KEYS_FILE
     if file.exists():
-        keys.take_over(_read_file(file))
-        file.unlink()
+        try:
+            keys.take_over(_read_file(file))
+            file.unlink()
+        except FileNotFoundError:  # another process was faster
+            return keys
         logger.warning("%s: its keys are in the database now; `personsearch keys list` shows them", file)
     return keys
 
@@ -140,5 +143,7 @@ def _read_file(path: Path) -> "list[StoredKey]":
         made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         entries = json.loads(path.read_text(encoding="utf-8"))
         return [StoredKey(entry["name"], entry["sha256"], made) for entry in entries]
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path}: not a list of API keys: {error}") from error

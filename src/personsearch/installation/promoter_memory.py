@@ -34,7 +34,7 @@ def open_memory(settings: Settings) -> "DatabasePromotions":
     file = settings.home / MEMORY_FILE
     if file.exists():
         _take_over(settings, promotions)
-        file.unlink()
+        file.unlink(missing_ok=True)  # another process may have been faster
         logger.warning("%s: what it remembers is in the database now; `personsearch status` shows it", file)
     return promotions
 
