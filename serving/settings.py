@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from personsearch.installation.settings import Settings
+from personsearch.installation.settings import LONGEST_SECONDS, Settings
 
 
 class ServingSettings(Settings):
@@ -27,7 +27,7 @@ class ServingSettings(Settings):
     encoder_threads: int = Field(default=0, ge=0)
     """Threads that encode queries; 0 is one per core."""
 
-    watch_seconds: float = Field(default=2.0, gt=0)
+    watch_seconds: float = Field(default=2.0, gt=0, le=LONGEST_SECONDS)
     """Seconds between looks for a new live collection."""
 
     searches_per_minute: int = Field(default=240, ge=1)
@@ -36,7 +36,7 @@ class ServingSettings(Settings):
     images_per_minute: int = Field(default=6000, ge=1)
     """Images per minute allowed to each key."""
 
-    audit_anchor_seconds: float = Field(default=300.0, gt=0)
+    audit_anchor_seconds: float = Field(default=300.0, gt=0, le=LONGEST_SECONDS)
     """Seconds between copies of the audit log's head to `audit_anchor`."""
 
     max_body_bytes: int = Field(default=65_536, ge=1024)

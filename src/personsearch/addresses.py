@@ -9,7 +9,11 @@ from urllib.request import OpenerDirector, ProxyHandler, build_opener, getproxie
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HIDDEN = "***"
-USER_INFORMATION = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<user>[^\s/?#]*)@", re.IGNORECASE)
+USER_INFORMATION = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)(?P<slashes>://|:/?|//)(?P<user>[^\s/?#]*)@", re.IGNORECASE
+)
+# One that lost a slash is an address still: nobody keeps pictures in a folder called `s3:`.
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/|s3:", re.IGNORECASE)
 SECRET_PARAMETER = re.compile(
     r"(?P<name>[?&;][\w.-]*(?:password|passwd|pwd|token|secret|signature|sig|credential|api_?key)=)[^\s&;#'\"]+",
     re.IGNORECASE,
@@ -22,9 +26,14 @@ def hide_credentials(text: str) -> str:
 
 
 def _without_user(found: re.Match[str]) -> str:
-    # Over HTTP a bare user is often a token.
+    # Over HTTP a bare user is often a token. A mistyped address (postgres//, http:/) holds the same secrets.
     is_secret = ":" in found["user"] or found["scheme"].lower() in ("http", "https")
-    return f"{found['scheme']}://{HIDDEN if is_secret else found['user']}@"
+    return f"{found['scheme']}{found['slashes']}{HIDDEN if is_secret else found['user']}@"
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is meant as an address, mistyped or not, rather than as a path."""
+    return "://" in text or ADDRESS.match(text) is not None
 
 
 def split_credentials(address: str) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from personsearch.errors import UserError
 from personsearch.installation.settings import Settings
 from serving.settings import ServingSettings
 
@@ -32,3 +33,24 @@ def test_the_environment_goes_before_the_defaults(tmp_path: Path, monkeypatch: p
     settings = Settings()
     assert settings.mlflow_address == "http://mlflow.example"
     assert settings.milvus_address == str(tmp_path / "milvus.db")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("HOME", "s3://bucket/site", "a path on this machine expected"),
+        ("GALLERY", "s3:bucket", "a path on this machine expected"),
+        ("AUDIT_FILE", "http://host/x", "a path on this machine expected"),
+        ("MILVUS_URI", "127.0.0.1:19530", "http://HOST:PORT or a file whose name ends with .db expected"),
+        ("MILVUS_URI", "http:/127.0.0.1:19530", "http://HOST:PORT or a file whose name ends with .db expected"),
+        ("LEASE_SECONDS", "inf", "a finite number expected"),
+        ("LEASE_SECONDS", "1e300", "at most 3600 expected"),
+        ("INDEX_STALL_SECONDS", "1e300", "at most 1e.07 expected"),
+        ("AUDIT_ANCHOR_SECONDS", "inf", "a finite number expected"),
+        ("WATCH_SECONDS", "1e300", "at most 1e.07 expected"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named(name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"PERSONSEARCH_{name}", value)
+    with pytest.raises(UserError, match=rf"^PERSONSEARCH_{name}.*{message}"):
+        ServingSettings()

@@ -5,20 +5,25 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from personsearch.addresses import is_address
 from personsearch.config import problems
 from personsearch.errors import UserError
 from personsearch.gallery.store import DATABASE
 from personsearch.installation.service_records import running_address
+
+LONGEST_SECONDS = 10_000_000.0  # more than a thread can wait for would end it
 
 
 class Settings(BaseSettings):
     """Embedded defaults on one machine; each address may name a distributed engine instead."""
 
     # An empty variable counts as unset; as a path it would mean the current directory.
-    model_config = SettingsConfigDict(env_prefix="PERSONSEARCH_", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PERSONSEARCH_", env_ignore_empty=True, frozen=True, allow_inf_nan=False
+    )
 
     home: Path = Path("var")
     """Folder of everything that an installation keeps: databases, keys, logs, the gallery."""
@@ -61,14 +66,28 @@ class Settings(BaseSettings):
     may write the database may not remove anything; `<home>/audit-heads` if unset.
     """
 
-    index_stall_seconds: float = Field(default=600.0, gt=0)
+    index_stall_seconds: float = Field(default=600.0, gt=0, le=LONGEST_SECONDS)
     """The promoter ends an index build that has made no progress for so many seconds."""
 
-    lease_seconds: float = Field(default=10.0, ge=0.5)
+    lease_seconds: float = Field(default=10.0, ge=0.5, le=3600)
     """A promoter that leads and does not renew its lease for so many seconds is replaced by one that stands by."""
 
     model_name: str = "personsearch"
     """Name of the registered model in MLflow."""
+
+    @field_validator("home", "gallery", "audit_file")
+    @classmethod
+    def _is_folder(cls, path: Path | None) -> Path | None:
+        if path is not None and is_address(str(path)):
+            raise ValueError(f"{str(path)!r}: a path on this machine expected")
+        return path
+
+    @field_validator("milvus_uri")
+    @classmethod
+    def _is_server_or_file(cls, address: str | None) -> str | None:
+        if address is not None and "://" not in address and not address.endswith(".db"):
+            raise ValueError(f"{address!r}: http://HOST:PORT or a file whose name ends with .db expected")
+        return address
 
     def __init__(self, **values: Any) -> None:
         """Raises UserError, which names the variable, where a value fails validation."""

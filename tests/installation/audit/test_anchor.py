@@ -97,8 +97,9 @@ def test_a_head_that_cannot_be_kept_is_counted_and_kept_later(
 def test_the_place_is_a_setting(tmp_path: Path) -> None:
     assert open_anchor(Settings(home=tmp_path)).place == str(tmp_path / "audit-heads")
     assert open_anchor(Settings(home=tmp_path, audit_anchor=f"{tmp_path}/mounted")).place == f"{tmp_path}/mounted"
-    with pytest.raises(UserError, match=r"'ftp://host': a folder or s3://BUCKET/PREFIX expected"):
-        open_anchor(Settings(home=tmp_path, audit_anchor="ftp://host"))
+    for mistyped in ("ftp://host", "s3:/bucket/heads", "s3:bucket", "S3://bucket"):
+        with pytest.raises(UserError, match=rf"'{mistyped}': a folder or s3://BUCKET/PREFIX expected"):
+            open_anchor(Settings(home=tmp_path, audit_anchor=mistyped))
 
 
 def test_heads_are_kept_in_a_bucket(log: AuditLog, s3: S3Server, tmp_path: Path) -> None:

@@ -32,6 +32,15 @@ def names(pictures: Pictures) -> list[str]:
     return sorted(name for page in pictures.names() for name in page)
 
 
+@pytest.mark.parametrize("mistyped", ["s3:/bucket/site", "s3:bucket", "S3://bucket", "https:/bucket", "gs://bucket"])
+def test_a_mistyped_address_makes_no_folder(mistyped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=rf"'{mistyped}': a folder or s3://BUCKET/PREFIX expected"):
+        open_pictures(mistyped)
+    assert list(tmp_path.iterdir()) == []
+    assert open_pictures("site:3").place == "site:3"
+
+
 def test_pictures_come_back_as_they_were_written(pictures: Pictures) -> None:
     assert names(pictures) == []
     pictures.write([(ONE, b"first"), (TWO, b"second" * 100_000)])

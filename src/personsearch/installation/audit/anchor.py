@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from personsearch.addresses import is_address
 from personsearch.errors import UserError, explain
 from personsearch.files import private_folder, replacing
 from personsearch.installation.audit.chain import START, Head
@@ -138,7 +139,7 @@ def open_anchor(settings: Settings) -> Anchor:
         from personsearch.integrations.objects.heads import S3Heads
 
         return BucketAnchor(S3Heads(address))
-    if "://" in address:
+    if is_address(address):
         raise UserError(f"PERSONSEARCH_AUDIT_ANCHOR {address!r}: a folder or s3://BUCKET/PREFIX expected")
     return FolderAnchor(Path(address))
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from personsearch.addresses import is_address
 from personsearch.errors import UserError, explain
 from personsearch.files import private_folder
 from personsearch.gallery.pictures import FolderPictures, Pictures
@@ -19,7 +20,7 @@ def open_pictures(address: str) -> Pictures:
         from personsearch.integrations.objects.s3 import S3Pictures
 
         return S3Pictures(address)
-    if "://" in address:
+    if is_address(address):
         raise UserError(f"pictures {address!r}: a folder or s3://BUCKET/PREFIX expected")
     folder = Path(address)
     try:
