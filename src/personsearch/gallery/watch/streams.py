@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from personsearch.addresses import hide_credentials
 from personsearch.config import Config
 from personsearch.errors import UserError, explain
 from personsearch.gallery.store import checked_camera, path_name
@@ -68,6 +69,11 @@ class StreamConfig(Config):
         if (self.password_env or self.password_file) and not self.user:
             raise ValueError("a password without a user; `user` expected beside it")
         return self
+
+    @property
+    def shown_address(self) -> str:
+        """The address without a token that may be part of it, to be shown and stored."""
+        return hide_credentials(self.address)
 
     def address_with_credentials(self) -> str:
         """The address to connect to. Never show it.

@@ -89,7 +89,7 @@ def _start(
     stopping: threading.Event,
     patience: Patience,
 ) -> tuple[StreamState, threading.Thread]:
-    state, newest = StreamState(camera, stream.address, clock=stream.clock), Newest()
+    state, newest = StreamState(camera, stream.shown_address, clock=stream.clock), Newest()
     watcher = StreamWatcher(
         config,
         stream,

@@ -169,13 +169,14 @@ class StreamWatcher:
 
     def _moment(self, taken: float) -> tuple[datetime, str]:
         """When a frame was taken, by the clock that the crops carry, and its address with the other clock's time."""
+        address = self._stream.shown_address
         ours = datetime.now(UTC) - timedelta(seconds=time.monotonic() - taken)
         if self._state.clock_offset is None:
-            return ours, self._stream.address
+            return ours, address
         cameras = ours + timedelta(seconds=self._state.clock_offset)
         first, second, other = (ours, cameras, "camera") if self._stream.clock == "ours" else (cameras, ours, "our")
         text = second.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return first, f"{self._stream.address}#{other}-time={text}"
+        return first, f"{address}#{other}-time={text}"
 
     def _new_finder(self) -> TrackFinder:
         return TrackFinder(self._config, Path(self._state.camera), LIVE, detector=self._detector)
