@@ -220,6 +220,21 @@ def test_what_cannot_be_moved_is_said(embedded: Settings, arguments: dict[str, s
         move_installation(embedded, **arguments)
 
 
+def test_another_spelling_of_the_same_place_is_no_other_place(
+    embedded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(embedded.home)
+    database = f"sqlite:///{embedded.database_address.rpartition('/')[2]}"
+    monkeypatch.chdir(embedded.gallery_folder)
+    for arguments in (
+        {"to_database": None, "to_crops": "."},
+        {"to_database": database, "to_crops": None},
+        {"to_database": None, "to_crops": str(tmp_path / "link" / "gallery")},
+    ):
+        with pytest.raises(UserError, match="the installation is there already"):
+            move_installation(embedded, **arguments)
+
+
 def test_without_a_gallery_there_is_nothing_to_move(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no gallery; there is nothing to move"):
         move_installation(Settings(home=tmp_path / "none"), to_database=None, to_crops=str(tmp_path / "there"))

@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from personsearch.config import Config
 from personsearch.errors import UserError
@@ -72,8 +73,8 @@ def move(gallery: Gallery, source: State, target: State) -> Moved:
     Raises:
         UserError: they share both, the target holds something else, an engine fails, or the comparison does.
     """
-    same_database = source.database.place == target.database.place
-    same_pictures = source.pictures.place == target.pictures.place
+    same_database = _is_same(source.database.place, target.database.place)
+    same_pictures = _is_same(source.pictures.place, target.pictures.place)
     if same_database and same_pictures:
         raise UserError(f"{target.database.place}, {target.pictures.place}: the installation is there already")
     with gallery.rows.turn(alone=True):
@@ -85,6 +86,11 @@ def move(gallery: Gallery, source: State, target: State) -> Moved:
         if not same_database:
             _copy_tables(source.database, target.database)
         return _compared(gallery, source, target)
+
+
+def _is_same(place: str, other: str) -> bool:
+    """Whether two places are one; a path may be spelled in several ways."""
+    return place == other or ("://" not in place + other and Path(place).resolve() == Path(other).resolve())
 
 
 def _copy_pictures(gallery: Gallery, source: Pictures, target: Pictures) -> None:
