@@ -78,6 +78,27 @@ def test_an_export_is_a_record_and_a_file_that_verify_reads(
     assert "cannot be read" in capsys.readouterr().err
 
 
+def test_an_export_replaces_an_earlier_one_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "export.jsonl"
+    for _ in range(2):
+        assert run(monkeypatch, "export", str(file)) == 0
+    assert len(file.read_text().splitlines()) == 4
+    for content in (b"SQLite format 3\0", b"[]\n", b"notes\n" + file.read_bytes()):
+        other = tmp_path / "other"
+        other.write_bytes(content)
+        assert run(monkeypatch, "export", str(other)) == 2
+        assert "other: holds something else, which would be lost" in capsys.readouterr().err
+        assert other.read_bytes() == content
+    assert run(monkeypatch, "export", str(tmp_path)) == 2
+    assert "is a folder; a file expected" in capsys.readouterr().err
+    assert run(monkeypatch, "export", str(tmp_path / "home" / "audit.jsonl")) == 2
+    assert "would be taken for the log of an earlier version" in capsys.readouterr().err
+    assert run(monkeypatch, "export", str(file), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["records"] == 5
+
+
 def test_an_export_that_cannot_be_recorded_writes_nothing(
     tmp_path: Path, database_address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,6 +119,7 @@ def test_where_nothing_was_searched_there_is_no_log_and_none_is_made(
     assert not (tmp_path / "new").exists()
     open_keys(Settings())
     assert run(monkeypatch, "anchor", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["sequence"] == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["sequence"], told["kept"]) == (0, None)
     assert not (tmp_path / "new" / "audit-heads").exists()
     assert run(monkeypatch, "verify", "--json") == 0

@@ -60,12 +60,16 @@ def export(
 
     That it was exported, and by whom, is its last record.
     """
-    from personsearch.installation.audit.files import export_file
+    from personsearch.installation.audit.files import check_free, export_file
     from personsearch.installation.audit.log import AuditUnavailable
     from personsearch.installation.audited_search import local_user
     from personsearch.installation.settings import Settings
 
-    log = _existing_log(Settings())
+    settings = Settings()
+    log = _existing_log(settings)
+    if out.resolve() == settings.audit_path.resolve():
+        raise UserError(f"{out}: would be taken for the log of an earlier version; another name expected")
+    check_free(out)
     try:
         head = log.append("export", {"request_id": f"cli-{uuid4().hex}", "who": local_user(), "file": out.name})
     except AuditUnavailable as error:
@@ -83,7 +87,8 @@ def anchor(*, as_json: JsonFlag = False) -> None:
     place, head = open_anchor(settings), _existing_log(settings).head()
     if head != START:
         place.keep(head)
-    show({"sequence": head.sequence, "head": head.hash, "kept": place.place}, as_json=as_json)
+    kept = None if head == START else place.place
+    show({"sequence": head.sequence, "head": head.hash, "kept": kept}, as_json=as_json)
 
 
 def _existing_log(settings: "Settings") -> "AuditLog":

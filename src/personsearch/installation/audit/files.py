@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 TORN_MARK = b" (torn)\n"  # a seal follows it, so even a line that lacked only its newline must not count as a record
 EARLIER_LOG = "earlier_log"
 ROWS = 500
+LONGEST_LINE = 16_777_216
 
 
 def verify_file(path: Path, *, expected_head: str | None = None) -> AuditReport:
@@ -43,6 +44,23 @@ def verify_file(path: Path, *, expected_head: str | None = None) -> AuditReport:
             return _verify(file, ChainCheck(expected_head=expected_head))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {explain(error)}") from error
+
+
+def check_free(path: Path) -> None:
+    """Refuse a file for an export that holds anything but an earlier one: a database, say.
+
+    Raises:
+        UserError: it does, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            first = file.readline(LONGEST_LINE)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {explain(error)}") from error
+    if first and parse(first.removesuffix(b"\n")) is None:
+        raise UserError(f"{path}: holds something else, which would be lost; a new file or an earlier export expected")
 
 
 def export_file(log: AuditLog, path: Path) -> int:
