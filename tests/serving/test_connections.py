@@ -13,10 +13,12 @@ import pytest
 import uvicorn
 
 from serving.connections import Connection
-from serving.middleware import BodyLimit
+from serving.metrics import Metrics
+from serving.middleware import BodyLimit, LargeBodies
 
 PATIENCE_SECONDS = 20.0
 REQUEST = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
+LARGE = LargeBodies("/large", max_bytes=4096, at_once=1)
 ANSWER = b"x" * 64_000_000  # more than both sockets hold
 
 
@@ -33,7 +35,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 def serving(**limits: float) -> Iterator[int]:
     """A server whose connections have these limits; gives its port."""
     kind = type("Limited", (Connection,), limits)
-    limited = BodyLimit(app, max_bytes=1024, seconds=0.5)
+    limited = BodyLimit(app, max_bytes=1024, large=LARGE, metrics=Metrics(), seconds=0.5)
     config = uvicorn.Config(limited, port=0, http=kind, ws="none", lifespan="off", log_level="warning")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -138,9 +140,9 @@ def test_a_slow_body_does_not_hold_the_application() -> None:
     async def keep(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    limit = BodyLimit(app, max_bytes=1024, seconds=0.05)
+    limit = BodyLimit(app, max_bytes=1024, large=LARGE, metrics=Metrics(), seconds=0.05)
     # In a thread: a browser that an earlier test of this process used may still have a loop running in this one.
-    asked = limit({"type": "http", "headers": [], "method": "POST"}, never, keep)
+    asked = limit({"type": "http", "headers": [], "method": "POST", "path": "/"}, never, keep)
     thread = threading.Thread(target=asyncio.run, args=(asked,))
     thread.start()
     thread.join()
