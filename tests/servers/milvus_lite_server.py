@@ -4,11 +4,14 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
+
 from personsearch.errors import UserError
 from personsearch.integrations.milvus.server import server_command
-from personsearch.processes import HOST, is_listening
+from personsearch.processes import HOST
 from tests.servers.starting import free_port, wait_until
 
+ANSWER_SECONDS = 1.0
 STOP_SECONDS = 10.0
 
 
@@ -43,8 +46,18 @@ def start_server(database: Path, *, port: int = 0, log: Path | None = None) -> M
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     server = MilvusLiteServer(process, f"http://{HOST}:{port}")
     try:
-        wait_until(lambda: is_listening(port), process, log, f"{database}: Milvus Lite's server")
+        wait_until(lambda: answers(port), process, log, f"{database}: Milvus Lite's server")
     except UserError:
         server.stop()
         raise
     return server
+
+
+def answers(port: int) -> bool:
+    """Whether the server answers: its port listens before it has opened the database."""
+    with grpc.insecure_channel(f"{HOST}:{port}", [("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(ANSWER_SECONDS)
+        except grpc.FutureTimeoutError:
+            return False
+    return True

@@ -127,9 +127,18 @@ def database_exists(settings: Settings) -> bool:
 
 
 def _absent_file(address: str) -> Path | None:
-    """The file of an embedded database, if it is not there."""
+    """The file of an embedded database, if it is not there.
+
+    Raises:
+        UserError: a folder above it is a file.
+    """
     file = Path(address.removeprefix(SQLITE))
-    return file if address.startswith(SQLITE) and not file.is_file() else None
+    if not address.startswith(SQLITE) or file.is_file():
+        return None
+    nearest = next(folder for folder in file.absolute().parents if folder.exists())
+    if not nearest.is_dir():
+        raise UserError(f"{nearest}: a folder expected, found a file")
+    return file
 
 
 def _is_own(settings: Settings, folder: Path) -> bool:
