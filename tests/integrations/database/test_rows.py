@@ -85,6 +85,15 @@ def test_a_filter_may_name_more_crops_than_a_statement_may_have_parameters(rows:
     assert rows.known_among(many.crop_ids) == {"c7", "c69999"}
 
 
+def test_a_name_that_no_database_can_hold_is_found_nowhere(rows: DatabaseRows) -> None:
+    add(rows, crop("a"))
+    assert rows.crop("a\0") is None
+    assert rows.known_among(["a\0", "a"]) == {"a"}
+    for crop_filter in (CropFilter(crop_ids=("a\0",)), CropFilter(cameras=("\0",)), CropFilter(tracks=("\0",))):
+        assert list(rows.crops(crop_filter)) == []
+    assert [each.crop_id for each in rows.crops(CropFilter(crop_ids=("a\0", "a")))] == ["a"]
+
+
 def test_ids_are_ordered_by_their_characters(rows: DatabaseRows) -> None:
     """As Python orders them: readers merge these with other sorted ids."""
     ids = ["a", "B", "a-1", "a1", "a_1", "A", "b", "a-", "Z9", "0"]

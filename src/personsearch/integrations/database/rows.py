@@ -19,6 +19,7 @@ from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.filters import CropFilter
 
 PAGE_ROWS = 1000
+NUL = "\0"  # PostgreSQL takes it in no text, so no row holds it, and asking would be an error
 CROP_COLUMNS = [column for column in CROPS.columns if column.name != "sequence"]
 # Asked often, so built once: building costs more than running.
 ONE_CROP = sa.select(*CROP_COLUMNS).where(CROPS.c.crop_id == sa.bindparam("crop_id"))
@@ -44,6 +45,8 @@ class DatabaseRows:
         self._database.scrub()
 
     def crop(self, crop_id: str) -> Crop | None:
+        if NUL in crop_id:
+            return None
         with self._database.reading() as connection:
             row = connection.execute(ONE_CROP, {"crop_id": crop_id}).one_or_none()
         return None if row is None else from_row(row)
@@ -235,7 +238,8 @@ def _postgresql_elements(element: elements, compiler: Any, **options: Any) -> st
 
 def among(column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
     """Whether a column holds one of the values, however many they are."""
-    listed = elements(sa.literal(list(values), sa.JSON())).table_valued("value")
+    storable = [value for value in values if NUL not in value]
+    listed = elements(sa.literal(storable, sa.JSON())).table_valued("value")
     return column.in_(sa.select(listed.c.value))
 
 
