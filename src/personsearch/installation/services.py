@@ -192,7 +192,7 @@ def _wait_until_it_answers(home: Path, name: ServiceName, start: Start, report: 
             return record.address
         ended = not is_running(record)
         # Its own word counts, not a look at the port: who took it may have let go of it since.
-        if ended and process is not None and process.poll() == PORT_TAKEN and starts < MOST_STARTS:
+        if ended and process is not None and _exit_code(process) == PORT_TAKEN and starts < MOST_STARTS:
             report(f"{KINDS[name].title}: somebody else took port {record.port}; starting again …")
             process = _start(home, name, _any_port(name), record.elsewhere)
             deadline, starts = time.monotonic() + START_SECONDS, starts + 1
@@ -201,6 +201,14 @@ def _wait_until_it_answers(home: Path, name: ServiceName, start: Start, report: 
             said = last_line(Path(record.log)) or "it said nothing"
             raise UserError(f"{KINDS[name].title} {what}: {said} (see {record.log})")
         time.sleep(0.2)
+
+
+def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    """Of a process that is ending: its entry in the process table goes a moment before its exit code is there."""
+    try:
+        return process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _state(home: Path, name: ServiceName, record: ServiceRecord) -> str:
