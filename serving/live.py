@@ -85,6 +85,16 @@ class LiveWatcher:
         with self._looking:
             self._look()
 
+    def successor(self, live: LiveSearch) -> LiveSearch | None:
+        """What took the place of a collection that cannot be searched any more; None where nothing did.
+
+        Raises:
+            UserError: the store cannot be reached.
+        """
+        if self._source.target() not in (None, live.collection):
+            self.look()
+        return None if self.current is live else self.current
+
     def _look(self) -> None:
         try:
             target = self._source.target()

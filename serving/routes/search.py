@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from personsearch.errors import UserError
 from personsearch.installation.audited_search import search_record
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter, Moment
@@ -140,8 +141,7 @@ class SearchResponse(BaseModel):
 def search(body: SearchRequest, request: Request, service: ServiceDep, caller: SearchingCaller) -> SearchResponse:
     """Rank the gallery's crops by how well they match a description."""
     start = time.perf_counter()
-    live = live_or_unavailable(service)
-    answer = live.search(body.text, k=body.k, crop_filter=body.crop_filter(), group_by_track=body.group_by_track)
+    live, answer = _answered(service, body)
     candidates = _still_held(service, answer.candidates)
     seconds = time.perf_counter() - start
     reliable, fitting = (answer.reliable, answer.fitting) if candidates else (False, 0)
@@ -153,6 +153,22 @@ def search(body: SearchRequest, request: Request, service: ServiceDep, caller: S
     service.metrics.search_seconds.observe(seconds)
     service.metrics.searches.labels(_outcome(reliable)).inc()
     return _response(live, shown, request_id, seconds)
+
+
+def _answered(service: Service, body: SearchRequest) -> tuple[LiveSearch, Answer]:
+    """The answer, and the collection that gave it: an erasure may have dropped the one that was live a moment ago."""
+    live = live_or_unavailable(service)
+    try:
+        return live, _ask(live, body)
+    except UserError:
+        successor = service.live.successor(live)
+        if successor is None:
+            raise
+        return successor, _ask(successor, body)
+
+
+def _ask(live: LiveSearch, body: SearchRequest) -> Answer:
+    return live.search(body.text, k=body.k, crop_filter=body.crop_filter(), group_by_track=body.group_by_track)
 
 
 def live_or_unavailable(service: Service) -> LiveSearch:

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from personsearch.errors import UserError
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.calibration import Reference
 from personsearch.search.exact import ExactStore
 from personsearch.search.filters import CropFilter
+from personsearch.search.searcher import Answer
 from serving.app import create_app
 from serving.index_search import IndexSearch
-from serving.live import LiveWatcher
+from serving.live import LiveSearch, LiveWatcher
 from serving.settings import ServingSettings
 from tests.serving.colours import CALIBRATION, ColourSource, add_figures, build_collection
 from tests.serving.conftest import KEY
@@ -74,6 +76,34 @@ def test_the_alias_is_followed_and_followed_back(
         live.look()
         answer = client.post("/v1/search", json={"text": "red"}).json()
         assert (answer["collection"], answer["model"]["version"]) == (name, version)
+
+
+class Dropped:
+    """A live collection that another process dropped."""
+
+    def __init__(self, live: LiveSearch) -> None:
+        self.collection, self.properties, self.sequence = live.collection, live.properties, live.sequence
+
+    def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
+        raise UserError(f"collection {self.collection!r} does not exist")
+
+    def refresh(self) -> int:
+        raise UserError(f"collection {self.collection!r} does not exist")
+
+
+def test_a_collection_that_was_dropped_is_searched_in_its_successor(
+    settings: ServingSettings, source: ColourSource, next_collection: str
+) -> None:
+    app = create_app(settings, source=source)
+    client = TestClient(app, headers={"X-API-Key": KEY})  # not started: its watcher would be faster now and then
+    live = app.state.service.live
+    live.look()
+    live.current = dropped = Dropped(live.current)
+    assert client.post("/v1/search", json={"text": "red"}).status_code == 503
+    assert live.current is dropped
+    source.store.switch_alias("persons", next_collection)
+    answer = client.post("/v1/search", json={"text": "red"}).json()
+    assert (answer["collection"], answer["model"]["version"]) == (next_collection, "2")
 
 
 def test_a_collection_that_fails_leaves_the_old_one_live(
