@@ -54,7 +54,7 @@ def main() -> None:
 def fill(home: Path, count: int) -> None:
     """Register two forms of the shipped model, and add crops that look different."""
     registry = open_registry(Settings(home=home))
-    for variant in ("onnx-int8", "onnx-fp32"):
+    for variant in ("onnx-fp16", "onnx-fp32"):
         build_form(Bundle.open(SHIPPED), variant, "onnxruntime", home / variant)
         registry.register(Bundle.open(home / variant), metrics={}, tags={})
     box = BoundingBox(0, 0, 64, 128)
