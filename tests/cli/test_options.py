@@ -349,3 +349,9 @@ def test_a_wrong_value_is_said_in_one_line_that_names_the_option(
     (line,) = capsys.readouterr().err.splitlines()
     assert ended.value.code == 2
     assert said in line
+
+
+def test_a_missing_choice_is_told_in_one_line(tmp_path: Path) -> None:
+    missing = run(tmp_path, "import", "best.pth", "--out", "imported")
+    (line,) = missing.stderr.splitlines()
+    assert "Missing option '--from'. Choose from: tbps-clip, irra, cskt, ctlg, rde; see `" in line

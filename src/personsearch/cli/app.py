@@ -88,5 +88,6 @@ def _explain(error: Any) -> int:
     if context and message == context.get_help():
         print(message, file=sys.stderr)
     else:
-        print(f"{command}: {message.rstrip('.')}; see `{command} --help`", file=sys.stderr)
+        line = " ".join(map(str.strip, message.splitlines()))  # choices come one a line
+        print(f"{command}: {line.rstrip('.')}; see `{command} --help`", file=sys.stderr)
     return int(error.exit_code)
