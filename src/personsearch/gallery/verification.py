@@ -72,8 +72,10 @@ class VerifyConfig(Config):
     max_sample_distance: float = Field(default=1e-3, ge=0)
     """Cosine distance that their stored vectors may have from the new ones."""
 
-    max_score_error: float = Field(default=0.01, ge=0)
-    """How far a score may be from the cosine of float vectors, on which confidence was calibrated."""
+    max_score_error: float = Field(default=0.02, ge=0)
+    """How far a score may be from the cosine of float vectors, on which confidence was calibrated. Graphs of 8 bits
+    round an image by what else is in its batch, which alone moves a score by .01.
+    """
 
 
 class Findings(Config):
