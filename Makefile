@@ -50,7 +50,7 @@ compile: setup  ## Write the compiled pipelines.
 reference: setup  ## Write docs/settings.md and docs/commands.md.
 	$(PYTHON) infra/write_reference.py
 
-up: setup  ## Start MLflow, Milvus Lite's server and serving in the background.
+up: setup  ## Start MLflow, Milvus Lite's server, serving and the promoter in the background.
 	@.venv/bin/personsearch up
 
 down: setup  ## Stop the services that `make up` or `make demo` started.
@@ -81,7 +81,7 @@ milvus: setup
 
 # The installation's folder may hold files of others too: only what runs write is removed from it.
 INSTALLATION := $(or $(PERSONSEARCH_HOME),var)
-WRITTEN := api_key api_keys.json audit.jsonl audit.migrated.jsonl audit-heads data-repository demo footage gallery installation_id logs milvus.db milvus.db.lock mlflow-artifacts \
+WRITTEN := api_key api_keys.json audit.jsonl audit.migrated.jsonl audit-heads calibrations data-repository demo dvc-remote footage gallery installation_id logs milvus.db milvus.db.lock mlflow-artifacts \
   mlflow.db models pipelines promoter.json services.json services.lock watch
 clean: down  ## Stop the services and remove what runs have written (keeps .venv).
 	rm -rf $(foreach name,$(WRITTEN),"$(INSTALLATION)/$(name)") demo

@@ -20,5 +20,6 @@ def test_clean_removes_what_runs_wrote_and_nothing_else() -> None:
     assert {"var/gallery", "var/services.json", "demo"} <= removed()
     elsewhere = removed(PERSONSEARCH_HOME="/srv/person search")
     assert {"/srv/person search/gallery", "/srv/person search/pipelines", "demo"} <= elsewhere
+    assert {"/srv/person search/calibrations", "/srv/person search/dvc-remote"} <= elsewhere
     assert "/srv/person search" not in elsewhere
     assert not any(path.startswith("var") for path in elsewhere)
