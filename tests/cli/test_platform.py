@@ -29,7 +29,7 @@ def test_status_and_down_where_nothing_was_started(
     assert run(monkeypatch, "status", "--json") == 1
     assert json.loads(capsys.readouterr().out) == {
         "services": {},
-        "promoter": "never ran",
+        "promoter": "not running",
         "standbys": 0,
         "live": "",
         "streams": {},

@@ -352,7 +352,7 @@ def test_the_file_of_an_earlier_version_moves_into_the_database(
     file = tmp_path / "promoter.json"
     held = {"looked_at": 1.0, "state": "version 3 is live", "failed": False, "collection": "persons_v3_7"}
     file.write_text(json.dumps(held | {"indexed": {"version": "3", "sequence": 40}}))
-    assert read_memory(settings).state == "never ran"
+    assert read_memory(settings).state == "not running"
     assert file.exists()  # a look alone makes no database
     assert open_memory(settings).live() == Promotion("3", "persons_v3_7", 40)
     assert not file.exists()

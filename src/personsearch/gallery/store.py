@@ -45,7 +45,7 @@ class PicturesLeft(UserError):
 class Gallery:
     """Crops with pictures in a store and rows in a database. Several processes and threads may use them.
 
-    `folder` keeps what belongs to neither, the records of ingested videos.
+    `folder` keeps what belongs to neither, the settings with which each video was ingested.
     """
 
     def __init__(self, folder: Path, rows: GalleryRows, pictures: Pictures) -> None:

@@ -33,7 +33,7 @@ PICTURES_AT_ONCE = 64
 MISSING = "missing"
 NOT_MOVED = (
     "vectors in Milvus and models in MLflow, which keep their addresses",
-    "files of PERSONSEARCH_HOME: keys of this machine, calibrations of the site, logs, records of ingested videos",
+    "files of PERSONSEARCH_HOME: keys of this machine, calibrations of the site, logs, settings of each ingest",
     "leases and heartbeats, which running processes write again",
 )
 

@@ -52,7 +52,7 @@ class Memory:
     @property
     def state(self) -> str:
         """What the promoter that leads saw last."""
-        return self.heartbeats[0].state if self.heartbeats else self.problem or "never ran"
+        return self.heartbeats[0].state if self.heartbeats else self.problem or "not running"
 
     @property
     def standbys(self) -> int:
