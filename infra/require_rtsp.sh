@@ -8,10 +8,10 @@ if [ -x /usr/bin/python3 ] && /usr/bin/python3 -c "$probe" 2>/dev/null && comman
     exit 0
 fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "make test: installing GStreamer's RTSP server …" >&2
+    echo "installing GStreamer's RTSP server …" >&2
     # shellcheck disable=SC2086
     apt-get update -qq && apt-get install -y -qq --no-install-recommends $packages >/dev/null
     exit 0
 fi
-echo "make test: an RTSP server is missing; install it (Debian: apt-get install $packages) and run again" >&2
+echo "an RTSP server is missing; install it (Debian: apt-get install $packages) and run again" >&2
 exit 2
