@@ -33,6 +33,7 @@ from personsearch.evaluation.calibration import Judged, fit_calibration, fit_log
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
 from personsearch.evaluation.footage import Footage, FootageFiles, footage_searcher, search_footage, take_in
 from personsearch.evaluation.known_searches import Galleries, Searched, draw_short_queries, search_kinds
+from personsearch.evaluation.measured import EvaluateConfig
 from personsearch.gallery.ingest.tracks import IngestConfig
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.calibration import SLOPES, CalibratedCurve, Calibration, Curve, Reference
@@ -41,6 +42,7 @@ from personsearch.search.exact import ExactIndex
 from personsearch.search.searcher import Searcher
 
 BEFORE = ("score", "lead", "log_tracks")
+RELIABLE = EvaluateConfig().reliable_confidence
 LARGE, SMALL = Galleries(1, by_person=False), Galleries(10, by_person=True)
 DAY = SynthesizeConfig(identities_train=0, identities_val=150, identities_test=120, images_per_identity=3, seed=71)
 NIGHT = DAY.model_copy(update={"identities_val": 0, "domain": "night", "seed": 72})
@@ -110,7 +112,7 @@ def main() -> None:
     encoder, keep = load_encoder(bundle), arguments.data / bundle.fingerprint
     day, night = prepare_people(DAY, arguments.data / "day"), prepare_people(NIGHT, arguments.data / "night")
     val, test = (embed(encoder, day, split, keep / split) for split in ("val", "test"))
-    now = fit_calibration(val, "val", short=draw_short_queries(val, encoder))
+    now = fit_calibration(val, "val", short=draw_short_queries(val, encoder), threshold=RELIABLE)
     rules = {"before": fit_before(val), "now": now}
     print(f"{bundle.fingerprint}; reliable from {now.threshold:.2f}; {now.curve}\n")
     print(
