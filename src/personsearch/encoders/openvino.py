@@ -69,5 +69,5 @@ def _core() -> Any:
     try:
         import openvino
     except ImportError as error:
-        raise UserError("OpenVINO is not installed: pip install 'personsearch[openvino]'") from error
+        raise UserError("OpenVINO is not installed; `make setup` installs personsearch[openvino]") from error
     return openvino.Core()
