@@ -1,6 +1,7 @@
 """An installation moves from embedded to engines and back, whole, and whatever interrupts it."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from personsearch.gallery.pictures import FolderPictures
 from personsearch.gallery.store import Gallery
 from personsearch.installation.move import Moved
 from personsearch.installation.platforms import move_installation, open_gallery
+from personsearch.installation.service_records import ServiceRecord, start_of_process, write_records
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database import copying
 from personsearch.integrations.database.copying import content, kept_tables
@@ -233,6 +235,16 @@ def test_another_spelling_of_the_same_place_is_no_other_place(
     ):
         with pytest.raises(UserError, match="the installation is there already"):
             move_installation(embedded, **arguments)
+
+
+def test_services_that_would_write_meanwhile_are_named(embedded: Settings, tmp_path: Path) -> None:
+    pid = os.getpid()
+    write_records(
+        embedded.home, {"serving": ServiceRecord(pid, start_of_process(pid), "http://127.0.0.1:1", "serving.log")}
+    )
+    with pytest.raises(UserError, match=r"serving of .* would write meanwhile; run `personsearch down` first"):
+        move_installation(embedded, to_database=None, to_crops=str(tmp_path / "there"))
+    assert not (tmp_path / "there").exists()
 
 
 def test_without_a_gallery_there_is_nothing_to_move(tmp_path: Path) -> None:

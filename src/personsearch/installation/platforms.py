@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from personsearch.errors import UserError
 from personsearch.gallery.store import DATABASE, Gallery
-from personsearch.installation.service_records import installation_id
+from personsearch.installation.service_records import installation_id, is_running, read_records
 from personsearch.installation.settings import Settings
 from personsearch.integrations.mlflow.registry import ModelRegistry
 
@@ -81,7 +81,8 @@ def move_installation(settings: Settings, *, to_database: str | None, to_crops: 
     """Move the state of an installation; an address that is not given stays the one of the settings.
 
     Raises:
-        UserError: there is nothing to move, an address cannot be used, or the target holds something else (see `move`).
+        UserError: there is nothing to move, services of it run, an address cannot be used, or the target holds
+            something else (see `move`).
     """
     from personsearch.installation.move import State, move
     from personsearch.integrations.database.engine import Database
@@ -90,6 +91,8 @@ def move_installation(settings: Settings, *, to_database: str | None, to_crops: 
 
     if not to_database and not to_crops:
         raise UserError("move: --to-database, --to-crops or both expected")
+    if running := [name for name, record in read_records(settings.home).items() if is_running(record)]:
+        raise UserError(f"{', '.join(running)} of {settings.home} would write meanwhile; run `personsearch down` first")
     gallery = open_existing_gallery(settings)
     if gallery is None:
         raise UserError(f"{settings.gallery_folder}: no gallery; there is nothing to move")
