@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from personsearch.bundle import WEIGHTS, Bundle, BundleSpec, Lineage, Preprocessing, write_spec
+from personsearch.bundle import CALIBRATION, WEIGHTS, Bundle, BundleSpec, Lineage, Preprocessing, write_spec
 from personsearch.errors import UserError
 from personsearch.integrations.mlflow.registry import ModelRegistry
 from tests.servers.mlflow_server import mlflow_server
@@ -85,6 +85,17 @@ def test_the_same_bundle_of_the_same_run_is_one_version(registry: ModelRegistry,
     assert versions == ["1", "1", "2"]
     assert registry.register(first, metrics={}, tags={"pipeline_run": "another"}) == "3"
     assert [version.version for version in registry.versions()] == ["3", "2", "1"]
+
+
+def test_the_same_weights_with_another_calibration_are_another_version(registry: ModelRegistry, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "bundle")
+    versions = []
+    for calibration in ('{"threshold": 0.9}', '{"threshold": 0.5}', '{"threshold": 0.5}'):
+        (bundle.folder / CALIBRATION).write_text(calibration)
+        versions.append(registry.register(Bundle.open(bundle.folder), metrics={}, tags={}))
+    assert versions == ["1", "2", "2"]
+    for version, calibration in (("1", '{"threshold": 0.9}'), ("2", '{"threshold": 0.5}')):
+        assert (registry.fetch(version, bundle.fingerprint).folder / CALIBRATION).read_text() == calibration
 
 
 def test_promotion_moves_the_alias(registry: ModelRegistry, tmp_path: Path) -> None:

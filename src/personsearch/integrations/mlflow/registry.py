@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personsearch.bundle import Bundle
+from personsearch.bundle import CALIBRATION, Bundle
 from personsearch.errors import UserError
-from personsearch.files import alone, replacing_folder
+from personsearch.files import alone, hash_file, replacing_folder
 from personsearch.integrations.mlflow.connection import connect, experiment_id, first_line, log_metrics, tracking_run
 from personsearch.run_record import git_commit
 
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 CHALLENGER = "challenger"
 CHAMPION = "champion"
+BESIDE_FINGERPRINT = ("pipeline_run", "calibration")  # tags by which versions of one fingerprint differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,12 @@ class ModelRegistry:
     def register(self, bundle: Bundle, *, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
         """Store a bundle as a new version with the alias `challenger`; returns its number.
 
-        Registering the same bundle from the same pipeline run again returns the same version, so a killed stage can
-        simply be run again.
+        Registering the same bundle with the same calibration from the same pipeline run again returns the same version,
+        so a killed stage can simply be run again.
         """
         lineage = _lineage(bundle) | dict(tags)
         with self._readable_errors(f"register {bundle}"):
-            version = self._find(lineage["fingerprint"], lineage["pipeline_run"])
+            version = self._find(lineage)
             if version is None:
                 version = self._create(bundle, metrics, lineage)
             self._client.set_registered_model_alias(self.model_name, CHALLENGER, version)
@@ -154,10 +155,11 @@ class ModelRegistry:
             return {alias: str(version) for alias, version in aliases.items()}
         return {}
 
-    def _find(self, fingerprint: str, pipeline_run: str) -> str | None:
-        found = self._client.search_model_versions(f"name='{self.model_name}' and tags.fingerprint='{fingerprint}'")
-        same_run = (version for version in found if version.tags.get("pipeline_run", "") == pipeline_run)
-        return next((str(version.version) for version in same_run), None)
+    def _find(self, lineage: Mapping[str, str]) -> str | None:
+        named = f"name='{self.model_name}' and tags.fingerprint='{lineage['fingerprint']}'"
+        found = self._client.search_model_versions(named)
+        same = (each for each in found if all(each.tags.get(name, "") == lineage[name] for name in BESIDE_FINGERPRINT))
+        return next((str(version.version) for version in same), None)
 
     def _create(self, bundle: Bundle, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
         client, experiment = self._client, experiment_id(self._client, self.uri)
@@ -204,7 +206,7 @@ class ModelRegistry:
 
 
 def _lineage(bundle: Bundle) -> dict[str, str]:
-    spec = bundle.spec
+    spec, calibration = bundle.spec, bundle.folder / CALIBRATION
     return {
         "validation_status": "pending",
         "fingerprint": bundle.fingerprint,
@@ -214,6 +216,7 @@ def _lineage(bundle: Bundle) -> dict[str, str]:
         "dataset_hash": spec.lineage.dataset_hash,
         "git_commit": spec.lineage.git_commit or git_commit(),
         "pipeline_run": spec.lineage.run_id,
+        "calibration": hash_file(calibration) if calibration.is_file() else "",
     }
 
 
