@@ -7,9 +7,7 @@ import pytest
 
 from personsearch.data.records import ImageRecord
 from personsearch.evaluation.calibration import (
-    LEAST_THRESHOLD,
     Judged,
-    choose_threshold,
     expected_calibration_error,
     fit_calibration,
     fit_curve,
@@ -274,15 +272,6 @@ def judged(probability: list[float], right: list[bool], absent: list[float]) -> 
 
     both = Searched(candidates(right), candidates([False] * len(absent)))
     return Judged(both, np.array(probability)[:, None], np.array(absent)[:, None])
-
-
-def test_the_threshold_is_the_lowest_with_enough_right_ones() -> None:
-    """From the top: 1 of 1, 2 of 2, 2 of 3, 3 of 4, 3 of 5 are right."""
-    one = judged([0.95, 0.9, 0.7, 0.4], [True, True, True, True], [0.8, 0.6])
-    assert choose_threshold([{"captions": one}], 0.75) == 0.7
-    assert choose_threshold([{"captions": one}], 0.8) == 0.9
-    assert choose_threshold([{"captions": one}], 0.1) == LEAST_THRESHOLD
-    assert choose_threshold([{"captions": judged([0.9], [False], [0.8])}], 0.8) == 1.0
 
 
 def test_rates_of_a_kind_by_hand() -> None:

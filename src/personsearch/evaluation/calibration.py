@@ -18,7 +18,6 @@ RIDGE = 1e-3
 ITERATIONS = 50
 BINS = 10
 LARGEST_LOGIT = 60.0
-LEAST_THRESHOLD = 0.5  # what is called reliable is at least as likely right as not
 OF_FACTS = ("facts", "lead_facts")
 
 
@@ -34,13 +33,6 @@ class Judged:
     def by(cls, curve: Curve, searched: Searched) -> "Judged":
         return cls(searched, probabilities(curve, searched.present), probabilities(curve, searched.absent))
 
-    def in_largest(self) -> "Judged":
-        """The searches in galleries of more than half as many tracks as the largest has."""
-        most = self.searched.present.searched_Q.max() / 2
-        present_Q, absent_Q = self.searched.present.searched_Q > most, self.searched.absent.searched_Q > most
-        chosen = Searched(self.searched.present.select(present_Q), self.searched.absent.select(absent_Q))
-        return Judged(chosen, self.present_QK[present_Q], self.absent_QK[absent_Q])
-
     def best(self) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Of the best candidates: the probability, whether it is right, and whether somebody was there [N]."""
         parts = ((self.searched.present, self.present_QK, True), (self.searched.absent, self.absent_QK, False))
@@ -55,20 +47,14 @@ def fit_calibration(
     split: str,
     *,
     short: Questions | None = None,
-    precision: float = 0.8,
-    threshold: float | None = None,
+    threshold: float = 0.5,
 ) -> Calibration:
     """Fit on all people; the stated rates come from fitting on one half of them and measuring on the other.
 
-    An answer is reliable from `threshold`; without it, from the lowest confidence, but at least LEAST_THRESHOLD, at
-    which `precision` of the reliable answers on these unseen people are right in the largest galleries, where most
-    mistakes are made.
+    An answer is reliable from `threshold`.
     """
     kinds = search_kinds(embeddings, short, None)
     unseen = list(_held_out(kinds))
-    if threshold is None:
-        largest = [{name: judged.in_largest() for name, judged in half.items()} for half in unseen]
-        threshold = choose_threshold(largest, precision)
     rates = {name: measure_kind([judged[name] for judged in unseen], threshold) for name in kinds}
     return Calibration(
         curve=fit_curve(list(kinds.values())),
@@ -178,18 +164,6 @@ def _held_out(kinds: Mapping[str, Searched]) -> Iterator[dict[str, Judged]]:
         seen, unseen = (seen, unseen) if len(people) > 1 else (people, people)
         curve = fit_curve([searched.select(seen) for searched in kinds.values()])
         yield {name: Judged.by(curve, searched.select(unseen)) for name, searched in kinds.items()}
-
-
-def choose_threshold(unseen: Sequence[Mapping[str, Judged]], precision: float) -> float:
-    """The lowest confidence, but at least LEAST_THRESHOLD, from which `precision` of the best candidates are right."""
-    best = [judged.best() for half in unseen for judged in half.values()]
-    probability_N = np.concatenate([each[0] for each in best])
-    right_N = np.concatenate([each[1] for each in best])
-    order = np.argsort(-probability_N, kind="stable")
-    share_N = right_N[order].cumsum() / np.arange(1, len(order) + 1)
-    reached = np.flatnonzero(share_N >= precision)
-    lowest = probability_N[order[reached[-1]]] if len(reached) else 1.0
-    return max(round(float(lowest), 3), LEAST_THRESHOLD)
 
 
 def measure_rates(judged: Sequence[Judged], threshold: float) -> dict[str, float]:

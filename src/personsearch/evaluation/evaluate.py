@@ -111,7 +111,6 @@ def _calibrate(
         embeddings,
         split,
         short=draw_short_queries(embeddings, encoder),
-        precision=config.reliable_precision,
         threshold=config.reliable_confidence,
     )
 

@@ -64,14 +64,8 @@ class EvaluateConfig(Config):
     calibrate_on: Split = "val"
     """Split on which confidence is fitted; `split` itself if the data set lacks this one."""
 
-    reliable_confidence: float | None = Field(default=0.5, gt=0, lt=1)
-    """Call a best candidate reliable from this confidence on, in (0, 1): from 0.5 where it is more likely right than
-    not; null: by `reliable_precision`."""
-
-    reliable_precision: float = Field(default=0.8, gt=0, lt=1)
-    """Without `reliable_confidence`: of the best candidates called reliable at least this share, in (0, 1), is right,
-    on people of `calibrate_on` whom the fit had not seen, in galleries as large as that split allows. A hard split can
-    put the threshold so high that hardly anything is called reliable."""
+    reliable_confidence: float = Field(default=0.5, gt=0, lt=1)
+    """Call a best candidate reliable from this confidence on, in (0, 1): from 0.5 it is more likely right than not."""
 
     colour_swap_captions: int = Field(default=2000, ge=1)
     """Most captions that are tested with a colour swapped."""
