@@ -19,7 +19,7 @@ from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics
 from serving.middleware import BodyLimit, LargeBodies, RequestEnvelope, without_query
 from serving.openapi import describe
-from serving.routes import crops, health, ingest, page, search, verdicts
+from serving.routes import crops, embed, health, ingest, page, search, verdicts
 from serving.security import AcceptedKeys, RateLimit
 from serving.service import Service
 from serving.settings import ServingSettings
@@ -58,12 +58,12 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
         redoc_url=None,
     )
     app.state.service = service
-    for part in (search, crops, ingest, verdicts, health, page):
+    for part in (search, embed, crops, ingest, verdicts, health, page):
         app.include_router(part.router)
     problems.install(app)
     description = describe(app)
     app.openapi = lambda: description  # type: ignore[method-assign]
-    sent = LargeBodies("/v1/crops", settings.max_ingest_bytes, settings.ingest_at_once)
+    sent = LargeBodies("/v1/crops", settings.max_ingest_bytes, settings.ingest_at_once, when_announced=("/v1/embed",))
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, large=sent, metrics=service.metrics)
     app.add_middleware(RequestEnvelope, metrics=service.metrics)
     return app

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from personsearch.encoders.encoder import Encoder
 from personsearch.search.calibration import CalibratedCurve
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter
@@ -69,6 +70,11 @@ class IndexSearch:
         self._calibration = searcher.calibration
         self._pending: set[str] = set()  # added to the gallery, not yet found in the collection
         self._crops = -1
+
+    @property
+    def encoder(self) -> Encoder:
+        """The model that made the collection's vectors."""
+        return self._stored.encoder
 
     def refresh(self) -> int:
         """Catch up with the gallery and the collection. Returns the collection's number of crops."""

@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Protocol
 
+from personsearch.encoders.encoder import Encoder
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties
 from personsearch.search.searcher import Answer
@@ -26,6 +27,11 @@ class LiveSearch(Protocol):
 
     @property
     def properties(self) -> CollectionProperties: ...
+
+    @property
+    def encoder(self) -> Encoder:
+        """The model that made its vectors."""
+        ...
 
     @property
     def sequence(self) -> int:

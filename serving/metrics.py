@@ -24,6 +24,7 @@ class Metrics:
             "personsearch_search_seconds", "Time to encode and search.", registry=registry, buckets=SECONDS
         )
         self.searches = Counter("personsearch_searches", "Searches answered.", ["outcome"], registry=registry)
+        self.embedded = Counter("personsearch_embedded", "Inputs turned into vectors.", ["kind"], registry=registry)
         self.verdicts = Counter("personsearch_verdicts", "Candidates judged.", ["verdict"], registry=registry)
         self.crops_sent = Counter("personsearch_crops_sent", "Crops that cameras sent.", ["outcome"], registry=registry)
         self.refused = Counter("personsearch_refused", "Requests refused.", ["reason"], registry=registry)

@@ -84,14 +84,24 @@ class RequestEnvelope:
 
 @dataclass(frozen=True, slots=True)
 class LargeBodies:
-    """The path to which bodies of up to `max_bytes` may be posted, `at_once` of them at the same time.
+    """Where bodies of up to `max_bytes` may be posted, `at_once` of them at the same time.
 
-    Bodies are read before keys are checked, so their number bounds the memory that strangers can fill.
+    Every body for `path` counts, and those for the paths in `when_announced` whose announced length is over the usual
+    limit. Bodies are read before keys are checked, so their number bounds the memory that strangers can fill.
     """
 
     path: str
     max_bytes: int
     at_once: int
+    when_announced: tuple[str, ...] = ()
+
+    def include(self, scope: Scope, usual_bytes: int) -> bool:
+        """Whether a request's body counts as large."""
+        if scope["method"] != "POST":
+            return False
+        announced = Headers(scope=scope).get("content-length", "0")
+        is_longer = announced.isdigit() and int(announced) > usual_bytes
+        return scope["path"] == self.path or (is_longer and scope["path"] in self.when_announced)
 
 
 class BodyLimit:
@@ -110,7 +120,7 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-        elif (scope["method"], scope["path"]) != ("POST", self.large.path):
+        elif not self.large.include(scope, self.max_bytes):
             await self._bounded(scope, receive, send, self.max_bytes)
         elif self._open >= self.large.at_once:
             await self._postpone(scope, receive, send)

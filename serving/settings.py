@@ -43,10 +43,12 @@ class ServingSettings(Settings):
     """Largest request body in bytes; a larger one is refused with status 413."""
 
     max_ingest_bytes: int = Field(default=8_388_608, ge=1024)
-    """The same for crops that a camera sends."""
+    """The same for crops that a camera sends, and for pictures to search for or to embed."""
 
     ingest_at_once: int = Field(default=8, ge=1)
-    """Requests with crops that are read and stored at the same time; one more is told to wait, with status 429."""
+    """Requests with crops or other large bodies that are read and answered at the same time; one more is told to wait,
+    with status 429.
+    """
 
     ingest_backlog: int = Field(default=20_000, ge=0)
     """Crops that may wait to be indexed; while there are more, a camera that sends some is told to wait, with 429."""

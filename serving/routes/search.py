@@ -13,6 +13,7 @@ from personsearch.errors import UserError
 from personsearch.installation.audited_search import search_record
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter, Moment
+from personsearch.search.index import CollectionProperties
 from personsearch.search.searcher import Answer, Candidate, Match
 from serving.json_body import JsonRoute
 from serving.live import LiveSearch
@@ -184,6 +185,11 @@ def live_or_unavailable(service: Service) -> LiveSearch:
     return live
 
 
+def model_view(properties: CollectionProperties) -> ModelView:
+    """The model that a collection names."""
+    return ModelView(name=properties.model_name, version=properties.model_version, fingerprint=properties.fingerprint)
+
+
 def crop_view(crop: Crop) -> dict[str, Any]:
     """The fields of a CropView."""
     box = crop.bbox
@@ -235,8 +241,6 @@ def _response(live: LiveSearch, answer: Answer, request_id: str, seconds: float)
         text_cut_after=answer.text_cut_after,
         candidates=candidates,
         collection=live.collection,
-        model=ModelView(
-            name=properties.model_name, version=properties.model_version, fingerprint=properties.fingerprint
-        ),
+        model=model_view(properties),
         seconds=round(seconds, 6),
     )

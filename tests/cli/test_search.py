@@ -24,7 +24,7 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build_collection(store, add_figures(tmp_path / "gallery", COLOURS), "persons_v1_1")
     properties, searcher = store.properties("persons_v1_1"), Searcher(ColourEncoder(), store.open("persons_v1_1"))
     opened = SimpleNamespace(collection="persons_v1_1", properties=properties, searcher=searcher)
-    monkeypatch.setattr("personsearch.cli.search._open_live", lambda: opened)
+    monkeypatch.setattr("personsearch.cli.search.open_live_index", lambda: opened)
     monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path / "home"))
 
 

@@ -54,7 +54,8 @@ class ColourEncoder:
     embedding_dim = len(COLOURS)
 
     def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        flat_NP3 = pixels_NHW3.reshape(len(pixels_NHW3), -1, 3).astype(np.float32)
+        count, height, width, _ = pixels_NHW3.shape
+        flat_NP3 = pixels_NHW3.reshape(count, height * width, 3).astype(np.float32)
         distance_NPC = np.linalg.norm(flat_NP3[:, :, None] - PALETTE_C3, axis=-1)
         nearest_NP = distance_NPC.argmin(-1)
         near_NP = distance_NPC.min(-1) < 60
@@ -62,7 +63,8 @@ class ColourEncoder:
         return _unit(share_NC)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return _unit(np.array([[text.lower().split().count(colour) for colour in COLOURS] for text in texts]))
+        counts = [[text.lower().split().count(colour) for colour in COLOURS] for text in texts]
+        return _unit(np.array(counts).reshape(-1, len(COLOURS)))
 
     def text_cut_after(self, text: str) -> int | None:
         words = list(re.finditer(r"\S+", text))

@@ -18,12 +18,14 @@ from tests.serving.conftest import KEY
 
 PROTECTED = [
     ("POST", "/v1/search"),
+    ("POST", "/v1/embed"),
     ("POST", "/v1/verdicts"),
     ("GET", "/v1/cameras"),
     ("GET", "/v1/crops?camera_id=junction&track_id=track/0"),
     ("GET", "/v1/crops/red-0-0/image"),
 ]
 VERDICT = {"search_request_id": "1", "crop_id": "red-0-0", "verdict": "confirmed"}
+BODIES = {"/v1/search": {"text": "red"}, "/v1/embed": {"texts": ["red"]}, "/v1/verdicts": VERDICT}
 OPEN = ["/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/web/app.js", "/web/style.css"]
 
 
@@ -90,7 +92,7 @@ def test_a_camera_s_key_sees_nobody(settings: ServingSettings, source: ColourSou
     key = make_key(open_keys(settings), "gate 3", scopes=["ingest"])
     client = TestClient(create_app(settings, source=source), headers={"X-API-Key": key})
     for method, path in PROTECTED:
-        body = {"text": "red"} if path == "/v1/search" else VERDICT if method == "POST" else None
+        body = BODIES[path] if method == "POST" else None
         response = client.request(method, path, json=body)
         assert response.status_code == 403, path
         assert response.json()["detail"].startswith("The key 'gate 3' may not search; `personsearch keys create")

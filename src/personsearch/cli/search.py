@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
 
 import typer
@@ -49,7 +49,7 @@ def search(
     if save is not None:
         picture_file("--save", save, (".png", ".jpg", ".jpeg"))
     pictures = existing_gallery(gallery)
-    live = _open_live()
+    live = open_live_index()
     answer = live.searcher.answer(text, k=k, crop_filter=crop_filter, group_by_track=group)
     _record(text, answer, live, purpose=purpose, filters=_filters(crop_filter, k, group_by_track=group))
     if save is not None:
@@ -73,18 +73,9 @@ def _told(answer: "Answer") -> dict[str, Any]:
 
 
 def _record(text: str, answer: "Answer", live: "LiveIndex", *, purpose: str, filters: dict[str, Any]) -> None:
-    """Write the search to the audit log.
-
-    Raises:
-        UserError: it cannot be written, so the results must not be shown.
-    """
-    from personsearch.installation.audit.log import AuditUnavailable
-    from personsearch.installation.audit.opening import open_audit
     from personsearch.installation.audited_search import local_user, search_record
-    from personsearch.installation.platforms import database_exists
-    from personsearch.installation.settings import Settings
 
-    record = search_record(
+    values = search_record(
         text,
         answer,
         who=local_user(),
@@ -94,12 +85,26 @@ def _record(text: str, answer: "Answer", live: "LiveIndex", *, purpose: str, fil
         collection=live.collection,
         properties=live.properties,
     )
-    settings = Settings()
+    record("search", values)
+
+
+def record(event: Literal["search", "embed"], values: dict[str, Any]) -> None:
+    """Write to the audit log.
+
+    Raises:
+        UserError: it cannot be written, so the results must not be shown.
+    """
+    from personsearch.installation.audit.log import AuditUnavailable
+    from personsearch.installation.audit.opening import open_audit
+    from personsearch.installation.platforms import database_exists
+    from personsearch.installation.settings import Settings
+
+    settings, what = Settings(), {"search": "search", "embed": "request"}[event]
     try:
         database_exists(settings)  # a mistyped one is named and not made
-        open_audit(settings).append("search", record)
+        open_audit(settings).append(event, values)
     except (AuditUnavailable, UserError) as error:
-        refused = f"the search cannot be recorded, so its results are not shown: {error}"
+        refused = f"the {what} cannot be recorded, so its results are not shown: {error}"
         raise UserError(f"{refused}. Whoever may not write the database searches through the service") from error
 
 
@@ -111,7 +116,12 @@ def _filters(crop_filter: "CropFilter", k: int, *, group_by_track: bool) -> dict
     return {"cameras": cameras, **moments, "k": k, "group_by_track": group_by_track}
 
 
-def _open_live() -> "LiveIndex":
+def open_live_index() -> "LiveIndex":
+    """The live index with its model, calibrated by the site if it was.
+
+    Raises:
+        UserError: nothing is live, or something cannot be reached.
+    """
     from functools import partial
 
     from personsearch.encoders.load import load_encoder

@@ -1,8 +1,11 @@
-"""What the audit log keeps of a search, whether it came through the service or the command line."""
+"""What the audit log keeps of a search, or of inputs turned into vectors, whether it came through the service or the
+command line.
+"""
 
 import getpass
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from personsearch.search.index import CollectionProperties
@@ -35,10 +38,7 @@ def search_record(
         "purpose": purpose,
         "query": text,
         "filters": dict(filters),
-        "collection": collection,
-        "model": properties.model_name,
-        "model_version": properties.model_version,
-        "fingerprint": properties.fingerprint,
+        **_origin(collection, properties),
         "text_cut_after": answer.text_cut_after,
         "reliable": answer.reliable,
         "fitting": answer.fitting,
@@ -48,6 +48,38 @@ def search_record(
         "results": [candidate.crop.crop_id for candidate in candidates],
         "scores": [round(candidate.score, SCORE_DECIMALS) for candidate in candidates],
         "leads": [round(candidate.lead, SCORE_DECIMALS) for candidate in candidates],
+    }
+
+
+def embed_record(
+    texts: Sequence[str],
+    images: Sequence[bytes],
+    *,
+    who: str,
+    purpose: str,
+    request_id: str,
+    collection: str,
+    properties: CollectionProperties,
+) -> dict[str, Any]:
+    """The record of an event "embed". Whoever holds a vector can search the collection with it, so texts are kept as
+    queries are; of images, the hashes of their files.
+    """
+    return {
+        "request_id": request_id,
+        "who": who,
+        "purpose": purpose,
+        "texts": list(texts),
+        "images": [hashlib.sha256(image).hexdigest() for image in images],
+        **_origin(collection, properties),
+    }
+
+
+def _origin(collection: str, properties: CollectionProperties) -> dict[str, str]:
+    return {
+        "collection": collection,
+        "model": properties.model_name,
+        "model_version": properties.model_version,
+        "fingerprint": properties.fingerprint,
     }
 
 
