@@ -5,10 +5,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import yaml
 from kfp import compiler
 
 from personsearch.config import nearest
 from personsearch.errors import UserError
+from personsearch.files import replacing
 from pipelines.indexing import indexing_pipeline
 from pipelines.training import training_pipeline
 
@@ -45,6 +47,16 @@ def check_compiled() -> None:
         changed = stale(Path(folder))
     if changed:
         raise UserError(f"compiled pipelines are stale: {', '.join(changed)}; run `personsearch pipeline compile`")
+
+
+def with_registry(spec: Path, registry: str, destination: Path) -> Path:
+    """A copy of a compiled pipeline whose images come from `registry` ("registry.example.com/team")."""
+    documents = list(yaml.safe_load_all(spec.read_text(encoding="utf-8")))
+    for executor in documents[0]["deploymentSpec"]["executors"].values():
+        executor["container"]["image"] = f"{registry.rstrip('/')}/{executor['container']['image']}"
+    with replacing(destination) as temporary:
+        temporary.write_text(yaml.safe_dump_all(documents, sort_keys=False), encoding="utf-8")
+    return destination
 
 
 def _equal(fresh: Path, committed: Path) -> bool:

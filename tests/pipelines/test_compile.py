@@ -10,7 +10,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.images import PLATFORM_IMAGE, TRAINING_IMAGE
 from pipelines.cluster import ADDRESSES, VOLUMES
-from pipelines.compile import COMPILED, PIPELINES, compile_pipeline, stale
+from pipelines.compile import COMPILED, PIPELINES, compile_pipeline, stale, with_registry
 
 ALWAYS_RUN = {"gate", "register", "index-gallery"}
 
@@ -130,3 +130,12 @@ def test_a_step_gets_no_secret_that_it_does_not_need() -> None:
     needing = {name for name, executor in executors.items() if "secretAsEnv" in executor}
     assert needing == {"exec-fetch-dataset", "exec-train", "exec-compress", "exec-gate", "exec-register"}
     assert "MILVUS" not in str(executors["exec-register"]["secretAsEnv"])
+
+
+def test_images_come_from_the_registry_that_is_named(tmp_path: Path) -> None:
+    spec = COMPILED / "indexing.yaml"
+    path = with_registry(spec, "registry.example.com/team/", tmp_path / "out.yaml")
+    before, after = (list(yaml.safe_load_all(p.read_text())) for p in (spec, path))
+    image = after[0]["deploymentSpec"]["executors"]["exec-index-gallery"]["container"]["image"]
+    assert image == "registry.example.com/team/personsearch-platform:0.1.0"
+    assert after[1] == before[1], "addresses and volumes stay"

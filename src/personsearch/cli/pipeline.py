@@ -1,4 +1,4 @@
-"""`personsearch pipeline`: compile, run here, or submit to a cluster."""
+"""`personsearch pipeline`: compile the pipelines, run them here."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +8,10 @@ import typer
 from personsearch.cli import output
 from personsearch.cli.options import Params, params_file
 
-commands = typer.Typer(no_args_is_help=True, help="Compile the Kubeflow pipelines, run them here, submit them.")
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="Compile the Kubeflow pipelines, run them here; `personsearch runs` has those of a cluster.",
+)
 
 Name = Annotated[str, typer.Argument(help="training or indexing")]
 Setting = Annotated[
@@ -70,7 +73,7 @@ def run(
     from pipelines.arguments import pipeline_arguments
     from pipelines.compile import compile_pipeline
 
-    root = root or _default_root()
+    root = root or default_root()
     spec = compile_pipeline(name, root)
     given = pipeline_arguments(spec, params=params_file(params), arguments=arguments, settings=settings or [])
     finished = run_locally(spec, given, root=root, mlflow_address=Settings().mlflow_address)
@@ -78,42 +81,8 @@ def run(
     output.show({**finished.outputs, **_named(finished.returned), "steps": steps}, as_json=as_json)
 
 
-@commands.command()
-def submit(
-    name: Name,
-    *,
-    params: Params = None,
-    arguments: ArgumentsFile = None,
-    settings: Setting = None,
-    endpoint: Annotated[str | None, typer.Option(help="Kubeflow's API; default: KF_PIPELINES_ENDPOINT.")] = None,
-    registry: Annotated[str | None, typer.Option(help="Registry that holds the images.")] = None,
-    experiment: Annotated[str, typer.Option(help="Kubeflow experiment to run in.")] = "personsearch",
-    namespace: Annotated[str | None, typer.Option(help="Your namespace, on a cluster with several users.")] = None,
-    wait: Annotated[bool, typer.Option(help="Return when the run has ended.")] = False,
-    root: Root = None,
-    as_json: output.JsonFlag = False,
-) -> None:
-    """Start a run on a Kubeflow cluster.
-
-    Section `prepare` of --params becomes the pipeline's argument `prepare_config`, and so on.
-    """
-    from personsearch.integrations.kubeflow import cluster
-    from pipelines.arguments import pipeline_arguments
-    from pipelines.compile import compile_pipeline
-
-    root = root or _default_root()
-    spec = compile_pipeline(name, root)
-    given = pipeline_arguments(spec, params=params_file(params), arguments=arguments, settings=settings or [])
-    if registry:
-        spec = cluster.with_registry(spec, registry, spec.with_name(f"{name}-submitted.yaml"))
-    client = cluster.connect(endpoint)
-    run_id = cluster.submit(client, spec, given, experiment=experiment, namespace=namespace)
-    if wait:
-        cluster.wait(client, run_id, announce=lambda step, state: typer.echo(f"{step}: {state}", err=True))
-    output.show({"run_id": run_id}, as_json=as_json)
-
-
-def _default_root() -> Path:
+def default_root() -> Path:
+    """Where pipelines are kept unless --root says where."""
     from personsearch.installation.settings import Settings
 
     return Settings().home / "pipelines"
