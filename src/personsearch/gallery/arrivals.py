@@ -116,11 +116,11 @@ def _sound(arrival: Arrival) -> Judged:
         UserError: the picture is none that can be taken, the camera's name is no name, or the time lies ahead.
     """
     crop = arrival.crop
-    image_uri(crop.camera_id, crop.captured_at, crop.crop_id)
     ahead = crop.captured_at - datetime.now(UTC)
     if ahead > LONGEST_LEAD:
         raise UserError(f"captured_at lies {ahead.days} days ahead; is the camera's clock right?")
     jpeg = _decoded(arrival.image)
+    image_uri(crop, jpeg)
     width, height = _checked_size(jpeg)
     at = crop.captured_at.astimezone(UTC)
     at = at.replace(microsecond=at.microsecond // 1000 * 1000)  # as it is stored

@@ -1,7 +1,7 @@
 """Where a gallery keeps its pictures: by name, as JPEG bytes, in a folder here or in a store of objects.
 
-A name is `images/<camera>/<date>/<crop_id>.jpg`. A name never gets another picture, so writing one again is harmless.
-`integrations/objects` implements the same over S3.
+A name is `images/<camera>/<date>/<crop_id>.<hash>.jpg`. The hash is of the picture, so a name never gets another
+one, and writing it again is harmless. `integrations/objects` implements the same over S3.
 """
 
 import os

@@ -1,12 +1,13 @@
 """The gallery: crops of people as JPEG pictures, their metadata in a database, and a record of what was erased.
 
-    images/<camera>/<date>/<crop_id>.jpg   the pictures, in the gallery's folder or an object store; <camera> as
-                                           `path_name` spells it
-    gallery.db                             rows, tombstones, ingested videos, unless the database is elsewhere
+    images/<camera>/<date>/<crop_id>.<hash>.jpg   the pictures, in the gallery's folder or an object store; <camera> as
+                                                  `path_name` spells it, <hash> of the picture
+    gallery.db                                    rows, tombstones, ingested videos, unless the database is elsewhere
 
 Pictures are written before their rows and removed after them, and the database lists those under way. So a process that
 is killed at any moment, or a store that fails, leaves at most pictures on that list, which `sweep` removes without
-looking through all others. Writers take turns; readers never wait.
+looking through all others. Writers take turns; readers never wait. Writers that add the same crop with different
+pictures at the same time write two files: the first row keeps its own, and the other is swept.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ DATABASE = "gallery.db"
 JPEG_START = b"\xff\xd8\xff"
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 LONGEST_CAMERA_NAME = 128
+HASH_DIGITS = 16  # of a picture, in its name
 BATCH = 100  # crops looked up, or pictures written, at once
 SWEPT_AT_ONCE = 500  # pictures removed in one turn; writers wait for that long
 
@@ -238,19 +240,20 @@ def _checked(crop: Crop, jpeg: bytes) -> Crop:
         raise ValueError(f"crop {crop.crop_id}: not a JPEG picture")
     if not 0.0 <= crop.quality <= 1.0:
         raise ValueError(f"crop {crop.crop_id}: quality {crop.quality}; 0 to 1 expected")
-    return replace(crop, image_uri=image_uri(crop.camera_id, crop.captured_at, crop.crop_id))
+    return replace(crop, image_uri=image_uri(crop, jpeg))
 
 
-def image_uri(camera_id: str, captured_at: datetime, crop_id: str) -> str:
-    """The name of a crop's picture.
+def image_uri(crop: Crop, jpeg: bytes) -> str:
+    """The name of a crop's picture, which no other picture has.
 
     Raises:
         UserError: a crop id that cannot be part of a file name, or no name for a camera (see `checked_camera`).
     """
-    if captured_at.tzinfo is None:
-        raise ValueError(f"{captured_at.isoformat()}: a time with a zone expected")
-    date = captured_at.astimezone(UTC).strftime("%Y-%m-%d")
-    return f"{IMAGES}/{path_name(checked_camera(camera_id))}/{date}/{_checked_crop_id(crop_id)}.jpg"
+    if crop.captured_at.tzinfo is None:
+        raise ValueError(f"{crop.captured_at.isoformat()}: a time with a zone expected")
+    date = crop.captured_at.astimezone(UTC).strftime("%Y-%m-%d")
+    camera, content = path_name(checked_camera(crop.camera_id)), hashlib.sha256(jpeg).hexdigest()[:HASH_DIGITS]
+    return f"{IMAGES}/{camera}/{date}/{_checked_crop_id(crop.crop_id)}.{content}.jpg"
 
 
 def checked_camera(name: str) -> str:
