@@ -6,8 +6,8 @@ from typing import Any
 
 from personsearch.config import Config, parse_yaml, read_yaml
 from personsearch.errors import UserError
-from personsearch.integrations.kubeflow.runs import code_version, parameters
-from personsearch.integrations.kubeflow.steps import parse_config
+from personsearch.integrations.kubeflow.runs import parameters
+from personsearch.integrations.kubeflow.steps import code_version, parse_config
 
 DATASET_VERSION = ("dataset_repository", "dataset_revision", "dataset_path")
 

@@ -1,12 +1,21 @@
-"""What a step needs from a cluster: resources, addresses and secrets, volumes. The local runner ignores all of it.
+"""What a step needs from a cluster: images, resources, addresses and secrets, volumes. The local runner ignores it.
 
-The Kubernetes settings are written as the JSON form of Kubeflow's KubernetesExecutorConfig, the second document of a
-compiled pipeline; `infra/kubernetes` has the objects that they name.
+A pipeline says which secrets a step needs; everything else is in `cluster.yaml`, one section per component. `placed`
+writes it into a compiled pipeline: the second document is the JSON form of Kubeflow's KubernetesExecutorConfig.
+`infra/kubernetes` has the objects that they name.
 """
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
 
+import yaml
 from kfp import dsl
+from pydantic import Field
+
+from personsearch.config import Config, nearest, read_yaml
+from personsearch.errors import UserError
+from personsearch.integrations.kubeflow.steps import STEP_PREFIX
 
 SETTINGS = "personsearch"
 ADDRESSES = (
@@ -22,29 +31,257 @@ VECTOR_SECRETS = ("PERSONSEARCH_MILVUS_TOKEN",)
 GALLERY_SECRETS = ("PERSONSEARCH_DATABASE",)
 CHECKPOINTS, GALLERY, MODELS = "personsearch-checkpoints", "personsearch-gallery", "personsearch-models"
 VOLUMES = {CHECKPOINTS: "/checkpoints", GALLERY: "/gallery", MODELS: "/models"}
-GPU = "nvidia.com/gpu"
+SHARED = ("AWS_", "MLFLOW_")  # Kubeflow's own launcher reads or sets variables of these names in the same container
+PACKAGED = Path(__file__).with_name("cluster.yaml")
 
 
-def place(
-    task: dsl.PipelineTask, *, cpu: str, memory: str, secrets: tuple[str, ...] = (), volumes: tuple[str, ...] = ()
-) -> None:
-    """Limit a step's resources; give it the installation's addresses, and only the secrets and volumes it needs."""
-    addresses = [{"configMapKey": name, "envVar": name} for name in ADDRESSES]
+class ImagesConfig(Config):
+    """Which images the steps run in."""
+
+    registry: str = ""
+    """Registry and path before the images' names, such as `registry.example.com/team`."""
+
+    tag: str = "0.1.0"
+    """Tag of the images."""
+
+    digests: dict[str, str] = Field(default_factory=dict)
+    """Digest by image (`training`, `platform`), such as `sha256:…`; it replaces the tag, which anyone could move."""
+
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    """When nodes pull; null leaves it to Kubernetes."""
+
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets with which nodes pull."""
+
+    def qualified(self, name: str) -> str:
+        """The whole name of the image that a component names."""
+        repository = name.partition(":")[0]
+        image = f"{self.registry.rstrip('/')}/{repository}" if self.registry else repository
+        digest = self.digests.get(repository.removeprefix("personsearch-"))
+        return f"{image}@{digest}" if digest else f"{image}:{self.tag}"
+
+
+class TolerationConfig(Config):
+    """One taint that a step's pod tolerates."""
+
+    key: str | None = None
+    """Key of the taint; null with `Exists` tolerates all."""
+
+    operator: Literal["Exists", "Equal"] = "Equal"
+    """Whether the value counts."""
+
+    value: str | None = None
+    """Value of the taint."""
+
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Effect of the taint; null for each."""
+
+
+class RetriesConfig(Config):
+    """How often a step that failed is tried again."""
+
+    count: int = Field(default=0, ge=0)
+    """Tries after the first."""
+
+    wait_seconds: int = Field(default=30, ge=0)
+    """Wait before the second try."""
+
+    factor: float = Field(default=2.0, ge=1)
+    """By which each wait is longer than the one before."""
+
+    longest_wait_seconds: int = Field(default=3600, ge=0)
+    """No wait is longer."""
+
+
+class StepConfig(Config):
+    """What one component's pods get."""
+
+    image: str | None = None
+    """Name of another image than the component's, such as `personsearch-platform-gpu`."""
+
+    cpu_request: str | None = None
+    """CPU that is reserved, such as `500m` or `"2"`."""
+
+    cpu_limit: str | None = None
+    """CPU at which the step is slowed down."""
+
+    memory_request: str | None = None
+    """Memory that is reserved, such as `8Gi`."""
+
+    memory_limit: str | None = None
+    """Memory at which the step is ended."""
+
+    shared_memory: str | None = None
+    """Size of /dev/shm, which counts as memory; null for the runtime's 64 MB, with which several GPUs cannot work."""
+
+    accelerator: str = "nvidia.com/gpu"
+    """Kind of accelerator where the pipeline asks for one."""
+
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    """Labels of the nodes to run on."""
+
+    tolerations: tuple[TolerationConfig, ...] = ()
+    """Taints of nodes that the step may run on all the same."""
+
+    volumes: dict[str, str] = Field(default_factory=dict)
+    """Folder by the name of the PersistentVolumeClaim that is mounted there."""
+
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Labels of the pod."""
+
+    annotations: dict[str, str] = Field(default_factory=dict)
+    """Annotations of the pod, such as `sidecar.istio.io/inject: "false"`."""
+
+    retries: RetriesConfig = RetriesConfig()
+    """How often it is tried again."""
+
+    deadline_seconds: int | None = Field(default=None, gt=0)
+    """After so long the pod is ended; null for never."""
+
+
+class ClusterConfig(Config):
+    """What the steps of the pipelines get on a cluster."""
+
+    images: ImagesConfig = ImagesConfig()
+    """Which images they run in."""
+
+    run_as_user: int | None = Field(default=10001, gt=0)
+    """Number of the user that steps run as, never root; null leaves the number to the cluster."""
+
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Labels of every pod."""
+
+    steps: dict[str, StepConfig] = Field(default_factory=dict)
+    """One section per component."""
+
+
+def cluster_config(override: Path | None = None, images: Mapping[str, Any] | None = None) -> ClusterConfig:
+    """The packaged `cluster.yaml`, over it the file `override`, over that what is given of the section `images`.
+
+    Raises:
+        UserError: a file cannot be read, or a key or value in it is unknown.
+    """
+    values = read_yaml(PACKAGED)
+    if override is not None:
+        own = read_yaml(override)
+        if not isinstance(own, dict):
+            raise UserError(f"{override}: a YAML mapping expected, found {type(own).__name__}")
+        for step in own.get("steps") or {}:
+            if step not in values["steps"]:
+                raise UserError(f"{override}: steps.{step}: unknown; {nearest(str(step), values['steps'])}")
+        values = _over(values, own)
+    given = {name: value for name, value in (images or {}).items() if value}
+    return ClusterConfig._validated(
+        _over(values, {"images": given}), str(override or "--registry, --image-tag, --digest")
+    )
+
+
+def _over(below: Any, above: Any) -> Any:
+    """`above` laid over `below`: mappings are merged at any depth, anything else is replaced."""
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {key: _over(below.get(key), value) for key, value in above.items()}
+    return above
+
+
+def place(task: dsl.PipelineTask, *, secrets: tuple[str, ...] = ()) -> None:
+    """Give a step the installation's addresses, and only the secrets it needs."""
     kubernetes: dict[str, Any] = {
-        "configMapAsEnv": [{"configMapNameParameter": _constant(SETTINGS), "keyToEnv": addresses}]
+        "configMapAsEnv": [
+            {
+                "configMapNameParameter": _constant(SETTINGS),
+                "keyToEnv": [{"configMapKey": name, "envVar": variable(name)} for name in ADDRESSES],
+            }
+        ]
     }
     if secrets:
-        keys = [{"secretKey": name, "envVar": name} for name in secrets]
+        keys = [{"secretKey": name, "envVar": variable(name)} for name in secrets]
         kubernetes["secretAsEnv"] = [{"secretNameParameter": _constant(SETTINGS), "keyToEnv": keys, "optional": True}]
-    if volumes:
-        kubernetes["pvcMount"] = [{"pvcNameParameter": _constant(name), "mountPath": VOLUMES[name]} for name in volumes]
     task.platform_config["kubernetes"] = kubernetes
-    task.set_cpu_limit(cpu).set_memory_limit(memory)
 
 
 def accelerate(task: dsl.PipelineTask, count: str) -> None:
-    """Request `count` GPUs, a parameter of the pipeline that is set when a run starts; 0 requests none."""
-    task.set_accelerator_type(GPU).set_accelerator_limit(count)
+    """Request `count` accelerators, a parameter of the pipeline that is set when a run starts; 0 requests none."""
+    task.set_accelerator_type(StepConfig().accelerator).set_accelerator_limit(count)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a step for a setting; `start_step` gives it its own name in the step's process."""
+    return f"{STEP_PREFIX}{name}" if name.startswith(SHARED) else name
+
+
+def placed(text: str, cluster: ClusterConfig) -> str:
+    """A compiled pipeline as kfp writes it, with what the cluster's settings say of each step."""
+    head = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
+    spec, platform = yaml.safe_load_all(text)
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    steps = {label: cluster.steps.get(name, StepConfig()) for label, name in _components(spec).items()}
+    for label, step in steps.items():
+        container = spec["deploymentSpec"]["executors"][label]["container"]
+        container["image"] = cluster.images.qualified(step.image or container["image"])
+        container["resources"] = _resources(step, container.get("resources", {}).get("accelerator"))
+        executors[label] = executors.get(label, {}) | _kubernetes(step, cluster)
+    for task in _tasks(spec):
+        label = spec["components"][task["componentRef"]["name"]].get("executorLabel")
+        if label and steps[label].retries.count:
+            task["retryPolicy"] = _retry_policy(steps[label].retries)
+    return head + yaml.safe_dump_all([spec, platform], sort_keys=True)
+
+
+def _components(spec: Mapping[str, Any]) -> dict[str, str]:
+    """The component of each executor, which two steps of one component share."""
+    executors = spec["deploymentSpec"]["executors"]
+    arguments = {label: executor["container"]["args"] for label, executor in executors.items()}
+    return {label: args[args.index("--function_to_execute") + 1] for label, args in arguments.items()}
+
+
+def _tasks(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for graph in (spec["root"], *spec["components"].values()):
+        yield from graph.get("dag", {}).get("tasks", {}).values()
+
+
+def _resources(step: StepConfig, accelerator: Mapping[str, Any] | None) -> dict[str, Any]:
+    given = {
+        "resourceCpuRequest": step.cpu_request,
+        "resourceCpuLimit": step.cpu_limit,
+        "resourceMemoryRequest": step.memory_request,
+        "resourceMemoryLimit": step.memory_limit,
+        "accelerator": accelerator and {**accelerator, "resourceType": step.accelerator},
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _kubernetes(step: StepConfig, cluster: ClusterConfig) -> dict[str, Any]:
+    """A step's KubernetesExecutorConfig in protobuf's JSON, which writes 64-bit integers as text."""
+    given: dict[str, Any] = {
+        "securityContext": {"runAsNonRoot": True}
+        | ({} if cluster.run_as_user is None else {"runAsUser": str(cluster.run_as_user)}),
+        "imagePullPolicy": cluster.images.pull_policy,
+        "imagePullSecret": [{"secretNameParameter": _constant(name)} for name in cluster.images.pull_secrets],
+        "nodeSelector": step.node_selector and {"labels": step.node_selector},
+        "tolerations": [toleration.model_dump(exclude_none=True) for toleration in step.tolerations],
+        "pvcMount": [
+            {"pvcNameParameter": _constant(name), "mountPath": path} for name, path in sorted(step.volumes.items())
+        ],
+        "podMetadata": _without_empty({"labels": {**cluster.labels, **step.labels}, "annotations": step.annotations}),
+        "activeDeadlineSeconds": step.deadline_seconds and str(step.deadline_seconds),
+    }
+    if step.shared_memory:
+        shared = {"volumeName": "shared-memory", "mountPath": "/dev/shm", "medium": "Memory"}
+        given["emptyDirMounts"] = [{**shared, "sizeLimit": step.shared_memory}]
+    return _without_empty(given)
+
+
+def _retry_policy(retries: RetriesConfig) -> dict[str, Any]:
+    return {
+        "maxRetryCount": retries.count,
+        "backoffDuration": f"{retries.wait_seconds}s",
+        "backoffFactor": retries.factor,
+        "backoffMaxDuration": f"{retries.longest_wait_seconds}s",
+    }
+
+
+def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
 
 
 def _constant(value: str) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
 from kfp import compiler
 
 from personsearch.config import nearest
 from personsearch.errors import UserError
 from personsearch.files import replacing
+from pipelines.cluster import ClusterConfig, cluster_config, placed
 from pipelines.indexing import indexing_pipeline
 from pipelines.training import training_pipeline
 
@@ -18,8 +18,8 @@ PIPELINES: dict[str, Callable[..., Any]] = {"training": training_pipeline, "inde
 COMPILED = Path(__file__).parent / "compiled"
 
 
-def compile_pipeline(name: str, folder: Path = COMPILED) -> Path:
-    """Compile one pipeline into `folder`; equal sources give equal bytes.
+def compile_pipeline(name: str, folder: Path = COMPILED, cluster: ClusterConfig | None = None) -> Path:
+    """Compile one pipeline into `folder`, for a cluster or with the packaged settings; equal sources give equal bytes.
 
     Raises:
         UserError: there is no such pipeline.
@@ -28,7 +28,12 @@ def compile_pipeline(name: str, folder: Path = COMPILED) -> Path:
         raise UserError(f"pipeline {name!r}: unknown; {nearest(name, PIPELINES)}")
     path = folder / f"{name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(PIPELINES[name], str(path))
+    with TemporaryDirectory() as work:
+        compiled = Path(work) / path.name
+        compiler.Compiler().compile(PIPELINES[name], str(compiled))
+        text = placed(compiled.read_text(encoding="utf-8"), cluster or cluster_config())
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
@@ -47,16 +52,6 @@ def check_compiled() -> None:
         changed = stale(Path(folder))
     if changed:
         raise UserError(f"compiled pipelines are stale: {', '.join(changed)}; run `personsearch pipeline compile`")
-
-
-def with_registry(spec: Path, registry: str, destination: Path) -> Path:
-    """A copy of a compiled pipeline whose images come from `registry` ("registry.example.com/team")."""
-    documents = list(yaml.safe_load_all(spec.read_text(encoding="utf-8")))
-    for executor in documents[0]["deploymentSpec"]["executors"].values():
-        executor["container"]["image"] = f"{registry.rstrip('/')}/{executor['container']['image']}"
-    with replacing(destination) as temporary:
-        temporary.write_text(yaml.safe_dump_all(documents, sort_keys=False), encoding="utf-8")
-    return destination
 
 
 def _equal(fresh: Path, committed: Path) -> bool:

@@ -147,7 +147,8 @@ def _version(raw: Path, folder: Path) -> Any:
 def _train(config: DemoConfig, dataset: Any, root: Path) -> Any:
     from personsearch.bundle import Bundle
     from personsearch.installation.settings import Settings
-    from personsearch.integrations.kubeflow.runs import code_version, run_locally
+    from personsearch.integrations.kubeflow.runs import run_locally
+    from personsearch.integrations.kubeflow.steps import code_version
     from pipelines.arguments import pipeline_arguments
     from pipelines.compile import compile_pipeline
 

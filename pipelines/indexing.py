@@ -3,7 +3,7 @@
 from kfp import dsl
 
 from components.index_gallery.component import index_gallery
-from pipelines.cluster import GALLERY, GALLERY_SECRETS, REGISTRY_SECRETS, VECTOR_SECRETS, place
+from pipelines.cluster import GALLERY_SECRETS, REGISTRY_SECRETS, VECTOR_SECRETS, place
 
 
 @dsl.pipeline(name="personsearch-indexing", description="Re-index the gallery with a model version and switch to it.")
@@ -18,5 +18,5 @@ def indexing_pipeline(
         model_name=model_name, model_version=model_version, gallery=gallery, config=index_config
     ).set_caching_options(False)
     secrets = (*REGISTRY_SECRETS, *VECTOR_SECRETS, *GALLERY_SECRETS)
-    place(indexed, cpu="4", memory="8Gi", secrets=secrets, volumes=(GALLERY,))
+    place(indexed, secrets=secrets)
     return indexed.outputs["Output"]

@@ -16,7 +16,7 @@ from components.gate.component import gate
 from components.prepare.component import prepare
 from components.register.component import register
 from components.train.component import train
-from pipelines.cluster import CHECKPOINTS, MODELS, REGISTRY_SECRETS, STORAGE_SECRETS, accelerate, place
+from pipelines.cluster import REGISTRY_SECRETS, STORAGE_SECRETS, accelerate, place
 
 
 class Trained(NamedTuple):
@@ -62,26 +62,26 @@ def _fetch(source: Source, code_version: str) -> dsl.PipelineTask:
         dataset_hash=source.hash,
         code_version=code_version,
     )
-    place(task, cpu="2", memory="4Gi", secrets=STORAGE_SECRETS)
+    place(task, secrets=STORAGE_SECRETS)
     return task
 
 
 def _prepare(raw: dsl.PipelineTask, source: Source, config: dict[str, Any], code_version: str) -> Data:
     task = prepare(raw=raw.outputs["dataset"], raw_hash=source.hash, config=config, code_version=code_version)
-    place(task, cpu="2", memory="4Gi")
+    place(task)
     return Data(task.outputs["dataset"], task.outputs["Output"])
 
 
 def _augment(prepared: Data, config: dict[str, Any], code_version: str, *, gpus: str) -> Data:
     task = augment(prepared=prepared.folder, prepared_hash=prepared.hash, config=config, code_version=code_version)
-    place(task, cpu="4", memory="16Gi", volumes=(MODELS,))
+    place(task)
     accelerate(task, gpus)
     return Data(task.outputs["dataset"], task.outputs["Output"])
 
 
 def _train(data: Data, config: dict[str, Any], code_version: str, *, gpus: str) -> Model:
     task = train(dataset=data.folder, dataset_hash=data.hash, config=config, code_version=code_version)
-    place(task, cpu="8", memory="32Gi", secrets=REGISTRY_SECRETS, volumes=(CHECKPOINTS, MODELS))
+    place(task, secrets=REGISTRY_SECRETS)
     accelerate(task, gpus)
     return Model(task.outputs["model"], "bundle", task.outputs["Output"])
 
@@ -95,7 +95,7 @@ def _compress(model: Model, data: Data, config: dict[str, Any], code_version: st
         config=config,
         code_version=code_version,
     )
-    place(task, cpu="4", memory="16Gi", secrets=REGISTRY_SECRETS, volumes=(CHECKPOINTS,))
+    place(task, secrets=REGISTRY_SECRETS)
     accelerate(task, gpus)
     return Model(task.outputs["compressed"], "chosen", task.outputs["Output"])
 
@@ -110,7 +110,7 @@ def _evaluate(model: Model, data: Data, config: dict[str, Any], code_version: st
         config=config,
         code_version=code_version,
     )
-    place(task, cpu="4", memory="16Gi")
+    place(task)
     return task
 
 
@@ -124,7 +124,7 @@ def _gate(
         model_name=model_name,
         config=config,
     ).set_caching_options(False)
-    place(task, cpu="1", memory="4Gi", secrets=REGISTRY_SECRETS)
+    place(task, secrets=REGISTRY_SECRETS)
     return task
 
 
@@ -141,7 +141,7 @@ def _register(  # noqa: PLR0917
         raw_revision=source.revision,
         code_version=code_version,
     ).set_caching_options(False)
-    place(task, cpu="1", memory="4Gi", secrets=REGISTRY_SECRETS)
+    place(task, secrets=REGISTRY_SECRETS)
 
 
 @dsl.pipeline(name="personsearch-training", description="From a version of a data set to a registered challenger.")

@@ -24,9 +24,10 @@ def compress(
     from personsearch.bundle import Bundle
     from personsearch.compression.compress import CompressConfig
     from personsearch.compression.compress import compress as run
-    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, resumable_folder
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, resumable_folder, start_step
     from personsearch.integrations.mlflow.report import Report, log_report
 
+    start_step(code_version)
     bundle, out_dir = Path(model.path) / "bundle", Path(compressed.path)
     with resumable_folder(out_dir, "compress", fingerprint, dataset_hash, config, code_version) as folder:
         results = run(parse_config(CompressConfig, config), bundle, Path(dataset.path), folder)

@@ -25,8 +25,9 @@ def evaluate(
 
     from personsearch.evaluation.evaluate import evaluate as run
     from personsearch.evaluation.measured import EvaluateConfig
-    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, start_step
 
+    start_step(code_version)
     out_dir = Path(evaluation.path)
     results = run(parse_config(EvaluateConfig, config), Path(model.path) / bundle, Path(dataset.path), out_dir)
     report_metrics(results, metrics)

@@ -21,9 +21,10 @@ def gate(
     from personsearch.evaluation.gate import GateConfig, decide
     from personsearch.files import write_json
     from personsearch.installation.promotion import champion_metrics
-    from personsearch.integrations.kubeflow.steps import parse_config, read_metrics
+    from personsearch.integrations.kubeflow.steps import parse_config, read_metrics, start_step
     from personsearch.integrations.mlflow.report import Report, log_report
 
+    start_step()
     measured, before = read_metrics(metrics), read_metrics(uncompressed)
     verdict = decide(parse_config(GateConfig, config), measured, champion_metrics(model_name, dataset_hash), before)
     write_json(Path(decision.path), {"passed": verdict.passed, "reasons": verdict.reasons})

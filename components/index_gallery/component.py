@@ -16,8 +16,9 @@ def index_gallery(
     from personsearch.installation.platforms import open_gallery, open_registry, open_store
     from personsearch.installation.promotion import index_version
     from personsearch.installation.settings import Settings
-    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, start_step
 
+    start_step()
     here = Settings(model_name=model_name)
     registry, store = open_registry(here), open_store(here)
     crops = open_gallery(here, Path(gallery) if gallery else None)

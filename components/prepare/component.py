@@ -21,8 +21,9 @@ def prepare(
     from personsearch.data.prepare import PrepareConfig
     from personsearch.data.prepare import prepare as run
     from personsearch.data.records import dataset_hash
-    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, start_step
 
+    start_step(code_version)
     results = run(parse_config(PrepareConfig, config), Path(raw.path), Path(dataset.path))
     report_metrics(results, metrics)
     return dataset_hash(Path(dataset.path))

@@ -25,9 +25,10 @@ def probe(
 
     from personsearch.compression.probing import ProbeConfig
     from personsearch.compression.probing import probe as run
-    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, resumable_folder
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, resumable_folder, start_step
     from personsearch.integrations.mlflow.report import Report, log_report
 
+    start_step(code_version)
     bundle, out_dir = Path(model.path) / "bundle", Path(figures.path)
     with resumable_folder(out_dir, "probe", fingerprint, before, dataset_hash, config, code_version) as folder:
         results = run(parse_config(ProbeConfig, config), bundle, Path(before), Path(dataset.path), folder)

@@ -21,8 +21,9 @@ def register(
     from pathlib import Path
 
     from personsearch.installation.promotion import register_model
-    from personsearch.integrations.kubeflow.steps import read_metrics
+    from personsearch.integrations.kubeflow.steps import read_metrics, start_step
 
+    start_step(code_version)
     lineage = {"dataset_hash": dataset_hash, "raw_hash": raw_hash, "raw_revision": raw_revision}
     tags = {**lineage, "code_version": code_version}
     bundle, measured = Path(model.path) / "chosen", Path(evaluation.path)

@@ -40,13 +40,14 @@ def runs(
 def test_a_run_is_submitted_with_images_of_a_registry_and_watched(kubeflow: Kubeflow, runs: Runs) -> None:
     kubeflow.states = ["SUCCEEDED"]
     code, out, err = runs(
-        *("submit", "indexing", "--set", "model_version=3", "--registry", "registry.example.com", "--wait", "--json")
+        *("submit", "indexing", "--set", "model_version=3", "--wait", "--json"),
+        *("--registry", "registry.example.com", "--image-tag", "0.2.0"),
     )
     assert (code, json.loads(out)) == (0, {"run_id": "run-1", "state": "SUCCEEDED"})
     assert err.splitlines() == ["run run-1", "index-gallery: SUCCEEDED"]
     (run,) = kubeflow.runs
     assert run["runtime_config"]["parameters"]["model_version"] == "3"
-    assert "registry.example.com/personsearch-platform:" in json.dumps(run["pipeline_spec"])
+    assert "registry.example.com/personsearch-platform:0.2.0" in json.dumps(run["pipeline_spec"])
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,10 @@ def test_the_exit_code_says_how_a_run_ended(
         (("cancel", "run-7"), "Run run-7 not found"),
         (("logs", "run-7", "train"), "Run run-7 not found"),
         (("submit", "indexin"), "pipeline 'indexin': unknown; did you mean indexing?"),
+        (
+            ("submit", "indexing", "--digest", "platform=0123"),
+            "--digest platform=0123: IMAGE=sha256: and 64 hex digits",
+        ),
         (("recurring", "delete", "x"), "Recurring run x not found"),
         (("list", "--endpoint", "http://127.0.0.1:9"), "Kubeflow cannot be reached"),
     ],

@@ -6,7 +6,8 @@ import pytest
 from kfp import compiler, dsl
 
 from personsearch.errors import UserError
-from personsearch.integrations.kubeflow.runs import code_version, parameters
+from personsearch.integrations.kubeflow.runs import parameters
+from personsearch.integrations.kubeflow.steps import code_version
 from pipelines.arguments import configurations, pipeline_arguments, without_nulls
 from pipelines.compile import PIPELINES, check_compiled, compile_pipeline
 

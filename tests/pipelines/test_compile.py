@@ -9,8 +9,8 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.images import PLATFORM_IMAGE, TRAINING_IMAGE
-from pipelines.cluster import ADDRESSES, VOLUMES
-from pipelines.compile import COMPILED, PIPELINES, compile_pipeline, stale, with_registry
+from pipelines.cluster import ADDRESSES, VOLUMES, variable
+from pipelines.compile import COMPILED, PIPELINES, compile_pipeline, stale
 
 ALWAYS_RUN = {"gate", "register", "index-gallery"}
 
@@ -109,7 +109,8 @@ def test_what_may_use_an_accelerator_asks_for_as_many_as_the_caller_says() -> No
 def test_steps_get_addresses_and_volumes_from_the_cluster(name: str) -> None:
     executors = documents(name)[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     for executor in executors.values():
-        assert {pair["envVar"] for pair in executor["configMapAsEnv"][0]["keyToEnv"]} == set(ADDRESSES)
+        given = {pair["configMapKey"]: pair["envVar"] for pair in executor["configMapAsEnv"][0]["keyToEnv"]}
+        assert given == {name: variable(name) for name in ADDRESSES}
         for mount in executor.get("pvcMount", []):
             assert VOLUMES[mount["pvcNameParameter"]["runtimeValue"]["constant"]] == mount["mountPath"]
 
@@ -132,10 +133,11 @@ def test_a_step_gets_no_secret_that_it_does_not_need() -> None:
     assert "MILVUS" not in str(executors["exec-register"]["secretAsEnv"])
 
 
-def test_images_come_from_the_registry_that_is_named(tmp_path: Path) -> None:
-    spec = COMPILED / "indexing.yaml"
-    path = with_registry(spec, "registry.example.com/team/", tmp_path / "out.yaml")
-    before, after = (list(yaml.safe_load_all(p.read_text())) for p in (spec, path))
-    image = after[0]["deploymentSpec"]["executors"]["exec-index-gallery"]["container"]["image"]
-    assert image == "registry.example.com/team/personsearch-platform:0.1.0"
-    assert after[1] == before[1], "addresses and volumes stay"
+@pytest.mark.parametrize("name", PIPELINES)
+def test_no_variable_is_one_that_kubeflows_launcher_reads_or_sets(name: str) -> None:
+    """The launcher fetches artifacts with AWS_… of its container, and Kubeflow may set MLFLOW_TRACKING_URI itself."""
+    executors = documents(name)[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    sources = [source for e in executors for source in [*e["configMapAsEnv"], *e.get("secretAsEnv", [])]]
+    names = {pair["envVar"] for source in sources for pair in source["keyToEnv"]}
+    assert "PERSONSEARCH_STEP_MLFLOW_TRACKING_URI" in names
+    assert [each for each in names if each.startswith(("AWS_", "MLFLOW_"))] == []

@@ -14,7 +14,8 @@ from personsearch.gallery.add_dataset import add_dataset
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.dvc.repository import DatasetVersion, commit_dataset, create_data_repository
-from personsearch.integrations.kubeflow.runs import PipelineRun, code_version, run_locally
+from personsearch.integrations.kubeflow.runs import PipelineRun, run_locally
+from personsearch.integrations.kubeflow.steps import code_version
 from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.integrations.mlflow.registry import ModelRegistry
 from personsearch.search.index import LIVE_ALIAS

@@ -1,16 +1,22 @@
 """`personsearch runs`: runs of the pipelines on a Kubeflow cluster."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from personsearch.cli import output
 from personsearch.cli.options import Params, params_file
 from personsearch.cli.pipeline import ArgumentsFile, Name, Root, Setting, default_root
+from personsearch.errors import UserError
 
+if TYPE_CHECKING:
+    from pipelines.cluster import ClusterConfig
+
+DIGEST = re.compile("sha256:[0-9a-f]{64}")
 FAILED, UNFINISHED = 3, 4  # not 1, with which Python ends where something unexpected happens
 
 commands = typer.Typer(
@@ -25,6 +31,17 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, as `pe
 ScheduleId = Annotated[str, typer.Argument(metavar="ID", help="Id that `personsearch runs recurring list` shows.")]
 Endpoint = Annotated[str | None, typer.Option(help="Kubeflow's API; default: KF_PIPELINES_ENDPOINT.")]
 Registry = Annotated[str | None, typer.Option(help="Registry that holds the images.")]
+ImageTag = Annotated[str | None, typer.Option(metavar="TAG", help="Tag of the images; default: that of cluster.yaml.")]
+Digests = Annotated[
+    list[str] | None,
+    typer.Option("--digest", metavar="IMAGE=DIGEST", help="training=sha256:… or platform=sha256:…, not the tag."),
+]
+Cluster = Annotated[
+    Path | None,
+    typer.Option(
+        "--cluster", metavar="FILE", help="YAML file over pipelines/cluster.yaml: resources, nodes, retries of steps."
+    ),
+]
 Experiment = Annotated[str, typer.Option(help="Kubeflow experiment.")]
 Namespace = Annotated[str | None, typer.Option(help="Your namespace, on a cluster with several users.")]
 Timeout = Annotated[
@@ -46,7 +63,10 @@ def submit(
     arguments: ArgumentsFile = None,
     settings: Setting = None,
     endpoint: Endpoint = None,
+    cluster_file: Cluster = None,
     registry: Registry = None,
+    image_tag: ImageTag = None,
+    digests: Digests = None,
     experiment: Experiment = "personsearch",
     namespace: Namespace = None,
     wait: Annotated[bool, typer.Option("--wait", help="Watch the run until it has ended.")] = False,
@@ -60,7 +80,9 @@ def submit(
     """
     from personsearch.integrations.kubeflow import cluster
 
-    spec, given = _prepared(name, params, arguments, settings, registry, root)
+    spec, given = _prepared(
+        name, root, _cluster(cluster_file, registry, image_tag, digests), params, arguments, settings
+    )
     client = cluster.connect(endpoint)
     run_id = cluster.submit(client, spec, given, experiment=experiment, namespace=namespace)
     if not wait:
@@ -133,7 +155,10 @@ def create(
     arguments: ArgumentsFile = None,
     settings: Setting = None,
     endpoint: Endpoint = None,
+    cluster_file: Cluster = None,
     registry: Registry = None,
+    image_tag: ImageTag = None,
+    digests: Digests = None,
     experiment: Experiment = "personsearch",
     namespace: Namespace = None,
     root: Root = None,
@@ -142,7 +167,9 @@ def create(
     """Let Kubeflow start a run of a pipeline regularly, one at a time."""
     from personsearch.integrations.kubeflow import cluster, recurring
 
-    spec, given = _prepared(name, params, arguments, settings, registry, root)
+    spec, given = _prepared(
+        name, root, _cluster(cluster_file, registry, image_tag, digests), params, arguments, settings
+    )
     client = cluster.connect(endpoint)
     created = recurring.create(
         client, spec, given, name=title or name, cron=cron, experiment=experiment, namespace=namespace
@@ -190,23 +217,34 @@ def _change(schedule: str, endpoint: str | None, action: Any) -> None:
     recurring.change(cluster.connect(endpoint), schedule, action)
 
 
+def _cluster(
+    override: Path | None, registry: str | None, image_tag: str | None, digests: list[str] | None
+) -> "ClusterConfig":
+    """What --cluster, --registry, --image-tag and --digest say."""
+    from pipelines.cluster import cluster_config
+
+    pairs = [digest.partition("=") for digest in digests or []]
+    for image, _, digest in pairs:
+        if not DIGEST.fullmatch(digest):
+            raise UserError(f"--digest {image}={digest}: IMAGE=sha256: and 64 hex digits expected")
+    by_image = {image: digest for image, _, digest in pairs}
+    return cluster_config(override, {"registry": registry, "tag": image_tag, "digests": by_image})
+
+
 def _prepared(  # noqa: PLR0917
     name: str,
+    root: Path | None,
+    cluster: "ClusterConfig",
     params: Path | None,
     arguments: Path | None,
     settings: list[str] | None,
-    registry: str | None,
-    root: Path | None,
 ) -> tuple[Path, dict[str, Any]]:
-    """The compiled pipeline and its arguments."""
+    """The pipeline as it is compiled for the cluster, and its arguments."""
     from pipelines.arguments import pipeline_arguments
-    from pipelines.compile import compile_pipeline, with_registry
+    from pipelines.compile import compile_pipeline
 
-    spec = compile_pipeline(name, root or default_root())
-    given = pipeline_arguments(spec, params=params_file(params), arguments=arguments, settings=settings or [])
-    if registry:
-        spec = with_registry(spec, registry, spec.with_name(f"{name}-submitted.yaml"))
-    return spec, given
+    spec = compile_pipeline(name, (root or default_root()) / "submitted", cluster)
+    return spec, pipeline_arguments(spec, params=params_file(params), arguments=arguments, settings=settings or [])
 
 
 def _watch(client: Any, run_id: str, timeout: float | None) -> None:

@@ -13,7 +13,8 @@ from kfp import compiler, dsl
 
 from personsearch.errors import UserError
 from personsearch.integrations.kubeflow.log import Step
-from personsearch.integrations.kubeflow.runs import PipelineRun, code_version, run_locally
+from personsearch.integrations.kubeflow.runs import PipelineRun, run_locally
+from personsearch.integrations.kubeflow.steps import code_version
 
 
 @dsl.component(base_image="none", install_kfp_package=False)

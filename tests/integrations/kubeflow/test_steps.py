@@ -16,11 +16,13 @@ from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.integrations.kubeflow.steps import (
     CHECKPOINTS_VARIABLE,
+    code_version,
     identity_hash,
     parse_config,
     read_metrics,
     report_metrics,
     resumable_folder,
+    start_step,
 )
 
 
@@ -120,3 +122,49 @@ def test_identity_ignores_the_order_of_keys_and_nothing_else(values: dict[str, o
     shuffled = json.loads(json.dumps(dict(reversed(values.items()))))
     assert identity_hash(values) == identity_hash(shuffled)
     assert identity_hash(values, "v1") != identity_hash(values, "v2")
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Variables of the process, which are as before when the test ends."""
+    variables: dict[str, str] = {}
+    monkeypatch.setattr("os.environ", variables)
+    return variables
+
+
+@pytest.mark.parametrize("beside", ["", "-0d9ec3753bff84c4"])
+def test_a_step_runs_the_code_that_its_run_was_submitted_with(environment: dict[str, str], beside: str) -> None:
+    start_step(code_version() + beside)
+
+
+def test_a_stale_image_is_refused_before_the_step_does_anything() -> None:
+    expected = f"this image holds version {code_version()} of the code, and the run was submitted with 0123456789ab; "
+    with pytest.raises(UserError, match=expected):
+        start_step("0123456789ab")
+
+
+def test_a_step_takes_over_its_own_variables(environment: dict[str, str]) -> None:
+    environment |= {
+        "AWS_ACCESS_KEY_ID": "of-the-launcher",
+        "PERSONSEARCH_STEP_AWS_ACCESS_KEY_ID": "ours",
+        "PERSONSEARCH_STEP_MLFLOW_TRACKING_URI": "http://mlflow:5000",
+        "MLFLOW_RUN_ID": "a1",
+    }
+    start_step()
+    assert environment["AWS_ACCESS_KEY_ID"] == "ours"
+    assert environment["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+    assert environment["MLFLOW_RUN_ID"] == "a1"
+
+
+def test_a_run_that_kubeflow_opened_in_another_mlflow_is_not_logged_to(
+    environment: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    environment |= {
+        "MLFLOW_TRACKING_URI": "http://kubeflows:5000",
+        "MLFLOW_RUN_ID": "a1",
+        "PERSONSEARCH_STEP_MLFLOW_TRACKING_URI": "http://mlflow:5000",
+    }
+    start_step()
+    assert environment["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+    assert "MLFLOW_RUN_ID" not in environment
+    assert "the run that Kubeflow opened in http://kubeflows:5000 is not used" in caplog.text

@@ -18,12 +18,11 @@ from typing import Any, NoReturn
 
 import yaml
 
-import personsearch
 from personsearch.config import nearest
 from personsearch.errors import UserError
-from personsearch.files import hash_file, write_json
+from personsearch.files import write_json
 from personsearch.integrations.kubeflow.log import Step, StepLog, announce_plainly, last_words
-from personsearch.integrations.kubeflow.steps import CHECKPOINTS_VARIABLE, identity_hash
+from personsearch.integrations.kubeflow.steps import CHECKPOINTS_VARIABLE
 
 PARAMETER_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "STRING": ((str,), "text"),
@@ -82,12 +81,6 @@ def run_locally(
     run = PipelineRun(folder, time.monotonic() - started, tuple(log.steps.values()), outputs, _returned(folder))
     write_json(folder / "run.json", {"seconds": run.seconds, "steps": {s.name: s.state for s in run.steps}})
     return run
-
-
-def code_version() -> str:
-    """Identity of the library's code: 12 hex digits of a hash over its files, the same in a checkout and an image."""
-    package = Path(personsearch.__file__).parent
-    return identity_hash({str(p.relative_to(package)): hash_file(p) for p in sorted(package.rglob("*.py"))})[:12]
 
 
 def parameters(spec: Path) -> dict[str, Any]:

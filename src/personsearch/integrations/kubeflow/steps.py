@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -11,11 +12,17 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
+import personsearch
 from personsearch.config import Config, describe_validation_error
 from personsearch.errors import UserError
-from personsearch.files import locked, write_json
+from personsearch.files import hash_file, locked, write_json
 
 CHECKPOINTS_VARIABLE = "PERSONSEARCH_CHECKPOINTS"
+
+STEP_PREFIX = "PERSONSEARCH_STEP_"
+TRACKING_URI, RUN_ID = "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"
+
+logger = logging.getLogger(__name__)
 
 ConfigType = TypeVar("ConfigType", bound=Config)
 
@@ -26,6 +33,35 @@ class MetricsArtifact(Protocol):
     path: str
 
     def log_metric(self, metric: str, value: float) -> None: ...
+
+
+def start_step(submitted: str = "") -> None:
+    """Begin a step: refuse code other than that of whoever submitted the run, and take over the step's own variables.
+
+    On a cluster the storage's keys and MLflow's address come as PERSONSEARCH_STEP_…: under their own names Kubeflow's
+    launcher, in the same container, would read the keys as its own, and would set the address a second time.
+
+    Raises:
+        UserError: `submitted`, a `code_version`, names other code than this.
+    """
+    present = code_version()
+    if submitted and submitted.partition("-")[0] != present:  # the demo appends what else its runs depend on
+        raise UserError(
+            f"this image holds version {present} of the code, and the run was submitted with {submitted}; build the "
+            "images from that code, or submit from the code of the images (--image-tag, --digest)"
+        )
+    own = {name.removeprefix(STEP_PREFIX): value for name, value in os.environ.items() if name.startswith(STEP_PREFIX)}
+    injected = os.environ.get(TRACKING_URI)
+    if TRACKING_URI in own and injected not in (None, own[TRACKING_URI]) and RUN_ID in os.environ:
+        del os.environ[RUN_ID]
+        logger.warning("the run that Kubeflow opened in %s is not used: models are in %s", injected, own[TRACKING_URI])
+    os.environ.update(own)
+
+
+def code_version() -> str:
+    """Identity of the library's code: 12 hex digits of a hash over its files, the same in a checkout and an image."""
+    package = Path(personsearch.__file__).parent
+    return identity_hash({str(p.relative_to(package)): hash_file(p) for p in sorted(package.rglob("*.py"))})[:12]
 
 
 def parse_config(kind: type[ConfigType], values: Mapping[str, Any]) -> ConfigType:
