@@ -15,19 +15,39 @@ from personsearch.search.quantised import Centres, Coding, VectorStorage
 
 NAMES = [field.name for field in fields(CollectionProperties) if field.name != "coding"]
 CROP_FIELDS = [*MAX_BYTES, "captured_at", "bbox", "quality", "ingested_at"]
+DESCRIPTION = (
+    "Pictures of people, one a row, with the vector of the model that the collection's properties name. Written by "
+    "personsearch; read it by the alias persons (live) or persons_previous (before). Do not write here: the gallery is "
+    "the source, and rows are made again from it."
+)
+DESCRIPTIONS = {
+    "crop_id": "Primary key: the picture's id, the same in every collection, never used twice.",
+    "camera_id": "Name of the camera, as people say it.",
+    "track_id": "One passing of one person: the same for its pictures, unique within a camera only.",
+    "image_uri": "Name of the JPEG below PERSONSEARCH_CROPS, or the gallery's folder; an address if it is elsewhere.",
+    "frame_uri": "Where the whole frame can be found, for people; empty if it was not kept.",
+    "captured_at": "When the picture was taken: milliseconds since 1970-01-01T00:00:00 UTC.",
+    "bbox": "The person in the frame: [left, top, width, height] in pixels.",
+    "quality": "0 to 1: how good the picture is, or the confidence of a camera's own detector.",
+    "ingested_at": "When the picture entered the gallery: milliseconds since 1970-01-01T00:00:00 UTC.",
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def collection_schema() -> CollectionSchema:
-    """The fields of a gallery crop without its vector; times are UTC milliseconds, bbox is [x, y, width, height]."""
-    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    """The fields of a gallery crop without its vector, each with its description."""
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False, description=DESCRIPTION)
     for name, max_bytes in MAX_BYTES.items():
-        schema.add_field(name, DataType.VARCHAR, max_length=max_bytes, is_primary=name == "crop_id")
-    schema.add_field("captured_at", DataType.INT64)
-    schema.add_field("bbox", DataType.ARRAY, element_type=DataType.INT32, max_capacity=4)
-    schema.add_field("quality", DataType.DOUBLE)
-    schema.add_field("ingested_at", DataType.INT64)
+        _add(schema, name, DataType.VARCHAR, max_length=max_bytes, is_primary=name == "crop_id")
+    _add(schema, "captured_at", DataType.INT64)
+    _add(schema, "bbox", DataType.ARRAY, element_type=DataType.INT32, max_capacity=4)
+    _add(schema, "quality", DataType.DOUBLE)
+    _add(schema, "ingested_at", DataType.INT64)
     return schema
+
+
+def _add(schema: CollectionSchema, name: str, kind: DataType, **options: Any) -> None:
+    schema.add_field(name, kind, description=DESCRIPTIONS[name], **options)
 
 
 def row_of(crop: Crop) -> dict[str, Any]:

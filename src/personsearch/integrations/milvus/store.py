@@ -2,6 +2,8 @@
 
 from typing import get_args
 
+from pymilvus import CollectionSchema
+
 from personsearch.errors import UserError
 from personsearch.integrations.milvus.connection import connect, is_local, readable_errors
 from personsearch.integrations.milvus.index import MilvusIndex
@@ -38,7 +40,7 @@ class MilvusStore:
                 name,
                 schema=schema,
                 index_params=parameters,
-                properties=stored_properties(properties) | layout.properties,
+                properties=stored_properties(properties) | layout.properties | self._described(schema),
                 consistency_level=SEARCH_CONSISTENCY,
             )
         return self._index(name, properties)
@@ -105,6 +107,10 @@ class MilvusStore:
             from milvus_lite.server_manager import server_manager_instance
 
             server_manager_instance.release_server(self.uri)
+
+    def _described(self, schema: CollectionSchema) -> dict[str, str]:
+        """The fields' descriptions as properties, for Milvus Lite, which does not keep them in its schema."""
+        return {f"field.{field.name}": field.description for field in schema.fields} if self._is_lite else {}
 
     def _aliases(self, name: str) -> list[str]:
         with readable_errors(self.uri, f"list the aliases of {name!r}"):

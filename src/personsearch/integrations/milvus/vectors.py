@@ -26,6 +26,15 @@ from personsearch.search.quantised import Centres, Coding, Int8Vectors, bits_abo
 IndexType = Literal["FLAT", "HNSW"]
 VECTOR = "embedding"
 CODES = "embedding_int8"
+FLOAT_VECTORS = "The picture's vector, float32, of length 1: the cosine of two is their inner product."
+BITS = (
+    "A bit for each number of the picture's vector, most significant first: whether it is above that number of the "
+    "centre in the property centres. Only finds candidates, by Hamming distance."
+)
+INT8_CODES = (
+    "The picture's vector as int8 in base64, round(127 x / max|x|); scaled to length 1, its inner product with a unit "
+    "vector is their cosine."
+)
 SECOND_LOOK = 2  # candidates that an IVF_SQ8 scan fetches for each result, since its byte codes misorder close scores
 _BUILD = {"FLAT": {}, "HNSW": {"M": 16, "efConstruction": 200}}
 
@@ -111,7 +120,7 @@ class FloatLayout:
         return [VECTOR]
 
     def add_fields(self, schema: CollectionSchema) -> None:
-        schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=self.embedding_dim)
+        schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=self.embedding_dim, description=FLOAT_VECTORS)
 
     def index_parameters(self, index_type: IndexType) -> dict[str, Any]:
         if self.rescored:
@@ -160,8 +169,10 @@ class BitsLayout:
         return [CODES]
 
     def add_fields(self, schema: CollectionSchema) -> None:
-        schema.add_field(VECTOR, DataType.BINARY_VECTOR, dim=-(-self.embedding_dim // 8) * 8)
-        schema.add_field(CODES, DataType.VARCHAR, max_length=-(-self.embedding_dim // 3) * 4)
+        size = -(-self.embedding_dim // 8) * 8
+        schema.add_field(VECTOR, DataType.BINARY_VECTOR, dim=size, description=BITS)
+        longest = -(-self.embedding_dim // 3) * 4
+        schema.add_field(CODES, DataType.VARCHAR, max_length=longest, description=INT8_CODES)
 
     def index_parameters(self, index_type: IndexType) -> dict[str, Any]:
         _refuse_graph("binary", index_type)
