@@ -1,7 +1,7 @@
 """`POST /v1/search`: takes a description and filters, records the search in the audit log, returns candidates."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -17,6 +17,7 @@ from personsearch.search.index import CollectionProperties
 from personsearch.search.searcher import Answer, Candidate, Match
 from serving.json_body import JsonRoute
 from serving.live import LiveSearch
+from serving.paging import DEEPEST, Position, digest
 from serving.problems import Problem, responses
 from serving.security import SearchingCaller
 from serving.service import Service, ServiceDep
@@ -25,6 +26,7 @@ NOTICE = "Candidates for a person to confirm."
 MAX_K = 200
 MAX_TEXT = 1000
 MAX_CAMERAS = 200
+MAX_CURSOR = 1000
 
 router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
 
@@ -48,6 +50,9 @@ class SearchRequest(BaseModel):
     k: int = Field(default=20, ge=1, le=MAX_K, description="Largest number of candidates.")
     group_by_track: bool = Field(default=True, description="Return only the best crop of each track.")
     purpose: Purpose = Field(default="", description="Purpose or case; kept in the audit log.")
+    cursor: str = Field(
+        default="", max_length=MAX_CURSOR, description="`next` of the page before; all other fields as there."
+    )
 
     @model_validator(mode="after")
     def _after_before_before(self) -> "SearchRequest":
@@ -122,6 +127,7 @@ class SearchResponse(BaseModel):
         description="How many characters of the description the model read, in whole words; null if it read all."
     )
     candidates: list[CandidateView]
+    next: str | None = Field(description="The cursor of the next page; null after the last one.")
     collection: str
     model: ModelView
     seconds: float
@@ -142,22 +148,32 @@ class SearchResponse(BaseModel):
 def search(body: SearchRequest, request: Request, service: ServiceDep, caller: SearchingCaller) -> SearchResponse:
     """Rank the gallery's crops by how well they match a description."""
     start = time.perf_counter()
-    live, answer = _answered(service, body)
-    candidates = _still_held(service, answer.candidates)
+    live, page = _answered(service, body)
+    candidates = _still_held(service, page.answer.candidates)
     seconds = time.perf_counter() - start
-    reliable, fitting = (answer.reliable, answer.fitting) if candidates else (False, 0)
-    shown = replace(answer, candidates=candidates, reliable=reliable, fitting=fitting)
+    is_empty = page.first_rank == 1 and not candidates
+    reliable, fitting = (False, 0) if is_empty else (page.answer.reliable, page.answer.fitting)
+    page = replace(page, answer=replace(page.answer, candidates=candidates, reliable=reliable, fitting=fitting))
     request_id = request.scope["request_id"]
     # before the answer: if the log cannot be written, nobody gets results that were not recorded
-    service.audit.append("search", _record(body, live, shown, caller=caller, request_id=request_id))
+    service.audit.append("search", _record(body, live, page, caller=caller, request_id=request_id))
     service.shown.add(caller, [candidate.crop.crop_id for candidate in candidates])
     service.metrics.search_seconds.observe(seconds)
     service.metrics.searches.labels(_outcome(reliable)).inc()
-    return _response(live, shown, request_id, seconds)
+    return _response(live, page, request_id, seconds)
 
 
-def _answered(service: Service, body: SearchRequest) -> tuple[LiveSearch, Answer]:
-    """The answer, and the collection that gave it: an erasure may have dropped the one that was live a moment ago."""
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Part of an answer, and where it stands in the whole."""
+
+    answer: Answer
+    first_rank: int
+    next: str | None
+
+
+def _answered(service: Service, body: SearchRequest) -> tuple[LiveSearch, _Page]:
+    """The page, and the collection that gave it: an erasure may have dropped the one that was live a moment ago."""
     live = live_or_unavailable(service)
     try:
         return live, _ask(live, body)
@@ -168,8 +184,15 @@ def _answered(service: Service, body: SearchRequest) -> tuple[LiveSearch, Answer
         return successor, _ask(successor, body)
 
 
-def _ask(live: LiveSearch, body: SearchRequest) -> Answer:
-    return live.search(body.text, k=body.k, crop_filter=body.crop_filter(), group_by_track=body.group_by_track)
+def _ask(live: LiveSearch, body: SearchRequest) -> _Page:
+    asked = digest(body.model_dump(mode="json", exclude={"cursor", "k", "purpose"}), live.collection)
+    start = Position.read(body.cursor, asked) if body.cursor else Position(asked=asked)
+    ranks = min(start.ranks + body.k, DEEPEST)
+    answer = live.search(body.text, k=ranks, crop_filter=body.crop_filter(), group_by_track=body.group_by_track)
+    candidates = start.after(answer.candidates)[: body.k]
+    may_be_more = len(answer.candidates) == ranks < DEEPEST
+    following = start.moved(ranks, candidates).cursor if may_be_more else None
+    return _Page(replace(answer, candidates=candidates), start.ranks + 1, following)
 
 
 def live_or_unavailable(service: Service) -> LiveSearch:
@@ -214,24 +237,25 @@ def _outcome(reliable: bool | None) -> str:
     return {True: "match", False: "no_reliable_match", None: "not_calibrated"}[reliable]
 
 
-def _record(body: SearchRequest, live: LiveSearch, answer: Answer, *, caller: str, request_id: str) -> dict[str, Any]:
+def _record(body: SearchRequest, live: LiveSearch, page: _Page, *, caller: str, request_id: str) -> dict[str, Any]:
+    filters = body.model_dump(mode="json", exclude={"text", "purpose", "cursor"})
     return search_record(
         body.text,
-        answer,
+        page.answer,
         who=caller,
         purpose=body.purpose,
         request_id=request_id,
-        filters=body.model_dump(mode="json", exclude={"text", "purpose"}),
+        filters=filters | {"first_rank": page.first_rank},
         collection=live.collection,
         properties=live.properties,
     )
 
 
-def _response(live: LiveSearch, answer: Answer, request_id: str, seconds: float) -> SearchResponse:
-    properties = live.properties
+def _response(live: LiveSearch, page: _Page, request_id: str, seconds: float) -> SearchResponse:
+    properties, answer = live.properties, page.answer
     candidates = [
         CandidateView(**crop_view(candidate.crop), rank=rank, score=candidate.score, confidence=candidate.confidence)
-        for rank, candidate in enumerate(answer.candidates, start=1)
+        for rank, candidate in enumerate(answer.candidates, start=page.first_rank)
     ]
     return SearchResponse(
         request_id=request_id,
@@ -240,6 +264,7 @@ def _response(live: LiveSearch, answer: Answer, request_id: str, seconds: float)
         fitting=answer.fitting,
         text_cut_after=answer.text_cut_after,
         candidates=candidates,
+        next=page.next,
         collection=live.collection,
         model=model_view(properties),
         seconds=round(seconds, 6),

@@ -105,13 +105,14 @@ def collect_verdicts(
         said = latest.get(search["request_id"], {})
         if search.get("fingerprint") != fingerprint:
             continue
-        ranks = {crop_id: rank for rank, crop_id in enumerate(search["results"], start=1)}
-        for crop_id in (name for name, verdict in said.items() if verdict != "withdrawn" and name in ranks):
-            rank = ranks[crop_id]
+        first = search.get("filters", {}).get("first_rank", 1)
+        places = {crop_id: place for place, crop_id in enumerate(search["results"])}
+        for crop_id in (name for name, verdict in said.items() if verdict != "withdrawn" and name in places):
+            place, rank = places[crop_id], first + places[crop_id]
             if not all(name in search for name in needed):
                 without += 1
                 continue
-            inputs = features(search["scores"][rank - 1], search["leads"][rank - 1], _conditions(search))
+            inputs = features(search["scores"][place], search["leads"][place], _conditions(search))
             rows.append((inputs, rank, number, said[crop_id] == "confirmed"))
     inputs_NF = np.array([row[0] for row in rows], dtype=np.float64).reshape(len(rows), len(SLOPES))
     others = zip((1, 2, 3), (np.int64, np.int64, np.bool_), strict=True)

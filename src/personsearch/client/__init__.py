@@ -1,0 +1,40 @@
+"""A typed client of the search service: `Client`, and `AsyncClient` for asyncio. Needs httpx (personsearch[client])."""
+
+from personsearch.client.asynchronous import AsyncClient
+from personsearch.client.calls import ApiError, Unreachable
+from personsearch.client.models import (
+    Box,
+    Camera,
+    Candidate,
+    Crop,
+    Embedded,
+    Found,
+    Model,
+    Readiness,
+    RecordedVerdict,
+    Track,
+    Verdict,
+    WrongField,
+)
+from personsearch.client.retries import Retries
+from personsearch.client.synchronous import Client
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "Box",
+    "Camera",
+    "Candidate",
+    "Client",
+    "Crop",
+    "Embedded",
+    "Found",
+    "Model",
+    "Readiness",
+    "RecordedVerdict",
+    "Retries",
+    "Track",
+    "Unreachable",
+    "Verdict",
+    "WrongField",
+]

@@ -1,0 +1,111 @@
+"""The client for programs with asyncio."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from itertools import count
+from typing import Self, TypeVar, Unpack
+
+import httpx
+
+from personsearch.addresses import is_on_this_machine
+from personsearch.client import calls
+from personsearch.client.calls import Call, Picture, SearchOptions
+from personsearch.client.models import Camera, Candidate, Embedded, Found, Readiness, RecordedVerdict, Track, Verdict
+from personsearch.client.retries import Outcome, Retries
+
+T = TypeVar("T")
+SECONDS = 30.0
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same methods, awaited."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        key: str = "",
+        timeout: float = SECONDS,
+        retries: Retries | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.address = address.rstrip("/")
+        self._retries = retries or Retries()
+        self._http = httpx.AsyncClient(
+            base_url=self.address,
+            headers={"X-API-Key": key} if key else {},
+            timeout=timeout,
+            transport=transport,
+            trust_env=not is_on_this_machine(address),  # a proxy would not find this machine
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def search(self, text: str, *, cursor: str = "", **options: Unpack[SearchOptions]) -> Found:
+        """One page of candidates for a description; `cursor` is `next` of the page before."""
+        return await self._ask(calls.search(text, options, cursor))
+
+    async def pages(self, text: str, **options: Unpack[SearchOptions]) -> AsyncIterator[Found]:
+        """Pages of `k` candidates, each a recorded search of its own, until nothing is left or the caller stops."""
+        cursor: str | None = ""
+        while cursor is not None:
+            found = await self.search(text, cursor=cursor, **options)
+            yield found
+            cursor = found.next
+
+    async def candidates(self, text: str, *, most: int, **options: Unpack[SearchOptions]) -> AsyncIterator[Candidate]:
+        """The `most` best candidates, page by page."""
+        left = most
+        async for page in self.pages(text, **options):
+            for candidate in page.candidates[:left]:
+                yield candidate
+            left -= len(page.candidates)
+            if left <= 0:
+                return
+
+    async def embed(self, texts: Sequence[str] = (), *, images: Sequence[Picture] = (), purpose: str = "") -> Embedded:
+        """Vectors of descriptions and of pictures, each a file or its bytes."""
+        return await self._ask(calls.embed(texts, images, purpose))
+
+    async def judge(self, search_request_id: str, crop_id: str, verdict: Verdict, *, note: str = "") -> RecordedVerdict:
+        """Say whether a candidate that a search has shown is right."""
+        return await self._ask(calls.judge(search_request_id, crop_id, verdict, note))
+
+    async def cameras(self) -> list[Camera]:
+        """The cameras to which a search can be restricted."""
+        return await self._ask(calls.cameras())
+
+    async def track(self, camera_id: str, track_id: str, *, limit: int = 200) -> Track:
+        """The first crops of a track, in order of time."""
+        return await self._ask(calls.track(camera_id, track_id, limit))
+
+    async def image(self, crop_id: str) -> bytes:
+        """The picture of a crop, as JPEG."""
+        return await self._ask(calls.image(crop_id))
+
+    async def ready(self) -> Readiness:
+        """Whether searches are answered, and by which collection."""
+        return await self._ask(calls.ready())
+
+    async def _ask(self, call: Call[T]) -> T:
+        for again in count():
+            outcome = await self._try(call)
+            wait = None if calls.stands(call, outcome) else self._retries.wait(again, outcome)
+            if wait is None:
+                break
+            await asyncio.sleep(wait)
+        return calls.concluded(call, outcome, self.address)
+
+    async def _try(self, call: Call[T]) -> Outcome:
+        try:
+            return await self._http.request(call.method, call.path, json=call.body, params=call.parameters)
+        except httpx.TransportError as error:
+            return error

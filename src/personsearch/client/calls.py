@@ -1,0 +1,166 @@
+"""The requests of both clients, as data: what to send, and how to read the answer."""
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Generic, TypedDict, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from personsearch.client.models import (
+    Camera,
+    Cameras,
+    Embedded,
+    Found,
+    ProblemDetails,
+    Readiness,
+    RecordedVerdict,
+    Track,
+    Verdict,
+    WrongField,
+)
+from personsearch.client.retries import Outcome
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+Picture = Path | bytes
+
+
+class ApiError(Exception):
+    """The service refused a request. `request_id` finds it in the service's log."""
+
+    def __init__(self, status: int, detail: str, request_id: str = "", errors: Sequence[WrongField] = ()) -> None:
+        super().__init__(f"{status}: {detail}" + (f" (request {request_id})" if request_id else ""))
+        self.status = status
+        self.detail = detail
+        self.request_id = request_id
+        self.errors = tuple(errors)
+
+
+class Unreachable(Exception):
+    """The service did not answer, also not when asked again."""
+
+
+class SearchOptions(TypedDict, total=False):
+    """What narrows a search; each is described in the OpenAPI document under the same name."""
+
+    cameras: Sequence[str]
+    after: datetime
+    before: datetime
+    k: int
+    group_by_track: bool
+    purpose: str
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request, and what reads its answer."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    body: dict[str, Any] | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    answers: tuple[int, ...] = ()  # statuses of an error that are an answer nevertheless
+
+
+def search(text: str, options: SearchOptions, cursor: str = "") -> Call[Found]:
+    body = {"text": text, **_as_json(dict(options))} | ({"cursor": cursor} if cursor else {})
+    return Call("POST", "/v1/search", _reader(Found), body)
+
+
+def embed(texts: Sequence[str], images: Sequence[Picture], purpose: str) -> Call[Embedded]:
+    body = {"texts": list(texts), "images": [encoded(image) for image in images], "purpose": purpose}
+    return Call("POST", "/v1/embed", _reader(Embedded), body)
+
+
+def judge(search_request_id: str, crop_id: str, verdict: Verdict, note: str) -> Call[RecordedVerdict]:
+    body = {"search_request_id": search_request_id, "crop_id": crop_id, "verdict": verdict, "note": note}
+    return Call("POST", "/v1/verdicts", _reader(RecordedVerdict), body)
+
+
+def cameras() -> Call[list[Camera]]:
+    return Call("GET", "/v1/cameras", lambda response: _reader(Cameras)(response).cameras)
+
+
+def track(camera_id: str, track_id: str, limit: int) -> Call[Track]:
+    parameters = {"camera_id": camera_id, "track_id": track_id, "limit": limit}
+    return Call("GET", "/v1/crops", _reader(Track), parameters=parameters)
+
+
+def image(crop_id: str) -> Call[bytes]:
+    return Call("GET", f"/v1/crops/{crop_id}/image", lambda response: response.content)
+
+
+def ready() -> Call[Readiness]:
+    return Call("GET", "/readyz", _reader(Readiness), answers=(HTTPStatus.SERVICE_UNAVAILABLE,))
+
+
+def encoded(picture: Picture) -> str:
+    """A picture as a request carries it."""
+    content = picture.read_bytes() if isinstance(picture, Path) else picture
+    return base64.b64encode(content).decode()
+
+
+def answer_of(call: Call[T], response: httpx.Response) -> T:
+    """What a response says.
+
+    Raises:
+        ApiError: it is a refusal, or no answer of this service.
+    """
+    if response.is_success or response.status_code in call.answers:
+        return call.read(response)
+    try:
+        problem = ProblemDetails.model_validate_json(response.content)
+    except ValidationError:
+        raise ApiError(response.status_code, response.reason_phrase or "no reason was given") from None
+    raise ApiError(problem.status, problem.detail, problem.request_id, problem.errors)
+
+
+def stands(call: Call[T], outcome: Outcome) -> bool:
+    """Whether an outcome is an answer that asking again would not change."""
+    return isinstance(outcome, httpx.Response) and outcome.status_code in call.answers
+
+
+def concluded(call: Call[T], outcome: Outcome, address: str) -> T:
+    """What the last try gave.
+
+    Raises:
+        Unreachable: no answer.
+        ApiError: a refusal.
+    """
+    if isinstance(outcome, httpx.TransportError):
+        raise Unreachable(f"{address}: {str(outcome) or type(outcome).__name__}") from outcome
+    return answer_of(call, outcome)
+
+
+def _reader(kind: type[M]) -> Callable[[httpx.Response], M]:
+    def read(response: httpx.Response) -> M:
+        try:
+            return kind.model_validate_json(response.content)
+        except ValidationError as error:
+            detail = f"not an answer of this service: {error.error_count()} fields of {kind.__name__} are wrong"
+            raise ApiError(response.status_code, detail) from error
+
+    return read
+
+
+def _as_json(options: dict[str, Any]) -> dict[str, Any]:
+    """Times as ISO 8601.
+
+    Raises:
+        ValueError: a time without a zone.
+    """
+    for name in ("after", "before"):
+        moment = options.get(name)
+        if moment is None:
+            options.pop(name, None)
+        elif moment.tzinfo is None:
+            raise ValueError(f"{name}={moment.isoformat()}: a time with a zone expected")
+        else:
+            options[name] = moment.isoformat()
+    return options

@@ -1,0 +1,136 @@
+"""What the service answers. A field that this version does not know is ignored, so a newer service can be asked."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Verdict = Literal["confirmed", "rejected", "withdrawn"]
+
+
+class Answered(BaseModel):
+    """Base of all answers."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+
+
+class Box(Answered):
+    """Pixels in the frame: left, top, width, height."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class Crop(Answered):
+    """One picture of one person at one camera and time."""
+
+    crop_id: str
+    camera_id: str
+    captured_at: datetime
+    track_id: str
+    bbox: Box
+    image_url: str
+
+
+class Candidate(Crop):
+    """A crop that may show the person. `confidence` is None where the search has no calibration."""
+
+    rank: int
+    score: float
+    confidence: float | None
+
+
+class Model(Answered):
+    """The model that encoded the crops and the query."""
+
+    name: str
+    version: str
+    fingerprint: str
+
+
+class Found(Answered):
+    """One page of candidates, best first; `next` continues it, None at the end.
+
+    `match` is "none" for no reliable match, "some" or "many"; None, as `fitting`, where the search has no calibration.
+    """
+
+    request_id: str
+    no_reliable_match: bool | None
+    match: Literal["none", "some", "many"] | None
+    fitting: int | None
+    text_cut_after: int | None
+    candidates: list[Candidate]
+    next: str | None = None
+    collection: str
+    model: Model
+    seconds: float
+
+
+class Embedded(Answered):
+    """Unit vectors in the order of the inputs, and the collection whose model made them."""
+
+    request_id: str
+    text_vectors: list[list[float]]
+    text_cut_after: list[int | None]
+    image_vectors: list[list[float]]
+    dimensions: int
+    collection: str
+    model: Model
+
+
+class Camera(Answered):
+    """A camera, its number of crops in the gallery, and the times of the first and the last."""
+
+    camera_id: str
+    crops: int
+    first: datetime
+    last: datetime
+
+
+class Cameras(Answered):
+    """All cameras in the gallery, by name."""
+
+    cameras: list[Camera]
+
+
+class Track(Answered):
+    """The crops of one person passing a camera, in order of time."""
+
+    track_id: str
+    crops: list[Crop]
+
+
+class RecordedVerdict(Answered):
+    """The record of a verdict in the audit log."""
+
+    request_id: str
+    record_hash: str
+
+
+class Readiness(Answered):
+    """Whether searches are answered, and what is wrong."""
+
+    ready: bool
+    problem: str
+    collection: str | None
+    model_version: str | None
+    sequence: int
+
+
+class WrongField(Answered):
+    """One field of a request that was refused."""
+
+    field: str
+    message: str
+
+
+class ProblemDetails(Answered):
+    """The body of every error."""
+
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[WrongField] = []

@@ -1,0 +1,107 @@
+"""The client for programs without asyncio."""
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
+from typing import Self, TypeVar, Unpack
+
+import httpx
+
+from personsearch.addresses import is_on_this_machine
+from personsearch.client import calls
+from personsearch.client.calls import Call, Picture, SearchOptions
+from personsearch.client.models import Camera, Candidate, Embedded, Found, Readiness, RecordedVerdict, Track, Verdict
+from personsearch.client.retries import Outcome, Retries
+
+T = TypeVar("T")
+SECONDS = 30.0
+
+
+class Client:
+    """A client of the service at an address; several threads may use it. Every method raises ApiError where the
+    service refuses, Unreachable where it does not answer.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        key: str = "",
+        timeout: float = SECONDS,
+        retries: Retries | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.address = address.rstrip("/")
+        self._retries = retries or Retries()
+        self._http = httpx.Client(
+            base_url=self.address,
+            headers={"X-API-Key": key} if key else {},
+            timeout=timeout,
+            transport=transport,
+            trust_env=not is_on_this_machine(address),  # a proxy would not find this machine
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def search(self, text: str, *, cursor: str = "", **options: Unpack[SearchOptions]) -> Found:
+        """One page of candidates for a description; `cursor` is `next` of the page before."""
+        return self._ask(calls.search(text, options, cursor))
+
+    def pages(self, text: str, **options: Unpack[SearchOptions]) -> Iterator[Found]:
+        """Pages of `k` candidates, each a recorded search of its own, until nothing is left or the caller stops."""
+        cursor: str | None = ""
+        while cursor is not None:
+            found = self.search(text, cursor=cursor, **options)
+            yield found
+            cursor = found.next
+
+    def candidates(self, text: str, *, most: int, **options: Unpack[SearchOptions]) -> Iterator[Candidate]:
+        """The `most` best candidates, page by page."""
+        return islice((candidate for page in self.pages(text, **options) for candidate in page.candidates), most)
+
+    def embed(self, texts: Sequence[str] = (), *, images: Sequence[Picture] = (), purpose: str = "") -> Embedded:
+        """Vectors of descriptions and of pictures, each a file or its bytes."""
+        return self._ask(calls.embed(texts, images, purpose))
+
+    def judge(self, search_request_id: str, crop_id: str, verdict: Verdict, *, note: str = "") -> RecordedVerdict:
+        """Say whether a candidate that a search has shown is right."""
+        return self._ask(calls.judge(search_request_id, crop_id, verdict, note))
+
+    def cameras(self) -> list[Camera]:
+        """The cameras to which a search can be restricted."""
+        return self._ask(calls.cameras())
+
+    def track(self, camera_id: str, track_id: str, *, limit: int = 200) -> Track:
+        """The first crops of a track, in order of time."""
+        return self._ask(calls.track(camera_id, track_id, limit))
+
+    def image(self, crop_id: str) -> bytes:
+        """The picture of a crop, as JPEG."""
+        return self._ask(calls.image(crop_id))
+
+    def ready(self) -> Readiness:
+        """Whether searches are answered, and by which collection."""
+        return self._ask(calls.ready())
+
+    def _ask(self, call: Call[T]) -> T:
+        for again in count():
+            outcome = self._try(call)
+            wait = None if calls.stands(call, outcome) else self._retries.wait(again, outcome)
+            if wait is None:
+                break
+            time.sleep(wait)
+        return calls.concluded(call, outcome, self.address)
+
+    def _try(self, call: Call[T]) -> Outcome:
+        try:
+            return self._http.request(call.method, call.path, json=call.body, params=call.parameters)
+        except httpx.TransportError as error:
+            return error

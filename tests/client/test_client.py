@@ -1,0 +1,219 @@
+"""The client against a running service: both clients through the same cases."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from pydantic import BaseModel
+
+from personsearch.client import ApiError, AsyncClient, Client, Retries, Unreachable, models
+from serving.document import DOCUMENT
+from serving.settings import ServingSettings
+from tests.audit import audited
+from tests.client.conftest import KEY
+from tests.servers.starting import free_port
+from tests.serving.colours import ColourEncoder, figure
+
+OURS = {
+    "SearchResponse": models.Found,
+    "CandidateView": models.Candidate,
+    "CropView": models.Crop,
+    "Box": models.Box,
+    "ModelView": models.Model,
+    "EmbedResponse": models.Embedded,
+    "CameraView": models.Camera,
+    "Cameras": models.Cameras,
+    "Track": models.Track,
+    "VerdictResponse": models.RecordedVerdict,
+    "Readiness": models.Readiness,
+    "ProblemDetails": models.ProblemDetails,
+    "WrongField": models.WrongField,
+}
+
+
+class Awaited:
+    """An AsyncClient that is called like a Client."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._client = AsyncClient(*arguments, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            given = method(*arguments, **options)
+            return self._loop.run_until_complete(_collected(given) if hasattr(given, "__aiter__") else given)
+
+        return call
+
+
+async def _collected(given: Any) -> list[Any]:
+    return [each async for each in given]
+
+
+@pytest.fixture(params=[Client, Awaited])
+def kind(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def client(kind: Any, address: str) -> Any:
+    return kind(address, key=KEY)
+
+
+def test_a_search_is_filtered_and_typed(client: Any) -> None:
+    after = datetime(2026, 3, 1, 9, 1, tzinfo=UTC)
+    found = client.search("a red coat", cameras=["junction"], after=after, k=2)
+    assert found.collection == "persons_v1_1"
+    assert {candidate.camera_id for candidate in found.candidates} == {"junction"}
+    assert all(candidate.captured_at >= after for candidate in found.candidates)
+    assert found.candidates[0].bbox.width == 64
+    assert found.match == "none"
+
+
+def test_pages_go_on_to_the_end(client: Any) -> None:
+    pages = list(client.pages("red green", k=4))
+    assert [len(page.candidates) for page in pages] == [4, 2]
+    assert [one.rank for one in client.candidates("red green", most=5, k=2)] == [1, 2, 3, 4, 5]
+
+
+def test_no_page_is_asked_for_in_vain(client: Any, settings: ServingSettings) -> None:
+    before = len(audited(settings))
+    assert len(list(client.candidates("red green", most=4, k=2))) == 4
+    assert len(audited(settings)) - before == 2
+
+
+def test_vectors_come_from_texts_and_pictures(client: Any, tmp_path: Path) -> None:
+    path = tmp_path / "red.jpg"
+    path.write_bytes(figure("red"))
+    embedded = client.embed(["a red coat"], images=[path, figure("red")], purpose="case 17")
+    np.testing.assert_allclose(embedded.text_vectors, ColourEncoder().encode_texts(["a red coat"]), atol=1e-6)
+    assert embedded.image_vectors[0] == embedded.image_vectors[1]
+
+
+def test_a_candidate_is_looked_at_and_judged(client: Any, settings: ServingSettings) -> None:
+    found = client.search("a red coat", k=1)
+    [best] = found.candidates
+    assert client.image(best.crop_id).startswith(b"\xff\xd8\xff")
+    assert len(client.track(best.camera_id, best.track_id).crops) == 3
+    recorded = client.judge(found.request_id, best.crop_id, "confirmed", note="hat")
+    assert audited(settings)[-1]["hash"] == recorded.record_hash
+    assert audited(settings)[-1]["note"] == "hat"
+
+
+def test_cameras_and_readiness(client: Any) -> None:
+    assert [camera.camera_id for camera in client.cameras()] == ["junction", "north-door"]
+    assert client.ready().ready
+
+
+def test_a_refusal_says_what_the_service_says(kind: Any, address: str) -> None:
+    with pytest.raises(ApiError, match=r"401: The API key is not accepted\. \(request [0-9a-f]{32}\)"):
+        kind(address, key="wrong").search("red")
+    with pytest.raises(ApiError) as refused:
+        kind(address, key=KEY).search("red", k=0)
+    assert refused.value.status == 422
+    assert [wrong.field for wrong in refused.value.errors] == ["k"]
+
+
+def test_a_time_needs_a_zone(client: Any) -> None:
+    with pytest.raises(ValueError, match=r"after=2026-03-01T09:00:00: a time with a zone expected"):
+        client.search("red", after=datetime(2026, 3, 1, 9))
+
+
+def test_nobody_there_is_said_without_the_key(kind: Any) -> None:
+    absent = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(Unreachable) as failed:
+        kind(absent, key=KEY, retries=Retries(most=1, first_wait=0.01)).cameras()
+    assert str(failed.value).startswith(absent)
+    assert KEY not in str(failed.value)
+
+
+def answering(*responses: httpx.Response | Exception) -> tuple[Client, list[str]]:
+    """A client whose service gives these responses, one after the other, and what it was asked."""
+    left, asked = list(responses), []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        response = left.pop(0)
+        if isinstance(response, Exception):
+            raise response
+        return response
+
+    retries = Retries(most=3, first_wait=0.001, longest_wait=2.0)
+    return Client("http://service.example", key=KEY, retries=retries, transport=httpx.MockTransport(answer)), asked
+
+
+CAMERAS = httpx.Response(200, json={"cameras": [], "of a later version": 1})
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [httpx.ConnectError("refused")],
+        [httpx.ReadTimeout("slow"), httpx.Response(502)],
+        [httpx.Response(429, headers={"Retry-After": "0"}), httpx.Response(503), httpx.Response(408)],
+    ],
+)
+def test_what_passes_is_tried_again(before: list[httpx.Response | Exception]) -> None:
+    client, asked = answering(*before, CAMERAS)
+    assert client.cameras() == []
+    assert len(asked) == len(before) + 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500])
+def test_what_stays_is_not_tried_again(status: int) -> None:
+    client, asked = answering(httpx.Response(status, text="<html>"))
+    with pytest.raises(ApiError) as refused:
+        client.cameras()
+    assert (refused.value.status, len(asked)) == (status, 1)
+
+
+def test_tries_end() -> None:
+    client, asked = answering(*[httpx.Response(503)] * 4)
+    with pytest.raises(ApiError, match="503"):
+        client.cameras()
+    assert len(asked) == 4
+    client, asked = answering(httpx.Response(429, headers={"Retry-After": "3"}))
+    with pytest.raises(ApiError, match="429"):
+        client.cameras()
+    assert len(asked) == 1
+
+
+def test_a_service_that_is_not_ready_is_an_answer() -> None:
+    told = {"ready": False, "problem": "no collection", "collection": None, "model_version": None, "sequence": 0}
+    client, asked = answering(httpx.Response(503, json=told))
+    assert (client.ready().problem, len(asked)) == ("no collection", 1)
+
+
+def test_an_answer_of_something_else_is_refused() -> None:
+    client, _ = answering(httpx.Response(200, json={"hello": "world"}))
+    with pytest.raises(ApiError, match="not an answer of this service"):
+        client.cameras()
+
+
+def test_waits_double_and_are_spread() -> None:
+    waits = [Retries(first_wait=1.0).wait(again, httpx.Response(503)) for again in range(4)]
+    assert all(0.5 * 2**again <= wait <= 2**again for again, wait in enumerate(waits) if wait is not None)
+    assert Retries().wait(4, httpx.Response(503)) is None
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_answer_is_read_whole(name: str) -> None:
+    """The fields of each model are those of the OpenAPI document, but for the notice that every answer repeats."""
+    schema = json.loads(DOCUMENT.read_text(encoding="utf-8"))["components"]["schemas"][name]
+    model: type[BaseModel] = OURS[name]
+    assert set(model.model_fields) == set(schema["properties"]) - {"notice"}
+
+
+def test_every_route_has_its_method() -> None:
+    paths = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
+    unasked = {"/healthz", "post /v1/crops"}
+    routes = {f"{method} {path}" if path == "/v1/crops" else path for path, ops in paths.items() for method in ops}
+    asked = {"/v1/search", "/v1/embed", "/v1/verdicts", "/v1/cameras", "get /v1/crops", "/readyz"}
+    assert routes - unasked == asked | {"/v1/crops/{crop_id}/image"}
