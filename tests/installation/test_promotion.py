@@ -248,6 +248,32 @@ def test_a_rollback_that_cannot_be_completed_moves_nothing(installation: Setting
     assert (store.alias_target("persons"), registry.alias_version("champion")) == ("persons_v2_2", "2")
 
 
+def test_a_rollback_undoes_a_promotion_that_is_not_live_yet(installation: Settings, tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        run("register", str(make_onnx_bundle(tmp_path / str(seed), seed=seed)))
+    for version in ("1", "2"):
+        run("promote", version)
+    registry, store = open_registry(installation), open_store(installation)
+    registry.promote("3")  # the store knows nothing of it yet
+    assert run("rollback")["champion"] == "2"
+    assert (store.alias_target("persons"), registry.alias_version("champion")) == ("persons_v2_2", "2")
+    assert run("rollback")["champion"] == "1"
+    assert (store.alias_target("persons"), registry.alias_version("champion")) == ("persons_v1_1", "1")
+
+
+def test_a_rollback_to_a_version_that_is_another_model_now_moves_nothing(
+    installation: Settings, tmp_path: Path
+) -> None:
+    for seed in (1, 2):
+        run("register", str(make_onnx_bundle(tmp_path / str(seed), seed=seed)))
+        run("promote", str(seed))
+    registry, store = open_registry(installation), open_store(installation)
+    registry.tag("1", "fingerprint", "0123456789abcdef")  # as in a registry that was set up again
+    with pytest.raises(UserError, match="version 1 of 'personsearch' is another model than the one that made"):
+        run("rollback")
+    assert (store.alias_target("persons"), registry.alias_version("champion")) == ("persons_v2_2", "2")
+
+
 def test_nothing_is_registered_that_could_not_be_served(installation: Settings, tmp_path: Path) -> None:
     torch, cut = make_onnx_bundle(tmp_path / "torch", seed=1), make_onnx_bundle(tmp_path / "cut", seed=2)
     write_spec(torch, Bundle.open(torch).spec.model_copy(update={"variant": "torch"}))

@@ -128,7 +128,11 @@ def index(
 
 
 def rollback(*, gallery: GalleryFolder = None, as_json: JsonFlag = False) -> None:
-    """Make the previous collection live again, with the model that made it; what was erased stays erased."""
+    """Undo the last promotion; what was erased stays erased.
+
+    Where the champion is live, the previous collection becomes live again, and its model the champion. Where the
+    champion is not live yet, the champion moves back to the version that is live, and nothing else changes.
+    """
     from personsearch.installation.promotion import roll_back
 
     pictures = existing_gallery(gallery)

@@ -187,19 +187,31 @@ def check_servable(bundle: Bundle) -> None:
 
 
 def roll_back(registry: ModelRegistry, store: CollectionStore, gallery: Gallery) -> CollectionProperties:
-    """Go back to the previous collection, and move the champion to the model that made it.
+    """Undo the last promotion, and return what is live then.
+
+    Where the champion is live, that is the previous collection, and the champion moves to the model that made it. Where
+    the champion is not live yet, or cannot go live, the champion moves back to the version that is.
 
     Raises:
-        UserError: there is no previous collection, or its model is not in the registry as it was. Nothing has moved.
+        UserError: there is nothing to go back to, or its model is not in the registry as it was. Nothing has moved.
     """
-    properties = store.properties(previous_collection(store))
+    live = store.alias_target(LIVE_ALIAS)
+    pending = live is not None and registry.champion() not in (None, store.properties(live).model_version)
+    properties = store.properties(live if live and pending else previous_collection(store))
     version = registry.version(properties.model_version)
+    if version.fingerprint != properties.fingerprint:
+        raise UserError(
+            f"{registry.uri}: version {version.version} of {registry.model_name!r} is another model than the one that "
+            f"made its collection (fingerprint {version.fingerprint}, not {properties.fingerprint}); nothing has moved"
+        )
     _proven_encoder(registry.fetch(version.version, properties.fingerprint))
-    rollback(store, gallery)
+    if not pending:
+        rollback(store, gallery)
     try:
         registry.promote(version.version)
     except UserError:
-        rollback(store, gallery)  # the previous collection is now the one that was live
+        if not pending:
+            rollback(store, gallery)  # the previous collection is now the one that was live
         raise
     tag_collections(registry, store)
     return properties
