@@ -224,7 +224,9 @@ def test_fine_tuning_goes_on_from_a_bundle(trainable: Path, recipe: Recipe, tmp_
 
 
 def test_data_sets_that_cannot_be_trained_on_are_refused(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^batch_size=64: .* has 48 training captions; at most that many expected$"):
+    with pytest.raises(
+        UserError, match=r"^batch_size=64: .* has 48 training captions; --set batch_size=48 or less expected$"
+    ):
         train(read_recipe(recipe(batch_size=64)), trainable, tmp_path / "run")
     records: list[ImageRecord] = read_manifest(trainable, "train")
     (tmp_path / "no_val").mkdir()

@@ -144,7 +144,7 @@ def _training_records(config: TrainConfig, dataset: Dataset) -> tuple[list[Image
     if pairs < config.batch_size:
         part = f" at train_fraction {config.train_fraction:g}" if config.train_fraction < 1 else ""
         counted = f"{dataset} has {pairs} training captions{part}"
-        raise UserError(f"batch_size={config.batch_size}: {counted}; at most that many expected")
+        raise UserError(f"batch_size={config.batch_size}: {counted}; --set batch_size={pairs} or less expected")
     if config.batch_size % world_size():
         raise UserError(f"batch_size {config.batch_size}: expected a multiple of the {world_size()} processes")
     return records, rows_G
