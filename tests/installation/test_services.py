@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -216,7 +217,7 @@ def test_a_server_that_holds_its_port_but_does_not_answer_yet_is_starting(home: 
 def test_a_database_of_another_installation_is_refused(home: Path, tmp_path: Path) -> None:
     start_services(home, ("milvus",))
     other = tmp_path / "other"
-    write_records(other, read_records(home))
+    write_records(other, {"milvus": replace(read_records(home)["milvus"], home=str(other))})
     (other / INSTALLATION_ID).write_text("another")
     with pytest.raises(UserError, match="the Milvus of another installation"):
         open_store(Settings(home=other))
@@ -371,6 +372,18 @@ def test_a_process_that_took_over_the_number_is_left_alone(home: Path, stranger:
     assert stop_services(home) == []
     assert stranger.poll() is None
     assert not is_running(replace(earlier, started=""))
+
+
+def test_a_copy_of_a_home_leaves_the_services_of_the_original_alone(home: Path, tmp_path: Path) -> None:
+    services = start_services(home, ("serving",))
+    shutil.copytree(home, tmp_path / "copy")
+    assert service_states(tmp_path / "copy") == []
+    assert stop_services(tmp_path / "copy") == []
+    assert start_services(tmp_path / "copy", ("serving",)).serving_uri != services.serving_uri
+    assert stop_services(tmp_path / "copy") == ["serving"]
+    assert health(services.serving_uri)["status"] == "alive"
+    home.rename(tmp_path / "moved")
+    assert stop_services(tmp_path / "moved") == ["serving"]
 
 
 def test_a_process_that_ended_has_no_start(stranger: subprocess.Popen[bytes]) -> None:

@@ -25,7 +25,7 @@ class ServiceRecord:
     """A process that was started, as the leader of a session of its own.
 
     `started` is the kernel's start time, because process ids are reused; `elsewhere` is a hash of the addresses of
-    services that run elsewhere, as this one was told them.
+    services that run elsewhere, as this one was told them; `home` is the folder that it was started for.
     """
 
     pid: int
@@ -33,6 +33,7 @@ class ServiceRecord:
     address: str
     log: str
     elsewhere: str = ""
+    home: str = ""
 
     @property
     def port(self) -> int:
@@ -41,7 +42,7 @@ class ServiceRecord:
 
 
 def read_records(home: Path) -> dict[str, ServiceRecord]:
-    """The recorded services by name, running or not.
+    """The recorded services by name, running or not. In a copy of a home, those of the original are left out.
 
     Raises:
         UserError: the file cannot be understood.
@@ -50,14 +51,20 @@ def read_records(home: Path) -> dict[str, ServiceRecord]:
     if not path.exists():
         return {}
     try:
-        return {name: ServiceRecord(**values) for name, values in json.loads(path.read_text("utf-8")).items()}
+        records = {name: ServiceRecord(**values) for name, values in json.loads(path.read_text("utf-8")).items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a list of services: {error}; delete it if no service is running") from error
+    return {name: record for name, record in records.items() if not _is_of_another(record, home)}
 
 
 def write_records(home: Path, records: Mapping[str, ServiceRecord]) -> None:
     """Replace the list."""
     write_json(home / RECORDS, {name: asdict(record) for name, record in records.items()})
+
+
+def _is_of_another(record: ServiceRecord, home: Path) -> bool:
+    """Whether it serves another folder, which is still there: a home that was moved takes its services along."""
+    return bool(record.home) and Path(record.home) != home.resolve() and Path(record.home).is_dir()
 
 
 def is_running(record: ServiceRecord) -> bool:

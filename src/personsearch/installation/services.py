@@ -178,7 +178,9 @@ def _start(home: Path, name: ServiceName, earlier_port: int, elsewhere: str) -> 
         )
     if listener:
         listener.close()
-    record = ServiceRecord(process.pid, start_of_process(process.pid), kind.address(port), str(log), elsewhere)
+    record = ServiceRecord(
+        process.pid, start_of_process(process.pid), kind.address(port), str(log), elsewhere, str(home)
+    )
     write_records(home, {**read_records(home), name: record})
     return process
 
