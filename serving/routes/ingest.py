@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from personsearch.addresses import hide_credentials
 from personsearch.gallery.arrivals import MAX_IMAGE_BYTES, Arrival, Outcome, Receipt, receive
 from personsearch.gallery.store import LONGEST_CAMERA_NAME, SAFE_NAME
 from personsearch.search.crop import BoundingBox, Crop
@@ -81,7 +82,7 @@ class SentCrop(BaseModel):
             track_id=self.track_id or self.crop_id,
             image_uri="",
             bbox=box or BoundingBox(0, 0, 0, 0),
-            frame_uri=self.frame_uri,
+            frame_uri=hide_credentials(self.frame_uri),
             quality=self.score,
             ingested_at=now,
         )

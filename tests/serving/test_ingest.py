@@ -73,6 +73,14 @@ def test_a_crop_is_stored_with_all_that_was_said_of_it(camera: TestClient, galle
     assert (other.track_id, other.bbox, other.quality) == ("gate3-2", BoundingBox(0, 0, 64, 128), 1.0)
 
 
+def test_a_token_in_the_address_of_a_frame_is_not_stored(camera: TestClient, gallery: Gallery) -> None:
+    crop = sent(frame_uri="rtsp://10.0.0.7/a?token=hunter2")
+    assert [post(camera, crop).status_code for _ in range(2)] == [201, 200]
+    stored = gallery.crop("gate3-1")
+    assert stored is not None
+    assert stored.frame_uri == "rtsp://10.0.0.7/a?token=***"
+
+
 def test_what_is_sent_again_changes_nothing(camera: TestClient, gallery: Gallery) -> None:
     assert post(camera, sent()).status_code == 201
     before = gallery.last_sequence()

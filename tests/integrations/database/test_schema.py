@@ -16,6 +16,7 @@ from personsearch.integrations.database import schema
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.database.keys import DatabaseKeys
+from personsearch.integrations.database.rows import DatabaseRows
 from personsearch.integrations.database.schema import (
     HEAD,
     REVISIONS,
@@ -25,6 +26,7 @@ from personsearch.integrations.database.schema import (
     schema_revision,
 )
 from personsearch.integrations.database.tables import METADATA
+from personsearch.search.filters import EVERYTHING
 
 BEFORE_MIGRATIONS = """
 CREATE TABLE crops (
@@ -119,6 +121,32 @@ def test_keys_of_the_time_before_scopes_still_search(empty: Database) -> None:
         connection.exec_driver_sql("INSERT INTO api_keys (sha256, name, created_at) VALUES ('hash', 'team 7', 0)")
     migrate(empty)
     assert [(key.name, key.scopes) for key in DatabaseKeys(empty).all()] == [("team 7", ("search",))]
+
+
+def test_tokens_that_an_earlier_version_stored_are_hidden_and_the_live_collection_follows(
+    empty: Database, tmp_path: Path
+) -> None:
+    file = Database(f"sqlite:///{tmp_path / 'gallery.db'}")
+    schema._make_file(tmp_path / "gallery.db")
+    addresses = ["rtsp://10.0.0.7/a?token=hunter2#our-time=1", "clip.mp4#frame=3", "http://ann:hunter2@host/a"]
+    for database in (empty, file):
+        with database.writing() as connection:
+            schema._upgrade(connection, None, to="audit")
+            for number, address in enumerate(addresses, start=1):
+                values = f"({number}, 'c{number}', 'gate', 0, 't', 'i{number}', 1, 2, 3, 4, '{address}', 0.5, 0)"
+                connection.exec_driver_sql(f"INSERT INTO crops VALUES {values}")
+            connection.exec_driver_sql("INSERT INTO tombstones VALUES (4, 'erased', 0)")
+        migrate(database)
+        rows = DatabaseRows(database)
+        hidden = {crop.crop_id: crop.frame_uri for crop in rows.crops(EVERYTHING)}
+        assert hidden == {
+            "c1": "rtsp://10.0.0.7/a?token=***#our-time=1",
+            "c2": "clip.mp4#frame=3",
+            "c3": "http://***@host/a",
+        }
+        assert [crop.crop_id for crop in rows.crops_since(4)] == ["c1", "c3"]
+        assert rows.last_sequence() == 6
+        database.close()
 
 
 @pytest.mark.parametrize("statement", ["PRAGMA user_version = 99", f"UPDATE {VERSION_TABLE} SET version_num = 'later'"])

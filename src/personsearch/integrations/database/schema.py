@@ -15,7 +15,15 @@ from personsearch.integrations.database.engine import Database, prepare_file
 
 logger = logging.getLogger(__name__)
 
-REVISIONS = ("gallery", "keys", "promotions", "scopes", "pending_pictures", "audit")  # oldest first
+REVISIONS = (  # oldest first
+    "gallery",
+    "keys",
+    "promotions",
+    "scopes",
+    "pending_pictures",
+    "audit",
+    "frame_tokens",
+)
 HEAD = REVISIONS[-1]
 VERSION_TABLE = "personsearch_version"  # MLflow may keep its own, alembic_version, in the same database
 UNNAMED = 1  # `user_version` of galleries from before revisions had names; theirs is the first

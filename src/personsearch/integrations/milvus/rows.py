@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 
 from pymilvus import CollectionSchema, DataType, MilvusClient
 
+from personsearch.addresses import hide_credentials
 from personsearch.errors import UserError
 from personsearch.integrations.milvus.filters import milliseconds
 from personsearch.search.crop import BoundingBox, Crop
@@ -62,9 +63,14 @@ def row_of(crop: Crop) -> dict[str, Any]:
 
 
 def crop_of(row: Mapping[str, Any]) -> Crop:
-    """The crop of a row that was read with CROP_FIELDS."""
+    """The crop of a row that was read with CROP_FIELDS.
+
+    An earlier version stored addresses of frames with their tokens; a collection that is kept for a rollback may hold
+    some, so they are hidden here.
+    """
+    strings = {name: row[name] for name in MAX_BYTES}
     return Crop(
-        **{name: row[name] for name in MAX_BYTES},
+        **strings | {"frame_uri": hide_credentials(strings["frame_uri"])},
         captured_at=_EPOCH + timedelta(milliseconds=row["captured_at"]),
         bbox=BoundingBox(*row["bbox"]),
         quality=row["quality"],
