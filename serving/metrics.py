@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from personsearch.installation.process_metrics import EngineMetrics
+
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -11,6 +13,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        registry.register(EngineMetrics())
         self._requests = Counter(
             "personsearch_http_requests", "Requests answered.", ["method", "route", "status"], registry=registry
         )
@@ -28,6 +31,7 @@ class Metrics:
         self.verdicts = Counter("personsearch_verdicts", "Candidates judged.", ["verdict"], registry=registry)
         self.crops_sent = Counter("personsearch_crops_sent", "Crops that cameras sent.", ["outcome"], registry=registry)
         self.refused = Counter("personsearch_refused", "Requests refused.", ["reason"], registry=registry)
+        self.webhooks = Counter("personsearch_webhooks", "Webhooks of MLflow.", ["outcome"], registry=registry)
         self.audit_failures = Counter("personsearch_audit_failures", "Records not written.", registry=registry)
         self.anchor_failures = Counter(
             "personsearch_audit_anchor_failures", "Heads of the audit log not kept.", registry=registry

@@ -3,7 +3,10 @@
 import errno
 import os
 import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
 from personsearch.addresses import hide_credentials
 
@@ -21,6 +24,34 @@ class UserError(Exception):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(without_long_words(hide_credentials(message)))
+
+
+Engine = Literal["database", "pictures", "vectors", "registry"]
+_failures: Counter[Engine] = Counter()
+
+
+class EngineFailed(UserError):
+    """One of the engines that keep state refused a call or cannot be reached. Each process counts them, for metrics."""
+
+    def __init__(self, engine: Engine, message: str) -> None:
+        super().__init__(message)
+        self.engine = engine
+        _failures[engine] += 1
+
+
+def with_advice(reason: str, advice: Mapping[str, str]) -> str:
+    """What an engine said, and what to do: engines say what happened, and not how to mend it.
+
+    `advice` names words of the engine's in small letters; the first that it said counts.
+    """
+    said = reason.lower()
+    known = next((text for words, text in advice.items() if words in said), None)
+    return f"{reason}; {known}" if known else reason
+
+
+def engine_failures() -> dict[Engine, int]:
+    """How many calls of each engine have failed in this process."""
+    return {engine: _failures[engine] for engine in get_args(Engine)}
 
 
 class VerificationFailed(UserError):

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from personsearch.addresses import direct_opener
 from personsearch.cli import main
 from personsearch.gallery.watch.health import read_health
 from personsearch.integrations.database.gallery import gallery_in
 from tests.servers.rtsp import require_rtsp, rtsp_server
+from tests.servers.starting import free_port
 
 PATIENT_SECONDS = 120.0
 PASSWORD = "p@ss/hunter2"
@@ -61,9 +63,20 @@ def test_the_help_teaches() -> None:
     assert "streams.yaml" in shown
 
 
-def test_status_tells_of_a_stream_whose_process_was_killed(tmp_path: Path) -> None:
+def test_status_and_metrics_tell_of_a_stream_that_cannot_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("PERSONSEARCH_METRICS", f"127.0.0.1:{port}")
     killed = start(tmp_path, "gate3", "rtsp://127.0.0.1:1/stream")
     wait_until(lambda: any(health.state == "lost" for health in read_health(tmp_path / "home" / "watch")))
+    with direct_opener().open(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        metrics = answer.read().decode()
+    assert 'personsearch_stream_up{camera="gate3"} 0.0' in metrics
+    assert 'personsearch_stream_frames_total{camera="gate3"} 0.0' in metrics
+    assert 'personsearch_engine_failures_total{engine="database"} 0.0' in metrics
+    second = run("watch", "gate4", "rtsp://127.0.0.1:1/stream")
+    assert (second.returncode, "cannot listen there" in second.stderr) == (2, True)
     killed.kill()
     killed.wait()
     status = run("status", "--json")

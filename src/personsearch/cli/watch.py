@@ -12,9 +12,31 @@ from personsearch.cli.output import JsonFlag, show
 from personsearch.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from personsearch.gallery.ingest.tracks import IngestConfig
+    from personsearch.gallery.store import Gallery
+    from personsearch.gallery.watch.health import StreamHealth
     from personsearch.gallery.watch.streams import StreamConfig
+
+Camera = Annotated[str | None, typer.Argument(help="The camera's name.", show_default=False)]
+Address = Annotated[
+    str | None,
+    typer.Argument(help="Where its stream is: rtsp://host/path, without user and password.", show_default=False),
+]
+User = Annotated[str | None, typer.Option(help="Name under which the camera lets you in.")]
+PasswordVariable = Annotated[
+    str | None, typer.Option(metavar="VARIABLE", help="Environment variable that holds the password.")
+]
+PasswordFile = Annotated[Path | None, typer.Option(help="File that holds the password.")]
+Clock = Annotated[str | None, typer.Option(metavar="ours|camera", help="Whose time the crops carry. [default: ours]")]
+StreamsFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="YAML file that names several cameras; in place of CAMERA and ADDRESS."),
+]
+Detector = Annotated[
+    str | None, typer.Option(metavar="NAME|FILE", help="builtin (default), or an ONNX file, as for ingest.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,27 +45,15 @@ def register(app: typer.Typer) -> None:
 
 
 def watch(
-    camera: Annotated[str | None, typer.Argument(help="The camera's name.", show_default=False)] = None,
-    address: Annotated[
-        str | None,
-        typer.Argument(help="Where its stream is: rtsp://host/path, without user and password.", show_default=False),
-    ] = None,
+    camera: Camera = None,
+    address: Address = None,
     *,
-    user: Annotated[str | None, typer.Option(help="Name under which the camera lets you in.")] = None,
-    password_env: Annotated[
-        str | None, typer.Option(metavar="VARIABLE", help="Environment variable that holds the password.")
-    ] = None,
-    password_file: Annotated[Path | None, typer.Option(help="File that holds the password.")] = None,
-    clock: Annotated[
-        str | None, typer.Option(metavar="ours|camera", help="Whose time the crops carry. [default: ours]")
-    ] = None,
-    streams: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="YAML file that names several cameras; in place of CAMERA and ADDRESS."),
-    ] = None,
-    detector: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="builtin (default), or an ONNX file, as for ingest.")
-    ] = None,
+    user: User = None,
+    password_env: PasswordVariable = None,
+    password_file: PasswordFile = None,
+    clock: Clock = None,
+    streams: StreamsFile = None,
+    detector: Detector = None,
     gallery: GalleryFolder = None,
     params: Params = None,
     as_json: JsonFlag = False,
@@ -60,32 +70,38 @@ def watch(
     and counted; `personsearch status` shows that, by camera. SIGTERM and Ctrl-C store who is in the picture and end it,
     with exit code 1 if anybody could not be stored.
     """
-    from personsearch.addresses import log_to_standard_error
     from personsearch.gallery.ingest.tracks import IngestConfig
-    from personsearch.gallery.watch.watch import watch as run
-    from personsearch.installation.settings import Settings
-    from personsearch.installation.watching import watched_here
 
-    options = {
-        "address": address,
-        "user": user,
-        "password_env": password_env,
-        "password_file": password_file,
-        "clock": clock,
-    }
-    watched = _streams(camera, streams, options)
+    login = {"user": user, "password_env": password_env, "password_file": password_file}
+    watched = _streams(camera, streams, {"address": address, **login, "clock": clock})
     config = configured(IngestConfig, "ingest", params).overridden({"detector": detector})
-    settings, opened = Settings(), made_gallery(gallery)
-    log_to_standard_error()
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    with watched_here(settings, watched) as renew:
-        healths = run(config, watched, opened, settings.watch_folder, stopping=stopping, renew=renew)
+    healths = _watch_until_told(config, watched, made_gallery(gallery))
     counts = {name: sum(getattr(health, name) for health in healths) for name in ("people", "crops", "dropped", "lost")}
     show(counts, as_json=as_json)
     if counts["lost"]:
         raise typer.Exit(1)
+
+
+def _watch_until_told(
+    config: "IngestConfig", streams: "Mapping[str, StreamConfig]", gallery: "Gallery"
+) -> "Sequence[StreamHealth]":
+    """Watch until SIGTERM or Ctrl-C; returns how each stream was at the end."""
+    from personsearch.addresses import log_to_standard_error
+    from personsearch.gallery.watch.watch import watch as run
+    from personsearch.installation.process_metrics import StreamMetrics, answering
+    from personsearch.installation.settings import Settings
+    from personsearch.installation.watching import watched_here
+
+    settings = Settings()
+    log_to_standard_error()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with (
+        answering(settings.metrics, StreamMetrics(settings.watch_folder, streams)),
+        watched_here(settings, streams) as renew,
+    ):
+        return run(config, streams, gallery, settings.watch_folder, stopping=stopping, renew=renew)
 
 
 def _streams(

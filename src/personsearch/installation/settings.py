@@ -69,6 +69,19 @@ class Settings(BaseSettings):
     index_stall_seconds: float = Field(default=600.0, gt=0, le=LONGEST_SECONDS)
     """The promoter ends an index build that has made no progress for so many seconds."""
 
+    poll_seconds: float = Field(default=2.0, gt=0, le=3600)
+    """Seconds between the promoter's looks at the alias `champion`. Where MLflow sends webhooks, a minute is enough."""
+
+    webhook_secret: SecretStr = SecretStr("")
+    """With which MLflow signs its webhooks, 16 characters or more; `personsearch webhook` hands it to MLflow, and the
+    search service checks it.
+    """
+
+    metrics: str | None = None
+    """Where `personsearch watch` and `personsearch promoter` answer Prometheus, as HOST:PORT; nowhere if unset. The
+    search service has `/metrics`.
+    """
+
     lease_seconds: float = Field(default=10.0, ge=0.5, le=3600)
     """A promoter that leads and does not renew its lease for so many seconds is replaced by one that stands by."""
 

@@ -152,7 +152,8 @@ def test_an_address_out_of_reach_is_named_without_its_password(server: Server) -
         port = closed.getsockname()[1]
     with pytest.raises(UserError) as refused:
         connect(f"http://ann:secret@127.0.0.1:{port}")
-    assert str(refused.value) == f"http://127.0.0.1:{port}: MLflow cannot be reached: Connection refused"
+    reason = "Connection refused; start the server, or correct PERSONSEARCH_MLFLOW_URI"
+    assert str(refused.value) == f"http://127.0.0.1:{port}: MLflow cannot be reached: {reason}"
     with pytest.raises(UserError, match="the address of MLflow: an address like") as unreadable:
         connect("http://ann:sec/ret@127.0.0.1")
     assert "ret@" not in str(unreadable.value)

@@ -41,6 +41,9 @@ class StreamHealth(Config):
     last_frame_at: float | None
     """When the last frame arrived."""
 
+    frames: int
+    """Frames that arrived."""
+
     frames_per_second: float
     """Frames that arrived, per second of the last few."""
 
@@ -68,6 +71,9 @@ class StreamHealth(Config):
     lost: int
     """People who could not be stored for so long that others took their place."""
 
+    lag: float
+    """Seconds from when the last frame was taken until people were looked for in it."""
+
     clock: Literal["ours", "camera"]
     """Whose time the crops carry."""
 
@@ -83,6 +89,7 @@ class StreamState:
         self.dropped = self.damaged = 0
         self.people = self.crops = self.waiting = self.lost = self.looks = 0
         self.looking_problem = self.storing_problem = ""
+        self.lag = 0.0
         self.clock_offset: float | None = None
         self._address = address
         self._clock = clock
@@ -126,6 +133,7 @@ class StreamState:
             problem=self._problem or self.looking_problem or self.storing_problem,
             beat_at=time.time(),
             last_frame_at=self._last_frame_at,
+            frames=frames,
             frames_per_second=round((frames - frames_then) / seconds, 1),
             looks_per_second=round((looks - looks_then) / seconds, 1),
             dropped=self.dropped,
@@ -135,6 +143,7 @@ class StreamState:
             crops=self.crops,
             waiting=self.waiting,
             lost=self.lost,
+            lag=round(self.lag, 2),
             clock=self._clock,
             clock_offset=self.clock_offset,
         )

@@ -108,6 +108,7 @@ class StreamWatcher:
             self._finder.every = max(1, round(TICKS * self._interval))  # a slow machine has fewer boxes of a person
         self._last = frame
         self._state.looks += 1
+        self._state.lag = max(0.0, time.monotonic() - frame.seconds)
         self._keep(self._finder.add(frame))
         self._keep(self._finder.split(self._longest_track))
         self._state.looking_problem = ""

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from personsearch.addresses import hide_credentials
-from personsearch.errors import UserError
+from personsearch.errors import EngineFailed, UserError
 from personsearch.files import alone, locked, private_file
 from personsearch.integrations.database.advice import advice
 
@@ -118,9 +118,9 @@ class Database:
         try:
             yield
         except DBAPIError as error:  # its own text would quote statements and values
-            raise UserError(f"{self.place}: {_first_line(error.orig)}{advice(error.orig)}") from error
+            raise EngineFailed("database", f"{self.place}: {_first_line(error.orig)}{advice(error.orig)}") from error
         except SQLAlchemyError as error:
-            raise UserError(f"{self.place}: {_first_line(error)}") from error
+            raise EngineFailed("database", f"{self.place}: {_first_line(error)}") from error
 
 
 class Turn:

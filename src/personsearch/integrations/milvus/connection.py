@@ -10,10 +10,23 @@ import grpc
 from pymilvus import MilvusClient, MilvusException
 
 from personsearch.addresses import describe_proxy, is_on_this_machine, split_credentials
-from personsearch.errors import UserError
+from personsearch.errors import EngineFailed, UserError, with_advice
 from personsearch.files import private_folder
 
 CONNECT_SECONDS = 10.0
+ADVICE = {
+    "auth check failure": "correct PERSONSEARCH_MILVUS_TOKEN, and restart the services",
+    "permission deny": "grant this user the collections and aliases in Milvus",
+    "disk quota exceeded": "the server is full: give it more disk; searches are answered meanwhile",
+    "memory quota exceeded": "the server is full: give it more memory; searches are answered meanwhile",
+    "deactivated by the administrator": "the server takes no writes; look at quotaAndLimits in its settings",
+    "manually force deny": "the server takes no writes; look at quotaAndLimits in its settings",
+    "rate limit": "the server is slower than the load; it is tried again",
+    "deadline exceeded": "the server is overloaded or stopped; it is tried again",
+    "connection refused": "start the server, or correct PERSONSEARCH_MILVUS_URI",
+    "server unavailable": "start the server, or correct PERSONSEARCH_MILVUS_URI",
+    "failed to connect": "start the server, or correct PERSONSEARCH_MILVUS_URI",
+}
 # Milvus Lite treats pymilvus' pings (every 10 seconds) as an attack and drops the connection during long calls; a local
 # database does not need them. A remote server accepts them, and they show when it is gone. gRPC would ask a proxy for
 # this machine, too.
@@ -53,8 +66,9 @@ def connect(uri: str, token: str) -> MilvusClient:
         client.get_server_version()
         return client
     except (MilvusException, grpc.RpcError) as error:
-        hint = "; is another process using it? `personsearch up` serves it to several" if is_local(uri) else ""
-        raise UserError(f"{uri}: Milvus cannot be reached{describe_proxy(uri)}: {_message(error)}{hint}") from error
+        hint = "; is another process using it? `personsearch up` serves it to several"
+        said = f"{uri}: Milvus cannot be reached{describe_proxy(uri)}: {_message(error)}"
+        raise EngineFailed("vectors", f"{said}{hint}" if is_local(uri) else with_advice(said, ADVICE)) from error
 
 
 def _with_credentials_apart(uri: str, token: str) -> tuple[str, str]:
@@ -72,7 +86,8 @@ def readable_errors(uri: str, action: str) -> Iterator[None]:
     try:
         yield
     except (MilvusException, grpc.RpcError) as error:
-        raise UserError(f"{uri}: Milvus cannot {action}: {_message(error)}") from error
+        said = with_advice(f"Milvus cannot {action}: {_message(error)}", ADVICE)
+        raise EngineFailed("vectors", f"{uri}: {said}") from error
 
 
 def _message(error: Any) -> str:

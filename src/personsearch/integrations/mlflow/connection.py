@@ -14,7 +14,7 @@ from personsearch.addresses import (
     reach_this_machine_directly,
     split_credentials,
 )
-from personsearch.errors import UserError
+from personsearch.errors import EngineFailed, UserError, with_advice
 from personsearch.files import private_file, private_folder
 
 if TYPE_CHECKING:
@@ -22,6 +22,23 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "personsearch"
 REACH_SECONDS = 5.0
+ADVICE = {
+    "connection refused": "start the server, or correct PERSONSEARCH_MLFLOW_URI",
+    "name or service not known": "correct PERSONSEARCH_MLFLOW_URI",
+    "timed out": "the server is overloaded or stopped; the promoter tries again",
+    "too many 50": "the server fails; its log says why",  # requests' words, after it has tried again
+    "error code 401": "correct MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and restart the services",
+    "error code 403": "let this user edit the model in MLflow",
+    "readonly database": "make MLflow's database writable for its server",
+    "read-only transaction": "let MLflow's server use the primary of its database",
+    "disk is full": "free disk space on MLflow's server",
+    "no space left": "free disk space on MLflow's server",
+    "out-of-date database schema": "back up MLflow's database, then run `mlflow db upgrade` on it",
+    "allowed schemes are": "MLflow sends to https and public addresses only, unless its server is started with "
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https and MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true",
+    "non-public ip": "MLflow sends to public addresses only, unless its server is started with "
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true",
+}
 PROXY_FAILURES = (403, 407, 502, 503, 504)
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -56,7 +73,8 @@ def connect(uri: str) -> "MlflowClient":
         mlflow.set_tracking_uri(uri)  # MLflow's SQL store reads the global tracking URI when it resolves models:/…
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except Exception as error:  # MLflow's stores and their database drivers share no base exception
-        raise UserError(f"{uri}: MLflow cannot be used there: {first_line(error)}") from error
+        reason = with_advice(first_line(error), ADVICE)
+        raise EngineFailed("registry", f"{uri}: MLflow cannot be used there: {reason}") from error
 
 
 def experiment_id(client: "MlflowClient", uri: str) -> str:
@@ -125,9 +143,11 @@ def _require_answer(uri: str) -> None:
             get_default_host_creds(uri), "/health", "GET", max_retries=0, timeout=REACH_SECONDS, raise_on_status=False
         )
     except MlflowException as error:
-        raise UserError(f"{uri}: MLflow cannot be reached{proxy}: {_innermost(error)}") from error
+        reason = with_advice(_innermost(error), ADVICE)
+        raise EngineFailed("registry", f"{uri}: MLflow cannot be reached{proxy}: {reason}") from error
     if proxy and answer.status_code in PROXY_FAILURES:
-        raise UserError(f"{uri}: MLflow cannot be reached{proxy}: {answer.status_code} {answer.reason}")
+        answered = f"{answer.status_code} {answer.reason}"
+        raise EngineFailed("registry", f"{uri}: MLflow cannot be reached{proxy}: {answered}")
 
 
 def _innermost(error: BaseException) -> str:

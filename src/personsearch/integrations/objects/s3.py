@@ -19,7 +19,7 @@ from obstore import exceptions
 from obstore.store import S3Store
 
 from personsearch.addresses import describe_proxy, is_on_this_machine, reach_this_machine_directly, split_credentials
-from personsearch.errors import UserError, shortened
+from personsearch.errors import EngineFailed, UserError, shortened
 from personsearch.gallery.pictures import IMAGES, PictureMissing
 from personsearch.images import ImageRejected
 from personsearch.integrations.objects.signature import Signer
@@ -42,7 +42,8 @@ REASONS = {
     "RequestTimeTooSkewed": "this machine's clock is minutes off; set it right",
     "AccessDenied": f"the store does not permit it; these credentials need {NEEDED}",
     "SlowDown": "the store asks for fewer requests; try again later",
-    "XMinioStorageFull": "the store is full",
+    "XMinioStorageFull": "the store is full; free space on it, and run the command again",
+    "InternalError": "the store failed; its log says why, a full disk perhaps",
 }
 
 T = TypeVar("T")
@@ -145,10 +146,10 @@ class S3Pictures:
             yield
         except FileNotFoundError as error:
             if _code(error) == "NoSuchBucket":
-                raise UserError(f"{self.place}: {REASONS['NoSuchBucket']}") from error
+                raise EngineFailed("pictures", f"{self.place}: {REASONS['NoSuchBucket']}") from error
             raise
         except exceptions.BaseError as error:
-            raise UserError(f"{self.place}: {self._reason(error)}") from error
+            raise EngineFailed("pictures", f"{self.place}: {self._reason(error)}") from error
 
     def _reason(self, error: exceptions.BaseError) -> str:
         code = _code(error)

@@ -10,7 +10,7 @@ from urllib.request import build_opener
 from xml.etree import ElementTree
 
 from personsearch.addresses import direct_opener, is_on_this_machine
-from personsearch.errors import UserError
+from personsearch.errors import EngineFailed, UserError
 from personsearch.integrations.objects.signature import Signer
 
 TIMEOUT_SECONDS = 30
@@ -57,7 +57,9 @@ class Versions:
                 "s3:DeleteObjectVersion"
             ) from error
         except (OSError, HTTPException) as error:
-            raise UserError(f"s3://{self.bucket}: {self.signer.endpoint} cannot be reached: {error}") from error
+            raise EngineFailed(
+                "pictures", f"s3://{self.bucket}: {self.signer.endpoint} cannot be reached: {error}"
+            ) from error
         return body
 
 
