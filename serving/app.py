@@ -12,6 +12,8 @@ from personsearch.errors import UserError
 from personsearch.installation.audit.anchor import AnchorSchedule, open_anchor
 from personsearch.installation.audit.opening import open_audit
 from personsearch.installation.platforms import open_gallery
+from personsearch.integrations.database.notices import DatabaseNotices
+from personsearch.integrations.database.schema import open_database
 from personsearch.processes import ensure_home_folder
 from serving import problems
 from serving.backlog import Backlog
@@ -19,7 +21,7 @@ from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics
 from serving.middleware import BodyLimit, LargeBodies, RequestEnvelope, without_query
 from serving.openapi import describe
-from serving.routes import crops, embed, health, ingest, page, search, verdicts
+from serving.routes import crops, embed, health, ingest, page, search, verdicts, webhooks
 from serving.security import AcceptedKeys, RateLimit
 from serving.service import Service
 from serving.settings import ServingSettings
@@ -58,7 +60,7 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
         redoc_url=None,
     )
     app.state.service = service
-    for part in (search, embed, crops, ingest, verdicts, health, page):
+    for part in (search, embed, crops, ingest, verdicts, health, webhooks, page):
         app.include_router(part.router)
     problems.install(app)
     description = describe(app)
@@ -89,6 +91,7 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
         gallery=gallery,
         live=live,
         backlog=Backlog(gallery, live),
+        notices=DatabaseNotices(open_database(settings.database_address)),
         metrics=metrics,
         search_limit=RateLimit(settings.searches_per_minute),
         image_limit=RateLimit(settings.images_per_minute),

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from personsearch.gallery.store import Gallery
 from personsearch.installation.audit.anchor import AnchorSchedule
 from personsearch.installation.audit.log import AuditLog
+from personsearch.integrations.database.notices import DatabaseNotices
 from serving.backlog import Backlog
 from serving.live import LiveWatcher
 from serving.metrics import Metrics
@@ -28,6 +29,7 @@ class Service:
     gallery: Gallery
     live: LiveWatcher
     backlog: Backlog
+    notices: DatabaseNotices
     metrics: Metrics
     search_limit: RateLimit
     image_limit: RateLimit

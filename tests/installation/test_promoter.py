@@ -17,8 +17,8 @@ from personsearch.installation.promoter import (
     BEAT_SECONDS,
     LEASE,
     LONGEST_RETRY_SECONDS,
-    POLL_SECONDS,
     QUIET_SECONDS,
+    RETRY_SECONDS,
     Promoter,
 )
 from personsearch.installation.promoter_memory import open_memory, read_memory
@@ -35,6 +35,7 @@ class World:
     def __init__(self) -> None:
         self.alias: str | None = None
         self.sequence = 0
+        self.noticed = 0
         self.now = 1000.0
         self.broken: set[str] = set()
         self.unreachable = False
@@ -50,6 +51,9 @@ class World:
         if self.unreachable:
             raise UserError("MLflow cannot be reached")
         return self.alias
+
+    def notices(self) -> int:
+        return self.noticed
 
     def last_sequence(self) -> int:
         return self.sequence
@@ -147,6 +151,22 @@ def test_it_follows_the_alias_there_and_back_and_the_gallery(world: World, promo
     assert world.followed == [6, 7]
 
 
+def test_a_webhook_lets_the_leader_look_at_once(world: World, promoter: Callable[..., Promoter]) -> None:
+    leader, standby = promoter("one"), promoter("two")
+    world.alias, world.sequence = "1", 5
+    leader.look()
+    standby.look()
+    world.alias = "2"
+    leader.keep_up()
+    assert world.indexed == ["1"]  # nobody has said anything
+    world.noticed += 1
+    standby.keep_up()
+    assert world.indexed == ["1"]
+    leader.keep_up()
+    leader.keep_up()
+    assert world.indexed == ["1", "2"]
+
+
 def test_the_next_leader_knows_what_was_done(world: World, promoter: Callable[..., Promoter]) -> None:
     world.alias, world.sequence = "1", 5
     first = promoter()
@@ -224,7 +244,7 @@ def test_a_passing_fault_costs_seconds_and_a_lasting_one_is_tried_ever_more_rare
     for _ in range(190):
         if one.look() == "version 1: embeddings are all alike":
             tried_at.append(world.now)
-        world.now += POLL_SECONDS
+        world.now += RETRY_SECONDS
     waits = [later - earlier for earlier, later in pairwise(tried_at)]
     assert waits == [2, 4, 8, 16, 32, 64, 120, 120]
     world.broken.clear()
@@ -233,7 +253,7 @@ def test_a_passing_fault_costs_seconds_and_a_lasting_one_is_tried_ever_more_rare
     world.broken, world.sequence = {"1"}, 6
     assert "all alike" in one.look()
     world.broken.clear()
-    world.now += POLL_SECONDS
+    world.now += RETRY_SECONDS
     assert one.look() == "version 1 is live"
 
 

@@ -12,7 +12,7 @@ from tests.servers.starting import free_port, wait_until
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
+def mlflow_server(folder: Path, **variables: str) -> Iterator[str]:
     """Its address, while it runs with everything it keeps in `folder`, and nothing where it stands."""
     stands_here = folder / "stands-here"
     stands_here.mkdir(parents=True)
@@ -20,6 +20,7 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     network = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment |= variables
     environment.pop("MLFLOW_TRACKING_URI", None)
     command = [sys.executable, "-m", "mlflow", "server", *network, *store]
     with log.open("wb") as output:

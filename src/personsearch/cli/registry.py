@@ -1,4 +1,4 @@
-"""`personsearch` commands of the group "registry": register, promote, models, index, rollback."""
+"""`personsearch` commands of the group "registry": register, promote, models, index, rollback, webhook."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the root command."""
-    for command in (register_bundle, promote, models, index, rollback):
+    for command in (register_bundle, promote, models, index, rollback, webhook):
         app.command("register" if command is register_bundle else None)(command)
 
 
@@ -138,6 +138,31 @@ def rollback(*, gallery: GalleryFolder = None, as_json: JsonFlag = False) -> Non
     pictures = existing_gallery(gallery)
     properties = roll_back(_registry(), _store(), pictures)
     show({"champion": properties.model_version, "fingerprint": properties.fingerprint}, as_json=as_json)
+
+
+def webhook(
+    address: Annotated[
+        str,
+        typer.Argument(
+            help="Where MLflow's server reaches the search service: https://search.example.org/v1/webhooks/mlflow."
+        ),
+    ],
+    *,
+    as_json: JsonFlag = False,
+) -> None:
+    """Let MLflow say at once that an alias moved, signed with PERSONSEARCH_WEBHOOK_SECRET.
+
+    Without it the promoter looks every two seconds. Run it again after a change of the secret or of MLflow's database.
+    """
+    from personsearch.installation.settings import Settings
+
+    answered = _registry().subscribe(address, Settings().webhook_secret.get_secret_value())
+    show({"address": address, "answered": answered}, as_json=as_json)
+    if answered != "204":
+        raise UserError(
+            f"{address}: answered {answered} to a first webhook, 204 expected; is it the search service's, with the "
+            "same PERSONSEARCH_WEBHOOK_SECRET?"
+        )
 
 
 def _show_report(report: "IndexReport", *, as_json: bool) -> None:

@@ -1,7 +1,8 @@
 """The promoter: indexes the gallery when the alias `champion` moves, and lets the live index follow the gallery.
 
-Any number may run on one database: one leads, by a lease, the others stand by and take over when it ends. It polls,
-because MLflow does not fire webhooks for every way to move an alias. What it did is in the database, for the next one.
+Any number may run on one database: one leads, by a lease, the others stand by and take over when it ends. It looks when
+a webhook of MLflow has come, and polls, because MLflow fires none for some ways to move an alias, and one may be lost.
+What it did is in the database, for the next one.
 A worker in a process of its own builds collections, verifies them before they go live, tags the model version, and
 follows the gallery.
 """
@@ -11,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,12 @@ from personsearch.errors import LeaseLost, UserError
 from personsearch.installation.index_worker import IndexWorker, Outcome, WorkerFailed, load_libraries
 from personsearch.installation.leadership import Leadership, holder_name
 from personsearch.installation.platforms import Platforms
+from personsearch.installation.process_metrics import PromoterMetrics, answering
 from personsearch.installation.promoter_memory import open_memory
 from personsearch.installation.promotion import tag_failure
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database.leases import DatabaseLeases, Lease
+from personsearch.integrations.database.notices import ALIAS_MOVED, DatabaseNotices
 from personsearch.integrations.database.promotions import Promotion
 from personsearch.integrations.database.schema import open_database
 from personsearch.search.index import LIVE_ALIAS
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LEASE = "promoter"
-POLL_SECONDS = 2.0  # between looks at the alias
+RETRY_SECONDS = 2.0  # between a look that failed and the next
 FOLLOW_SECONDS = 0.4  # between looks at the gallery
 BEAT_SECONDS = 2.0  # between heartbeats that say nothing new
 LONGEST_RETRY_SECONDS = 120.0
@@ -48,6 +51,10 @@ class World(Protocol):
 
     def champion(self) -> str | None:
         """The version that the alias names, None if there is none."""
+        ...
+
+    def notices(self) -> int:
+        """How many webhooks have said that an alias moved."""
         ...
 
     def last_sequence(self) -> int:
@@ -94,6 +101,8 @@ class Promoter:
         self._leadership = leadership
         self._clock = clock
         self._said, self._said_at = ("", False), -BEAT_SECONDS
+        self.failures = 0  # looks that saw something fail
+        self._noticed = 0
         self._sequence = -1  # of the gallery when it was last looked at, -1 while not leading
         self._changed_at = self._purged_at = clock()
 
@@ -101,6 +110,11 @@ class Promoter:
     def leads(self) -> bool:
         """Whether the last look was a leader's."""
         return self._sequence >= 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last look saw something fail."""
+        return self._said[1]
 
     def look(self) -> str:
         """Look once and index where needed. Returns what was seen; never raises UserError."""
@@ -113,13 +127,14 @@ class Promoter:
             state = self._stand_by(str(error))
         except UserError as error:
             state, failed = str(error), True
+            self.failures += 1
         self._beat(state, failed=failed)
         return state
 
     def keep_up(self) -> None:
-        """Look again if the gallery has changed since the last look."""
+        """Look again if the gallery has changed, or an alias is said to have moved, since the last look."""
         with suppress(UserError):  # the next look says it
-            if self.leads and self._world.last_sequence() != self._sequence:
+            if self.leads and (self._world.last_sequence(), self._world.notices()) != (self._sequence, self._noticed):
                 self.look()
 
     def close(self) -> None:
@@ -139,6 +154,7 @@ class Promoter:
         if not self.leads:
             self._sequence = 0
             self._beat("takes over")
+        self._noticed = self._world.notices()  # before the alias is read
         version = self._world.champion()
         if version is None:
             return "no champion yet"
@@ -208,7 +224,7 @@ def _followed(live: Promotion, done: Outcome) -> Promotion:
 def _wait_after(last: Promotion | None) -> float:
     """Wait longer each time: a fault of the network passes soon, a broken model does not."""
     attempts = last.attempts if last is not None and last.failure else 0
-    return min(POLL_SECONDS * 2.0**attempts, LONGEST_RETRY_SECONDS)
+    return min(RETRY_SECONDS * 2.0**attempts, LONGEST_RETRY_SECONDS)
 
 
 class Installation:
@@ -219,9 +235,13 @@ class Installation:
         self._settings = settings
         self._params = params
         self._worker = IndexWorker(settings, params)
+        self._notices = DatabaseNotices(open_database(settings.database_address))
 
     def champion(self) -> str | None:
         return self._platforms.registry().champion()
+
+    def notices(self) -> int:
+        return self._notices.number(ALIAS_MOVED)
 
     def last_sequence(self) -> int:
         return self._platforms.gallery().last_sequence()
@@ -254,6 +274,12 @@ class Installation:
         return self._worker.purge(lease, beat)
 
 
+def _seconds_until_next_look(promoter: Promoter, settings: Settings) -> float:
+    if not promoter.leads:
+        return settings.lease_seconds / 6
+    return min(RETRY_SECONDS, settings.poll_seconds) if promoter.failed else settings.poll_seconds
+
+
 def run_promoter(settings: Settings, params: Path) -> None:
     """Lead or stand by until the process stops. `params` may hold a section `index`, read for each build."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -267,15 +293,17 @@ def run_promoter(settings: Settings, params: Path) -> None:
     )
     promoter = Promoter(Installation(settings, params), open_memory(settings), leadership)
     load_libraries()  # a standby, too, so that it takes over within seconds
+    with closing(promoter), answering(settings.metrics, PromoterMetrics(promoter)):
+        _look_again_and_again(promoter, settings)
+
+
+def _look_again_and_again(promoter: Promoter, settings: Settings) -> None:
     said = ""
-    try:
-        while True:
-            if (state := promoter.look()) != said:
-                logger.info("%s", state)
-                said = state
-            until = time.monotonic() + (POLL_SECONDS if promoter.leads else settings.lease_seconds / 6)
-            while time.monotonic() < until:
-                time.sleep(min(FOLLOW_SECONDS, max(0.0, until - time.monotonic())))
-                promoter.keep_up()
-    finally:
-        promoter.close()
+    while True:
+        if (state := promoter.look()) != said:
+            logger.info("%s", state)
+            said = state
+        until = time.monotonic() + _seconds_until_next_look(promoter, settings)
+        while time.monotonic() < until:
+            time.sleep(min(FOLLOW_SECONDS, max(0.0, until - time.monotonic())))
+            promoter.keep_up()

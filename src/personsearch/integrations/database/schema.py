@@ -23,6 +23,7 @@ REVISIONS = (  # oldest first
     "pending_pictures",
     "audit",
     "frame_tokens",
+    "notices",
 )
 HEAD = REVISIONS[-1]
 VERSION_TABLE = "personsearch_version"  # MLflow may keep its own, alembic_version, in the same database

@@ -113,6 +113,15 @@ HEARTBEATS = sa.Table(
     info={"stays": True},
 )
 
+NOTICES = sa.Table(
+    "notices",
+    METADATA,
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("number", Integer, nullable=False),
+    sqlite_strict=True,
+    info={"stays": True},
+)
+
 # What may be asked of a record has a column; the record itself is the text that its hash was made of.
 AUDIT_RECORDS = sa.Table(
     "audit_records",

@@ -9,9 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personsearch.bundle import CALIBRATION, Bundle
-from personsearch.errors import UserError
+from personsearch.errors import EngineFailed, UserError, with_advice
 from personsearch.files import alone, hash_file, replacing_folder
-from personsearch.integrations.mlflow.connection import connect, experiment_id, first_line, log_metrics, tracking_run
+from personsearch.integrations.mlflow.connection import (
+    ADVICE,
+    connect,
+    experiment_id,
+    first_line,
+    log_metrics,
+    tracking_run,
+)
+from personsearch.integrations.mlflow.webhooks import EVENTS, SHORTEST_SECRET
 from personsearch.run_record import git_commit
 
 if TYPE_CHECKING:
@@ -21,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 CHALLENGER = "challenger"
 CHAMPION = "champion"
+MOST_WEBHOOKS = 1000
 BESIDE_FINGERPRINT = ("pipeline_run", "calibration")  # tags by which versions of one fingerprint differ
 
 
@@ -125,6 +134,29 @@ class ModelRegistry:
         with self._readable_errors(f"tag version {version}"):
             self._client.set_model_version_tag(self.model_name, version, key, value)
 
+    def subscribe(self, address: str, secret: str) -> str:
+        """Let the server send signed webhooks on moved aliases; returns what the address answered to a first one.
+
+        Raises:
+            UserError: the registry is no server, the secret is short, or the server may not send there.
+        """
+        if not self.uri.startswith(("http://", "https://")):
+            raise UserError(f"{self.uri}: only an MLflow server sends webhooks; the promoter polls a database")
+        if len(secret) < SHORTEST_SECRET:
+            raise UserError(
+                f"PERSONSEARCH_WEBHOOK_SECRET: {SHORTEST_SECRET} characters or more expected; "
+                "`openssl rand -hex 32` makes one"
+            )
+        with self._readable_errors(f"send webhooks to {address}"):
+            known = {hook.url: hook.webhook_id for hook in self._client.list_webhooks(max_results=MOST_WEBHOOKS)}
+            if address in known:
+                hook = self._client.update_webhook(known[address], events=[*EVENTS], secret=secret, status="ACTIVE")
+            else:
+                name = f"{self.model_name} of personsearch"
+                hook = self._client.create_webhook(name, address, [*EVENTS], secret=secret)
+            tried = self._client.test_webhook(hook.webhook_id)
+        return str(tried.response_status or tried.error_message)
+
     def fetch(self, version: str, fingerprint: str) -> Bundle:
         """The bundle with this fingerprint; if it is cached, no server is needed.
 
@@ -201,7 +233,8 @@ class ModelRegistry:
         except MlflowException as error:
             # For a missing alias a database reports an invalid parameter, a server a missing resource.
             if not (absent and error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")):
-                raise UserError(f"{self.uri}: cannot {action}: {first_line(error)}") from error
+                reason = with_advice(first_line(error), ADVICE)
+                raise EngineFailed("registry", f"{self.uri}: cannot {action}: {reason}") from error
             logger.debug("%s: %s: nothing there (%s)", client.tracking_uri, action, error.error_code)
 
 

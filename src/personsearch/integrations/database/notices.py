@@ -1,0 +1,29 @@
+"""Notices: something happened that another process should look at, counted under a name."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from personsearch.integrations.database.engine import Database
+from personsearch.integrations.database.tables import NOTICES
+
+ALIAS_MOVED = "alias moved"
+
+
+class DatabaseNotices:
+    """The notices of a database. One that is posted twice before anybody looks is one reason to look."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def post(self, name: str) -> None:
+        """Count one more."""
+        insert = sqlite.insert if self._database.file else postgresql.insert
+        new = insert(NOTICES).values(name=name, number=1)
+        more = new.on_conflict_do_update(index_elements=["name"], set_={"number": NOTICES.c.number + 1})
+        with self._database.writing() as connection:
+            connection.execute(more)
+
+    def number(self, name: str) -> int:
+        """How many there have been."""
+        with self._database.reading() as connection:
+            return connection.execute(sa.select(NOTICES.c.number).where(NOTICES.c.name == name)).scalar() or 0
