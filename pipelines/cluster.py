@@ -22,15 +22,19 @@ ADDRESSES = (
     "PERSONSEARCH_MLFLOW_URI",
     "MLFLOW_TRACKING_URI",
     "PERSONSEARCH_MILVUS_URI",
-    "PERSONSEARCH_GALLERY",
+    "PERSONSEARCH_MILVUS_INDEX",
+    "PERSONSEARCH_CROPS",
     "PERSONSEARCH_CHECKPOINTS",
+    "PGHOST",  # PERSONSEARCH_DATABASE, a secret, may leave host and port to these
+    "PGPORT",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
 )
 STORAGE_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 REGISTRY_SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", *STORAGE_SECRETS)
 VECTOR_SECRETS = ("PERSONSEARCH_MILVUS_TOKEN",)
 GALLERY_SECRETS = ("PERSONSEARCH_DATABASE",)
-CHECKPOINTS, GALLERY, MODELS = "personsearch-checkpoints", "personsearch-gallery", "personsearch-models"
-VOLUMES = {CHECKPOINTS: "/checkpoints", GALLERY: "/gallery", MODELS: "/models"}
+VOLUMES = {"personsearch-checkpoints": "/checkpoints", "personsearch-models": "/models"}
 SHARED = ("AWS_", "MLFLOW_")  # Kubeflow's own launcher reads or sets variables of these names in the same container
 PACKAGED = Path(__file__).with_name("cluster.yaml")
 
