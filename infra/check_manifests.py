@@ -1,51 +1,83 @@
-"""Checks Kubernetes manifests, custom resources and Dockerfiles offline.
+"""Checks Kubernetes manifests, custom resources, policies and Dockerfiles offline.
 
     python infra/check_manifests.py
 
-Custom resources are checked against the CRDs in the folder `CRD_DIR` (default ../shared/crds); without one it says so.
+kubectl renders each overlay, and each component over the base. Core kinds are compared with Kubernetes' own schemas,
+custom resources with the CRDs in kubernetes/crds, and everything with checkov's policies for clusters.
 """
 
 import copy
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 INFRA = Path(__file__).parent
-BASE = INFRA / "kubernetes" / "base"
+KUBERNETES = INFRA / "kubernetes"
+COMPONENTS = KUBERNETES / "components"
+WHOLE = ("data", "milvus", "protection", "overlays/try", "overlays/production")
+OPTIONAL = ("watch", "retention", "ingress", "prometheus", "scaling", "gpu", "backup", "istio")
+IMAGES = ("personsearch-platform", "postgres", "amazon/aws-cli")  # which an overlay gives their tags
+CRDS = KUBERNETES / "crds"
+CHECKOV = Path.home() / ".cache" / "personsearch" / "checkov" / "bin" / "checkov"
 DOCKERFILES = sorted((INFRA / "docker").glob("*Dockerfile"))
-CRD_DIR = Path(os.environ.get("CRD_DIR", INFRA.parent.parent / "shared" / "crds"))
 
 Schemas = dict[tuple[str, str], dict[str, Any]]
 
 
 def main() -> int:
     """Print what is wrong, one line each; 1 if anything is."""
-    manifests = rendered(BASE)
-    schemas = custom_schemas(CRD_DIR)
-    if not schemas:
-        print(f"{CRD_DIR}: no CRDs there; custom resources are not checked (set CRD_DIR)")
-    problems = [problem for manifest in manifests for problem in manifest_problems(manifest, schemas)]
+    schemas = custom_schemas(CRDS)
+    manifests = {name: rendered(KUBERNETES / name) for name in WHOLE}
+    manifests["components"] = with_components("addresses", *OPTIONAL)
+    manifests["data with shared-volumes"] = with_components("shared-volumes", resources="data")
+    problems = [
+        f"{place}: {problem}"
+        for place, objects in manifests.items()
+        for manifest in objects
+        for problem in manifest_problems(manifest, schemas)
+    ]
+    problems += policy_problems(manifests)
     problems += [problem for path in DOCKERFILES for problem in dockerfile_problems(path)]
-    print("\n".join(problems) or f"{len(manifests)} manifests and {len(DOCKERFILES)} Dockerfile in order")
+    print(
+        "\n".join(problems)
+        or f"{sum(map(len, manifests.values()))} manifests in order, and {len(DOCKERFILES)} Dockerfile"
+    )
     return bool(problems)
 
 
 def rendered(folder: Path) -> list[dict[str, Any]]:
-    """The objects of a kustomization; without kubectl its resources as they are written."""
-    if shutil.which("kubectl"):
-        command = ["kubectl", "kustomize", str(folder)]
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    else:
-        resources = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
-        text = "\n---\n".join((folder / name).read_text() for name in resources)
-    return [manifest for manifest in yaml.safe_load_all(text) if manifest]
+    """The objects of a kustomization."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        sys.exit("make check: kubectl is missing; install it (https://kubernetes.io/docs/tasks/tools/) and run again")
+    done = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{folder}: {done.stderr.strip()}")
+    return [manifest for manifest in yaml.load_all(done.stdout, yaml.CSafeLoader) if manifest]
+
+
+def with_components(*components: str, resources: str = "base") -> list[dict[str, Any]]:
+    """The objects of a kustomization with components over it, in this order."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = partial(os.path.relpath, start=Path(folder).resolve())
+        content = {
+            "namespace": "test",
+            "resources": [here(KUBERNETES / resources)],
+            "components": [here(COMPONENTS / name) for name in components],
+            "images": [{"name": name, "newTag": "1.0"} for name in IMAGES],
+        }
+        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(content))
+        return rendered(Path(folder))
 
 
 def manifest_problems(manifest: dict[str, Any], schemas: Schemas) -> Iterator[str]:
@@ -54,9 +86,9 @@ def manifest_problems(manifest: dict[str, Any], schemas: Schemas) -> Iterator[st
     api_version = manifest["apiVersion"]
     if "." in api_version.partition("/")[0] and not api_version.partition("/")[0].endswith(".k8s.io"):
         schema = schemas.get((api_version, manifest["kind"]))
-        if schema is None and schemas:
+        if schema is None:
             yield f"{name}: no CRD for {api_version}"
-        elif schema is not None:
+        else:
             yield from (f"{name}: {problem}" for problem in schema_problems(manifest, schema))
         return
     yield from (f"{name}: {problem}" for problem in core_problems(manifest))
@@ -108,6 +140,33 @@ def closed(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.pop("nullable", False) and "type" in schema:
         schema["type"] = [schema["type"], "null"]
     return schema
+
+
+def policy_problems(manifests: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Checkov's findings; kubernetes/checkov.yaml says which of its policies do not apply, and why."""
+    if not CHECKOV.is_file():
+        yield "checkov is missing: run infra/install_checkov.sh"
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for place, objects in manifests.items():
+            (Path(folder) / f"{place.replace('/', '-')}.yaml").write_text(yaml.safe_dump_all(objects))
+        command = [
+            str(CHECKOV),
+            "--directory",
+            folder,
+            "--config-file",
+            str(KUBERNETES / "checkov.yaml"),
+            "--output",
+            "json",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        report = json.loads(done.stdout)
+    except ValueError:
+        yield f"checkov: {(done.stderr or done.stdout).strip()}"
+        return
+    for failed in report["results"]["failed_checks"]:
+        yield f"{failed['file_path'].strip('/')}: {failed['resource']}: {failed['check_id']} {failed['check_name']}"
 
 
 def dockerfile_problems(path: Path) -> list[str]:

@@ -3,18 +3,30 @@
 import copy
 import importlib.util
 import json
+import os
 import re
+import shlex
+import subprocess
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy as sa
 import yaml
 
 from components.images import PLATFORM_IMAGE, TRAINING_IMAGE
+from personsearch.cli import app
 from personsearch.installation.service_commands import KINDS
-from pipelines.cluster import ADDRESSES, SETTINGS, VOLUMES
+from personsearch.integrations.database.engine import Database
+from personsearch.integrations.database.schema import migrate
+from pipelines.cluster import ADDRESSES, GALLERY_SECRETS, REGISTRY_SECRETS, SETTINGS, VECTOR_SECRETS, VOLUMES
+from serving.settings import ServingSettings
+from tests.docs.test_commands import mistakes
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,27 +44,113 @@ def load_check() -> ModuleType:
 check = load_check()
 
 
+OVERLAYS = ("overlays/try", "overlays/production")
+ENGINES = {
+    "postgresql": ("PGHOST", "PGPORT"),
+    "store": ("AWS_ENDPOINT_URL", None),
+    "mlflow": ("PERSONSEARCH_MLFLOW_URI", None),
+    "milvus": ("PERSONSEARCH_MILVUS_URI", None),
+}
+
+Objects = list[dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
-def manifests() -> list[dict[str, Any]]:
-    return check.rendered(check.BASE)
+def whole() -> dict[str, Objects]:
+    """Everything that we ship, by kustomization."""
+    return {name: check.rendered(check.KUBERNETES / name) for name in check.WHOLE}
 
 
-def named(manifests: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def with_every_component() -> Objects:
+    return check.with_components("addresses", *check.OPTIONAL)
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest, whole: dict[str, Objects]) -> Objects:
+    return whole[request.param]
+
+
+def named(manifests: Objects, kind: str, name: str) -> dict[str, Any]:
     (found,) = (m for m in manifests if (m["kind"], m["metadata"]["name"]) == (kind, name))
     return copy.deepcopy(found)
 
 
-def test_what_we_ship_is_in_order(manifests: list[dict[str, Any]]) -> None:
-    schemas = check.custom_schemas(check.CRD_DIR)
-    assert [problem for manifest in manifests for problem in check.manifest_problems(manifest, schemas)] == []
-    assert len(manifests) == 10
+def of_kind(manifests: Objects, *kinds: str) -> Objects:
+    return [manifest for manifest in manifests if manifest["kind"] in kinds]
 
 
-def test_an_unknown_field_of_a_core_kind_is_found(manifests: list[dict[str, Any]]) -> None:
-    deployment = named(manifests, "Deployment", "personsearch-serving")
+def template(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The template of the pods that an object starts."""
+    spec = manifest["spec"]
+    return (spec["jobTemplate"]["spec"] if manifest["kind"] == "CronJob" else spec)["template"]
+
+
+def workloads(manifests: Objects) -> Objects:
+    return of_kind(manifests, "Deployment", "StatefulSet", "Job", "CronJob")
+
+
+def containers(manifest: dict[str, Any]) -> Objects:
+    pod = template(manifest)["spec"]
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def settings(manifests: Objects) -> dict[str, str]:
+    return named(manifests, "ConfigMap", SETTINGS)["data"]
+
+
+def place(given: dict[str, str], host: str, port: str | None) -> tuple[str, int]:
+    """Host and port of an engine by the settings that name them."""
+    if port:
+        return given[host], int(given[port])
+    address = urlsplit(given[host])
+    assert address.hostname is not None
+    assert address.port is not None, f"{host} names its port"
+    return address.hostname, address.port
+
+
+def test_what_we_ship_is_in_order(whole: dict[str, Objects], with_every_component: Objects) -> None:
+    schemas = check.custom_schemas(check.CRDS)
+    for objects in (*whole.values(), with_every_component):
+        assert [problem for manifest in objects for problem in check.manifest_problems(manifest, schemas)] == []
+
+
+def test_every_component_is_rendered_by_the_check() -> None:
+    named_there = {*check.OPTIONAL, "addresses", "external-engines", "shared-volumes"}
+    assert {path.parent.name for path in check.COMPONENTS.glob("*/kustomization.yaml")} == named_there
+
+
+def test_an_unknown_field_of_a_core_kind_is_found(overlay: Objects) -> None:
+    deployment = named(overlay, "Deployment", "personsearch-serving")
     deployment["spec"]["template"]["spec"]["containers"][0]["livenesProbe"] = {}
     (problem,) = check.manifest_problems(deployment, {})
     assert "livenesProbe" in problem
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "problem"),
+    [
+        ("Milvus", ["spec", "mode"], "'single' is not one of"),
+        ("Milvus", ["spec", "components", "standalone", "replica"], "replica"),
+        ("Milvus", ["spec", "dependencies", "storage", "secret"], "secret"),
+    ],
+)
+def test_a_wrong_field_of_a_custom_resource_is_found(
+    whole: dict[str, Objects], kind: str, where: list[str], problem: str
+) -> None:
+    (manifest,) = of_kind(whole["overlays/try"], kind)
+    changed = copy.deepcopy(manifest)
+    at = changed
+    for name in where[:-1]:
+        at = at[name]
+    at[where[-1]] = "single"
+    (said,) = check.manifest_problems(changed, check.custom_schemas(check.CRDS))
+    assert problem in said
+
+
+def test_a_kind_without_a_schema_is_said(overlay: Objects) -> None:
+    manifest = {"apiVersion": "example.com/v1", "kind": "Watch", "metadata": {"name": "w"}}
+    assert list(check.manifest_problems(manifest, {})) == ["Watch/w: no CRD for example.com/v1"]
 
 
 CRD = {
@@ -100,22 +198,249 @@ def test_custom_resources_are_held_against_their_crd(tmp_path: Path, spec: dict[
     assert len(list(check.manifest_problems(manifest, check.custom_schemas(tmp_path)))) == problems
 
 
-def test_pipelines_find_their_settings_and_volumes(manifests: list[dict[str, Any]]) -> None:
-    settings = named(manifests, "ConfigMap", SETTINGS)["data"]
-    assert set(settings) == set(ADDRESSES)
-    claims = {m["metadata"]["name"] for m in manifests if m["kind"] == "PersistentVolumeClaim"}
-    assert set(VOLUMES) <= claims
-    assert settings["PERSONSEARCH_CHECKPOINTS"] == VOLUMES["personsearch-checkpoints"]
-    assert settings["PERSONSEARCH_GALLERY"] == VOLUMES["personsearch-gallery"]
+def test_pipelines_find_their_settings_and_volumes(whole: dict[str, Objects], overlay: Objects) -> None:
+    assert set(ADDRESSES) <= set(settings(overlay))
+    assert settings(overlay)["PERSONSEARCH_CHECKPOINTS"] == VOLUMES["personsearch-checkpoints"]
+    assert {claim["metadata"]["name"] for claim in of_kind(whole["data"], "PersistentVolumeClaim")} == set(VOLUMES)
+    (job,) = of_kind(whole["data"], "Job")
+    mounts = {mount["name"]: mount["mountPath"] for mount in containers(job)[0]["volumeMounts"]}
+    volumes = {each["name"]: each["persistentVolumeClaim"]["claimName"] for each in template(job)["spec"]["volumes"]}
+    assert {volumes[name]: path for name, path in mounts.items()} == VOLUMES
+    assert template(job)["spec"]["securityContext"]["fsGroup"] == 10001
 
 
-def test_serving_runs_without_privileges(manifests: list[dict[str, Any]]) -> None:
-    pod = named(manifests, "Deployment", "personsearch-serving")["spec"]["template"]["spec"]
+def test_settings_are_valid_and_name_every_engine(overlay: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("PERSONSEARCH_"):
+            monkeypatch.delenv(name)
+    given = settings(overlay)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    here = ServingSettings()
+    unknown = {name for name in given if name.startswith("PERSONSEARCH_")}
+    unknown -= {f"PERSONSEARCH_{name.upper()}" for name in ServingSettings.model_fields}
+    assert unknown == {"PERSONSEARCH_CHECKPOINTS"}, "which steps of pipelines read"
+    assert here.milvus_index == "HNSW"
+    assert here.mlflow_address == given["MLFLOW_TRACKING_URI"]
+    assert here.crops_address.startswith("s3://")
+    assert here.audit_anchor_address.startswith("s3://")
+    assert "PERSONSEARCH_DATABASE" not in given, "it holds a password"
+
+
+def test_the_database_finds_its_server_in_the_settings(new_postgresql: Callable[[], str], monkeypatch: Any) -> None:
+    """The Secret's address names user, password and database alone; libpq takes the rest from PGHOST and PGPORT."""
+    address = sa.make_url(new_postgresql())
+    monkeypatch.setenv("PGHOST", str(address.query["host"]))
+    database = Database(f"postgresql://{address.username}:any@/{address.database}")
+    assert migrate(database) is None
+    assert migrate(database) is not None
+    database.close()
+
+
+def test_network_rules_follow_the_addresses(whole: dict[str, Objects]) -> None:
+    for name, rule in (("overlays/try", "namespaceSelector"), ("overlays/production", "ipBlock")):
+        given = settings(whole[name])
+        for engine, (host, port) in ENGINES.items():
+            (out,) = named(whole[name], "NetworkPolicy", f"personsearch-to-{engine}")["spec"]["egress"]
+            at, number = place(given, host, port)
+            assert out["ports"] == [{"protocol": "TCP", "port": number}], engine
+            if rule == "ipBlock":
+                assert out["to"] == [{"ipBlock": {"cidr": given[f"{engine.upper()}_NETWORK"]}}]
+            else:
+                labels = {"kubernetes.io/metadata.name": at.split(".")[1]}
+                assert out["to"] == [{"namespaceSelector": {"matchLabels": labels}}]
+
+
+def test_addresses_of_the_overlay_try_are_services_of_its_engines(whole: dict[str, Objects]) -> None:
+    objects = whole["overlays/try"]
+    services = {
+        (f"{each['metadata']['name']}.{each['metadata']['namespace']}.svc.cluster.local", port["port"])
+        for each in of_kind(objects, "Service")
+        for port in each["spec"]["ports"]
+    }
+    (milvus,) = of_kind(objects, "Milvus")
+    operated = f"{milvus['metadata']['name']}-milvus.{milvus['metadata']['namespace']}.svc.cluster.local"
+    services.add((operated, 19530))
+    assert {place(settings(objects), host, port) for host, port in ENGINES.values()} <= services
+
+
+def test_every_rule_selects_pods_that_exist(whole: dict[str, Objects], with_every_component: Objects) -> None:
+    labels = [template(each)["metadata"]["labels"] for each in workloads(with_every_component)]
+    assert {each["app.kubernetes.io/part-of"] for each in labels} == {"personsearch"}
+    for policy in of_kind(with_every_component, "NetworkPolicy"):
+        selector = policy["spec"]["podSelector"]
+        selected = selector.get("matchLabels", {}).items()
+        among = {name for each in selector.get("matchExpressions", []) for name in each["values"]}
+        assert among <= {each["app.kubernetes.io/name"] for each in labels}, policy["metadata"]["name"]
+        assert any(selected <= each.items() for each in labels), policy["metadata"]["name"]
+
+
+def test_a_changed_setting_restarts_what_reads_it(with_every_component: Objects) -> None:
+    maps = {each["metadata"]["name"]: each["data"] for each in of_kind(with_every_component, "ConfigMap")}
+    for deployment in of_kind(with_every_component, "Deployment"):
+        read = {
+            source["configMapRef"]["name"]
+            for source in containers(deployment)[0]["envFrom"]
+            if "configMapRef" in source
+        }
+        (name,) = read
+        assert re.fullmatch(r"personsearch-settings-[a-z0-9]{10}", name)
+        assert maps[name] == maps["personsearch"]
+
+
+def test_a_migration_belongs_to_its_version_and_can_be_applied_again(overlay: Objects) -> None:
+    """The fields of a Job cannot be changed, so nothing in it may change with the settings."""
+    (job,) = of_kind(overlay, "Job")
+    (container,) = containers(job)
+    assert job["metadata"]["name"] == f"personsearch-migrate-{container['image'].rpartition(':')[2]}"
+    read = [source["configMapRef"]["name"] for source in container["envFrom"] if "configMapRef" in source]
+    assert read == ["personsearch"]
+
+
+def test_serving_is_replaced_without_a_gap(overlay: Objects) -> None:
+    deployment = named(overlay, "Deployment", "personsearch-serving")["spec"]
+    pod = deployment["template"]["spec"]
     (container,) = pod["containers"]
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["automountServiceAccountToken"] is False
-    assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    scalers = of_kind(overlay, "HorizontalPodAutoscaler")
+    replicas = scalers[0]["spec"]["minReplicas"] if scalers else deployment["replicas"]
+    assert replicas >= 2
+    assert ("replicas" in deployment) != bool(scalers), "an applied number would undo the scaler's"
+    assert deployment["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    (_, pause) = container["lifecycle"]["preStop"]["exec"]["command"]
+    command = KINDS["serving"].command(Path(), 8000)
+    drain = int(command[command.index("--timeout-graceful-shutdown") + 1])
+    assert pod["terminationGracePeriodSeconds"] >= int(pause) + drain + 15
+
+
+def test_deleting_an_overlay_deletes_no_data(whole: dict[str, Objects], overlay: Objects) -> None:
+    assert of_kind(overlay, "PersistentVolumeClaim", "PersistentVolume", "Secret") == []
+    for stateful in of_kind(overlay, "StatefulSet"):
+        assert "persistentVolumeClaimRetentionPolicy" not in stateful["spec"], "which keeps claims by default"
+    claims = of_kind(whole["data"], "PersistentVolumeClaim")
+    for stateful in of_kind(whole["overlays/try"], "StatefulSet"):
+        claims += stateful["spec"]["volumeClaimTemplates"]
+    assert len(claims) == 4
+    (policy,) = of_kind(whole["protection"], "ValidatingAdmissionPolicy")
+    (rule,) = policy["spec"]["validations"]
+    for claim in claims:
+        assert claim["metadata"]["labels"]["personsearch/keep"] == "true"
+        assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+    assert '"personsearch/keep" in oldObject.metadata.labels' in rule["expression"]
+    (milvus,) = of_kind(whole["overlays/try"], "Milvus")
+    assert milvus["spec"]["dependencies"]["etcd"]["inCluster"]["deletionPolicy"] == "Retain"
+
+
+def test_volumes_are_shared_only_where_a_user_asks() -> None:
+    claims = of_kind(check.with_components("shared-volumes", resources="data"), "PersistentVolumeClaim")
+    assert [claim["spec"]["accessModes"] for claim in claims] == [["ReadWriteMany"]] * 2
+
+
+def test_every_pod_runs_without_privileges(whole: dict[str, Objects], with_every_component: Objects) -> None:
+    """As the Pod Security Standard `restricted` asks, and with a file system that nobody can write."""
+    found = [each for objects in (*whole.values(), with_every_component) for each in workloads(objects)]
+    assert len(found) > 15
+    for manifest in found:
+        pod = template(manifest)["spec"]
+        assert pod["automountServiceAccountToken"] is False, manifest["metadata"]["name"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 10000
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in containers(manifest):
+            security = container["securityContext"]
+            assert security["readOnlyRootFilesystem"] is True
+            assert security["allowPrivilegeEscalation"] is False
+            assert security["capabilities"] == {"drop": ["ALL"]}
+            assert "memory" in container["resources"]["limits"]
+
+
+def test_a_sidecar_reaches_istio_and_no_job_has_one(whole: dict[str, Objects], with_every_component: Objects) -> None:
+    """Without istiod a sidecar is never ready, one in a Job never ends, and none runs before init containers."""
+    for objects in (whole["overlays/production"], with_every_component):
+        for manifest in workloads(objects):
+            labels = template(manifest)["metadata"]["labels"]
+            serves = manifest["kind"] == "Deployment"
+            assert labels["sidecar.istio.io/inject"] == str(serves).lower(), manifest["metadata"]["name"]
+            if serves:
+                annotations = template(manifest)["metadata"]["annotations"]
+                assert annotations["traffic.sidecar.istio.io/excludeOutboundPorts"] == settings(objects)["PGPORT"]
+        out = named(objects, "NetworkPolicy", "personsearch-sidecar")["spec"]
+        assert out["podSelector"]["matchLabels"]["sidecar.istio.io/inject"] == "true"
+        assert out["egress"][0]["ports"] == [{"protocol": "TCP", "port": 15012}]
+        gateway = named(objects, "NetworkPolicy", "personsearch-from-gateway")["spec"]["ingress"][0]
+        assert gateway["from"][0]["podSelector"]["matchLabels"] == {"istio": "ingressgateway"}
+        assert gateway["ports"] == [{"protocol": "TCP", "port": 8000}]
+
+
+def test_every_command_parses(whole: dict[str, Objects], with_every_component: Objects) -> None:
+    """Nothing is run; in a shell's script each call of ours is looked at."""
+    command_line, found = app.command_line(), set[str]()
+    for objects in (*whole.values(), with_every_component):
+        for manifest in workloads(objects):
+            for container in containers(manifest):
+                words = container.get("command", [])
+                script = words[2] if words[:2] == ["sh", "-c"] else shlex.join(words)
+                found |= set(re.findall(r"personsearch (?:[^;&>]|\$\([^)]*\))+", script))
+    ours = {
+        line.replace('"$(date --utc --date "$RETENTION_DAYS days ago" +%Y-%m-%dT%H:%M:%SZ)"', "2026-01-01T00:00:00Z")
+        for line in found
+    }
+    assert {line.split()[1] for line in ours} == {"audit", "gallery", "keys", "migrate", "promoter", "watch"}
+    assert mistakes(command_line, ours) == []
+
+
+def test_retention_names_a_time_that_the_command_understands(with_every_component: Objects) -> None:
+    (container,) = containers(named(with_every_component, "CronJob", "personsearch-retention"))
+    (date,) = re.findall(r"\$\((date .*)\)", container["command"][2])
+    days = {each["name"]: each.get("value") for each in container["env"]}["RETENTION_DAYS"]
+    printed = subprocess.run(
+        ["sh", "-c", date],
+        env={"RETENTION_DAYS": days, "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    age = datetime.now(UTC) - datetime.fromisoformat(printed.stdout.strip())
+    assert age.days == int(days)
+
+
+GUIDE = (ROOT / "docs" / "cluster.md").read_text()
+
+
+def test_the_guide_makes_every_secret_that_pods_read(whole: dict[str, Objects]) -> None:
+    commands = re.findall(r"create secret generic (\S+) --namespace (\S+) ((?:.*\\\n)*.*)", GUIDE)
+    made = {(name, space): set(re.findall(r"--from-literal (\w+)=", text)) for name, space, text in commands}
+    assert len(made) == 2
+    for manifest in workloads(whole["overlays/try"]):
+        space = manifest["metadata"]["namespace"]
+        for container in containers(manifest):
+            for each in container.get("env", []):
+                if "valueFrom" in each:
+                    asked = each["valueFrom"]["secretKeyRef"]
+                    assert asked["key"] in made[asked["name"], space]
+            for source in container.get("envFrom", []):
+                assert "secretRef" not in source or (source["secretRef"]["name"], space) in made
+    (milvus,) = of_kind(whole["overlays/try"], "Milvus")
+    secret = milvus["spec"]["dependencies"]["storage"]["secretRef"], milvus["metadata"]["namespace"]
+    assert {"accesskey", "secretkey"} <= made[secret]
+    needed = {*REGISTRY_SECRETS, *VECTOR_SECRETS, *GALLERY_SECRETS}
+    assert needed <= made["personsearch", "kubeflow"], "which steps of pipelines read"
+
+
+def test_what_the_guide_applies_and_waits_for_exists(whole: dict[str, Objects]) -> None:
+    assert set(re.findall(r"apply --kustomize (infra/\S+)", GUIDE)) <= {
+        f"infra/kubernetes/{name}" for name in check.WHOLE
+    }
+    kinds = {"job": "Job", "deploy": "Deployment", "svc": "Service"}
+    everything = [*whole["data"], *whole["overlays/try"]]
+    there = {(m["kind"], m["metadata"]["name"]) for m in everything}
+    named_there = {(kinds[kind], name) for kind, name in re.findall(r"\b(job|deploy|svc)/([\w.-]+)", GUIDE)}
+    assert named_there - there == {("Service", "ml-pipeline")}, "which Kubeflow brings"
+    alerts = {
+        rule["alert"]
+        for rule in of_kind(whole["overlays/production"], "PrometheusRule")[0]["spec"]["groups"][0]["rules"]
+    }
+    assert alerts == set(re.findall(r"`(Personsearch\w+)`", GUIDE))
 
 
 def test_the_image_serves_as_an_installation_does() -> None:
