@@ -314,7 +314,7 @@ def test_serving_is_replaced_without_a_gap(overlay: Objects) -> None:
 
 
 def test_deleting_an_overlay_deletes_no_data(whole: dict[str, Objects], overlay: Objects) -> None:
-    assert of_kind(overlay, "PersistentVolumeClaim", "PersistentVolume", "Secret") == []
+    assert of_kind(overlay, "PersistentVolumeClaim", "PersistentVolume", "Namespace", "Secret") == []
     for stateful in of_kind(overlay, "StatefulSet"):
         assert "persistentVolumeClaimRetentionPolicy" not in stateful["spec"], "which keeps claims by default"
     claims = of_kind(whole["data"], "PersistentVolumeClaim")
