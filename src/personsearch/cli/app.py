@@ -13,20 +13,8 @@ from personsearch.processes import ensure_home_folder
 
 VALUES = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
 GROUPS = (
-    *("data", "generation", "model", "importing", "probe", "study"),
-    *(
-        "gallery",
-        "watch",
-        "registry",
-        "search",
-        "embed",
-        "calibration",
-        "platform",
-        "keys",
-        "audit",
-        "pipeline",
-        "runs",
-    ),
+    *("data", "generation", "model", "importing", "probe", "study", "gallery", "watch", "registry", "search", "embed"),
+    *("calibration", "platform", "doctor", "keys", "audit", "pipeline", "runs"),
 )
 
 

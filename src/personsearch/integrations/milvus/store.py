@@ -7,7 +7,7 @@ from pymilvus import CollectionSchema
 from personsearch.errors import UserError
 from personsearch.integrations.milvus.connection import connect, is_local, readable_errors
 from personsearch.integrations.milvus.index import MilvusIndex
-from personsearch.integrations.milvus.rows import collection_schema, read_properties, stored_properties
+from personsearch.integrations.milvus.rows import CROP_FIELDS, collection_schema, read_properties, stored_properties
 from personsearch.integrations.milvus.vectors import VECTOR, IndexType, layout_of
 from personsearch.search.index import CollectionProperties
 
@@ -54,6 +54,26 @@ class MilvusStore:
 
     def properties(self, name_or_alias: str) -> CollectionProperties:
         return self._describe(name_or_alias)[1]
+
+    @property
+    def server_version(self) -> str:
+        """What the engine says of itself."""
+        with readable_errors(self.uri, "say its version"):
+            return str(self._client.get_server_version())
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether a collection can be searched without loading it first; a file of Milvus Lite is read by us alone."""
+        if is_local(self.uri):
+            return True
+        with readable_errors(self.uri, f"say whether {name!r} is loaded"):
+            return str(self._client.get_load_state(name)["state"]).endswith("Loaded")
+
+    def missing_fields(self, name: str) -> list[str]:
+        """The fields that this version reads and a collection does not have."""
+        with readable_errors(self.uri, f"describe collection {name!r}"):
+            held = {field["name"] for field in self._client.describe_collection(name)["fields"]}
+        layout = layout_of(self.properties(name), is_lite=self._is_lite)
+        return sorted({*CROP_FIELDS, VECTOR, *layout.vector_fields} - held)
 
     def names(self) -> list[str]:
         with readable_errors(self.uri, "list collections"):

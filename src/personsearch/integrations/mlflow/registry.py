@@ -163,7 +163,7 @@ class ModelRegistry:
         Raises:
             UserError: the registry's bundle has another fingerprint, or there is no such version.
         """
-        folder = self.cache / self.model_name / f"v{version}-{fingerprint}"
+        folder = self._folder(version, fingerprint)
         bundle = _opened(folder, fingerprint)
         if bundle is None:
             with alone(folder.with_name(f".{folder.name}.lock")):  # another process may be downloading it
@@ -176,6 +176,13 @@ class ModelRegistry:
                 f"{self.uri}: version {version} of {self.model_name!r} does not have fingerprint {fingerprint!r}"
             )
         return bundle
+
+    def cached(self, version: str, fingerprint: str) -> Bundle | None:
+        """The bundle with this fingerprint if it was fetched before; nothing is contacted."""
+        return _opened(self._folder(version, fingerprint), fingerprint)
+
+    def _folder(self, version: str, fingerprint: str) -> Path:
+        return self.cache / self.model_name / f"v{version}-{fingerprint}"
 
     @cached_property
     def _client(self) -> "MlflowClient":
