@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from personsearch.bundle import CALIBRATION, Bundle
+from personsearch.bundle import CALIBRATION, MODEL_CARD, Bundle
 from personsearch.errors import EngineFailed, UserError, with_advice
 from personsearch.files import alone, hash_file, replacing_folder
+from personsearch.integrations.mlflow import flavour
 from personsearch.integrations.mlflow.connection import (
     ADVICE,
     connect,
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 CHALLENGER = "challenger"
 CHAMPION = "champion"
 MOST_WEBHOOKS = 1000
+LONGEST_DESCRIPTION = 5000  # of a version, in MLflow's database
 BESIDE_FINGERPRINT = ("pipeline_run", "calibration")  # tags by which versions of one fingerprint differ
 
 
@@ -207,11 +210,16 @@ class ModelRegistry:
                 experiment, self.model_name, run_id, dict(tags), _parameters(bundle), "personsearch-bundle"
             )
             client.log_model_artifacts(model.model_id, str(bundle.folder))
+            with TemporaryDirectory() as folder:
+                flavour.write_flavour(Path(folder), bundle, model_id=model.model_id, run_id=run_id)
+                client.log_model_artifacts(model.model_id, folder)
             client.finalize_logged_model(model.model_id, "READY")
             log_metrics(client, run_id, metrics, model_id=model.model_id)
         self._ensure_model()
         source = f"models:/{model.model_id}"
-        created = client.create_model_version(self.model_name, source, run_id, dict(tags), model_id=model.model_id)
+        created = client.create_model_version(
+            self.model_name, source, run_id, dict(tags), description=_description(bundle), model_id=model.model_id
+        )
         return str(created.version)
 
     def _ensure_model(self) -> None:
@@ -228,6 +236,8 @@ class ModelRegistry:
 
         with replacing_folder(folder) as partial, self._readable_errors(f"download {source}"):
             download_artifacts(artifact_uri=source, dst_path=str(partial), tracking_uri=self._client.tracking_uri)
+            for name in (*flavour.FILES, flavour.ADDED_BY_MLFLOW):  # MLflow's, not the bundle's
+                (partial / name).unlink(missing_ok=True)
 
     @contextmanager
     def _readable_errors(self, action: str, *, absent: bool = False) -> Iterator[None]:
@@ -243,6 +253,18 @@ class ModelRegistry:
                 reason = with_advice(first_line(error), ADVICE)
                 raise EngineFailed("registry", f"{self.uri}: cannot {action}: {reason}") from error
             logger.debug("%s: %s: nothing there (%s)", client.tracking_uri, action, error.error_code)
+
+
+def _description(bundle: Bundle) -> str | None:
+    """The model card, as far as MLflow keeps it."""
+    card = bundle.path(MODEL_CARD)
+    if not card.is_file():
+        return None
+    text = card.read_text(encoding="utf-8")
+    if len(text) <= LONGEST_DESCRIPTION:
+        return text
+    end = f"\n\n… the rest is in {MODEL_CARD} among the artifacts."
+    return text[: LONGEST_DESCRIPTION - len(end)] + end
 
 
 def _lineage(bundle: Bundle) -> dict[str, str]:
