@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: help setup demo test test-all check format lock compile reference up down pretrain bench clean browser checkov milvus promtool rtsp
+.PHONY: help setup demo test test-all check format lock compile reference up down pretrain bench clean browser checkov kubectl milvus promtool rtsp
 
 help:  ## List the commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,13 +22,13 @@ setup: .venv/.installed  ## Build .venv from requirements.lock (about a minute).
 demo: setup  ## Run the whole system once on this machine; FOOTAGE=video.avi searches your own footage.
 	@$(PYTHON) -m pipelines.demo $(if $(FOOTAGE),--footage "$(FOOTAGE)")
 
-test: setup browser milvus promtool rtsp  ## Run all tests except the slow ones.
+test: setup browser kubectl milvus promtool rtsp  ## Run all tests except the slow ones.
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
-test-all: setup browser milvus promtool rtsp  ## Run all tests, including the slow ones that train for quality.
+test-all: setup browser kubectl milvus promtool rtsp  ## Run all tests, including the slow ones that train for quality.
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
-check: setup checkov  ## Check style, types, layers, lock, compiled pipelines, manifests.
+check: setup checkov kubectl  ## Check style, types, layers, lock, compiled pipelines, manifests.
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -75,6 +75,9 @@ browser:
 
 rtsp:
 	@infra/require_rtsp.sh
+
+kubectl: setup
+	@infra/require_kubectl.sh
 
 promtool:
 	@infra/require_promtool.sh

@@ -28,7 +28,9 @@ WHOLE = ("data", "milvus", "protection", "overlays/try", "overlays/production")
 OPTIONAL = ("watch", "retention", "ingress", "prometheus", "scaling", "gpu", "backup", "istio")
 IMAGES = ("personsearch-platform", "postgres", "amazon/aws-cli")  # which an overlay gives their tags
 CRDS = KUBERNETES / "crds"
-CHECKOV = Path.home() / ".cache" / "personsearch" / "checkov" / "bin" / "checkov"
+INSTALLED = Path.home() / ".cache" / "personsearch"
+CHECKOV = INSTALLED / "checkov" / "bin" / "checkov"
+KUBECTL = INSTALLED / "kubectl" / "bin" / "kubectl"
 DOCKERFILES = sorted((INFRA / "docker").glob("*Dockerfile"))
 
 Schemas = dict[tuple[str, str], dict[str, Any]]
@@ -57,9 +59,9 @@ def main() -> int:
 
 def rendered(folder: Path) -> list[dict[str, Any]]:
     """The objects of a kustomization."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        sys.exit("make check: kubectl is missing; install it (https://kubernetes.io/docs/tasks/tools/) and run again")
+    kubectl = shutil.which("kubectl") or str(KUBECTL)
+    if not Path(kubectl).is_file():
+        sys.exit("kubectl is missing: run infra/require_kubectl.sh")
     done = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{folder}: {done.stderr.strip()}")

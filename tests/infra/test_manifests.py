@@ -313,6 +313,22 @@ def test_serving_is_replaced_without_a_gap(overlay: Objects) -> None:
     assert pod["terminationGracePeriodSeconds"] >= int(pause) + drain + 15
 
 
+def test_search_waits_for_the_migration(overlay: Objects, new_postgresql: Callable[[], str], tmp_path: Path) -> None:
+    """Each turn of the init container's loop fails until the database has this version's schema, and then ends it."""
+    (waiting,) = template(named(overlay, "Deployment", "personsearch-serving"))["spec"]["initContainers"]
+    (loop,) = re.findall(r"until (.*?) >/dev/null; do sleep 3; done", waiting["command"][2])
+    command = [sys.executable, "-m", "personsearch", *shlex.split(loop)[1:]]
+    address = new_postgresql()
+    here = os.environ | {"PERSONSEARCH_HOME": str(tmp_path), "PERSONSEARCH_DATABASE": address}
+    before = subprocess.run(command, env=here, capture_output=True, text=True, check=False)
+    assert before.returncode != 0
+    assert "personsearch migrate" in before.stderr
+    database = Database(address)
+    migrate(database)
+    database.close()
+    assert subprocess.run(command, env=here, capture_output=True, check=False).returncode == 0
+
+
 def test_deleting_an_overlay_deletes_no_data(whole: dict[str, Objects], overlay: Objects) -> None:
     assert of_kind(overlay, "PersistentVolumeClaim", "PersistentVolume", "Namespace", "Secret") == []
     for stateful in of_kind(overlay, "StatefulSet"):
