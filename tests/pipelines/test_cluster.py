@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 import yaml
+from google.protobuf import json_format
+from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 
 from personsearch.errors import UserError
 from pipelines.cluster import PACKAGED, VOLUMES, cluster_config
-from pipelines.compile import COMPILED, compile_pipeline
+from pipelines.compile import COMPILED, PIPELINES, compile_pipeline
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 
@@ -87,6 +89,18 @@ def test_one_section_places_every_step_of_its_component(tmp_path: Path) -> None:
     assert executors["exec-gate"]["imagePullSecret"] == [
         {"secretNameParameter": {"runtimeValue": {"constant": "registry-key"}}}
     ]
+
+
+def test_every_setting_of_a_step_is_one_that_kubeflow_knows(tmp_path: Path) -> None:
+    """Its backend ignores nothing and explains little: here each field is parsed as Kubeflow's own message."""
+    everything = """
+    images: {pull_secrets: [a], pull_policy: Always}
+    labels: {a: b}
+    steps: {train: {node_selector: {a: b}, annotations: {a: b}, deadline_seconds: 60, shared_memory: 1Gi}}
+    """
+    for name in PIPELINES:
+        for executor in compiled(tmp_path, everything, name)[1].values():
+            json_format.ParseDict(executor, KubernetesExecutorConfig())
 
 
 def test_no_step_runs_as_root() -> None:

@@ -12,13 +12,19 @@ from tests.servers.starting import free_port, wait_until
 
 
 @contextmanager
-def mlflow_server(folder: Path, **variables: str) -> Iterator[str]:
-    """Its address, while it runs with everything it keeps in `folder`, and nothing where it stands."""
+def mlflow_server(folder: Path, *, artifacts: str | None = None, **variables: str) -> Iterator[str]:
+    """Its address, while it runs with everything it keeps in `folder`, and nothing where it stands.
+
+    It sends its clients to `artifacts`, the address of a store, instead of handing artifacts on.
+    """
     stands_here = folder / "stands-here"
     stands_here.mkdir(parents=True)
     port, log = free_port(), folder / "log"
     network = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
+    kept = ["--artifacts-destination", f"{folder}/artifacts"]
+    if artifacts is not None:
+        kept = ["--no-serve-artifacts", "--default-artifact-root", artifacts]
+    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", *kept]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     environment |= variables
     environment.pop("MLFLOW_TRACKING_URI", None)

@@ -4,8 +4,11 @@ import hashlib
 import io
 import json
 import logging
+import os
 import shutil
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from dvc.repo import Repo
 
 from personsearch.errors import UserError
 from personsearch.integrations.dvc.data import dataset_identity, fetch
-from personsearch.integrations.dvc.repository import GIT
+from personsearch.integrations.dvc.repository import GIT, commit_dataset, create_data_repository
 from personsearch.integrations.dvc.version import quiet_dvc
 
 
@@ -222,3 +225,38 @@ def test_head_is_refused_while_new_data_or_an_annotation_is_not_committed(reposi
     (dataset / "reid_raw.json").write_text("[2]")
     with pytest.raises(UserError, match="not committed"):
         dataset_identity(str(repository), "HEAD", "mine")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+def test_a_repository_of_another_user_is_one_readable_line(tmp_path: Path) -> None:
+    (tmp_path / "people").mkdir()
+    (tmp_path / "people" / "one.jpg").write_bytes(b"one")
+    create_data_repository(tmp_path / "repository")
+    version = commit_dataset(tmp_path / "repository", tmp_path / "people", "Add people")
+    for path in (tmp_path / "repository", *(tmp_path / "repository").rglob("*")):
+        os.chown(path, 10001, 10001, follow_symlinks=False)
+    with pytest.raises(UserError, match=r"not owned by current user; .*safe\.directory") as caught:
+        fetch(version.repository, version.revision, version.path, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_private_repository_says_that_it_asked_for_credentials(tmp_path: Path) -> None:
+    class Private(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Private) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/private.git"
+        with pytest.raises(UserError) as caught:
+            fetch(address, "main", "people", tmp_path / "out")
+        server.shutdown()
+    reason = "cannot be reached or is not a Git repository: No valid credentials provided"
+    assert str(caught.value) == f"{address}: {reason}"
+    assert "\n" not in str(caught.value)

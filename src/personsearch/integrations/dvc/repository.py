@@ -29,8 +29,10 @@ class DatasetVersion:
     dataset_hash: str
 
 
-def create_data_repository(folder: Path) -> None:
-    """Make `folder` a Git and DVC repository with the folder `dvc-remote` beside it as remote; what exists is kept.
+def create_data_repository(folder: Path, *, remote: str | None = None) -> None:
+    """Make `folder` a Git and DVC repository; what exists is kept.
+
+    `remote` is an address that DVC knows, such as `s3://BUCKET/PREFIX`; unset it is the folder `dvc-remote` beside.
 
     Raises:
         UserError: git is missing or fails.
@@ -41,8 +43,8 @@ def create_data_repository(folder: Path) -> None:
     config = folder / ".dvc" / "config"
     if not config.is_file() or "remote" not in config.read_text(encoding="utf-8"):
         _init_dvc(folder)
-        remote = f"['remote \"local\"']\n    url = ../../{REMOTE_FOLDER}\n"
-        config.write_text(f"[core]\n    analytics = false\n    remote = local\n{remote}", encoding="utf-8")
+        storage = f"['remote \"storage\"']\n    url = {remote or f'../../{REMOTE_FOLDER}'}\n"
+        config.write_text(f"[core]\n    analytics = false\n    remote = storage\n{storage}", encoding="utf-8")
     _commit_all(folder, "Start the data repository")
 
 

@@ -16,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 from personsearch.addresses import hide_credentials
 from personsearch.errors import UserError
 
+DRIVERS = ("botocore", "aiobotocore", "pygit2", "_pygit2")  # their exceptions share no base with DVC's
+OWNERSHIP = "; let its owner run this, or trust it: git config --global --add safe.directory FOLDER"
 HASH, DVC_2_HASH = "md5", "md5-dos2unix"
 
 
@@ -260,17 +262,43 @@ def readable_errors(place: Place) -> Iterator[None]:
     except RevError as error:
         raise UserError(f"{place.repository}: has no revision {place.revision!r}") from error
     except CloneError as error:
-        raise UserError(f"{place.repository}: cannot be reached or is not a Git repository") from error
+        reason = _first_line(list(_chain(error))[-1])
+        raise UserError(f"{place.repository}: cannot be reached or is not a Git repository: {reason}") from error
     except SCMError as error:
         raise UserError(f"{place.repository}: {_first_line(error)}") from error
     except DataIndexDirError as error:
-        raise UserError(not_in_remote) from error
+        reason = _refusal(error)
+        raise UserError(f"{place}: its remote storage cannot be read: {reason}" if reason else not_in_remote) from error
     except FileNotFoundError as error:
         absent = f"{place.repository}@{place.revision}: has no {place.path}"
         raise UserError(not_in_remote if "storage files" in str(error) else absent) from error
     except (DvcException, OSError) as error:
         raise UserError(f"{place}: {_first_line(error)}") from error
+    except Exception as error:
+        if not _is_of_a_driver(error):
+            raise
+        advice = OWNERSHIP if "not owned by current user" in str(error) else ""
+        raise UserError(f"{place}: {_first_line(error)}{advice}") from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+def _refusal(error: Exception) -> str:
+    """Why a store did not give what was asked for, in its driver's words; "" where it just has no such thing."""
+    causes = list(_chain(error))[1:]
+    if not causes or isinstance(causes[0], FileNotFoundError):
+        return ""
+    return _first_line(next(filter(_is_of_a_driver, causes), causes[0]))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_of_a_driver(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in DRIVERS
+
+
+def _first_line(error: BaseException) -> str:
+    return hide_credentials((str(error).strip() or type(error).__name__).splitlines()[0])

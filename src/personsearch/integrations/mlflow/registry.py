@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+STORAGE_DRIVERS = ("boto3", "botocore")  # MLflow passes their errors on where artifacts lie in a bucket
 CHALLENGER = "challenger"
 CHAMPION = "champion"
 MOST_WEBHOOKS = 1000
@@ -253,6 +254,12 @@ class ModelRegistry:
                 reason = with_advice(first_line(error), ADVICE)
                 raise EngineFailed("registry", f"{self.uri}: cannot {action}: {reason}") from error
             logger.debug("%s: %s: nothing there (%s)", client.tracking_uri, action, error.error_code)
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in STORAGE_DRIVERS:
+                raise
+            raise EngineFailed(
+                "registry", f"{self.uri}: cannot {action}: its store of artifacts: {first_line(error)}"
+            ) from error
 
 
 def _description(bundle: Bundle) -> str | None:
