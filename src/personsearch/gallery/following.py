@@ -9,55 +9,66 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from personsearch.encoders.encoder import Encoder
-from personsearch.errors import UserError
 from personsearch.gallery.collections import numbered, remove, remove_erased
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.synchronise import Synchroniser
-from personsearch.search.index import LIVE_ALIAS, CollectionStore
+from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
 
 TURN_SECONDS = 1.0  # builds and erasures wait for so long
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What a turn did: crops encoded, rows removed, and the change of the gallery that it has reached."""
+    """What a turn did in a collection: crops encoded, rows removed, and the gallery's change that it has reached."""
 
+    collection: str
     encoded: int
     removed: int
     sequence: int
 
 
 class Follower:
-    """Follows with one model. The first turn with a collection compares every id; the others read only changes."""
+    """Follows with one model, whose collections have these properties. The first turn with a collection compares every
+    id; the others read only changes.
+    """
 
-    def __init__(self, gallery: Gallery, encoder: Encoder, batch_size: int) -> None:
+    def __init__(self, gallery: Gallery, encoder: Encoder, properties: CollectionProperties, batch_size: int) -> None:
         self.encoder = encoder
+        self.properties = properties
         self._gallery = gallery
         self._batch_size = batch_size
         self._collection = ""
         self._synchroniser: Synchroniser | None = None
 
-    def follow(self, store: CollectionStore, collection: str, confirm: Callable[[], None] = lambda: None) -> Followed:
-        """Bring the live collection closer to the gallery. `confirm` may still refuse, by raising, once it is our turn.
+    def follow(self, store: CollectionStore, confirm: Callable[[], None] = lambda: None) -> Followed | None:
+        """Bring the live collection closer to the gallery; None where it is not of this model.
+
+        `confirm` may still refuse, by raising, once it is our turn. Which collection is live is asked only then: a
+        purge may just have given it another name.
 
         Raises:
-            UserError: it is not live any more, or the store cannot be reached.
+            UserError: the store cannot be reached.
             VerificationFailed: the model gives NaN.
         """
         with self._gallery.building():
+            if (live := self._live(store)) is None:
+                return None
             confirm()
-            if (live := store.alias_target(LIVE_ALIAS)) != collection:
-                raise UserError(f"{collection} is not live any more, {live} is")
-            return self._turn(store, collection)
+            return self._turn(store, live)
 
     def feed(self, store: CollectionStore) -> None:
-        """The same for the collection of the last turn, inside a build, which holds the lock."""
-        if self._synchroniser is not None:
-            self._turn(store, self._collection)
+        """The same inside a build, which holds the lock."""
+        if (live := self._live(store)) is not None:
+            self._turn(store, live)
 
     def renamed(self, names: dict[str, str]) -> None:
         """A purge has given collections other names."""
         self._collection = names.get(self._collection, self._collection)
+
+    def _live(self, store: CollectionStore) -> str | None:
+        """The live collection, if it is of this model."""
+        live = store.alias_target(LIVE_ALIAS)
+        return live if live is not None and store.properties(live) == self.properties else None
 
     def _turn(self, store: CollectionStore, collection: str) -> Followed:
         try:
@@ -83,7 +94,7 @@ class Follower:
             caught_up = follows.step(self._batch_size)
             if follows.erased != since:
                 elsewhere += self._remove_elsewhere(store, since)
-        return Followed(follows.encoded, follows.removed + elsewhere, follows.sequence)
+        return Followed(collection, follows.encoded, follows.removed + elsewhere, follows.sequence)
 
     def _remove_elsewhere(self, store: CollectionStore, since: int) -> int:
         """Remove what was erased since a change from the collections that are not live."""

@@ -205,18 +205,13 @@ class Resident:
     def _index(self, request: Request) -> Outcome:
         from personsearch.gallery.indexing import IndexConfig
         from personsearch.installation.promotion import failure_tagged
-        from personsearch.search.index import LIVE_ALIAS
 
         registry, given = self._platforms.registry(), self._params.is_file()
         with failure_tagged(registry, request.version):
             config = IndexConfig.from_yaml(self._params, "index", optional=True) if given else IndexConfig()
             gallery, store = self._platforms.gallery(), self._platforms.store()
             task = Task(request, config, registry, gallery, store, self._loaded(registry, request.version))
-            live = store.alias_target(LIVE_ALIAS)
-            if live and store.properties(live) == task.model.properties(config, registry.model_name):
-                outcome = self._follow(task, live)
-            else:
-                outcome = self._build(task)
+            outcome = self._follow(task) or self._build(task)
         if self._tagged != outcome.collection:
             self._tag(registry, store, outcome.collection)
         return outcome
@@ -230,13 +225,18 @@ class Resident:
         except UserError as error:  # the index is live all the same
             logger.warning("the versions' tags do not say yet what is live: %s", error)
 
-    def _follow(self, task: "Task", live: str) -> Outcome:
+    def _follow(self, task: "Task") -> Outcome | None:
+        """Let the live collection follow the gallery; None if it is of another model."""
         from personsearch.gallery.following import Follower
 
-        if self._follower is None or self._follower.encoder is not task.model.encoder:
-            self._follower = Follower(task.gallery, task.model.encoder, task.config.batch_size)
-        done = self._follower.follow(task.store, live, lambda: self._leases.check(task.request.lease))
-        return Outcome(live, done.sequence, done.encoded, done.removed, followed=True)
+        follower, properties = self._follower, task.model.properties(task.config, task.registry.model_name)
+        if follower is None or (follower.encoder, follower.properties) != (task.model.encoder, properties):
+            follower = Follower(task.gallery, task.model.encoder, properties, task.config.batch_size)
+        done = follower.follow(task.store, lambda: self._leases.check(task.request.lease))
+        if done is None:  # the follower of the live one stays, to feed it during the build
+            return None
+        self._follower = follower
+        return Outcome(done.collection, done.sequence, done.encoded, done.removed, followed=True)
 
     def _build(self, task: "Task") -> Outcome:
         from personsearch.installation.promotion import build, check_champion
