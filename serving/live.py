@@ -127,14 +127,20 @@ class LiveWatcher:
         return True
 
     def _swap(self, target: str) -> None:
-        try:
-            loaded = self._source.load()
-            # warm up before the swap: the first search of an engine is slow, and a broken one must not go live
-            loaded.search(WARM_UP_QUERY, k=1, crop_filter=CropFilter(), group_by_track=False)
-            crops = loaded.refresh()
-        except Exception as error:  # whatever is wrong with the new collection, the previous one stays live
-            self._fail(target, error)
-            return
+        """Make the target live, or what has taken its place while it was being loaded."""
+        while True:
+            try:
+                loaded = self._source.load()
+                # warm up before the swap: the first search of an engine is slow, and a broken one must not go live
+                loaded.search(WARM_UP_QUERY, k=1, crop_filter=CropFilter(), group_by_track=False)
+                crops = loaded.refresh()
+                break
+            except Exception as error:  # whatever is wrong with the new collection, the previous one stays live
+                if (now := self._source.target()) in (None, target):
+                    self._fail(target, error)
+                    return
+                logger.info("collection %s was replaced by %s before it was loaded", target, now)
+                target = str(now)
         self.current = loaded  # one assignment, so a request sees either the old collection or the new one
         self._count(crops)
         self._metrics.live_switches.inc()

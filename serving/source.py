@@ -35,6 +35,7 @@ class PlatformSource:
         self._metrics = metrics
         self._platforms: Platforms | None = None
         self._complaint = ""
+        self._encoder_of: tuple[str, Encoder] | None = None  # the last model's, which the next collection often has too
 
     def target(self) -> str | None:
         """The alias's target. Raises UserError if Milvus does not answer; the next call connects again."""
@@ -77,8 +78,10 @@ class PlatformSource:
     def _encoder(self, bundle: Bundle) -> Encoder:
         from personsearch.encoders.load_graph import load_graph_encoder
 
-        encoder = load_graph_encoder(bundle, threads=self._settings.encoder_threads)
-        return QueryEncoder(encoder, metrics=self._metrics)
+        if self._encoder_of is None or self._encoder_of[0] != bundle.fingerprint:
+            encoder = load_graph_encoder(bundle, threads=self._settings.encoder_threads)
+            self._encoder_of = bundle.fingerprint, QueryEncoder(encoder, metrics=self._metrics)
+        return self._encoder_of[1]
 
     def _opened(self) -> "Platforms":
         if self._platforms is None:

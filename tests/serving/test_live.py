@@ -106,6 +106,24 @@ def test_a_collection_that_was_dropped_is_searched_in_its_successor(
     assert (answer["collection"], answer["model"]["version"]) == (next_collection, "2")
 
 
+def test_a_collection_that_is_replaced_while_it_is_loaded_gives_way_to_its_successor(
+    settings: ServingSettings, source: ColourSource, next_collection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an erasure does, which copies a collection without what was erased."""
+    load, live = source.load, create_app(settings, source=source).state.service.live
+
+    def load_slowly() -> LiveSearch:
+        if source.target() == next_collection:
+            return load()
+        source.store.switch_alias("persons", next_collection)
+        raise UserError("collection 'persons_v1_1' does not exist")
+
+    monkeypatch.setattr(source, "load", load_slowly)
+    live.look()
+    assert live.current.collection == next_collection
+    assert live.problem == ""
+
+
 def test_a_collection_that_fails_leaves_the_old_one_live(
     settings: ServingSettings, source: ColourSource, next_collection: str
 ) -> None:

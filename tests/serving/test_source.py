@@ -60,6 +60,19 @@ def test_the_collection_is_opened_with_the_model_it_names(installation: ServingS
     assert len(scores[0]) == 5
 
 
+def test_a_model_is_loaded_once_for_all_its_collections(installation: ServingSettings) -> None:
+    """An erasure gives a collection of Milvus Lite another name, now and then each second."""
+    metrics = Metrics()
+    source = PlatformSource(installation, gallery_in(installation.gallery_folder), metrics)
+
+    def encoded() -> float | None:
+        source.load().search("a red coat", k=5, crop_filter=EVERYTHING, group_by_track=False)
+        return metrics.registry.get_sample_value("personsearch_encode_seconds_count")
+
+    first = encoded()
+    assert first == encoded() != 0
+
+
 def test_a_bundle_that_is_not_the_one_is_refused(installation: ServingSettings) -> None:
     folder = next((installation.home / "models" / "personsearch").iterdir())
     (folder / "text_encoder.onnx").write_bytes(b"something else")
