@@ -16,6 +16,7 @@ from personsearch.installation.leadership import Leadership
 from personsearch.installation.promoter import (
     BEAT_SECONDS,
     LEASE,
+    LONGEST_OUTAGE_SECONDS,
     LONGEST_RETRY_SECONDS,
     QUIET_SECONDS,
     RETRY_SECONDS,
@@ -132,6 +133,48 @@ def test_it_waits_for_a_champion_and_for_crops(world: World, promoter: Callable[
     world.sequence = 5
     assert one.look() == "version 1 is live"
     assert world.indexed == ["1"]
+
+
+def test_the_gallery_is_followed_while_the_registry_is_away(world: World, promoter: Callable[..., Promoter]) -> None:
+    world.alias, world.sequence = "1", 5
+    one = promoter()
+    one.look()
+    world.unreachable, world.sequence = True, 6
+    assert one.look() == "MLflow cannot be reached"
+    assert one.look() == "MLflow cannot be reached"
+    assert (world.indexed, world.followed) == (["1"], [6])
+    world.unreachable, world.alias = False, "2"
+    one.look()
+    assert world.indexed == ["1", "2"]
+
+
+def test_a_version_that_was_overtaken_during_its_build_need_not_wait(
+    world: World, promoter: Callable[..., Promoter]
+) -> None:
+    world.alias, world.sequence = "1", 5
+    one = promoter()
+
+    def overtake() -> None:
+        world.alias = "2"
+        raise UserError("version 1 does not go live: version 2 has become the champion")
+
+    world.meanwhile = overtake
+    assert "version 2 has become the champion" in one.look()
+    world.meanwhile, world.alias = lambda: None, "1"
+    assert one.look() == "version 1 is live"
+
+
+def test_a_live_collection_is_followed_soon_after_an_outage(world: World, promoter: Callable[..., Promoter]) -> None:
+    world.alias, world.sequence = "1", 5
+    one = promoter()
+    one.look()
+    world.broken, world.sequence = {"1"}, 6
+    for _ in range(6):
+        assert "embeddings are all alike" in one.look()
+        world.now += LONGEST_OUTAGE_SECONDS
+    world.broken = set()
+    assert one.look() == "version 1 is live"
+    assert world.followed == [6]
 
 
 def test_it_follows_the_alias_there_and_back_and_the_gallery(world: World, promoter: Callable[..., Promoter]) -> None:

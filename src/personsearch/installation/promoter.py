@@ -8,6 +8,7 @@ follows the gallery.
 """
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -42,6 +43,7 @@ RETRY_SECONDS = 2.0  # between a look that failed and the next
 FOLLOW_SECONDS = 0.4  # between looks at the gallery
 BEAT_SECONDS = 2.0  # between heartbeats that say nothing new
 LONGEST_RETRY_SECONDS = 120.0
+LONGEST_OUTAGE_SECONDS = 4.0  # of a live collection, whose model works: an engine is away and may come back at any time
 QUIET_SECONDS = 30.0  # without a change of the gallery, until what was erased leaves the engine's files
 LONGEST_UNPURGED_SECONDS = 600.0
 
@@ -155,7 +157,11 @@ class Promoter:
             self._sequence = 0
             self._beat("takes over")
         self._noticed = self._world.notices()  # before the alias is read
-        version = self._world.champion()
+        try:
+            version = self._world.champion()
+        except UserError:
+            self._follow_unasked(lease)
+            raise
         if version is None:
             return "no champion yet"
         self._sequence, live = self._world.last_sequence(), self._promotions.live()
@@ -171,6 +177,14 @@ class Promoter:
         if last is not None and last.wait:
             raise UserError(f"{last.failure}; it will be tried again")
         return self._bring(version, live, last, lease)
+
+    def _follow_unasked(self, lease: Lease) -> None:
+        """Let the live collection follow the gallery while the registry cannot say which version is champion."""
+        self._sequence, live = self._world.last_sequence(), self._promotions.live()
+        if live and live.sequence != self._sequence and self._world.live_collection() == live.collection:
+            last = self._promotions.of_version(live.version)
+            if last is None or not last.wait:
+                self._bring(live.version, live, last, lease)
 
     def _rest(self, live: Promotion, lease: Lease) -> str:
         quiet = self._clock() - self._changed_at >= QUIET_SECONDS
@@ -188,7 +202,11 @@ class Promoter:
         except LeaseLost:
             raise
         except UserError as error:
-            self._promotions.failed(version, str(error), _wait_after(last), lease)
+            with suppress(UserError):
+                if self._world.champion() not in (None, version):  # no fault of the version: it may come back at once
+                    return str(error)
+            longest = LONGEST_RETRY_SECONDS if live is None else LONGEST_OUTAGE_SECONDS
+            self._promotions.failed(version, str(error), _wait_after(last, longest), lease)
             raise
         self._changed_at = self._clock()
         if live is None:
@@ -221,10 +239,10 @@ def _followed(live: Promotion, done: Outcome) -> Promotion:
     return replace(live, collection=done.collection, sequence=done.sequence, encoded=encoded, unpurged=unpurged)
 
 
-def _wait_after(last: Promotion | None) -> float:
+def _wait_after(last: Promotion | None, longest: float) -> float:
     """Wait longer each time: a fault of the network passes soon, a broken model does not."""
     attempts = last.attempts if last is not None and last.failure else 0
-    return min(RETRY_SECONDS * 2.0**attempts, LONGEST_RETRY_SECONDS)
+    return min(RETRY_SECONDS * 2.0**attempts, longest)
 
 
 class Installation:
@@ -283,6 +301,9 @@ def _seconds_until_next_look(promoter: Promoter, settings: Settings) -> float:
 def run_promoter(settings: Settings, params: Path) -> None:
     """Lead or stand by until the process stops. `params` may hold a section `index`, read for each build."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    os.environ.setdefault(
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"
+    )  # it looks again soon, and follows the gallery meanwhile
     leases = DatabaseLeases(open_database(settings.database_address))
     leadership = Leadership(
         leases,
