@@ -5,6 +5,7 @@ the shipped small CLIP in int8.
 """
 
 import argparse
+import sys
 import tempfile
 import threading
 import time
@@ -18,6 +19,7 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # before this folder, which has a serving.py too
 from personsearch.bundle import Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
