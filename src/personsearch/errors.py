@@ -46,7 +46,7 @@ def with_advice(reason: str, advice: Mapping[str, str]) -> str:
     """
     said = reason.lower()
     known = next((text for words, text in advice.items() if words in said), None)
-    return f"{reason}; {known}" if known else reason
+    return f"{reason.rstrip('.')}; {known}" if known else reason
 
 
 def engine_failures() -> dict[Engine, int]:

@@ -5,11 +5,14 @@ database/test_schema.py (older schemas), mlflow/test_connection.py, serving/test
 """
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -25,9 +28,13 @@ from personsearch.integrations.database.schema import migrate
 from personsearch.integrations.milvus.connection import ADVICE as MILVUS_ADVICE
 from personsearch.integrations.milvus.connection import readable_errors
 from personsearch.integrations.mlflow.connection import ADVICE as MLFLOW_ADVICE
+from personsearch.integrations.mlflow.connection import connect
+from personsearch.integrations.mlflow.registry import ModelRegistry
+from personsearch.integrations.objects.open import open_pictures
 from personsearch.integrations.objects.s3 import REASONS
 from tests.docs.pages import ROOT
 from tests.gallery.builds import crop, jpeg
+from tests.servers.s3 import S3Server
 
 
 class Acknowledged:
@@ -196,13 +203,7 @@ def test_a_full_disk(acknowledged: Acknowledged, owner: Callable[[str], object],
         owner(f"CREATE TABLESPACE {name} LOCATION '{disk}'")
         owner(f"ALTER TABLE crops SET TABLESPACE {name}")
         filling = disk / "filling"
-        filling.write_bytes(b"")
-        try:
-            with filling.open("wb", buffering=0) as file:
-                while file.write(bytes(2**16)) == 2**16:
-                    pass
-        except OSError:
-            pass
+        fill(filling)
         while (error := refusal(acknowledged.add)) is None:
             assert len(acknowledged.numbers) < 1000
         assert "No space left on device; free disk space on the server" in error
@@ -210,6 +211,87 @@ def test_a_full_disk(acknowledged: Acknowledged, owner: Callable[[str], object],
         acknowledged.check()
         owner("ALTER TABLE crops SET TABLESPACE pg_default")
         owner(f"DROP TABLESPACE {name}")
+
+
+LOOK = """
+import sys
+from personsearch.integrations.objects.open import open_pictures
+open_pictures(sys.argv[1]).check()
+"""
+
+
+def test_a_store_whose_client_has_a_clock_that_is_minutes_off(s3: S3Server) -> None:
+    if shutil.which("faketime") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("faketime is missing: run infra/require_rtsp.sh as root")
+        pytest.skip("faketime is missing")
+    place = s3.new_place()
+    open_pictures(place).check()
+    ahead = ["faketime", "-f", "+40m", sys.executable, "-c", LOOK, place]
+    looked = subprocess.run(ahead, capture_output=True, text=True, check=False, timeout=300)
+    assert f"{place}: this machine's clock is minutes off; set it right" in looked.stderr
+
+
+def test_a_store_that_stalls_is_waited_for_so_long_and_used_again(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("personsearch.integrations.objects.s3.TIMEOUT_SECONDS", 2)
+    monkeypatch.setattr("personsearch.integrations.objects.s3.RETRIES", 0)
+    acknowledged = Acknowledged(gallery_in(tmp_path / "gallery", None, s3.new_place()))
+    acknowledged.add()
+    assert s3.process is not None
+    s3.process.send_signal(signal.SIGSTOP)
+    try:
+        before = engine_failures()["pictures"]
+        error = refusal(acknowledged.add)
+        assert error is not None
+        assert f"{s3.endpoint} did not answer within 2 s" in error
+        assert engine_failures()["pictures"] > before
+    finally:
+        s3.process.send_signal(signal.SIGCONT)
+    acknowledged.check()
+
+
+@pytest.fixture
+def registry_file(tmp_path: Path) -> Iterator[Path]:
+    """MLflow's database in a file, with a model, on a disk of 4 MiB."""
+    with small_disk(tmp_path / "small", 4) as disk:
+        file = disk / "mlflow.db"
+        connect(f"sqlite:///{file}").create_registered_model("personsearch", {"made": "before"})
+        yield file
+
+
+def test_mlflow_with_a_full_disk_and_with_an_older_schema(registry_file: Path) -> None:
+    address, folder = f"sqlite:///{registry_file}", registry_file.parent
+    registry = ModelRegistry(address, "personsearch", cache=folder / "cache")
+    fill(folder / "filling")
+    before = engine_failures()["registry"]
+    error = refusal(lambda: tag_again_and_again(registry))
+    assert error is not None
+    assert "disk is full; free disk space on MLflow's server" in error
+    assert engine_failures()["registry"] > before
+    (folder / "filling").unlink()
+    assert registry._client.get_registered_model("personsearch").tags["made"] == "before"
+    with sqlite3.connect(registry_file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+    older = [sys.executable, "-m", "personsearch", "promote", "1", "--no-index"]
+    environment = os.environ | {"PERSONSEARCH_HOME": str(folder / "home"), "PERSONSEARCH_MLFLOW_URI": address}
+    told = subprocess.run(older, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert told.returncode == 2
+    assert "back up MLflow's database, then run `mlflow db upgrade` on it" in told.stderr
+
+
+def tag_again_and_again(registry: ModelRegistry) -> None:
+    for number in range(1000):
+        with registry._readable_errors("tag the model"):
+            registry._client.set_registered_model_tag("personsearch", f"tag {number}", "x" * 1000)
+
+
+def fill(file: Path) -> None:
+    """Take what a disk has left."""
+    with suppress(OSError), file.open("wb", buffering=0) as output:
+        while output.write(bytes(2**12)) == 2**12:
+            pass
 
 
 def test_the_page_has_every_line() -> None:
@@ -255,6 +337,6 @@ def test_what_milvus_refuses_comes_with_what_to_do(said: str, do: str) -> None:
 )
 def test_what_mlflow_refuses_comes_with_what_to_do(said: str, do: str) -> None:
     told = with_advice(said, MLFLOW_ADVICE)
-    assert told.startswith(said)
-    assert do in told.removeprefix(said)
+    assert told.startswith(said.rstrip("."))
+    assert do in told.removeprefix(said.rstrip("."))
     assert (told == said) == (not do)

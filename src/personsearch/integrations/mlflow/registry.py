@@ -1,5 +1,6 @@
 """The model registry in MLflow: a version is a bundle folder, stored file by file without pickle, with its metrics."""
 
+import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -156,8 +157,7 @@ class ModelRegistry:
             if address in known:
                 hook = self._client.update_webhook(known[address], events=[*EVENTS], secret=secret, status="ACTIVE")
             else:
-                name = f"{self.model_name} of personsearch"
-                hook = self._client.create_webhook(name, address, [*EVENTS], secret=secret)
+                hook = self._client.create_webhook(self._webhook_name(address), address, [*EVENTS], secret=secret)
             tried = self._client.test_webhook(hook.webhook_id)
         return str(tried.response_status or tried.error_message)
 
@@ -191,6 +191,10 @@ class ModelRegistry:
     @cached_property
     def _client(self) -> "MlflowClient":
         return connect(self.uri)
+
+    def _webhook_name(self, address: str) -> str:
+        """A name of its own: MLflow takes no spaces in one, and the model's may have some."""
+        return f"personsearch-{hashlib.sha256(f'{self.model_name} {address}'.encode()).hexdigest()[:12]}"
 
     def _aliases(self) -> dict[str, str]:
         with self._readable_errors("list aliases", absent=True):
