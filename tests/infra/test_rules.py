@@ -13,8 +13,12 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 
+from personsearch.addresses import direct_opener
+from personsearch.gallery.watch.health import StreamState, write_health
 from personsearch.installation.api_keys import make_key, open_keys
+from personsearch.installation.process_metrics import PromoterMetrics, StreamMetrics, answering
 from serving.app import create_app
 from serving.settings import ServingSettings
 from tests.serving.colours import ColourSource
@@ -37,16 +41,21 @@ class Case:
     series: dict[str, str]
     quiet: int
     fires: int | None
-    labels: dict[str, str] = field(default_factory=lambda: {"namespace": "here", "severity": "warning"})
+    labels: dict[str, str] = field(default_factory=lambda: dict(WARNING))
 
 
+WARNING = {"namespace": "here", "severity": "warning"}
 CRITICAL = {"namespace": "here", "severity": "critical"}
 READY = f"personsearch_ready{{{HERE},pod="
 REQUESTS = f"personsearch_http_requests_total{{{HERE},status="
 BUCKET = f"personsearch_search_seconds_bucket{{{HERE},le="
 CROPS = f"personsearch_live_crops{{{HERE},pod="
 REFUSED = f"personsearch_refused_total{{{HERE},reason="
-AVAILABLE = f"kube_deployment_status_replicas_available{{{HERE},deployment="
+ENGINE = f'personsearch_engine_failures_total{{{HERE},engine="vectors"}}'
+LEADS = f"personsearch_promoter_leads{{{HERE},pod="
+UP = f"personsearch_stream_up{{{HERE},camera="
+LOST = f'personsearch_stream_lost_total{{{HERE},camera="gate 3"}}'
+WATCHES = f'kube_deployment_status_replicas_available{{{HERE},deployment="personsearch-watch"}}'
 ONCE = "0 0 1 1x30"
 
 CASES = (
@@ -58,7 +67,7 @@ CASES = (
         {READY + '"a"}': "0x30", READY + '"b"}': "1x30"},
         9,
         11,
-        {"namespace": "here", "pod": "a", "severity": "warning"},
+        WARNING | {"pod": "a"},
     ),
     Case("PersonsearchErrors", {REQUESTS + '"200"}': "0+98x30", REQUESTS + '"503"}': "0+2x30"}, 9, 12, CRITICAL),
     Case("PersonsearchErrors", {REQUESTS + '"200"}': "0+995x30", REQUESTS + '"503"}': "0+5x30"}, 30, None),
@@ -84,21 +93,22 @@ CASES = (
     Case("PersonsearchCamerasRefused", {REFUSED + '"rate"}': "0+1x30"}, 30, None),
     Case("PersonsearchKeysGuessed", {REFUSED + '"key"}': "0+120x30"}, 4, 10),
     Case("PersonsearchKeysGuessed", {REFUSED + '"key"}': "0+30x30"}, 30, None),
-    Case(
-        "PersonsearchNobodyIndexes",
-        {AVAILABLE + '"personsearch-promoter"}': "0x30"},
-        4,
-        6,
-        CRITICAL | {"deployment": "personsearch-promoter"},
-    ),
-    Case("PersonsearchNobodyIndexes", {AVAILABLE + '"personsearch-promoter"}': "1x30"}, 30, None),
+    Case("PersonsearchEngineFails", {ENGINE: "0+1x30"}, 9, 12, WARNING | {"engine": "vectors"}),
+    Case("PersonsearchEngineFails", {ENGINE: "5x30"}, 30, None),
+    Case("PersonsearchNobodyIndexes", {}, 1, 3, {"severity": "critical"}),
+    Case("PersonsearchNobodyIndexes", {LEADS + '"a"}': "0x30", LEADS + '"b"}': "0x30"}, 1, 3, CRITICAL),
+    Case("PersonsearchNobodyIndexes", {LEADS + '"a"}': "0x30", LEADS + '"b"}': "1x30"}, 30, None),
+    Case("PersonsearchPromoterFails", {f"personsearch_promoter_failures_total{{{HERE}}}": "0+9x30"}, 9, 12),
     Case(
         "PersonsearchCameraDark",
-        {AVAILABLE + '"personsearch-watch"}': "0x30"},
+        {UP + '"gate 3"}': "0x30", UP + '"hall"}': "1x30"},
         4,
         6,
-        {"namespace": "here", "severity": "warning", "deployment": "personsearch-watch"},
+        WARNING | {"camera": "gate 3"},
     ),
+    Case("PersonsearchCameraDark", {WATCHES: "0x30"}, 4, 6, WARNING | {"deployment": "personsearch-watch"}),
+    Case("PersonsearchCameraDark", {UP + '"gate 3"}': "1x30", WATCHES: "1x30"}, 30, None),
+    Case("PersonsearchPeopleLost", {LOST: ONCE}, 1, 3, CRITICAL | {"camera": "gate 3"}),
     Case(
         "PersonsearchJobFailed",
         {f'kube_job_status_failed{{{HERE},job_name="personsearch-audit-29"}}': "0 1x30"},
@@ -159,11 +169,28 @@ def expressions(rules: dict[str, Any]) -> Iterator[str]:
     yield from (variable["query"] for variable in dashboard["templating"]["list"])
 
 
+class LeadingPromoter:
+    """What a promoter says of itself."""
+
+    leads, failures = True, 0
+
+
+def of_promoter_and_watch(folder: Path) -> str:
+    """What these two answer to Prometheus."""
+    camera = StreamState("gate 3", "rtsp://10.0.0.7/stream1", clock="ours")
+    camera.connected()
+    camera.count_frame()
+    camera.lag, camera.clock_offset = 0.2, 0.0
+    write_health(folder, camera.health())
+    with answering("127.0.0.1:0", PromoterMetrics(LeadingPromoter()), StreamMetrics(folder, ["gate 3"])) as port:
+        return direct_opener().open(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+
+
 @pytest.fixture
-def scraped(settings: ServingSettings, source: ColourSource) -> dict[str, set[str]]:
-    """The metrics of a service that has answered and refused, each with the names of its labels."""
+def scraped(settings: ServingSettings, source: ColourSource, tmp_path: Path) -> dict[str, set[str]]:
+    """The metrics of a service that has answered and refused, a promoter and a watch, each with its labels' names."""
     sending = make_key(open_keys(settings), "gate 3", scopes=["ingest"])
-    app = create_app(settings, source=source)
+    app = create_app(settings.model_copy(update={"webhook_secret": SecretStr("of-these-tests-alone")}), source=source)
     with TestClient(app, headers={"X-API-Key": settings.api_keys.get_secret_value()}) as client:
         app.state.service.live.look()
         found = client.post("/v1/search", json={"text": "a red coat", "k": 1}).json()
@@ -171,9 +198,11 @@ def scraped(settings: ServingSettings, source: ColourSource) -> dict[str, set[st
         client.post("/v1/verdicts", json=judged | {"verdict": "confirmed"})
         client.post("/v1/search", json={"text": "a red coat"}, headers={"X-API-Key": "nobody's"})
         client.post("/v1/embed", json={"texts": ["a red coat"]})
+        client.post("/v1/webhooks/mlflow", content="signed by nobody")
         crop = {"crop_id": "gate3-1", "camera_id": "gate 3", "captured_at": "2026-03-01T10:00:00Z", "image": "bm8="}
         client.post("/v1/crops", json={"crops": [crop]}, headers={"X-API-Key": sending})
         text = client.get("/metrics").text
+    text += of_promoter_and_watch(tmp_path / "watch").replace("# EOF", "")
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return {
         name: {label for s in samples if s.name == name for label in s.labels} for name in {s.name for s in samples}
