@@ -1,10 +1,16 @@
-"""How a Milvus server searches smaller vectors: time and recall of a search.
+"""How Milvus searches: smaller vectors, and indexes and partitions under filters. Time and recall of a search.
 
 One real Milvus 2.3.5 (the one of the tests) stores the same random crops in each coding; searches alternate between
 them. Ten crops show each person, with a cosine of 0.8 to each other and to a query. Recall is relative to float32 in
 memory. The server's memory is not measured, because its buffers for inserted rows exceed the differences.
 
     python benchmarks/milvus_vectors.py [--crops 20000] [--numbers 512]
+
+With `--filters`, text queries of the shipped small CLIP search random vectors with the mean and covariance of its image
+vectors, as in `benchmarks/vectors.py`, under filters that pass a share of the crops by time, or by one camera or five
+of a hundred. With `--lite` they do so in Milvus Lite.
+
+    python benchmarks/milvus_vectors.py --filters [--crops 100000] [--lite]
 
 Shapes: N crops, Q queries, P people, D numbers of a vector.
 """
@@ -13,31 +19,53 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pymilvus import MilvusClient
+from support.people import prepare_people
+from vectors import CACHE, PEOPLE, embed, like
 
 from personsearch.errors import UserError
+from personsearch.integrations.milvus.options import CollectionOptions
 from personsearch.integrations.milvus.store import MilvusStore
+from personsearch.integrations.milvus.vectors import VECTOR
+from personsearch.progress import track
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex
+from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties, VectorIndex
 from personsearch.search.quantised import FLOAT32, Coding
 from personsearch.search.searcher import JUDGED
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "servers"))
-from real_milvus import real_milvus
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.servers.milvus_lite_server import start_server
+from tests.servers.real_milvus import real_milvus
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CROP = Crop("", "camera", NOON, "", "", BoundingBox(0, 0, 64, 128), "", 1.0, NOON)
 WAYS = {"float32": FLOAT32, "int8": Coding("int8"), "binary": Coding("binary", 10)}
-START_SECONDS = 120.0
+START_SECONDS = 300.0
+SECOND = timedelta(seconds=1)
+WRITTEN = 1000  # crops in one call
+INDEXED_SECONDS = 3600.0
 SETTLE_SECONDS = 20.0  # time for the server to build its indexes
 ALIKE = 10
 QUERIES = 40
+CAMERAS = 100
+INDEXES = {
+    "FLAT": CollectionOptions("FLAT"),
+    "HNSW": CollectionOptions("HNSW"),
+    "AUTOINDEX": CollectionOptions("AUTOINDEX"),
+}
+LITE_INDEXES = {each: CollectionOptions(each) for each in ("FLAT", "HNSW")}
+FIVE = tuple(f"camera {number}" for number in range(5))
+SHARES = (1.0, 0.5, 0.05, 0.01, 0.001)
 
 
 def main() -> None:
@@ -45,10 +73,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--crops", type=int, default=20_000)
     parser.add_argument("--numbers", type=int, default=512)
+    parser.add_argument("--filters", action="store_true")
+    parser.add_argument("--lite", action="store_true")
     arguments = parser.parse_args()
+    if arguments.lite:
+        with tempfile.TemporaryDirectory() as folder, lite(Path(folder)) as address:
+            compare_indexes(address, arguments.crops, LITE_INDEXES)
+        return
     try:
         with tempfile.TemporaryDirectory() as folder, real_milvus(Path(folder)) as address:
-            compare(connected(address), arguments.crops, arguments.numbers)
+            store = connected(address)
+            if arguments.filters:
+                compare_indexes(address, arguments.crops, INDEXES)
+            else:
+                compare(store, arguments.crops, arguments.numbers)
     except RuntimeError as error:
         print(f"benchmarks/milvus_vectors.py: skipped, {error}")
 
@@ -80,6 +118,71 @@ def compare(store: MilvusStore, count: int, numbers: int) -> None:
     print("| vectors | ms (median) | recall@10 |\n|---|---|---|")
     for way, times in milliseconds.items():
         print(f"| {way} | {np.median(times):.0f} | {found[way] / 10 / len(best):.3f} |")
+
+
+def compare_indexes(address: str, count: int, indexes: dict[str, CollectionOptions]) -> None:
+    """Fill a collection for each index, then search them in turn under each filter."""
+    people = embed(Path("weights/tiny-clip"), prepare_people(PEOPLE, CACHE), 2000)
+    vectors_ND = like(people.gallery_GD, count)
+    queries_QD = people.text_QD[:: max(1, len(people.text_QD) // QUERIES)][:QUERIES]
+    mixed = np.random.default_rng(1).permutation(count)  # so that the times say nothing of the order of insertion
+    crops = [
+        replace(CROP, crop_id=f"{row:07d}", camera_id=f"camera {row % CAMERAS}", captured_at=NOON + int(at) * SECOND)
+        for row, at in enumerate(mixed)
+    ]
+    exact = ExactIndex(vectors_ND.shape[1])
+    exact.upsert(crops, vectors_ND)
+    opened: dict[str, VectorIndex] = {}
+    for number, (way, options) in enumerate(indexes.items()):
+        properties = CollectionProperties("benchmark", "1", "", "", vectors_ND.shape[1])
+        opened[way] = MilvusStore(address, options=options).create(f"persons_v1_{number}", properties)
+        for start in track(range(0, count, WRITTEN), way):
+            opened[way].upsert(crops[start : start + WRITTEN], vectors_ND[start : start + WRITTEN])
+        opened[way].flush()
+    time.sleep(SETTLE_SECONDS)
+    wait_until_indexed(address, [f"persons_v1_{number}" for number in range(len(indexes))])
+    filters = {f"{100 * share:g} %": CropFilter(before=NOON + round(share * count) * SECOND) for share in SHARES}
+    filters |= {"one camera": CropFilter(cameras=("camera 7",)), "five cameras": CropFilter(cameras=FIVE)}
+    print_filters(opened, exact, queries_QD, filters)
+
+
+def print_filters(
+    opened: dict[str, VectorIndex], exact: ExactIndex, queries_QD: NDArray[np.float32], filters: dict[str, CropFilter]
+) -> None:
+    """One row for each index: recall of the ten best and the median time under each filter."""
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for passing, crop_filter in filters.items():
+        best = [{hit.crop.crop_id for hit in hits} for hits in exact.search(queries_QD, 10, crop_filter)]
+        for query_D, expected in zip(queries_QD, best, strict=True):
+            for way, index in opened.items():
+                start = time.perf_counter()
+                [hits] = index.search(query_D[None], JUDGED, crop_filter)
+                milliseconds = (time.perf_counter() - start) * 1000
+                share = len(expected & {hit.crop.crop_id for hit in hits[:10]}) / len(expected)
+                found.setdefault((way, passing), []).append((share, milliseconds))
+    print(f"| recall@10, ms | {' | '.join(filters)} |\n|---|{'---|' * len(filters)}")
+    for way in opened:
+        cells = (np.array(found[way, passing]).T for passing in filters)
+        print(f"| {way} | {' | '.join(f'{shares.mean():.3f}, {np.median(times):.0f}' for shares, times in cells)} |")
+
+
+def wait_until_indexed(address: str, names: Sequence[str]) -> None:
+    """Return once the engine has put every vector into its index."""
+    client, deadline = MilvusClient(uri=address), time.monotonic() + INDEXED_SECONDS
+    while any(int(client.describe_index(name, VECTOR).get("pending_index_rows", 0)) for name in names):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"an index is not complete after {INDEXED_SECONDS:.0f} s")
+        time.sleep(1)
+
+
+@contextmanager
+def lite(folder: Path) -> Iterator[str]:
+    """The address of a Milvus Lite that serves a fresh database."""
+    server = start_server(folder / "milvus.db")
+    try:
+        yield server.uri
+    finally:
+        server.stop()
 
 
 def connected(address: str) -> MilvusStore:

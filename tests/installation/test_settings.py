@@ -6,6 +6,7 @@ import pytest
 
 from personsearch.errors import UserError
 from personsearch.installation.settings import Settings
+from personsearch.integrations.milvus.options import CollectionOptions
 from serving.settings import ServingSettings
 
 NAMES = ("HOME", "GALLERY", "MILVUS_URI", "MLFLOW_URI", "MODEL_NAME", "AUDIT_FILE")
@@ -35,6 +36,19 @@ def test_the_environment_goes_before_the_defaults(tmp_path: Path, monkeypatch: p
     assert settings.milvus_address == str(tmp_path / "milvus.db")
 
 
+def test_what_milvus_is_told_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "INDEX": "HNSW",
+        "BUILD": '{"M": 32}',
+        "SEARCH": '{"ef": 256}',
+        "REPLICAS": "2",
+        "RESOURCE_GROUPS": '["a", "b"]',
+    }.items():
+        monkeypatch.setenv(f"PERSONSEARCH_MILVUS_{name}", value)
+    assert Settings().milvus_options == CollectionOptions("HNSW", {"M": 32}, {"ef": 256}, 2, ("a", "b"))
+    assert Settings().milvus_options.loading() == {"replica_number": 2, "resource_groups": ["a", "b"]}
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -47,6 +61,9 @@ def test_the_environment_goes_before_the_defaults(tmp_path: Path, monkeypatch: p
         ("LEASE_SECONDS", "1e300", "at most 3600 expected"),
         ("INDEX_STALL_SECONDS", "1e300", "at most 1e.07 expected"),
         ("AUDIT_ANCHOR_SECONDS", "inf", "a finite number expected"),
+        ("MILVUS_BUILD", "M=32", "JSON expected"),
+        ("MILVUS_INDEX", "DISKANN", "'AUTO', 'FLAT', 'HNSW' or 'AUTOINDEX'"),
+        ("MILVUS_REPLICAS", "0", "1"),
         ("WATCH_SECONDS", "1e300", "at most 1e.07 expected"),
     ],
 )

@@ -46,7 +46,7 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def wait_until_answering(address: str) -> None:
     """A standalone Milvus accepts connections some seconds before it answers on them."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while True:
         try:
             MilvusStore(address).close()

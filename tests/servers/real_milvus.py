@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PORT = 19530
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 NEEDED = ("ip", "nsenter", "setpriv", "unshare")
 # The shell waits for its cable before the server starts: Milvus announces the address that it finds.
 IN_NAMESPACE = 'ip link set lo up && read -r _ && exec "$0" --data "$1"'

@@ -195,7 +195,7 @@ def _create(
     if properties.coding.vectors == "binary":
         centres = measure_centres(gallery, encoder, config.verify.probe_texts)
         properties = replace(properties, coding=replace(properties.coding, centres=centres))
-    store.create(name, properties)
+    store.create(name, properties, crops=gallery.count())
     return name
 
 

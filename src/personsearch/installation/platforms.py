@@ -49,7 +49,7 @@ def open_store(settings: Settings) -> "MilvusStore":
     token, address = settings.milvus_token.get_secret_value(), settings.milvus_address
     if not token and not settings.milvus_uri:
         token = installation_token(installation_id(settings.home))
-    return MilvusStore(address, token, index_type=settings.milvus_index)
+    return MilvusStore(address, token, options=settings.milvus_options)
 
 
 def open_existing_store(settings: Settings) -> "MilvusStore | None":

@@ -3,16 +3,17 @@
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from personsearch.addresses import is_address
 from personsearch.config import problems
 from personsearch.errors import UserError
 from personsearch.gallery.store import DATABASE
 from personsearch.installation.service_records import running_address
+from personsearch.integrations.milvus.options import CollectionOptions, IndexType
 
 LONGEST_SECONDS = 10_000_000.0  # more than a thread can wait for would end it
 
@@ -50,10 +51,22 @@ class Settings(BaseSettings):
     milvus_token: SecretStr = SecretStr("")
     """Token of the Milvus server, as `user:password` or an API key."""
 
-    milvus_index: Literal["FLAT", "HNSW"] = "FLAT"
-    """How Milvus searches: FLAT compares with every crop; HNSW is approximate and fast, for large galleries on a Milvus
-    server.
+    milvus_index: IndexType = "AUTO"
+    """How a Milvus server searches a new collection of float vectors: FLAT compares with every crop, HNSW is a graph,
+    AUTOINDEX is the server's choice, AUTO makes a graph for more than 100,000 crops (docs/vectors.md).
     """
+
+    milvus_build: dict[str, int] = {}
+    """Parameters of the index in JSON, instead of ours: `{"M": 32, "efConstruction": 400}` for HNSW."""
+
+    milvus_search: dict[str, int] = {}
+    """Parameters of a search in JSON, instead of ours: `{"ef": 256}` looks at more candidates."""
+
+    milvus_replicas: int = Field(default=1, ge=1)
+    """Copies of a collection that a Milvus cluster loads, each on query nodes of its own."""
+
+    milvus_resource_groups: tuple[str, ...] = ()
+    """Milvus' resource groups that collections are loaded in, in JSON: `["search"]`."""
 
     mlflow_uri: str | None = None
     """Address of an MLflow server. Unset: the server that `personsearch up` started, else `<home>/mlflow.db`."""
@@ -109,6 +122,9 @@ class Settings(BaseSettings):
         except ValidationError as error:
             wrong = problems(error, type(self))
             raise UserError("; ".join(f"PERSONSEARCH_{key.upper()}{text}" for key, text in wrong)) from error
+        except SettingsError as error:  # of a variable in JSON, which is read before anything is validated
+            field = str(error).partition('field "')[2].partition('"')[0]
+            raise UserError(f"PERSONSEARCH_{field.upper()}: JSON expected") from error
 
     @property
     def gallery_folder(self) -> Path:
@@ -137,6 +153,16 @@ class Settings(BaseSettings):
     @property
     def milvus_address(self) -> str:
         return self.milvus_uri or running_address(self.home, "milvus") or str(self.home / "milvus.db")
+
+    @property
+    def milvus_options(self) -> CollectionOptions:
+        return CollectionOptions(
+            self.milvus_index,
+            self.milvus_build,
+            self.milvus_search,
+            self.milvus_replicas,
+            self.milvus_resource_groups,
+        )
 
     @property
     def mlflow_address(self) -> str:

@@ -186,7 +186,7 @@ class ExactStore:
         self._collections: dict[str, tuple[CollectionProperties, ExactIndex]] = {}
         self._aliases: dict[str, str] = {}
 
-    def create(self, name: str, properties: CollectionProperties) -> ExactIndex:
+    def create(self, name: str, properties: CollectionProperties, *, crops: int = 0) -> ExactIndex:
         if name in self._collections or name in self._aliases:
             raise UserError(f"collection {name!r} already exists")
         self._collections[name] = properties, ExactIndex(properties.embedding_dim, properties.coding)

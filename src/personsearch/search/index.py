@@ -83,7 +83,9 @@ class VectorIndex(Protocol):
 class CollectionStore(Protocol):
     """Named collections and aliases. Raises UserError if a name does not exist or the store cannot be reached."""
 
-    def create(self, name: str, properties: CollectionProperties) -> VectorIndex: ...
+    def create(self, name: str, properties: CollectionProperties, *, crops: int = 0) -> VectorIndex:
+        """An empty collection; its index is chosen for so many crops."""
+        ...
 
     def open(self, name_or_alias: str) -> VectorIndex: ...
 

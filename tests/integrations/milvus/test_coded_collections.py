@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from personsearch.errors import UserError
+from personsearch.integrations.milvus.options import CollectionOptions
 from personsearch.integrations.milvus.rows import read_properties, stored_properties
 from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.crop import BoundingBox, Crop
@@ -126,7 +127,7 @@ def test_bytes_in_a_server_are_scored_by_floats(
 
 def test_a_graph_of_small_vectors_is_refused(milvus_server: str, name: str, coded: CollectionProperties) -> None:
     with pytest.raises(UserError, match="vectors are scanned: PERSONSEARCH_MILVUS_INDEX=FLAT expected, not HNSW"):
-        MilvusStore(milvus_server, index_type="HNSW").create(name, coded)
+        MilvusStore(milvus_server, options=CollectionOptions("HNSW")).create(name, coded)
 
 
 def test_a_collection_from_before_vectors_were_coded_holds_floats(properties: CollectionProperties) -> None:

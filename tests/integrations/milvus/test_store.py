@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pymilvus import MilvusClient
 
 from personsearch.bundle import Preprocessing
 from personsearch.errors import UserError
 from personsearch.integrations.milvus import connection
 from personsearch.integrations.milvus.filters import MAX_LIST
+from personsearch.integrations.milvus.options import GRAPH_FROM, CollectionOptions, IndexType
 from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.calibration import Calibration, Curve, Reference
 from personsearch.search.crop import BoundingBox, Crop
@@ -247,8 +250,11 @@ def test_readers_see_no_error_while_the_alias_moves(
     assert seen == {"crop00000", "crop00001"}
 
 
-def test_an_approximate_index_on_a_server(milvus_server: str, name: str, properties: CollectionProperties) -> None:
-    store = MilvusStore(milvus_server, index_type="HNSW")
+@pytest.mark.parametrize("index_type", ["HNSW", "AUTOINDEX"])
+def test_an_approximate_index_on_a_server(
+    milvus_server: str, name: str, properties: CollectionProperties, index_type: IndexType
+) -> None:
+    store = MilvusStore(milvus_server, options=CollectionOptions(index_type))
     index = store.create(name, properties)
     index.upsert([crop(n) for n in range(500)], vectors(500))
     index.flush()
@@ -289,9 +295,56 @@ def test_confidence_is_that_of_the_mirror(index: VectorIndex) -> None:
         assert answers[0].given.gallery.mean == pytest.approx(answers[1].given.gallery.mean, abs=1e-5)
 
 
-def test_only_known_index_types(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'NONSENSE'; one of FLAT, HNSW"):
-        MilvusStore(str(tmp_path / "milvus.db"), index_type="NONSENSE")  # type: ignore[arg-type]
+def described(address: str, name: str) -> dict[str, Any]:
+    """The index as the engine describes it."""
+    return MilvusClient(uri=address).describe_index(name, "embedding")
+
+
+def test_a_server_makes_a_graph_of_many(milvus_server: str, name: str, properties: CollectionProperties) -> None:
+    store = MilvusStore(milvus_server)
+    store.create(name, properties, crops=GRAPH_FROM)
+    store.create(f"{name}_2", properties, crops=GRAPH_FROM + 1)
+    few, many = described(milvus_server, name), described(milvus_server, f"{name}_2")
+    assert few["index_type"] == "FLAT"
+    assert (many["index_type"], many["M"], many["efConstruction"]) == ("HNSW", "16", "200")
+
+
+def test_a_collection_is_made_as_the_options_say(
+    milvus_server: str, name: str, properties: CollectionProperties
+) -> None:
+    options = CollectionOptions("HNSW", build={"M": 8}, search={"ef": 20})
+    index = MilvusStore(milvus_server, options=options).create(name, properties)
+    made = described(milvus_server, name)
+    assert (made["index_type"], made["M"], made["efConstruction"]) == ("HNSW", "8", "200")
+    index.upsert([crop(n) for n in range(100)], vectors(100))
+    assert len(index.search(vectors(1), 60)[0]) == 60  # more results than candidates
+
+
+def test_more_copies_than_nodes_are_refused_in_one_line(
+    milvus_server: str, name: str, properties: CollectionProperties
+) -> None:
+    with pytest.raises(UserError, match=r"Milvus cannot create collection .*(replica|node)"):
+        MilvusStore(milvus_server, options=CollectionOptions(replicas=2)).create(name, properties)
+    with pytest.raises(UserError, match="nowhere"):
+        MilvusStore(milvus_server, options=CollectionOptions(resource_groups=("nowhere",))).create(
+            f"{name}_2", properties
+        )
+
+
+def test_what_lite_is_told(tmp_path: Path, name: str, properties: CollectionProperties) -> None:
+    """To scan: a graph makes it no faster."""
+    store = MilvusStore(str(tmp_path / "milvus.db"))
+    index = store.create(name, properties, crops=10**9)
+    index.upsert([crop(n) for n in range(3)], vectors(3))
+    index.flush()
+    assert index.count(CropFilter(cameras=("camera1",))) == 1
+    store.close()
+    assert described(str(tmp_path / "milvus.db"), name)["index_type"] == "FLAT"
+
+
+def test_only_known_index_types() -> None:
+    with pytest.raises(ValueError, match="'NONSENSE'; one of AUTO, FLAT, HNSW, AUTOINDEX"):
+        CollectionOptions("NONSENSE")  # type: ignore[arg-type]
 
 
 def test_acknowledged_rows_outlive_a_killed_server(tmp_path: Path, name: str, properties: CollectionProperties) -> None:

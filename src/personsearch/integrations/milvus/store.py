@@ -1,55 +1,54 @@
 """Collections in Milvus: Milvus Lite (a path), Lite's server mode, or a Milvus server (an address)."""
 
-from typing import get_args
-
 from pymilvus import CollectionSchema
 
 from personsearch.errors import UserError
 from personsearch.integrations.milvus.connection import connect, is_local, readable_errors
 from personsearch.integrations.milvus.index import MilvusIndex
+from personsearch.integrations.milvus.options import CollectionOptions
 from personsearch.integrations.milvus.rows import CROP_FIELDS, collection_schema, read_properties, stored_properties
-from personsearch.integrations.milvus.vectors import VECTOR, IndexType, layout_of
+from personsearch.integrations.milvus.vectors import VECTOR, layout_of
 from personsearch.search.index import CollectionProperties
 
 # A client sees its own writes at once and others' within a second; "Strong" costs a server 200–400 ms a search.
 SEARCH_CONSISTENCY = "Session"
+DEFAULTS = CollectionOptions()
 
 
 class MilvusStore:
     """A CollectionStore in Milvus. `uri` is the path of a Milvus Lite database (`….db`) or a server's address."""
 
-    def __init__(self, uri: str, token: str = "", *, index_type: IndexType = "FLAT") -> None:
-        if index_type not in get_args(IndexType):
-            raise ValueError(f"index type {index_type!r}; one of {', '.join(get_args(IndexType))} expected")
+    def __init__(self, uri: str, token: str = "", *, options: CollectionOptions = DEFAULTS) -> None:
         self.uri = uri
-        self.index_type = index_type
+        self.options = options
         self._client = connect(uri, token)
         self._is_lite = str(self._client.get_server_version()).startswith("milvus_lite")
 
-    def create(self, name: str, properties: CollectionProperties) -> MilvusIndex:
+    def create(self, name: str, properties: CollectionProperties, *, crops: int = 0) -> MilvusIndex:
         """Create an empty collection with its vector index, loaded and ready for reading and writing."""
-        layout = layout_of(properties, is_lite=self._is_lite)
+        layout = layout_of(properties, self.options, is_lite=self._is_lite)
         schema = collection_schema()
         layout.add_fields(schema)
         with readable_errors(self.uri, f"create collection {name!r}"):
             if self._client.has_collection(name):
                 raise UserError(f"{self.uri}: collection or alias {name!r} already exists")
             parameters = self._client.prepare_index_params()
-            parameters.add_index(VECTOR, **layout.index_parameters(self.index_type))
+            parameters.add_index(VECTOR, **layout.index_parameters(crops))
             self._client.create_collection(
                 name,
                 schema=schema,
-                index_params=parameters,
                 properties=stored_properties(properties) | layout.properties | self._described(schema),
                 consistency_level=SEARCH_CONSISTENCY,
             )
+            self._client.create_index(name, parameters)
+            self._client.load_collection(name, **self.options.loading())
         return self._index(name, properties)
 
     def open(self, name_or_alias: str) -> MilvusIndex:
         """The collection of that name, or the one that an alias names at this moment."""
         name, properties = self._describe(name_or_alias)
         with readable_errors(self.uri, f"load collection {name!r}"):
-            self._client.load_collection(name)
+            self._client.load_collection(name, **self.options.loading())
         return self._index(name, properties)
 
     def properties(self, name_or_alias: str) -> CollectionProperties:
@@ -72,7 +71,7 @@ class MilvusStore:
         """The fields that this version reads and a collection does not have."""
         with readable_errors(self.uri, f"describe collection {name!r}"):
             held = {field["name"] for field in self._client.describe_collection(name)["fields"]}
-        layout = layout_of(self.properties(name), is_lite=self._is_lite)
+        layout = layout_of(self.properties(name), self.options, is_lite=self._is_lite)
         return sorted({*CROP_FIELDS, VECTOR, *layout.vector_fields} - held)
 
     def names(self) -> list[str]:
@@ -137,7 +136,7 @@ class MilvusStore:
             return list(self._client.list_aliases(name)["aliases"])
 
     def _index(self, name: str, properties: CollectionProperties) -> MilvusIndex:
-        layout = layout_of(properties, is_lite=self._is_lite)
+        layout = layout_of(properties, self.options, is_lite=self._is_lite)
         return MilvusIndex(self._client, self.uri, name, properties.embedding_dim, layout, is_lite=self._is_lite)
 
     def _describe(self, name_or_alias: str) -> tuple[str, CollectionProperties]:

@@ -13,17 +13,16 @@ Shapes: N crops, Q queries, D embedding dimension.
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pymilvus import CollectionSchema, DataType
 
-from personsearch.errors import UserError
+from personsearch.integrations.milvus.options import CollectionOptions
 from personsearch.search.index import MAX_K, CollectionProperties
 from personsearch.search.quantised import Centres, Coding, Int8Vectors, bits_about, int8_codes, unit_vectors
 
-IndexType = Literal["FLAT", "HNSW"]
 VECTOR = "embedding"
 CODES = "embedding_int8"
 FLOAT_VECTORS = "The picture's vector, float32, of length 1: the cosine of two is their inner product."
@@ -36,7 +35,6 @@ INT8_CODES = (
     "vector is their cosine."
 )
 SECOND_LOOK = 2  # candidates that an IVF_SQ8 scan fetches for each result, since its byte codes misorder close scores
-_BUILD = {"FLAT": {}, "HNSW": {"M": 16, "efConstruction": 200}}
 
 
 class VectorLayout(Protocol):
@@ -59,8 +57,8 @@ class VectorLayout(Protocol):
         """Add the vector fields to the schema."""
         ...
 
-    def index_parameters(self, index_type: IndexType) -> dict[str, Any]:
-        """Index parameters of the field `embedding`.
+    def index_parameters(self, crops: int) -> dict[str, Any]:
+        """Index parameters of the field `embedding` in a collection that is made for so many crops.
 
         Raises:
             UserError: such vectors have no index of that type.
@@ -96,12 +94,12 @@ class VectorLayout(Protocol):
         ...
 
 
-def layout_of(properties: CollectionProperties, *, is_lite: bool) -> VectorLayout:
+def layout_of(properties: CollectionProperties, options: CollectionOptions, *, is_lite: bool) -> VectorLayout:
     """How an engine keeps the vectors of a collection with these properties."""
     coding, embedding_dim = properties.coding, properties.embedding_dim
     if coding.vectors == "binary" and not is_lite:
-        return BitsLayout(embedding_dim, coding, coding.centres or Centres.zero(embedding_dim))
-    return FloatLayout(embedding_dim, rescored=coding.vectors == "int8" and not is_lite)
+        return BitsLayout(embedding_dim, options, coding, coding.centres or Centres.zero(embedding_dim))
+    return FloatLayout(embedding_dim, options, is_lite=is_lite, rescored=coding.vectors == "int8" and not is_lite)
 
 
 @dataclass(frozen=True)
@@ -109,6 +107,8 @@ class FloatLayout:
     """Float vectors; `rescored` if the engine searches one byte per dimension."""
 
     embedding_dim: int
+    options: CollectionOptions
+    is_lite: bool
     rescored: bool
 
     @property
@@ -122,15 +122,16 @@ class FloatLayout:
     def add_fields(self, schema: CollectionSchema) -> None:
         schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=self.embedding_dim, description=FLOAT_VECTORS)
 
-    def index_parameters(self, index_type: IndexType) -> dict[str, Any]:
+    def index_parameters(self, crops: int) -> dict[str, Any]:
         if self.rescored:
-            _refuse_graph("int8", index_type)
+            self.options.refuse_graph("int8")
             return {"index_type": "IVF_SQ8", "metric_type": "COSINE", "params": {"nlist": 1}}
-        return {"index_type": index_type, "metric_type": "COSINE", "params": _BUILD[index_type]}
+        return self.options.index_parameters(crops, is_lite=self.is_lite)
 
     def search_parameters(self, limit: int) -> dict[str, Any]:
-        params = {"nprobe": 1} if self.rescored else {"ef": max(64, 2 * limit)}
-        return {"metric_type": "COSINE", "params": params}
+        if self.rescored:
+            return {"metric_type": "COSINE", "params": {"nprobe": 1}}
+        return self.options.search_parameters(limit)
 
     def columns(self, vectors_ND: NDArray[np.float32]) -> list[dict[str, Any]]:
         return [{VECTOR: vector} for vector in vectors_ND.tolist()]
@@ -156,6 +157,7 @@ class BitsLayout:
     """One bit per dimension in the vector field, one byte per dimension in a string field."""
 
     embedding_dim: int
+    options: CollectionOptions
     coding: Coding
     centres: Centres
     rescored: bool = True
@@ -174,8 +176,8 @@ class BitsLayout:
         longest = -(-self.embedding_dim // 3) * 4
         schema.add_field(CODES, DataType.VARCHAR, max_length=longest, description=INT8_CODES)
 
-    def index_parameters(self, index_type: IndexType) -> dict[str, Any]:
-        _refuse_graph("binary", index_type)
+    def index_parameters(self, crops: int) -> dict[str, Any]:
+        self.options.refuse_graph("binary")
         return {"index_type": "BIN_FLAT", "metric_type": "HAMMING", "params": {}}
 
     def search_parameters(self, limit: int) -> dict[str, Any]:
@@ -208,8 +210,3 @@ class BitsLayout:
     def _codes(self, rows: Sequence[Mapping[str, Any]]) -> Int8Vectors:
         joined = b"".join(base64.b64decode(row[CODES]) for row in rows)
         return Int8Vectors.of_codes(np.frombuffer(joined, dtype=np.int8).reshape(-1, self.embedding_dim))
-
-
-def _refuse_graph(vectors: str, index_type: IndexType) -> None:
-    if index_type != "FLAT":
-        raise UserError(f"{vectors} vectors are scanned: PERSONSEARCH_MILVUS_INDEX=FLAT expected, not {index_type}")
