@@ -1,0 +1,299 @@
+"""What the whole stack does at 10,000, 100,000 and 1,000,000 crops on this machine, and what larger sizes need.
+
+    python benchmarks/scale.py [--sizes 10000] [--json FILE]     measure; sizes that FILE has are not measured again
+    python benchmarks/scale.py --plan 1e5 1e7 1e9 [--rate encoder_rate=2000 numbers=768]    work sizes out from rates
+
+A generator makes the crops, rows without pictures, and random unit vectors. Rows go into SQLite and PostgreSQL, vectors
+into a real Milvus 2.3.5 (the one of the tests). One and two processes of the service search it with the shipped small
+CLIP, without a mirror, each request recorded in the audit log. "÷" is a request's median over that of the text encoder
+plus that of a bare `MilvusClient.search` for as many results. A build is compared with the bare encoder on the first
+crops, whose pictures are decoded.
+"""
+
+import argparse
+import json
+import multiprocessing
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from milvus_vectors import connected, directions, wait_until_indexed
+from numpy.typing import NDArray
+from promotion import pictures
+from pymilvus import MilvusClient
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import make_url
+from support.replicas import Replica, Served, megabytes, requests_ms, serve
+from support.sizing import Rates, plan, plan_rows
+
+from personsearch.bundle import Bundle
+from personsearch.compression.forms import build_form
+from personsearch.encoders.encoder import Encoder
+from personsearch.encoders.load_graph import load_graph_encoder
+from personsearch.gallery.indexing import IndexConfig, build_index
+from personsearch.gallery.store import Gallery
+from personsearch.gallery.synchronise import read_pixels
+from personsearch.integrations.database.engine import Database
+from personsearch.integrations.database.gallery import gallery_in
+from personsearch.integrations.database.schema import migrate
+from personsearch.integrations.milvus.rows import CROP_FIELDS
+from personsearch.integrations.milvus.store import DEFAULTS, MilvusStore
+from personsearch.progress import track
+from personsearch.search.crop import BoundingBox, Crop
+from personsearch.search.index import CollectionProperties
+from personsearch.search.searcher import JUDGED
+from tests.servers.postgresql import postgresql
+from tests.servers.real_milvus import real_milvus
+
+SHIPPED = Path(__file__).parents[1] / "weights" / "tiny-clip"
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BATCH = 1000
+CAMERAS = 100
+ENCODED = 2000  # crops that a build encodes …
+BARE_CROPS = 512  # … and the encoder alone, before and after
+BARE_QUERIES = 60
+CLIENTS = (1, 8, 32)
+REPLICAS = (1, 2)
+REQUESTS = 60  # and four for each client more
+COLLECTION = "scale"  # none of those that a build would drop
+
+
+def main() -> None:
+    """Read the command line; measure the sizes one after the other, or print a plan."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000])
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plan", type=float, nargs="+", metavar="CROPS")
+    parser.add_argument("--rate", nargs="+", default=[], metavar="NAME=NUMBER")
+    options = parser.parse_args()
+    if options.plan:
+        try:
+            print_plan(options.plan, Rates().with_values(options.rate))
+        except ValueError as error:
+            parser.error(str(error))
+        return
+    measured = json.loads(options.json.read_text()) if options.json and options.json.is_file() else []
+    for size in options.sizes:
+        if size not in [each["crops"] for each in measured]:
+            try:
+                measured.append(measure(size))
+            except RuntimeError as error:
+                print(f"benchmarks/scale.py: skipped, {error}")
+                return
+            if options.json:
+                options.json.write_text(json.dumps(measured, indent=1))
+    print_measured(measured)
+
+
+def print_plan(sizes: list[float], rates: Rates) -> None:
+    """One column for each size."""
+    table = Table("", *(f"{size:.3g} crops" for size in sizes))
+    for what, values in plan_rows([plan(size, rates) for size in sizes]):
+        table.add_row(what, *values)
+    Console().print(table)
+
+
+def print_measured(measured: list[dict[str, Any]]) -> None:
+    """One column for each size, one row for each number."""
+    flat = [dict(_flat(each)) for each in measured]
+    table = Table("", *(f"{each['crops']:,} crops" for each in measured))
+    for name in flat[0] if flat else ():
+        if name not in ("crops", "machine"):
+            table.add_row(name, *(f"{each[name]:,.4g}" for each in flat))
+    Console().print(table)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}, ")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def measure(size: int) -> dict[str, Any]:
+    """All numbers of one size."""
+    print(f"{size:,} crops")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        new_database = stack.enter_context(postgresql(durable=True))
+        uri = stack.enter_context(real_milvus(folder))
+        connected(uri).close()
+        build_form(Bundle.open(SHIPPED), "onnx-int8", "onnxruntime", folder / "bundle")
+        encoder = load_graph_encoder(Bundle.open(folder / "bundle"))
+        database = new_database()
+        migrate(Database(database))
+        rows = {
+            "SQLite": _fill_rows(gallery_in(folder / "gallery"), size),
+            "PostgreSQL": _fill_rows(gallery_in(folder / "elsewhere", database), size),
+        }
+        rows["SQLite"]["bytes a crop"] = sum(path.stat().st_size for path in folder.glob("gallery/gallery.db*")) / size
+        rows["PostgreSQL"]["bytes a crop"] = _postgresql_bytes(database) / size
+        built = _build(gallery_in(folder / "encoded"), uri, encoder)
+        vectors = _fill_milvus(uri, size, encoder.embedding_dim)
+        bare = _bare_ms(uri, encoder)
+        served = Served(folder / "bundle", database, uri, COLLECTION)
+        service = {f"{replicas} of the service": _search(served, folder, replicas, bare) for replicas in REPLICAS}
+        return {
+            "crops": size,
+            "machine": f"{platform.machine()}, {multiprocessing.cpu_count()} cores",
+            "rows": rows,
+            "build": built,
+            "Milvus": vectors | {"memory MB": megabytes("milvus", folder)},
+            "PostgreSQL": {"memory MB": megabytes("postgres", Path(str(make_url(database).query["host"])))},
+            "bare": bare,
+        } | service
+
+
+def crops(start: int, end: int) -> list[Crop]:
+    """Rows with texts as long as those of ingested footage, a second apart, five to a track."""
+    made = []
+    for number in range(start, end):
+        camera = f"camera-{number % CAMERAS:03}"
+        crop_id = f"{camera}-20260301T120000-{number:09}"
+        made.append(
+            Crop(
+                crop_id=crop_id,
+                camera_id=camera,
+                captured_at=NOON + timedelta(seconds=number),
+                track_id=f"{camera}-20260301T120000-t{number // (5 * CAMERAS):07}",
+                image_uri=f"images/{camera}/2026-03-01/{crop_id}.0123456789abcdef.jpg",
+                bbox=BoundingBox(number % 600, number % 400, 64, 128),
+                frame_uri=f"footage/{camera}.mp4#{number}",
+                quality=number % 100 / 100,
+                ingested_at=NOON,
+            )
+        )
+    return made
+
+
+def _batches(size: int, description: str) -> Iterator[list[Crop]]:
+    for start in track(range(0, size, BATCH), description):
+        yield crops(start, min(start + BATCH, size))
+
+
+def _fill_rows(gallery: Gallery, size: int) -> dict[str, float]:
+    """Rows a second, a transaction for each thousand."""
+    seconds = 0.0
+    for batch in _batches(size, "rows"):
+        with _timed() as took, gallery.rows.turn() as turn:
+            turn.add(batch)
+        seconds += took()
+    return {"rows/s": size / seconds}
+
+
+def _fill_milvus(uri: str, size: int, numbers: int) -> dict[str, float]:
+    """Vectors a second, and how long the index takes after the last."""
+    store, seconds = MilvusStore(uri), 0.0
+    index = store.create(COLLECTION, CollectionProperties("benchmark", "1", "", "", numbers), crops=size)
+    for number, batch in enumerate(_batches(size, "vectors")):
+        vectors_ND = directions(len(batch), numbers, seed=number)
+        with _timed() as took:
+            index.upsert(batch, vectors_ND)
+        seconds += took()
+    with _timed() as took:
+        index.flush()
+        wait_until_indexed(uri, [COLLECTION])
+    return {"vectors/s": size / seconds, "index complete after s": took()}
+
+
+def _bare_ms(uri: str, encoder: Encoder) -> dict[str, float]:
+    """Medians of a text encoded, and of a search as the service asks for it."""
+    client, encode, search = MilvusClient(uri=uri), [], []
+    for number in range(BARE_QUERIES):
+        with _timed() as took:
+            vector_1D = encoder.encode_texts([_text(number)])
+        encode.append(took())
+        with _timed() as took:
+            client.search(
+                COLLECTION,
+                data=vector_1D.tolist(),
+                limit=JUDGED + 1,
+                output_fields=CROP_FIELDS,
+                search_params=DEFAULTS.search_parameters(JUDGED + 1),
+            )
+        search.append(took())
+    p95 = 1000 * float(np.percentile(search, 95))
+    return {"encode p50 ms": 1000 * float(np.median(encode)), "search p50 ms": 1000 * float(np.median(search))} | {
+        "search p95 ms": p95
+    }
+
+
+def _text(number: int) -> str:
+    return f"a woman in a red jacket and blue jeans with bag number {number}"
+
+
+def _search(served: Served, folder: Path, replicas: int, bare: dict[str, float]) -> dict[str, Any]:
+    """Latencies of requests to replicas in turn, by the number of clients."""
+    found: dict[str, Any] = {}
+    asked = iter(range(10**6))
+    with ExitStack() as stack:
+        running: list[Replica] = [
+            stack.enter_context(serve(served, folder / f"replica-{replicas}-{n}")) for n in range(replicas)
+        ]
+        addresses = [each.address for each in running]
+        for clients in CLIENTS:
+            count = REQUESTS + 4 * clients
+            texts = [_text(10**6 + next(asked)) for _ in range(count)]
+            milliseconds, seconds = requests_ms(addresses, texts, clients)
+            p50, p95 = np.percentile(milliseconds, [50, 95])
+            found[f"{clients} clients"] = {"p50 ms": p50, "p95 ms": p95, "requests/s": count / seconds}
+        found["memory MB of each"] = float(np.mean([each.megabytes() for each in running]))
+    found["one request ÷ (encode + bare search)"] = found["1 clients"]["p50 ms"] / (
+        bare["encode p50 ms"] + bare["search p50 ms"]
+    )
+    return found
+
+
+def _build(gallery: Gallery, uri: str, encoder: Encoder) -> dict[str, float]:
+    """Crops a second of a whole build, verification included, and of the encoder alone."""
+    added = crops(0, ENCODED)
+    jpegs = pictures(ENCODED)
+    gallery.add(zip(added, jpegs, strict=True))
+    pixels_NHW3 = np.array(list(read_pixels(gallery, added[:BARE_CROPS], encoder)))
+    before = _encoder_rate(encoder, pixels_NHW3)
+    report = build_index(
+        IndexConfig(),
+        gallery,
+        encoder,
+        MilvusStore(uri),
+        model_name="benchmark",
+        model_version="1",
+        fingerprint="",
+        dataset_hash="",
+    )
+    bare, rate = (before + _encoder_rate(encoder, pixels_NHW3)) / 2, report.encoded / report.seconds
+    return {"crops/s": rate, "encoder crops/s": bare, "build ÷ encoder": rate / bare}
+
+
+def _encoder_rate(encoder: Encoder, pixels_NHW3: NDArray[np.uint8]) -> float:
+    with _timed() as took:
+        for start in range(0, len(pixels_NHW3), IndexConfig().batch_size):
+            encoder.encode_images(pixels_NHW3[start : start + IndexConfig().batch_size])
+    return len(pixels_NHW3) / took()
+
+
+def _postgresql_bytes(database: str) -> float:
+    with Database(database).reading() as connection:
+        connection.exec_driver_sql("CHECKPOINT")
+        return float(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
+
+
+@contextmanager
+def _timed() -> Iterator[Callable[[], float]]:
+    """How many seconds the block took, once it has ended."""
+    start = time.perf_counter()
+    ended: list[float] = []
+    yield lambda: ended[0] - start
+    ended.append(time.perf_counter())
+
+
+if __name__ == "__main__":
+    main()
