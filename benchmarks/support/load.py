@@ -131,6 +131,8 @@ class Balancer:
     A request whose connection fails is sent to the next one; every other failure is the caller's.
     """
 
+    patience = 5.0  # seconds until a replica must be ready again
+
     def __init__(self, addresses: Sequence[str], key: str) -> None:
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=100)
         self._clients = [
@@ -168,24 +170,26 @@ class Balancer:
         Raises:
             httpx.HTTPError: no replica can be reached, or one did not answer in time.
         """
-        tried: set[int] = set()
-        while True:
-            number = self._next(tried)
+        for attempt in range(2 * len(self._clients)):
+            number = self._next()
             try:
                 return self._clients[number].request(method, path, **options)
-            except CONNECTION_ERRORS:
-                self.ready[number] = False
-                tried.add(number)
-                if len(tried) == len(self._clients):
+            except CONNECTION_ERRORS as error:
+                if isinstance(error, httpx.ConnectError):  # else it may only have closed a connection that was idle
+                    self.ready[number] = False
+                if attempt == 2 * len(self._clients) - 1:
                     raise
                 self.tally.add(retried=1)
+        raise AssertionError("there is no replica")
 
-    def _next(self, tried: set[int]) -> int:
-        """The next replica that is ready and was not tried, else any that was not tried."""
-        turn, replicas = next(self._turn), len(self._clients)
-        order = [(turn + step) % replicas for step in range(replicas)]
-        untried = [number for number in order if number not in tried]
-        return next((number for number in untried if self.ready[number]), untried[0])
+    def _next(self) -> int:
+        """The next replica that is ready; waits for one where none is, and takes any after a while."""
+        turn, replicas, deadline = next(self._turn), len(self._clients), time.monotonic() + self.patience
+        while True:
+            ready = [number for step in range(replicas) if self.ready[number := (turn + step) % replicas]]
+            if ready or time.monotonic() > deadline:
+                return ready[0] if ready else turn % replicas
+            time.sleep(0.05)
 
     def _probe(self, number: int) -> None:
         while not self._stopping.wait(PROBE_SECONDS):

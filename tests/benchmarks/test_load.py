@@ -83,19 +83,31 @@ def test_a_connection_that_fails_is_tried_on_the_other_replica(truth: Truth) -> 
         balancer.ready = [True] * 3
         for _ in range(3):
             assert balancer.request("POST", "/v1/search", json={}).status_code == 200
-        assert resetting.served == 1  # it is not ready any more
-        assert balancer.tally.retried == 2
+        assert balancer.ready == [True, True, False]
+        assert balancer.tally.retried == resetting.served + 1
 
 
 def test_no_replica_at_all_is_a_failure(truth: Truth) -> None:
-    service = Service(Balancer([f"http://127.0.0.1:{free_port()}"], "key"), truth)
+    balancer = Balancer([f"http://127.0.0.1:{free_port()}"], "key")
+    balancer.patience = 0.0
+    service = Service(balancer, truth)
     assert service.search(0) is None
-    assert (service.tally.requests, service.tally.failed, service.tally.retried) == (1, 1, 0)
+    assert (service.tally.requests, service.tally.failed, service.tally.retried) == (1, 1, 1)
+
+
+def test_a_replica_that_is_not_ready_is_waited_for(truth: Truth) -> None:
+    with replica() as (address, _):
+        balancer = Balancer([f"http://127.0.0.1:{free_port()}", address], "key")
+        threading.Timer(0.2, lambda: balancer.ready.__setitem__(1, True)).start()
+        assert balancer.request("POST", "/v1/search", json={}).status_code == 200
+        assert balancer.tally.retried == 0
 
 
 def test_only_an_outage_excuses_a_refusal_that_says_why(truth: Truth) -> None:
     with replica(status=503, body='{"detail": "the database is away"}') as (address, told):
-        service = Service(Balancer([address], "key"), truth)
+        balancer = Balancer([address], "key")
+        balancer.ready = [True]
+        service = Service(balancer, truth)
         service.search(0)
         assert (service.tally.failed, service.tally.refused) == (1, 0)
         with service.outages.one():
@@ -112,7 +124,9 @@ def test_only_an_outage_excuses_a_refusal_that_says_why(truth: Truth) -> None:
 def test_a_crop_that_is_returned_after_its_erasure_was_acknowledged_is_counted(truth: Truth) -> None:
     body = '{"collection": "persons_v1_1", "model": {"version": "1", "fingerprint": "f1"}, "candidates": %s}'
     with replica(body=body % '[{"crop_id": "crop", "score": 0.8}]') as (address, _):
-        service = Service(Balancer([address], "key"), truth)
+        balancer = Balancer([address], "key")
+        balancer.ready = [True]
+        service = Service(balancer, truth)
         service.crops.send("crop")
         service.crops.acknowledge("crop")
         assert service.search(0) == ["crop"]

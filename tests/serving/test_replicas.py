@@ -22,7 +22,7 @@ from tests.crops import numbered_crop
 from tests.onnx_bundle import make_onnx_bundle
 
 CROPS, SENT, CLIENTS = 40, 20, 4
-SECONDS = 120.0
+SECONDS = 240.0
 
 
 @pytest.fixture
@@ -57,6 +57,7 @@ def wait_until(seen: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.timeout(900)
 def test_a_killed_and_a_stopped_replica_fail_no_request(traffic: Traffic) -> None:
     tally, ready, replicas = traffic.service.tally, traffic.service.balancer.ready, traffic.machines.replicas
     for seed in range(CLIENTS):
