@@ -203,7 +203,6 @@ def summary(traffic: Traffic, lost: Sequence[str], held: int) -> dict[str, Any]:
         "champion_moved": traffic.moves,
         "latencies": percentiles(tally.seconds, 50, 95, 99),
         "freshness": percentiles(crops.fresh_seconds, 50, 95),
-        "switches": percentiles(traffic.switches, 50, 95),
         "recoveries": {name: round(seconds, 1) for name, seconds in traffic.recoveries.items()},
     }
 

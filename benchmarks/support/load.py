@@ -146,7 +146,6 @@ class Balancer:
             for address in addresses
         ]
         self.ready = [False] * len(addresses)
-        self.live = [""] * len(addresses)
         self._turn = count()
         self.tally = Tally()
         self._stopping = threading.Event()
@@ -194,9 +193,7 @@ class Balancer:
     def _probe(self, number: int) -> None:
         while not self._stopping.wait(PROBE_SECONDS):
             try:
-                answer = self._clients[number].get("/readyz", timeout=5.0)
-                self.live[number] = answer.json().get("model_version") or ""
-                self.ready[number] = answer.is_success
+                self.ready[number] = self._clients[number].get("/readyz", timeout=5.0).is_success
             except httpx.HTTPError:
                 self.ready[number] = False
 

@@ -54,10 +54,12 @@ class Process:
 
     def launch(self) -> None:
         """Start it without waiting for it."""
+        # what this process has told MLflow's client is its own matter
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 self.command,
-                env={**os.environ, **self.environment},
+                env={**inherited, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -48,7 +48,6 @@ class Traffic:
     pictures: dict[str, bytes]
     kills: int = 0
     moves: int = 0
-    switches: list[float] = field(default_factory=list)
     recoveries: dict[str, float] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     engines_killed: threading.Event = field(default_factory=threading.Event)
@@ -156,7 +155,6 @@ class Traffic:
         for number, version in enumerate(versions):
             if self.stop.wait(every if number else every / 2):
                 return
-            start = time.monotonic()
             while not self.stop.is_set():
                 try:
                     registry.promote(version)
@@ -164,11 +162,6 @@ class Traffic:
                 except UserError:  # the registry is away
                     self.stop.wait(AGAIN_SECONDS)
             self.moves += 1
-            while set(self.service.balancer.live) != {version} and time.monotonic() - start < every:
-                if self.stop.wait(LOOK_SECONDS):
-                    return
-            if set(self.service.balancer.live) == {version}:
-                self.switches.append(time.monotonic() - start)
 
     def kill_replicas(self, every: float) -> None:
         """Kills one replica after the other, each once all are ready."""
