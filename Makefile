@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: help setup demo test test-all check format lock compile reference up down pretrain bench clean browser checkov kubectl milvus promtool rtsp
+.PHONY: help setup demo test test-all check format lock compile reference up down pretrain bench clean images browser checkov kubectl milvus promtool rtsp
 
 help:  ## List the commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ lock: setup  ## Resolve pyproject.toml into requirements.lock again.
 
 compile: setup  ## Write the compiled pipelines.
 	.venv/bin/personsearch pipeline compile
+
+images:  ## Build the container images with docker or buildah; REGISTRY=, TAG=, PYTHON_IMAGE=.
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" PYTHON_IMAGE="$(PYTHON_IMAGE)" infra/build_images.sh
 
 reference: setup  ## Write docs/settings.md and docs/commands.md.
 	$(PYTHON) infra/write_reference.py

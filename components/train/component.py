@@ -21,11 +21,11 @@ def train(
     from personsearch.bundle import Bundle
     from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, resumable_folder, start_step
     from personsearch.integrations.mlflow.runs import mlflow_callbacks
-    from personsearch.training.train import TrainConfig
-    from personsearch.training.train import train as run
+    from personsearch.training.config import TrainConfig
+    from personsearch.training.launch import train_on_every_gpu as run
 
     start_step(code_version)
     with resumable_folder(Path(model.path), dataset_hash, config, code_version) as out_dir:
-        results = run(parse_config(TrainConfig, config), Path(dataset.path), out_dir, callbacks=mlflow_callbacks())
+        results = run(parse_config(TrainConfig, config), Path(dataset.path), out_dir, callbacks=mlflow_callbacks)
     report_metrics(results, metrics)
     return Bundle.open(Path(model.path) / "bundle").fingerprint

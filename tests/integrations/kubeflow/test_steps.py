@@ -3,8 +3,11 @@
 import contextlib
 import json
 import multiprocessing
+import os
+import tempfile
 import time
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +118,37 @@ def test_two_processes_with_one_identity_take_turns(tmp_path: Path, monkeypatch:
         "a": "a was here. ",
         "b": "b was here. ",
     }
+
+
+def work_as_user(folder: Path, answers: Connection) -> None:
+    os.setgid(10001)
+    os.setuid(10001)
+    try:
+        with resumable_folder(folder / "model", "x"):
+            answers.send("worked")
+    except UserError as error:
+        answers.send(str(error))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_volume_that_belongs_to_root_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, prepared: bool) -> None:
+    """As pods meet it: user 10001, a new volume; and the same once its group is 10001."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, volume = Path(name), Path(name) / "checkpoints"
+        folder.chmod(0o777)
+        volume.mkdir()
+        if prepared:
+            os.chown(volume, 0, 10001)
+            volume.chmod(0o2775)
+        monkeypatch.setenv(CHECKPOINTS_VARIABLE, str(volume))
+        parent, child = multiprocessing.Pipe()
+        process = multiprocessing.get_context("fork").Process(target=work_as_user, args=(folder, child))
+        process.start()
+        answer = parent.recv()
+        process.join()
+    expected = f"{volume}: PERSONSEARCH_CHECKPOINTS names it, and user 10001 cannot write there: permission denied; "
+    assert answer == "worked" if prepared else answer.lower().startswith(expected.lower())
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.booleans()))

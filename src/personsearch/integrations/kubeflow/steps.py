@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 import personsearch
 from personsearch.config import Config, describe_validation_error
-from personsearch.errors import UserError
+from personsearch.errors import UserError, explain
 from personsearch.files import hash_file, locked, write_json
 
 CHECKPOINTS_VARIABLE = "PERSONSEARCH_CHECKPOINTS"
@@ -116,6 +117,9 @@ def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
     A step that is killed and started again gets a new `destination` but finds its checkpoints, because the folder
     lies below `PERSONSEARCH_CHECKPOINTS` (a mounted volume on a cluster) and its name depends on `identity` alone.
     A second process with the same identity waits for the first. Without the variable the stage works in `destination`.
+
+    Raises:
+        UserError: that folder cannot be written.
     """
     root = os.environ.get(CHECKPOINTS_VARIABLE)
     if not root:
@@ -123,11 +127,25 @@ def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
         yield destination
         return
     folder = Path(root) / identity_hash(*identity)
+    _check_writable(Path(root))
     with locked(folder.with_suffix(".lock")):
         folder.mkdir(exist_ok=True)
         yield folder
         shutil.copytree(folder, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints"))
         shutil.rmtree(folder)
+
+
+def _check_writable(root: Path) -> None:
+    """Refuse a folder of checkpoints that this user cannot write, as a new volume is, which belongs to root."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{root}: {CHECKPOINTS_VARIABLE} names it, and user {os.getuid()} cannot write there: {explain(error)}; "
+            f"give the volume to user {os.getuid()} or one of its groups"
+        ) from error
 
 
 def identity_hash(*identity: Any) -> str:
