@@ -28,6 +28,7 @@ from serving.settings import ServingSettings
 from serving.shown_crops import ShownCrops
 from serving.source import PlatformSource
 
+PICTURES = ("/v1/embed", "/v1/search")  # bodies of these may hold pictures
 DESCRIPTION = (
     "Find a person in surveillance imagery by describing them. Results are candidates for a person to confirm."
 )
@@ -65,7 +66,7 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
     problems.install(app)
     description = describe(app)
     app.openapi = lambda: description  # type: ignore[method-assign]
-    sent = LargeBodies("/v1/crops", settings.max_ingest_bytes, settings.ingest_at_once, when_announced=("/v1/embed",))
+    sent = LargeBodies("/v1/crops", settings.max_ingest_bytes, settings.ingest_at_once, when_announced=PICTURES)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, large=sent, metrics=service.metrics)
     app.add_middleware(RequestEnvelope, metrics=service.metrics)
     return app

@@ -19,6 +19,7 @@ from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties, VectorIndex
 from personsearch.search.mirror import Mirror, mirror_bytes
+from personsearch.search.query import Query
 from personsearch.search.searcher import Answer, Searcher
 
 logger = logging.getLogger(__name__)
@@ -92,6 +93,15 @@ class IndexSearch:
     def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
         """Candidates, best first, and whether the best one is reliable."""
         return self._searcher.answer(text, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
+
+    def search_for(self, query: Query, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
+        """The same for a query of any kind."""
+        return self._searcher.answer_query(query, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
+
+    def vector_of(self, crop_id: str) -> tuple[Crop, NDArray[np.float32]] | None:
+        """A crop of the collection with its vector, None if it holds none."""
+        crops, vectors_ND = self._searcher.index.fetch([crop_id])
+        return (crops[0], vectors_ND[0]) if crops else None
 
     def _calibrate(self) -> None:
         calibration = self._site() or self._stored.calibration

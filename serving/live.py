@@ -5,9 +5,14 @@ import threading
 import time
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from personsearch.encoders.encoder import Encoder
+from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties
+from personsearch.search.query import Query
 from personsearch.search.searcher import Answer
 from serving.metrics import Metrics
 
@@ -39,6 +44,14 @@ class LiveSearch(Protocol):
         ...
 
     def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer: ...
+
+    def search_for(self, query: Query, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
+        """The same for a query of any kind."""
+        ...
+
+    def vector_of(self, crop_id: str) -> tuple[Crop, NDArray[np.float32]] | None:
+        """A crop of the collection with its vector, None if it holds none."""
+        ...
 
     def refresh(self) -> int:
         """Catch up with added and erased crops. Returns the collection's number of crops."""

@@ -1,5 +1,6 @@
-"""`POST /v1/search`: takes a description and filters, records the search in the audit log, returns candidates."""
+"""`POST /v1/search`: takes descriptions, a picture and filters, records the search, returns candidates."""
 
+import hashlib
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,12 +15,14 @@ from personsearch.installation.audited_search import search_record
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter, Moment
 from personsearch.search.index import CollectionProperties
-from personsearch.search.searcher import Answer, Candidate, Match
+from personsearch.search.query import PICTURE_WEIGHT, Query
+from personsearch.search.searcher import Answer, Candidate, Match, track_of
 from serving.json_body import JsonRoute
 from serving.live import LiveSearch
 from serving.paging import DEEPEST, Position, digest
 from serving.problems import Problem, responses
 from serving.security import SearchingCaller
+from serving.sent_picture import SentPicture, file_of, pixels_of
 from serving.service import Service, ServiceDep
 
 NOTICE = "Candidates for a person to confirm."
@@ -27,10 +30,12 @@ MAX_K = 200
 MAX_TEXT = 1000
 MAX_CAMERAS = 200
 MAX_CURSOR = 1000
+MAX_TERMS = 8
 
 router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)]
+CropId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 CameraId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Purpose = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 
@@ -43,7 +48,20 @@ class SearchRequest(BaseModel):
         json_schema_extra={"examples": [{"text": "a woman in a red jacket and blue jeans", "cameras": ["junction"]}]},
     )
 
-    text: Text = Field(description="Description of the person, in English.")
+    text: Text | None = Field(default=None, description="Description of the person, in English.")
+    also: list[Text] = Field(
+        default=[], max_length=MAX_TERMS, description="Other descriptions of the same person, averaged with the first."
+    )
+    without: list[Text] = Field(
+        default=[], max_length=MAX_TERMS, description='What the person does not have: "a hat". Lowers its candidates.'
+    )
+    image: SentPicture | None = None
+    like: CropId | None = Field(
+        default=None, description="A crop of the gallery to search for instead of an image; its own track is left out."
+    )
+    image_weight: float = Field(
+        default=PICTURE_WEIGHT, ge=0, le=1, description="Of an image or a crop beside descriptions: 0 none, 1 alone."
+    )
     cameras: list[CameraId] | None = Field(default=None, min_length=1, max_length=MAX_CAMERAS)
     after: Moment | None = Field(default=None, description="Inclusive; ISO 8601 with a zone.")
     before: Moment | None = Field(default=None, description="Exclusive; ISO 8601 with a zone.")
@@ -53,6 +71,16 @@ class SearchRequest(BaseModel):
     cursor: str = Field(
         default="", max_length=MAX_CURSOR, description="`next` of the page before; all other fields as there."
     )
+
+    @model_validator(mode="after")
+    def _has_something_to_search_for(self) -> "SearchRequest":
+        if self.image is not None and self.like is not None:
+            raise ValueError("image or like expected, not both")
+        if self.text is None and self.image is None and self.like is None:
+            raise ValueError("text, image or like expected")
+        if self.text is None and self.also:
+            raise ValueError("also continues text, which is missing")
+        return self
 
     @model_validator(mode="after")
     def _after_before_before(self) -> "SearchRequest":
@@ -93,7 +121,7 @@ class CandidateView(CropView):
     score: float = Field(description="Cosine similarity of the description and the image.")
     confidence: float | None = Field(
         description="Estimated probability that this person fits the description; null if the model was never "
-        "calibrated."
+        "calibrated, or for a query that is not one description alone."
     )
 
 
@@ -139,6 +167,7 @@ class SearchResponse(BaseModel):
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -188,11 +217,32 @@ def _ask(live: LiveSearch, body: SearchRequest) -> _Page:
     asked = digest(body.model_dump(mode="json", exclude={"cursor", "k", "purpose"}), live.collection)
     start = Position.read(body.cursor, asked) if body.cursor else Position(asked=asked)
     ranks = min(start.ranks + body.k, DEEPEST)
-    answer = live.search(body.text, k=ranks, crop_filter=body.crop_filter(), group_by_track=body.group_by_track)
+    answer = live.search_for(
+        _query(live, body), k=ranks, crop_filter=body.crop_filter(), group_by_track=body.group_by_track
+    )
     candidates = start.after(answer.candidates)[: body.k]
     may_be_more = len(answer.candidates) == ranks < DEEPEST
     following = start.moved(ranks, candidates).cursor if may_be_more else None
     return _Page(replace(answer, candidates=candidates), start.ranks + 1, following)
+
+
+def _query(live: LiveSearch, body: SearchRequest) -> Query:
+    """What a request asks for.
+
+    Raises:
+        Problem: 404 for a crop that the collection does not hold, 422 for an image that is none.
+    """
+    texts = (body.text, *body.also) if body.text is not None else ()
+    picture_D, own_track = None, None
+    if body.image is not None:
+        pixels_HW3 = pixels_of(file_of(body.image, "image"), "image", live.encoder.preprocessing)
+        picture_D = live.encoder.encode_images(pixels_HW3[None])[0]
+    elif body.like is not None:
+        found = live.vector_of(body.like)
+        if found is None:
+            raise Problem(HTTPStatus.NOT_FOUND, f"The live collection holds no crop {body.like!r}.")
+        picture_D, own_track = found[1], track_of(found[0])
+    return Query(texts, tuple(body.without), picture_D, body.image_weight, own_track)
 
 
 def live_or_unavailable(service: Service) -> LiveSearch:
@@ -238,17 +288,30 @@ def _outcome(reliable: bool | None) -> str:
 
 
 def _record(body: SearchRequest, live: LiveSearch, page: _Page, *, caller: str, request_id: str) -> dict[str, Any]:
-    filters = body.model_dump(mode="json", exclude={"text", "purpose", "cursor"})
+    apart = {"text", "purpose", "cursor", "also", "without", "image", "like", "image_weight"}
+    filters = body.model_dump(mode="json", exclude=apart)
     return search_record(
-        body.text,
+        body.text or "",
         page.answer,
         who=caller,
         purpose=body.purpose,
         request_id=request_id,
         filters=filters | {"first_rank": page.first_rank},
+        beside_text=_beside_text(body),
         collection=live.collection,
         properties=live.properties,
     )
+
+
+def _beside_text(body: SearchRequest) -> dict[str, Any]:
+    """What the audit log keeps of a query beside its text; of an image, the hash of its file."""
+    given: dict[str, Any] = {"also": body.also, "without": body.without, "like": body.like}
+    if body.image is not None:
+        given["image"] = hashlib.sha256(file_of(body.image, "image")).hexdigest()
+    given = {name: value for name, value in given.items() if value}
+    if {"image", "like"} & given.keys():
+        given["image_weight"] = body.image_weight
+    return given
 
 
 def _response(live: LiveSearch, page: _Page, request_id: str, seconds: float) -> SearchResponse:

@@ -1,6 +1,8 @@
 """`personsearch search` tells what a model did not read, and is recorded before it shows anything."""
 
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +14,7 @@ from personsearch.installation.settings import Settings
 from personsearch.search.exact import ExactStore
 from personsearch.search.searcher import Searcher
 from tests.audit import audited, is_intact, refused
-from tests.serving.colours import COLOURS, WORDS_READ, ColourEncoder, add_figures, build_collection
+from tests.serving.colours import COLOURS, WORDS_READ, ColourEncoder, add_figures, build_collection, figure
 
 READ = " ".join(["red"] * WORDS_READ)
 
@@ -66,6 +68,64 @@ def test_a_search_is_recorded_as_the_service_records_it(
     }  # fmt: skip
     assert record["fingerprint"] == "fingerprint-1"
     assert is_intact(Settings())
+
+
+@pytest.fixture
+def blue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture in the folder in which the test stands."""
+    (tmp_path / "IMAGE").write_bytes(figure("blue"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """A function that searches for the best candidate and returns what is printed."""
+
+    def ask(*arguments: str) -> str:
+        search(monkeypatch, tmp_path, *arguments)
+        return capsys.readouterr().out
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first", "kept"),
+    [
+        (["--like", "red-0-0"], "", {"like": "red-0-0", "image_weight": 0.5}),
+        (["--image", "IMAGE"], "blue", {"image": hashlib.sha256(figure("blue")).hexdigest(), "image_weight": 0.5}),
+        (["red green", "--without", "green"], "red", {"without": ["green"]}),
+        (["white", "--also", "white coat"], "white", {"also": ["white coat"]}),
+    ],
+)
+@pytest.mark.usefixtures("blue")
+def test_other_ways_to_ask(
+    searched: Callable[..., str], arguments: list[str], first: str, kept: dict[str, object]
+) -> None:
+    [best] = json.loads(searched(*arguments, "--json"))["candidates"]
+    assert best["confidence"] is None
+    assert best["crop_id"].startswith(first)
+    assert not best["crop_id"].startswith("red-") or first == "red"
+    (record,) = audited(Settings())
+    assert record["beside_text"] == kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "a description, --image or --like expected"),
+        (["--also", "red"], "a description, --image or --like expected"),
+        (["--like", "nobody"], "--like 'nobody': the live collection holds no such crop"),
+        (["--image", "nowhere.jpg"], "--image nowhere.jpg: no such file"),
+        (["--image", __file__], "--image: not an image"),
+        (["--image", __file__, "--like", "red-0-0"], "--image or --like expected, not both"),
+    ],
+)
+def test_a_mistaken_query_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    command = ["personsearch", "search", "--gallery", str(tmp_path / "gallery"), *arguments]
+    assert run(monkeypatch, command) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_search_that_cannot_be_recorded_shows_nothing(

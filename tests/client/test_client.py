@@ -77,6 +77,16 @@ def test_a_search_is_filtered_and_typed(client: Any) -> None:
     assert found.match == "none"
 
 
+def test_a_picture_or_a_crop_is_searched_for(client: Any) -> None:
+    found = client.search(image=figure("blue"), k=1)
+    assert found.candidates[0].crop_id.startswith("blue-")
+    assert found.candidates[0].confidence is None
+    assert found.match is None
+    alike = client.search(like="blue-2-0", k=10)
+    assert len(alike.candidates) == 5
+    assert client.search("red green", without=["green"], k=1).candidates[0].crop_id.startswith("red-")
+
+
 def test_pages_go_on_to_the_end(client: Any) -> None:
     pages = list(client.pages("red green", k=4))
     assert [len(page.candidates) for page in pages] == [4, 2]

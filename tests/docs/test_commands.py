@@ -60,7 +60,7 @@ def test_every_command_in_a_sentence_exists(page: str, command_line: Any) -> Non
     [
         ("serach x", "No such command: serach"),
         ("gallery empty", "No such command: empty"),
-        ("search", "Missing parameter: text"),
+        ("register", "Missing parameter: bundle"),
         ("search x --cam gate", "No such option: --cam"),
         ("search x -k many", "valid integer"),
     ],

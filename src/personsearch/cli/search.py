@@ -1,6 +1,7 @@
 """`personsearch search`: describe a person, get candidates."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
@@ -12,9 +13,13 @@ from personsearch.cli.output import JsonFlag, show, show_table
 from personsearch.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from personsearch.search.filters import CropFilter
     from personsearch.search.live import LiveIndex
-    from personsearch.search.searcher import Answer
+    from personsearch.search.query import Query
+    from personsearch.search.searcher import Answer, Searcher
 
 
 def register(app: typer.Typer) -> None:
@@ -23,8 +28,19 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    text: Annotated[str, typer.Argument(help="The description: “a man in a dark jacket”.")],
+    text: Annotated[str | None, typer.Argument(help="The description: “a man in a dark jacket”.")] = None,
     *,
+    also: Annotated[
+        list[str] | None, typer.Option(help="Another description of the same person, averaged; may be repeated.")
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="What the person does not have: “a hat”; may be repeated.")
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="A picture of a person to search for.")] = None,
+    like: Annotated[str | None, typer.Option(help="A crop to search for; its own track is left out.")] = None,
+    image_weight: Annotated[
+        float, typer.Option(min=0, max=1, help="Of the picture or the crop beside descriptions.")
+    ] = 0.5,
     camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be repeated.")] = None,
     after: Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured then or later: {TIME}.")] = None,
     before: Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured earlier than this: {TIME}.")] = None,
@@ -35,27 +51,27 @@ def search(
     gallery: GalleryFolder = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Find people in the live index by describing them.
+    """Find people in the live index by describing them, by a picture, or both.
 
     Results are candidates, to be confirmed by a person. The confidence is calibrated for the model, or by your own
-    verdicts; where even the best candidate is not to be trusted, the answer says "no reliable match", and where a short
-    description fits several people, "many fit". The search is recorded in the audit log under your user name before
-    anything is shown; where it cannot be, nothing is.
+    verdicts, and for one description alone: other queries have none. Where even the best candidate is not to be
+    trusted, the answer says "no reliable match", and where a short description fits several people, "many fit". The
+    search is recorded in the audit log under your user name before anything is shown; where it cannot be, nothing is.
     """
-    from personsearch.search.searcher import checked_text
-
-    text = checked_text(text)
+    text, wanted = _checked(text, also, without, image, like)
     crop_filter = _crop_filter(camera, after, before)
     if save is not None:
         picture_file("--save", save, (".png", ".jpg", ".jpeg"))
     pictures = existing_gallery(gallery)
     live = open_live_index()
-    answer = live.searcher.answer(text, k=k, crop_filter=crop_filter, group_by_track=group)
-    _record(text, answer, live, purpose=purpose, filters=_filters(crop_filter, k, group_by_track=group))
+    query, beside_text = wanted.query(live.searcher, text, image_weight)
+    answer = live.searcher.answer_query(query, k=k, crop_filter=crop_filter, group_by_track=group)
+    filters = _filters(crop_filter, k, group_by_track=group)
+    _record(text, answer, live, purpose=purpose, filters=filters, beside_text=beside_text)
     if save is not None:
         from personsearch.search.grid import save_grid
 
-        save_grid(save, text, answer, pictures.picture)
+        save_grid(save, text or "more like this", answer, pictures.picture)
     rows = [_row(candidate, pictures) for candidate in answer.candidates]
     if as_json:
         origin = {"collection": live.collection, "model_version": live.properties.model_version}
@@ -67,12 +83,85 @@ def search(
             typer.secho(f"The description is too long: the model did not read “{unread}”.", fg="yellow")
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is searched for beside the description."""
+
+    also: tuple[str, ...]
+    without: tuple[str, ...]
+    image: bytes | None
+    like: str | None
+
+    def query(self, searcher: "Searcher", text: str, weight: float) -> "tuple[Query, dict[str, Any]]":
+        """The query, and what the audit log keeps of it beside the description.
+
+        Raises:
+            UserError: the image is none, or the index holds no such crop.
+        """
+        import hashlib
+
+        from personsearch.search.query import Query
+        from personsearch.search.searcher import track_of
+
+        picture_D, own_track = None, None
+        kept: dict[str, Any] = {"also": list(self.also), "without": list(self.without), "like": self.like}
+        if self.image is not None:
+            picture_D = _encode(searcher, self.image)
+            kept["image"] = hashlib.sha256(self.image).hexdigest()
+        elif self.like is not None:
+            crops, vectors_ND = searcher.index.fetch([self.like])
+            if not crops:
+                raise UserError(f"--like {self.like!r}: the live collection holds no such crop")
+            picture_D, own_track = vectors_ND[0], track_of(crops[0])
+        kept = {name: value for name, value in kept.items() if value}
+        texts = (text, *self.also) if text else ()
+        weighted = {"image_weight": weight} if picture_D is not None else {}
+        return Query(texts, self.without, picture_D, weight, own_track), kept | weighted
+
+
+def _checked(
+    text: str | None, also: list[str] | None, without: list[str] | None, image: Path | None, like: str | None
+) -> tuple[str, _Wanted]:
+    from personsearch.search.searcher import checked_text
+
+    if image is not None and like is not None:
+        raise UserError("--image or --like expected, not both")
+    if text is None and image is None and like is None:
+        raise UserError("a description, --image or --like expected")
+    if text is None and also:
+        raise UserError("--also continues a description, which is missing")
+    if image is not None and not image.is_file():
+        raise UserError(f"--image {image}: no such file")
+    terms = tuple(map(checked_text, also or [])), tuple(map(checked_text, without or []))
+    return checked_text(text) if text is not None else "", _Wanted(*terms, image.read_bytes() if image else None, like)
+
+
+def _encode(searcher: "Searcher", file: bytes) -> "NDArray[np.float32]":
+    from personsearch.images import ImageRejected, open_image, resize
+
+    size = searcher.encoder.preprocessing
+    try:
+        pixels_HW3 = resize(open_image(file), size.height, size.width, size.interpolation)
+    except ImageRejected as error:
+        raise UserError(f"--image: {error}") from error
+    vector_D: NDArray[np.float32] = searcher.encoder.encode_images(pixels_HW3[None])[0]
+    return vector_D
+
+
 def _told(answer: "Answer") -> dict[str, Any]:
     judged = {"reliable": answer.reliable, "match": answer.match, "fitting": answer.fitting}
     return {**judged, "text_cut_after": answer.text_cut_after}
 
 
-def _record(text: str, answer: "Answer", live: "LiveIndex", *, purpose: str, filters: dict[str, Any]) -> None:
+def _record(
+    text: str,
+    answer: "Answer",
+    live: "LiveIndex",
+    *,
+    purpose: str,
+    filters: dict[str, Any],
+    beside_text: dict[str, Any],
+) -> None:
     from personsearch.installation.audited_search import local_user, search_record
 
     values = search_record(
@@ -84,6 +173,7 @@ def _record(text: str, answer: "Answer", live: "LiveIndex", *, purpose: str, fil
         filters=filters,
         collection=live.collection,
         properties=live.properties,
+        beside_text=beside_text,
     )
     record("search", values)
 

@@ -49,11 +49,11 @@ class AsyncClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def search(self, text: str, *, cursor: str = "", **options: Unpack[SearchOptions]) -> Found:
-        """One page of candidates for a description; `cursor` is `next` of the page before."""
+    async def search(self, text: str = "", *, cursor: str = "", **options: Unpack[SearchOptions]) -> Found:
+        """One page of candidates for a description, an image or a crop; `cursor` is `next` of the page before."""
         return await self._ask(calls.search(text, options, cursor))
 
-    async def pages(self, text: str, **options: Unpack[SearchOptions]) -> AsyncIterator[Found]:
+    async def pages(self, text: str = "", **options: Unpack[SearchOptions]) -> AsyncIterator[Found]:
         """Pages of `k` candidates, each a recorded search of its own, until nothing is left or the caller stops."""
         cursor: str | None = ""
         while cursor is not None:
@@ -61,7 +61,9 @@ class AsyncClient:
             yield found
             cursor = found.next
 
-    async def candidates(self, text: str, *, most: int, **options: Unpack[SearchOptions]) -> AsyncIterator[Candidate]:
+    async def candidates(
+        self, text: str = "", *, most: int, **options: Unpack[SearchOptions]
+    ) -> AsyncIterator[Candidate]:
         """The `most` best candidates, page by page."""
         left = most
         async for page in self.pages(text, **options):

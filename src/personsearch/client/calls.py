@@ -54,6 +54,11 @@ class SearchOptions(TypedDict, total=False):
     k: int
     group_by_track: bool
     purpose: str
+    also: Sequence[str]
+    without: Sequence[str]
+    image: Picture
+    like: str
+    image_weight: float
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Call(Generic[T]):
 
 
 def search(text: str, options: SearchOptions, cursor: str = "") -> Call[Found]:
-    body = {"text": text, **_as_json(dict(options))} | ({"cursor": cursor} if cursor else {})
+    body = {"text": text or None, **_as_json(dict(options))} | ({"cursor": cursor} if cursor else {})
     return Call("POST", "/v1/search", _reader(Found), body)
 
 
@@ -150,11 +155,13 @@ def _reader(kind: type[M]) -> Callable[[httpx.Response], M]:
 
 
 def _as_json(options: dict[str, Any]) -> dict[str, Any]:
-    """Times as ISO 8601.
+    """Times as ISO 8601, an image in base64.
 
     Raises:
         ValueError: a time without a zone.
     """
+    if options.get("image") is not None:
+        options["image"] = encoded(options["image"])
     for name in ("after", "before"):
         moment = options.get(name)
         if moment is None:

@@ -51,11 +51,11 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def search(self, text: str, *, cursor: str = "", **options: Unpack[SearchOptions]) -> Found:
-        """One page of candidates for a description; `cursor` is `next` of the page before."""
+    def search(self, text: str = "", *, cursor: str = "", **options: Unpack[SearchOptions]) -> Found:
+        """One page of candidates for a description, an image or a crop; `cursor` is `next` of the page before."""
         return self._ask(calls.search(text, options, cursor))
 
-    def pages(self, text: str, **options: Unpack[SearchOptions]) -> Iterator[Found]:
+    def pages(self, text: str = "", **options: Unpack[SearchOptions]) -> Iterator[Found]:
         """Pages of `k` candidates, each a recorded search of its own, until nothing is left or the caller stops."""
         cursor: str | None = ""
         while cursor is not None:
@@ -63,7 +63,7 @@ class Client:
             yield found
             cursor = found.next
 
-    def candidates(self, text: str, *, most: int, **options: Unpack[SearchOptions]) -> Iterator[Candidate]:
+    def candidates(self, text: str = "", *, most: int, **options: Unpack[SearchOptions]) -> Iterator[Candidate]:
         """The `most` best candidates, page by page."""
         return islice((candidate for page in self.pages(text, **options) for candidate in page.candidates), most)
 

@@ -24,8 +24,10 @@ def search_record(
     filters: Mapping[str, Any],
     collection: str,
     properties: CollectionProperties,
+    beside_text: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The record of an event "search".
+    """The record of an event "search". `beside_text` is what else was searched for; a record with any is no evidence
+    for the calibration of descriptions.
 
     `scores`, `leads`, `tracks`, `facts` and `levels` are what confidence depends on: with the verdicts on these
     candidates a site can fit a calibration of its own.
@@ -37,6 +39,7 @@ def search_record(
         "who": who,
         "purpose": purpose,
         "query": text,
+        **({"beside_text": dict(beside_text)} if beside_text else {}),
         "filters": dict(filters),
         **_origin(collection, properties),
         "text_cut_after": answer.text_cut_after,

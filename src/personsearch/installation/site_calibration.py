@@ -103,7 +103,7 @@ def collect_verdicts(
     without = 0
     for number, search in enumerate(searches):
         said = latest.get(search["request_id"], {})
-        if search.get("fingerprint") != fingerprint:
+        if search.get("fingerprint") != fingerprint or search.get("beside_text"):
             continue
         first = search.get("filters", {}).get("first_rank", 1)
         places = {crop_id: place for place, crop_id in enumerate(search["results"])}

@@ -14,15 +14,18 @@ from numpy.typing import NDArray
 
 from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
-from personsearch.search.calibration import DEPTH, CalibratedCurve, Conditions, Moments, count_facts, lead_over
+from personsearch.search.calibration import DEPTH, CalibratedCurve, Conditions, Level, Moments, count_facts, lead_over
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
 from personsearch.search.index import MAX_K, Hit, VectorIndex, check_k
+from personsearch.search.query import Query, combined
 
 MAX_TEXT = 2000
 CROPS_PER_TRACK = 4  # first guess at the crops of one track among the best; if it is too low, a second search follows
 Match = Literal["none", "some", "many"]
 NO_CONDITIONS = Conditions()
+NO_LEVEL = Level()
+SMALLEST_SPREAD = 1e-4
 MANY = 3  # candidates that fit: none of them stands out
 SAMPLE = 512  # crops from which the gallery's level is estimated …
 SAMPLED_IDS = 16_384  # … spread over so many, by their ids: as many as an engine returns at once
@@ -109,10 +112,7 @@ class Searcher:
             UserError: an empty or too long text, or a `k` that no index can return.
         """
         text = checked_text(text)
-        try:
-            check_k(k)
-        except ValueError as error:
-            raise UserError(str(error)) from error
+        _check_k(k)
         vector_D = self.encoder.encode_texts([text])[0]
         hits = self._hits(vector_D, k, crop_filter, group_by_track=group_by_track)
         chosen = list(first_of_each_track(hits) if group_by_track else hits)[:k]
@@ -128,6 +128,40 @@ class Searcher:
             fitting=self._count_fitting(hits, given),
             given=given,
         )
+
+    def answer_query(
+        self, query: Query, *, k: int = 10, crop_filter: CropFilter = EVERYTHING, group_by_track: bool = True
+    ) -> Answer:
+        """The k best candidates for a query of any kind. Only a single description has a calibration: candidates of
+        other queries have no confidence, and whether the best one is reliable is None.
+
+        Raises:
+            UserError: as `answer`, or the query has nothing to search for.
+        """
+        if query.is_description:
+            return self.answer(query.texts[0], k=k, crop_filter=crop_filter, group_by_track=group_by_track)
+        _check_k(k)
+        hits = self._hits(self._vector(query), k + 1, crop_filter, group_by_track=group_by_track)
+        hits = [hit for hit in hits if track_of(hit.crop) != query.other_than]
+        chosen = list(first_of_each_track(hits) if group_by_track else hits)[:k]
+        judged = enumerate(zip(chosen, _leads(chosen, hits), strict=True), start=1)
+        candidates = [Candidate(rank, hit.crop, hit.score, None, lead) for rank, (hit, lead) in judged]
+        cut_after = self.encoder.text_cut_after(query.texts[0]) if query.texts else None
+        given = Conditions(self._tracks(hits, crop_filter))
+        return Answer(candidates, None, text_cut_after=cut_after, given=given)
+
+    def _vector(self, query: Query) -> NDArray[np.float32]:
+        texts, without = [[checked_text(text) for text in given] for given in (query.texts, query.without)]
+        if not texts and query.picture_D is None:
+            raise UserError("nothing to search for: a description or a picture expected")
+        encoded_ND = self.encoder.encode_texts([*texts, *without])
+        text_ND, without_ND = encoded_ND[: len(texts)], encoded_ND[len(texts) :]
+        return combined(text_ND, without_ND, query.picture_D, query.picture_weight, self._spread)
+
+    def _spread(self, vector_D: NDArray[np.float32]) -> float:
+        """How much similarities to this vector vary over the gallery; 1 where the gallery cannot tell."""
+        spread = self._moments.level(vector_D, NO_LEVEL).spread
+        return spread if self._moments.count > 1 and spread > SMALLEST_SPREAD else 1.0
 
     def _conditions(self, vector_D: NDArray[np.float32], facts: int, tracks: float) -> Conditions:
         """What the confidences of this search have in common; the levels only if the calibration uses them."""
@@ -212,6 +246,13 @@ def first_of_each_track(hits: Iterable[Hit]) -> Iterator[Hit]:
 def track_of(crop: Crop) -> tuple[str, str, str]:
     """The key of a crop's track. Names are unique only within a camera; a crop without a track is its own track."""
     return crop.camera_id, crop.track_id, "" if crop.track_id else crop.crop_id
+
+
+def _check_k(k: int) -> None:
+    try:
+        check_k(k)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def checked_text(text: str) -> str:

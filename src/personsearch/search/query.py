@@ -1,0 +1,56 @@
+"""What a search asks for, as one vector: descriptions of a person, a picture, and what the person does not have.
+
+A score is a product with the query's vector, so a sum of vectors searches for the sum of their scores, in any engine.
+Similarities to texts and to pictures vary by different amounts; each is divided by its own deviation over the gallery
+first, so that a weight of one half means half. Shapes: N texts, D embedding dimension.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+PICTURE_WEIGHT = 0.5
+WITHOUT_WEIGHT = 0.5  # of all negative terms together, beside 1 for what is searched for
+
+Spread = Callable[[NDArray[np.float32]], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`texts` describe one person and are averaged; `without` is what the person does not have; `picture_D` is the
+    vector of a picture, which weighs `picture_weight` of 1 beside texts. `other_than` is a track that is not shown.
+    """
+
+    texts: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    picture_D: NDArray[np.float32] | None = None
+    picture_weight: float = PICTURE_WEIGHT
+    other_than: tuple[str, str, str] | None = None
+
+    @property
+    def is_description(self) -> bool:
+        """Whether it is one description and nothing else, for which confidence was calibrated."""
+        return len(self.texts) == 1 and not self.without and self.picture_D is None and self.other_than is None
+
+
+def combined(
+    text_ND: NDArray[np.float32],
+    without_ND: NDArray[np.float32],
+    picture_D: NDArray[np.float32] | None,
+    picture_weight: float,
+    spread: Spread,
+) -> NDArray[np.float32]:
+    """The unit vector of a query's parts. `spread` is the deviation of a vector's similarities over the gallery."""
+    sum_D = np.zeros(text_ND.shape[1], dtype=np.float64)
+    shares = 1.0 - picture_weight if picture_D is not None else 1.0
+    for text_D in text_ND:
+        sum_D += shares / len(text_ND) * text_D / spread(text_D)
+    if picture_D is not None:
+        weight = picture_weight if len(text_ND) else 1.0
+        sum_D += weight * picture_D / spread(picture_D)
+    for without_D in without_ND:
+        sum_D -= WITHOUT_WEIGHT / len(without_ND) * without_D / spread(without_D)
+    unit_D: NDArray[np.float32] = (sum_D / np.linalg.norm(sum_D)).astype(np.float32)
+    return unit_D
