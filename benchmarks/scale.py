@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -254,10 +255,8 @@ def _search(served: Served, folder: Path, replicas: int, bare: dict[str, float])
 
 def _build(gallery: Gallery, uri: str, encoder: Encoder) -> dict[str, float]:
     """Crops a second of a whole build, verification included, and of the encoder alone."""
-    added = crops(0, ENCODED)
-    jpegs = pictures(ENCODED)
-    gallery.add(zip(added, jpegs, strict=True))
-    pixels_NHW3 = np.array(list(read_pixels(gallery, added[:BARE_CROPS], encoder)))
+    gallery.add(zip(crops(0, ENCODED), pictures(ENCODED), strict=True))
+    pixels_NHW3 = np.array(list(read_pixels(gallery, list(islice(gallery.crops(), BARE_CROPS)), encoder)))
     before = _encoder_rate(encoder, pixels_NHW3)
     report = build_index(
         IndexConfig(),

@@ -46,7 +46,7 @@ class Rates:
     node_share: float = 0.7
     """Of it that vectors may fill."""
 
-    row_rate: float = 3000
+    row_rate: float = 1300
     """Rows a second into PostgreSQL, one writer."""
 
     insert_rate: float = 3000
