@@ -1,9 +1,13 @@
-"""The indexing pipeline: the gallery in the vectors of one model version, live once it is verified."""
+"""The indexing pipeline: the gallery in the vectors of one model version, shard by shard, live once it is verified."""
 
 from kfp import dsl
 
 from components.index_gallery.component import index_gallery
+from components.index_shard.component import index_shard
+from components.plan_index.component import plan_index
 from pipelines.cluster import GALLERY_SECRETS, REGISTRY_SECRETS, VECTOR_SECRETS, place
+
+SHARDS_AT_ONCE = 8
 
 
 @dsl.pipeline(name="personsearch-indexing", description="Re-index the gallery with a model version and switch to it.")
@@ -12,11 +16,23 @@ def indexing_pipeline(
     model_version: str = "",
     gallery: str = "",
     model_name: str = "personsearch",
+    while_champion: bool = False,
 ) -> str:
     """`model_version` is a number, the champion's if empty; an empty `gallery` means the installation's own."""
+    planned = plan_index(
+        model_name=model_name,
+        model_version=model_version,
+        while_champion=while_champion,
+        gallery=gallery,
+        config=index_config,
+    )
+    with dsl.ParallelFor(planned.output, parallelism=SHARDS_AT_ONCE) as shard:
+        filled = index_shard(shard=shard, model_name=model_name, gallery=gallery, config=index_config)
     indexed = index_gallery(
-        model_name=model_name, model_version=model_version, gallery=gallery, config=index_config
-    ).set_caching_options(False)
+        shards=dsl.Collected(filled.output), model_name=model_name, gallery=gallery, config=index_config
+    )
     secrets = (*REGISTRY_SECRETS, *VECTOR_SECRETS, *GALLERY_SECRETS)
-    place(indexed, secrets=secrets)
+    for task in (planned, filled, indexed):
+        task.set_caching_options(False)
+        place(task, secrets=secrets)
     return indexed.outputs["Output"]

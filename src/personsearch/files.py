@@ -192,8 +192,10 @@ class Journal(Generic[T]):
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True, mode: int = 0o666) -> Iterator[int]:
+def locked(path: Path, *, wait: bool = True, shared: bool = False, mode: int = 0o666) -> Iterator[int]:
     """Hold a lock on a file, created with `mode` if there is none, and yield its descriptor, open to read and append.
+
+    Any number hold it at once if all of them share it.
 
     The system releases the lock when the process dies (also by kill -9). A child that inherits the descriptor holds the
     lock as well, until it ends.
@@ -204,21 +206,21 @@ def locked(path: Path, *, wait: bool = True, mode: int = 0o666) -> Iterator[int]
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         yield file
     finally:
         os.close(file)
 
 
 @contextmanager
-def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock file that is removed at the end; says so when it has to wait.
+def alone(lock: Path, *, wait: bool = True, aloud: bool = True) -> Iterator[None]:
+    """Hold a lock file that is removed at the end; says so, if `aloud`, when it has to wait.
 
     Raises:
         BlockingIOError: another process or thread holds it, and `wait` is false.
     """
     with ExitStack() as held:
-        while not _is_named(held.enter_context(_locked_aloud(lock, wait=wait)), lock):
+        while not _is_named(held.enter_context(_locked_aloud(lock, wait=wait, aloud=aloud)), lock):
             held.close()  # its last holder deleted it while we waited: we locked a file without a name
         try:
             yield
@@ -227,14 +229,15 @@ def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def _locked_aloud(lock: Path, *, wait: bool) -> Iterator[int]:
+def _locked_aloud(lock: Path, *, wait: bool, aloud: bool) -> Iterator[int]:
     with ExitStack() as held:
         try:
             file = held.enter_context(locked(lock, wait=False))
         except BlockingIOError:
             if not wait:
                 raise
-            logger.warning("%s: another process is at work there; waiting for it", lock)
+            if aloud:
+                logger.warning("%s: another process is at work there; waiting for it", lock)
             file = held.enter_context(locked(lock))
         yield file
 

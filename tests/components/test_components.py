@@ -53,6 +53,8 @@ def test_there_is_one_folder_per_step() -> None:
             "compress",
             "gate",
             "register",
+            "plan_index",
+            "index_shard",
             "index_gallery",
         )
     }

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from personsearch.gallery.indexing import IndexConfig, IndexReport, build_index
+from personsearch.gallery.indexing import Build, IndexConfig, IndexReport, build_index
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.verification import VerifyConfig
 from personsearch.search.crop import BoundingBox, Crop
-from personsearch.search.index import LIVE_ALIAS, CollectionStore
+from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
 from personsearch.search.quantised import VectorStorage
 from tests.crops import numbered_crop
 from tests.hash_encoder import HashEncoder
@@ -29,6 +29,20 @@ def crop(number: int) -> Crop:
 
 def add(gallery: Gallery, start: int, stop: int) -> None:
     gallery.add((crop(number), jpeg(number)) for number in range(start, stop))
+
+
+def new_build(
+    store: CollectionStore,
+    gallery: Gallery,
+    encoder: HashEncoder | None = None,
+    *,
+    version: str = "1",
+    shard_crops: int = 100_000,
+) -> Build:
+    """A build to run step by step."""
+    config = IndexConfig(verify=VerifyConfig(probe_texts=PROBES), batch_size=7, shard_crops=shard_crops)
+    properties = CollectionProperties("personsearch", version, f"print{version}", "data", 8, config.coding)
+    return Build(config, gallery, encoder or HashEncoder(version), store, properties)
 
 
 def build(
@@ -51,17 +65,8 @@ def build(
         vectors=vectors,
         oversampling=oversampling,
     )
-    return build_index(
-        config,
-        gallery,
-        encoder,
-        store,
-        model_name="personsearch",
-        model_version=version,
-        fingerprint=f"print{version}",
-        dataset_hash="data",
-        confirm=confirm,
-    )
+    properties = CollectionProperties("personsearch", version, f"print{version}", "data", 8, config.coding)
+    return build_index(Build(config, gallery, encoder, store, properties, confirm=confirm))
 
 
 def ids(store: CollectionStore, name: str = LIVE_ALIAS) -> list[str]:

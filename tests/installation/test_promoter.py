@@ -13,6 +13,7 @@ from personsearch.errors import UserError
 from personsearch.installation import promoter_memory
 from personsearch.installation.index_worker import Outcome
 from personsearch.installation.leadership import Leadership
+from personsearch.installation.part_leases import PART, PartLeases
 from personsearch.installation.promoter import (
     BEAT_SECONDS,
     LEASE,
@@ -21,11 +22,13 @@ from personsearch.installation.promoter import (
     QUIET_SECONDS,
     RETRY_SECONDS,
     Promoter,
+    SharedParts,
 )
 from personsearch.installation.promoter_memory import open_memory, read_memory
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.leases import DatabaseLeases, Lease
+from personsearch.integrations.database.parts import DatabaseParts
 from personsearch.integrations.database.promotions import DatabasePromotions, Heartbeat, Promotion
 from personsearch.integrations.database.schema import open_database
 
@@ -43,6 +46,7 @@ class World:
         self.indexed: list[str] = []
         self.followed: list[int] = []
         self.purged = 0
+        self.parts: list[list[int]] = []
         self.live: str | None = None
         self.stopped = 0
         self.erases = 0
@@ -75,6 +79,10 @@ class World:
         self.live = collection
         return Outcome(collection, self.sequence, 10)
 
+    def follow(self, leases: dict[int, Lease], of: int, beat: Callable[[], None]) -> Outcome:
+        self.parts.append(sorted(leases))
+        return Outcome(str(self.live), self.sequence, followed=True)
+
     def purge(self, lease: Lease, beat: Callable[[], None]) -> Outcome:
         self.purged += 1
         self.live = f"{self.live}_purged"
@@ -103,9 +111,11 @@ def promoter(world: World, database: Database) -> Iterator[Callable[..., Promote
     """Makes promoters of the same world and database, each as if in a process of its own."""
     made = []
 
-    def make(holder: str = "one", *, seconds: float = 600.0) -> Promoter:
-        leadership = Leadership(DatabaseLeases(database), LEASE, holder=holder, seconds=seconds, silence=600)
-        promoter = Promoter(world, remembered(world, database), leadership, clock=lambda: world.now)
+    def make(holder: str = "one", *, seconds: float = 600.0, parts: int = 1) -> Promoter:
+        leases, times = DatabaseLeases(database), {"holder": holder, "seconds": seconds, "silence": 600}
+        shared = SharedParts(PartLeases(leases, parts, **times), DatabaseParts(database)) if parts > 1 else None
+        leadership = Leadership(leases, LEASE, **times)
+        promoter = Promoter(world, remembered(world, database), leadership, clock=lambda: world.now, parts=shared)
         made.append(promoter)
         return promoter
 
@@ -435,3 +445,32 @@ def test_the_file_of_an_earlier_version_moves_into_the_database(
     monkeypatch.setattr(promoter_memory, "_take_over", overtaken)
     file.write_text("{}")
     assert open_memory(settings).live() == Promotion("3", "persons_v3_7", 40)
+
+
+def test_with_parts_the_leader_builds_and_all_follow_their_share(
+    world: World, database: Database, promoter: Callable[..., Promoter]
+) -> None:
+    world.alias, world.sequence = "1", 5
+    one, two = promoter("one", parts=4), promoter("two", parts=4)
+    assert one.look() == "version 1 is live"
+    assert (world.indexed, world.parts) == (["1"], [])
+    one.look()
+    two.look()
+    assert world.parts == [[0, 1, 2, 3]]
+    world.sequence = 9
+    for each in (one, two):
+        each.keep_up()
+    assert world.parts[1:] == [[0, 1], [2, 3]]
+    assert world.followed == []  # nobody follows all of it
+    assert one.look() == "version 1 is live, 4 changes behind the gallery"
+    store = DatabaseParts(database)
+    for number in range(4):
+        holder = DatabaseLeases(database).holder(f"{PART}4/{number}")
+        lease = Lease(f"{PART}4/{number}", str(holder), 1 if number < 2 else 2)
+        store.advance(lease, number, 4, "persons_v1", sequence=9, encoded=2, removed=1)
+    assert one.look() == "version 1 is live"
+    live = remembered(world, database).live()
+    assert live is not None
+    assert (live.sequence, live.encoded, live.unpurged) == (9, 18, 4)
+    one.look()
+    assert remembered(world, database).live() == live

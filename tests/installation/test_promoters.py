@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,11 +15,13 @@ import pytest
 from personsearch.bundle import Bundle
 from personsearch.gallery.add_dataset import add_dataset
 from personsearch.installation.leadership import is_of_process
+from personsearch.installation.part_leases import PART
 from personsearch.installation.platforms import open_gallery, open_registry, open_store
 from personsearch.installation.promoter import LEASE
 from personsearch.installation.promoter_memory import open_memory, read_memory
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database.leases import DatabaseLeases
+from personsearch.integrations.database.parts import DatabaseParts
 from personsearch.integrations.database.schema import open_database
 from tests.onnx_bundle import make_onnx_bundle
 from tests.servers.milvus_lite_server import start_server
@@ -109,6 +112,43 @@ def test_a_standby_finishes_the_build_of_a_killed_leader_and_encodes_nothing_twi
             assert (live.version, live.collection, live.sequence) == ("1", "persons_v1_1", 24)
             assert live.encoded == 24 - held
             assert stored(settings) == 24
+        finally:
+            for process in (first, second):
+                process.kill()
+
+
+@pytest.mark.slow
+def test_followers_share_the_parts_and_take_over_those_of_a_killed_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERSONSEARCH_FOLLOWER_PARTS", "4")
+    leases, gallery = DatabaseLeases(open_database(settings.database_address)), open_gallery(settings)
+
+    def parts_of(process: "subprocess.Popen[bytes]") -> int:
+        return sum(is_of_process(holder, process.pid) for holder in leases.holders(PART).values())
+
+    def arrive(name: str, count: int) -> None:
+        first = next(iter(gallery.crops()))
+        [jpeg] = gallery.read_pictures([first])
+        assert isinstance(jpeg, bytes)
+        gallery.add([(replace(first, crop_id=f"{name}-{n}"), jpeg) for n in range(count)])
+
+    command = [sys.executable, "-m", "personsearch", "promoter"]
+    with subprocess.Popen(command) as first, subprocess.Popen(command) as second:
+        try:
+            until(lambda: (parts_of(first), parts_of(second)) == (2, 2))
+            until(lambda: open_memory(settings).live() is not None)
+            arrive("both", 20)
+            until(lambda: stored(settings) == 44)
+            victim, survivor = (first, second)
+            os.kill(victim.pid, signal.SIGKILL)
+            arrive("one", 20)
+            assert until(lambda: parts_of(survivor) == 4) < 60
+            until(lambda: stored(settings) == 64)
+            until(lambda: (live := open_memory(settings).live()) is not None and live.sequence == 64)
+            reached = DatabaseParts(open_database(settings.database_address)).reached(4, "persons_v1_1")
+            assert reached is not None
+            assert reached.encoded == 40  # nothing twice
         finally:
             for process in (first, second):
                 process.kill()

@@ -12,7 +12,7 @@ from components.images import PLATFORM_IMAGE, TRAINING_IMAGE
 from pipelines.cluster import ADDRESSES, VOLUMES, variable
 from pipelines.compile import COMPILED, PIPELINES, compile_pipeline, stale
 
-ALWAYS_RUN = {"gate", "register", "index-gallery"}
+ALWAYS_RUN = {"gate", "register", "plan-index", "index-shard", "index-gallery"}
 
 
 def documents(name: str) -> tuple[dict[str, Any], dict[str, Any]]:

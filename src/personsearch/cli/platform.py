@@ -1,5 +1,6 @@
 """`personsearch` commands of the group "platform": up, down, status, promoter, migrate, move, cache."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from personsearch.cli.output import JsonFlag, show, show_table
 if TYPE_CHECKING:
     from personsearch.gallery.watch.health import StreamHealth
     from personsearch.installation.services import ServiceState
+    from personsearch.installation.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +62,7 @@ def status(*, as_json: JsonFlag = False) -> None:
     states, memory, streams = service_states(settings.home), read_memory(settings), read_health(settings.watch_folder)
     problems = find_problems(settings, states, memory) if states or not streams else []
     problems += problems_of(streams)
-    seen = {"promoter": memory.state, "standbys": memory.standbys, "live": memory.live}
+    seen = {"promoter": memory.state, "standbys": memory.standbys, "live": memory.live, "builds": memory.builds}
     if as_json:
         services = {state.name: {"state": state.state, "address": state.address, "pid": state.pid} for state in states}
         watched = {stream.camera: stream.model_dump(exclude={"camera"}) for stream in streams}
@@ -68,7 +70,7 @@ def status(*, as_json: JsonFlag = False) -> None:
     else:
         _show_states(states)
         _show_streams(streams)
-        show({**seen, "problems": problems}, as_json=False)
+        show({**seen, "builds": list(memory.builds), "problems": problems}, as_json=False)
     if problems:
         raise typer.Exit(1)
 
@@ -77,14 +79,29 @@ def promoter(params: Params = None) -> None:
     """Follow the alias `champion`: index the gallery with its model and make that live. Runs until stopped.
 
     `personsearch up` starts one. Any number may run on one database: one leads, the others stand by and take over
-    within seconds when it ends.
+    within seconds when it ends. Where KF_PIPELINES_ENDPOINT is set, new collections are built by the indexing pipeline
+    on that cluster.
     """
     from personsearch.addresses import log_to_standard_error
     from personsearch.installation.promoter import run_promoter
     from personsearch.installation.settings import Settings
 
     log_to_standard_error()
-    run_promoter(Settings(), params or PARAMS)
+    settings = Settings()
+    run_promoter(settings, params or PARAMS, _indexing_pipeline(settings))
+
+
+def _indexing_pipeline(settings: "Settings") -> Path | None:
+    """The compiled pipeline that builds on a cluster; None where no cluster is named."""
+    from personsearch.integrations.kubeflow.cluster import ENDPOINT_VARIABLE
+
+    if not os.environ.get(ENDPOINT_VARIABLE):
+        return None
+    from pipelines.cluster import cluster_config
+    from pipelines.compile import compile_pipeline
+
+    placed = cluster_config(settings.kubeflow_cluster)
+    return compile_pipeline("indexing", settings.home / "pipelines" / "promoted", placed)
 
 
 def migrate(*, as_json: JsonFlag = False) -> None:

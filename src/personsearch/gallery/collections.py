@@ -5,11 +5,11 @@ immediate. Both lose what was erased, in their answers and in the engine's files
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from personsearch.errors import UserError
+from personsearch.gallery.encoding import batches
 from personsearch.gallery.store import Gallery
-from personsearch.gallery.synchronise import batches
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore, VectorIndex
 
@@ -67,9 +67,9 @@ def rollback(store: CollectionStore, gallery: Gallery) -> CollectionProperties:
     return store.properties(name)
 
 
-def drop_unused(store: CollectionStore) -> None:
-    """Drop the collections that neither alias names."""
-    kept = {store.alias_target(LIVE_ALIAS), store.alias_target(PREVIOUS_ALIAS)}
+def drop_unused(store: CollectionStore, *, spare: Collection[str] = ()) -> None:
+    """Drop the collections that neither alias names, except some."""
+    kept = {store.alias_target(LIVE_ALIAS), store.alias_target(PREVIOUS_ALIAS), *spare}
     for _, name in list(numbered(store)):
         if name not in kept:
             store.drop(name)

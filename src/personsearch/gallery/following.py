@@ -1,17 +1,19 @@
 """Follows the gallery: keeps the live collection in step with it, with a model that stays loaded.
 
-It works in turns, each of which holds the builders' lock: an erasure that holds it, and removes what it erased from
-every collection, is never overtaken by a crop that was read before.
+It works in turns, during which nobody holds the builders' lock: an erasure that holds it, and removes what it erased
+from every collection, is never overtaken by a crop that was read before.
 """
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from personsearch.encoders.encoder import Encoder
 from personsearch.gallery.collections import numbered, remove, remove_erased
+from personsearch.gallery.encoding import GalleryEncoder
 from personsearch.gallery.store import Gallery
-from personsearch.gallery.synchronise import Synchroniser
+from personsearch.gallery.synchronise import WHOLE, Part, Synchroniser
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
 
 TURN_SECONDS = 1.0  # builds and erasures wait for so long
@@ -32,12 +34,22 @@ class Follower:
     id; the others read only changes.
     """
 
-    def __init__(self, gallery: Gallery, encoder: Encoder, properties: CollectionProperties, batch_size: int) -> None:
+    def __init__(
+        self,
+        gallery: Gallery,
+        encoder: Encoder,
+        properties: CollectionProperties,
+        batch_size: int,
+        part: Part = WHOLE,
+    ) -> None:
+        """`part` is the part of the gallery that it follows; others follow the other parts."""
         self.encoder = encoder
         self.properties = properties
+        self._part = part
         self._gallery = gallery
         self._batch_size = batch_size
         self._collection = ""
+        self._confirm: Callable[[], None] = lambda: None
         self._synchroniser: Synchroniser | None = None
 
     def follow(self, store: CollectionStore, confirm: Callable[[], None] = lambda: None) -> Followed | None:
@@ -50,16 +62,18 @@ class Follower:
             UserError: the store cannot be reached.
             VerificationFailed: the model gives NaN.
         """
-        with self._gallery.building():
+        with self._gallery.feeding():
             if (live := self._live(store)) is None:
                 return None
             confirm()
+            self._confirm = confirm
             return self._turn(store, live)
 
     def feed(self, store: CollectionStore) -> None:
-        """The same inside a build, which holds the lock."""
-        if (live := self._live(store)) is not None:
-            self._turn(store, live)
+        """The same inside a build."""
+        with nullcontext() if store.purges_by_copying else self._gallery.feeding():  # else the build holds the lock
+            if (live := self._live(store)) is not None:
+                self._turn(store, live)
 
     def renamed(self, names: dict[str, str]) -> None:
         """A purge has given collections other names."""
@@ -81,11 +95,15 @@ class Follower:
         follows, elsewhere = self._synchroniser, 0
         deadline = time.monotonic() + TURN_SECONDS
         if follows is None or self._collection != collection:
-            follows = Synchroniser(self._gallery, self.encoder, store.open(collection), self._batch_size)
+            encoder = GalleryEncoder(self._gallery, self.encoder)
+            follows = Synchroniser(self._gallery, encoder, store.open(collection), self._batch_size, self._part)
+            follows.before_writing = self._confirm
             follows.compare_all()
-            elsewhere = sum(remove_erased(store, self._gallery).values())
+            if self._part.number == 0:
+                elsewhere = sum(remove_erased(store, self._gallery).values())
             self._synchroniser, self._collection = follows, collection
         else:
+            follows.before_writing = self._confirm
             follows.index = store.open(collection)  # a file may have been closed and opened again since
             follows.encoded = follows.removed = 0
         caught_up = False
@@ -98,6 +116,6 @@ class Follower:
 
     def _remove_elsewhere(self, store: CollectionStore, since: int) -> int:
         """Remove what was erased since a change from the collections that are not live."""
-        erased = list(self._gallery.erased_since(since))
+        erased = list(filter(self._part.holds, self._gallery.erased_since(since)))
         others = [name for _, name in numbered(store) if name != self._collection]
         return sum(remove(store.open(name), erased) for name in others) if erased else 0

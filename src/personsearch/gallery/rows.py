@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from personsearch.gallery.builds import BuildRecords
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter
 
@@ -59,12 +60,25 @@ class GalleryRows(Protocol):
         """The address of the database, for messages."""
         ...
 
+    @property
+    def builds(self) -> BuildRecords:
+        """The builds of collections of this gallery."""
+        ...
+
     def turn(self, *, alone: bool = False) -> AbstractContextManager[Turn]:
         """Write. With `alone` nobody else is inside a turn, so no picture is on its way to a row."""
         ...
 
     def building(self) -> AbstractContextManager[None]:
-        """Hold the turn of whoever creates, copies or drops collections of this gallery."""
+        """Hold the turn of whoever creates, copies or drops collections of this gallery, while nobody is `feeding`."""
+        ...
+
+    def feeding(self) -> AbstractContextManager[None]:
+        """Write to collections of this gallery, together with others who do; nobody is `building` meanwhile."""
+        ...
+
+    def build_turn(self) -> AbstractContextManager[None]:
+        """Hold the turn of whoever fills a new collection, which may take hours; nobody else does meanwhile."""
         ...
 
     def scrub(self) -> None:
@@ -77,6 +91,14 @@ class GalleryRows(Protocol):
 
     def crops(self, crop_filter: CropFilter) -> Iterator[Crop]:
         """Crops in the order of `crop_id`."""
+        ...
+
+    def crops_between(self, first: str, end: str | None) -> Iterator[Crop]:
+        """Crops with ids from `first` to before `end`, in that order."""
+        ...
+
+    def crop_id_at(self, first: str, place: int) -> str | None:
+        """The id at a place, from 0 on, among those from `first` on; None if there are fewer."""
         ...
 
     def crops_since(self, sequence: int, until: int | None = None) -> Iterator[Crop]:

@@ -85,6 +85,10 @@ class Gallery:
         """Crops in the order of `crop_id`, with one page in memory at a time."""
         return self.rows.crops(crop_filter)
 
+    def crops_between(self, first: str, end: str | None) -> Iterator[Crop]:
+        """Crops with ids from `first` to before `end`, in that order, with one page in memory at a time."""
+        return self.rows.crops_between(first, end)
+
     def crops_since(self, sequence: int, until: int | None = None) -> Iterator[Crop]:
         """Crops added after change number `sequence`, and not after `until`, oldest change first.
 
@@ -179,8 +183,18 @@ class Gallery:
         return self.rows.erased_among(crop_ids)
 
     def building(self) -> AbstractContextManager[None]:
-        """Hold the turn of whoever creates, copies or drops collections; says so when it has to wait."""
+        """Hold the turn of whoever creates, copies or drops collections, while nobody is `feeding`; says so when it has
+        to wait.
+        """
         return self.rows.building()
+
+    def feeding(self) -> AbstractContextManager[None]:
+        """Write to collections, together with others who do; nobody is `building` meanwhile."""
+        return self.rows.feeding()
+
+    def build_turn(self) -> AbstractContextManager[None]:
+        """Hold the turn of whoever fills a new collection; says so when it has to wait."""
+        return self.rows.build_turn()
 
     def sweep(self) -> int:
         """Remove the pictures that were left by erasures and by writers that were killed or failed. Returns their

@@ -16,8 +16,8 @@ from pydantic import Field
 from personsearch.config import Config
 from personsearch.encoders.encoder import Encoder
 from personsearch.errors import VerificationFailed
+from personsearch.gallery.encoding import read_pixels
 from personsearch.gallery.store import Gallery
-from personsearch.gallery.synchronise import read_pixels
 from personsearch.images import ImageRejected
 from personsearch.search.crop import Crop
 from personsearch.search.exact import ExactIndex

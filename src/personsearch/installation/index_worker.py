@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from personsearch.gallery.following import Follower
     from personsearch.gallery.indexing import IndexConfig
     from personsearch.gallery.store import Gallery
+    from personsearch.installation.cluster_build import ClusterBuild
     from personsearch.installation.platforms import Platforms
     from personsearch.installation.promotion import IndexModel
-    from personsearch.integrations.database.leases import DatabaseLeases, Lease
+    from personsearch.integrations.database.engine import Database
+    from personsearch.integrations.database.leases import Lease
     from personsearch.integrations.milvus.store import MilvusStore
     from personsearch.integrations.mlflow.registry import ModelRegistry
 
@@ -42,6 +45,14 @@ class Request:
 
     lease: "Lease"
     version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowRequest:
+    """Follow parts of the gallery, of `of`, each on behalf of its lease."""
+
+    leases: "dict[int, Lease]"
+    of: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +83,11 @@ class WorkerFailed(UserError):
 class IndexWorker:
     """Works in a process of its own, which is started at once and again after it has ended."""
 
-    def __init__(self, settings: Settings, params: Path) -> None:
+    def __init__(self, settings: Settings, params: Path, pipeline: Path | None = None) -> None:
+        """`pipeline` is the compiled one that builds on a cluster; without it builds are made here."""
         self._settings = settings
         self._params = params
+        self._pipeline = pipeline
         self._start()
 
     def index(self, version: str, lease: "Lease", beat: Callable[[], None]) -> Outcome:
@@ -86,6 +99,10 @@ class IndexWorker:
             LeaseLost: another promoter leads.
         """
         return self._work(Request(lease, version), f"indexing with version {version}", beat)
+
+    def follow(self, leases: "dict[int, Lease]", of: int, beat: Callable[[], None]) -> Outcome:
+        """Bring parts of the live collection, of `of`, closer to the gallery; raises as `index`."""
+        return self._work(FollowRequest(leases, of), "following", beat)
 
     def purge(self, lease: "Lease", beat: Callable[[], None]) -> Outcome:
         """Remove what was erased from the engine's files; raises as `index`."""
@@ -102,13 +119,16 @@ class IndexWorker:
         context = multiprocessing.get_context("spawn")
         self._requests, answers = context.Pipe()
         self._process = context.Process(
-            target=serve, args=(answers, self._settings.home, self._params), name="index", daemon=True
+            target=serve,
+            args=(answers, self._settings.home, self._params, self._pipeline),
+            name="index",
+            daemon=True,
         )
         self._process.start()
         self._ready = False
         answers.close()
 
-    def _work(self, request: Request, what: str, beat: Callable[[], None]) -> Outcome:
+    def _work(self, request: Request | FollowRequest, what: str, beat: Callable[[], None]) -> Outcome:
         if not self._process.is_alive():
             self._start()
         try:
@@ -139,15 +159,17 @@ class IndexWorker:
         raise WorkerFailed(f"{what} failed: no progress for {stall:g} s")
 
 
-def serve(requests: Connection, home: Path, params: Path) -> None:
+def serve(requests: Connection, home: Path, params: Path, pipeline: Path | None = None) -> None:
     """Do what is asked for until the other end closes; runs in the worker's process."""
+    from personsearch.installation.cluster_build import ClusterBuild
     from personsearch.installation.platforms import Platforms
-    from personsearch.integrations.database.leases import DatabaseLeases
     from personsearch.integrations.database.schema import open_database
 
     end_with_parent()  # work that stands still would outlive a killed promoter and hold the lock
     settings = Settings(home=home)
-    resident = Resident(Platforms(settings), params, DatabaseLeases(open_database(settings.database_address)))
+    database = open_database(settings.database_address)
+    cluster = ClusterBuild(pipeline, settings.kubeflow_namespace) if pipeline else None
+    resident = Resident(Platforms(settings), params, database, cluster)
     load_libraries()
     last = 0.0
 
@@ -182,17 +204,27 @@ class Task:
 class Resident:
     """What stays between requests: connections, the model, and how far the live collection has followed the gallery."""
 
-    def __init__(self, platforms: "Platforms", params: Path, leases: "DatabaseLeases") -> None:
+    def __init__(
+        self, platforms: "Platforms", params: Path, database: "Database", cluster: "ClusterBuild | None" = None
+    ) -> None:
+        from personsearch.integrations.database.leases import DatabaseLeases
+        from personsearch.integrations.database.parts import DatabaseParts
+
         self._platforms = platforms
+        self._cluster = cluster
         self._params = params
-        self._leases = leases
+        self._leases = DatabaseLeases(database)
+        self._progress = DatabaseParts(database)
         self._model: IndexModel | None = None
         self._follower: Follower | None = None
+        self._parts: dict[int, Follower] = {}  # by number, where several processes follow
         self._tagged = ""  # the collection whose version says that it is live
 
-    def work(self, request: Request) -> Outcome:
+    def work(self, request: Request | FollowRequest) -> Outcome:
         """Do what a request asks for. Never raises."""
         try:
+            if isinstance(request, FollowRequest):
+                return self._follow_parts(request)
             return self._index(request) if request.version else self._purge(request)
         except LeaseLost as error:
             return Outcome(failure=str(error), lost=True)
@@ -203,15 +235,16 @@ class Resident:
             self._platforms.release()
 
     def _index(self, request: Request) -> Outcome:
-        from personsearch.gallery.indexing import IndexConfig
         from personsearch.installation.promotion import failure_tagged
 
-        registry, given = self._platforms.registry(), self._params.is_file()
+        registry = self._platforms.registry()
         with failure_tagged(registry, request.version):
-            config = IndexConfig.from_yaml(self._params, "index", optional=True) if given else IndexConfig()
+            config = self._config()
             gallery, store = self._platforms.gallery(), self._platforms.store()
             task = Task(request, config, registry, gallery, store, self._loaded(registry, request.version))
-            outcome = self._follow(task) or self._build(task)
+            outcome = self._follow(task)
+            if outcome is None:
+                outcome = self._build_on_cluster(task, self._cluster) if self._cluster else self._build(task)
         if self._tagged != outcome.collection:
             self._tag(registry, store, outcome.collection)
         return outcome
@@ -238,6 +271,48 @@ class Resident:
         self._follower = follower
         return Outcome(done.collection, done.sequence, done.encoded, done.removed, followed=True)
 
+    def _follow_parts(self, request: FollowRequest) -> Outcome:
+        from personsearch.gallery.following import Follower
+        from personsearch.gallery.synchronise import Part
+        from personsearch.search.index import LIVE_ALIAS
+
+        registry, gallery, store = self._platforms.registry(), self._platforms.gallery(), self._platforms.store()
+        live = store.alias_target(LIVE_ALIAS)
+        if live is None:
+            return Outcome(sequence=gallery.last_sequence(), followed=True)
+        properties = store.properties(live)
+        model, config = self._loaded(registry, properties.model_version), self._config()
+        if model.fingerprint != properties.fingerprint:
+            raise UserError(f"{live}: was made by another model than version {model.version} is now")
+        kept = {number: each for number, each in self._parts.items() if each.encoder is model.encoder}
+        self._parts = {number: each for number, each in kept.items() if number in request.leases}
+        encoded, removed, sequence = 0, 0, gallery.last_sequence()
+        for number, lease in request.leases.items():
+            part = Part(number, request.of)
+            if number not in self._parts or self._parts[number].properties != properties:
+                self._parts[number] = Follower(gallery, model.encoder, properties, config.batch_size, part)
+            done = self._parts[number].follow(store, partial(self._leases.check, lease))
+            if done is None:  # another model has just gone live
+                return Outcome(followed=True)
+            encoded, removed = encoded + done.encoded, removed + done.removed
+            sequence = min(sequence, done.sequence)
+            self._progress.advance(
+                lease,
+                number,
+                request.of,
+                done.collection,
+                sequence=done.sequence,
+                encoded=done.encoded,
+                removed=done.removed,
+            )
+        return Outcome(live, sequence, encoded, removed, followed=True)
+
+    def _config(self) -> "IndexConfig":
+        from personsearch.gallery.indexing import IndexConfig
+
+        given = self._params.is_file()
+        return IndexConfig.from_yaml(self._params, "index", optional=True) if given else IndexConfig()
+
     def _build(self, task: "Task") -> Outcome:
         from personsearch.installation.promotion import build, check_champion
 
@@ -247,7 +322,7 @@ class Resident:
 
         report = build(
             task.config,
-            task.registry.model_name,
+            task.registry,
             task.store,
             task.gallery,
             task.model,
@@ -257,15 +332,32 @@ class Resident:
         logger.info("indexed with version %s: %s", task.model.version, report.collection)
         return Outcome(report.collection, report.sequence, report.encoded, report.removed)
 
+    def _build_on_cluster(self, task: "Task", cluster: "ClusterBuild") -> Outcome:
+        from personsearch.search.index import LIVE_ALIAS
+
+        def between() -> None:
+            self._leases.check(task.request.lease)
+            self._feed(task.store)
+            if progress.listener is not None:
+                progress.listener()
+
+        sequence = task.gallery.last_sequence()  # what comes later, the first turn of following adds
+        cluster.run(task.config, task.registry.model_name, task.request.version, between=between)
+        live = task.store.alias_target(LIVE_ALIAS)
+        if live is None or task.store.properties(live).model_version != task.request.version:
+            raise UserError(f"the run of version {task.request.version} has succeeded, but {live} is live")
+        logger.info("indexed with version %s on the cluster: %s", task.model.version, live)
+        return Outcome(live, sequence)
+
     def _feed(self, store: "MilvusStore") -> None:
         """Keep the live collection in step while the next one is built beside it."""
-        if self._follower is None:
-            return
         try:
-            self._follower.feed(store)
+            for follower in [self._follower] if self._follower else self._parts.values():
+                follower.feed(store)
         except UserError as error:  # no reason to give up the build, which may be what mends it
             logger.warning("the live collection does not follow the gallery during this build: %s", error)
             self._follower = None
+            self._parts = {}
 
     def _purge(self, request: Request) -> Outcome:
         from personsearch.gallery.collections import numbered, purge
@@ -275,8 +367,8 @@ class Resident:
         with gallery.building():
             self._leases.check(request.lease)
             names = purge(store, [name for _, name in numbered(store)])
-            if self._follower is not None:
-                self._follower.renamed(names)
+            for follower in [*self._parts.values(), *([self._follower] if self._follower else [])]:
+                follower.renamed(names)
             self._tagged = ""
             return Outcome(store.alias_target(LIVE_ALIAS) or "")
 

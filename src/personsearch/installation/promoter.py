@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 from personsearch.errors import LeaseLost, UserError
 from personsearch.installation.index_worker import IndexWorker, Outcome, WorkerFailed, load_libraries
 from personsearch.installation.leadership import Leadership, holder_name
+from personsearch.installation.part_leases import PartLeases
 from personsearch.installation.platforms import Platforms
 from personsearch.installation.process_metrics import PromoterMetrics, answering
 from personsearch.installation.promoter_memory import open_memory
@@ -29,6 +30,7 @@ from personsearch.installation.promotion import tag_failure
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database.leases import DatabaseLeases, Lease
 from personsearch.integrations.database.notices import ALIAS_MOVED, DatabaseNotices
+from personsearch.integrations.database.parts import DatabaseParts, Reached
 from personsearch.integrations.database.promotions import Promotion
 from personsearch.integrations.database.schema import open_database
 from personsearch.search.index import LIVE_ALIAS
@@ -74,6 +76,10 @@ class World(Protocol):
         """
         ...
 
+    def follow(self, leases: dict[int, Lease], of: int, beat: Callable[[], None]) -> Outcome:
+        """Bring parts of the live collection, of `of`, closer to the gallery; as `index` otherwise."""
+        ...
+
     def purge(self, lease: Lease, beat: Callable[[], None]) -> Outcome:
         """Remove what was erased from the engine's files too."""
         ...
@@ -87,6 +93,14 @@ class World(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class SharedParts:
+    """The parts that this process follows, and how far all of them are."""
+
+    leases: PartLeases
+    progress: DatabaseParts
+
+
 class Promoter:
     """Keeps the live index at the champion and the gallery as they are now, while it leads."""
 
@@ -97,14 +111,19 @@ class Promoter:
         leadership: Leadership,
         *,
         clock: Callable[[], float] = time.monotonic,
+        parts: SharedParts | None = None,
     ) -> None:
+        """With `parts` several processes follow the gallery, each its own parts; without, the one that leads."""
         self._world = world
+        self._parts = parts
         self._promotions = promotions
         self._leadership = leadership
         self._clock = clock
         self._said, self._said_at = ("", False), -BEAT_SECONDS
         self.failures = 0  # looks that saw something fail
         self._noticed = 0
+        self._counted: dict[str, Reached] = {}  # of the live collection: what parts did, as far as it is stored as done
+        self._seen = -1  # change of the gallery that this one's parts have reached while it stands by
         self._sequence = -1  # of the gallery when it was last looked at, -1 while not leading
         self._changed_at = self._purged_at = clock()
 
@@ -124,6 +143,8 @@ class Promoter:
         try:
             lease = self._leadership.take()
             state = self._lead(lease) if lease else self._stand_by()
+            if self._parts and not lease:
+                self._seen = self._follow_parts(self._parts)
         except LeaseLost as error:
             self._leadership.lose()
             state = self._stand_by(str(error))
@@ -136,13 +157,17 @@ class Promoter:
     def keep_up(self) -> None:
         """Look again if the gallery has changed, or an alias is said to have moved, since the last look."""
         with suppress(UserError):  # the next look says it
-            if self.leads and (self._world.last_sequence(), self._world.notices()) != (self._sequence, self._noticed):
+            seen, latest = self._sequence if self.leads else self._seen, self._world.last_sequence()
+            noticed = self.leads and self._world.notices() != self._noticed
+            if noticed or ((self.leads or self._parts) and latest != seen):
                 self.look()
 
     def close(self) -> None:
         """Hand over to a promoter that stands by."""
         self._world.close()
         with suppress(UserError):
+            if self._parts:
+                self._parts.leases.close()
             self._leadership.close()
             self._promotions.forget(self._leadership.holder)
 
@@ -167,6 +192,12 @@ class Promoter:
         self._sequence, live = self._world.last_sequence(), self._promotions.live()
         # The store is asked, because it may have been lost, replaced or rolled back since we indexed.
         if live and live.version == version and self._world.live_collection() == live.collection:
+            if self._parts:
+                own = self._follow_parts(self._parts)
+                live = self._reached(self._parts, live, lease)
+                state = self._rest(live, lease)
+                self._sequence = min(self._sequence, own)  # to go on at once where more has come
+                return state
             if live.sequence == self._sequence:
                 return self._rest(live, lease)
         elif self._sequence == 0:
@@ -180,11 +211,39 @@ class Promoter:
 
     def _follow_unasked(self, lease: Lease) -> None:
         """Let the live collection follow the gallery while the registry cannot say which version is champion."""
+        if self._parts:
+            self._sequence = self._follow_parts(self._parts)
+            return
         self._sequence, live = self._world.last_sequence(), self._promotions.live()
         if live and live.sequence != self._sequence and self._world.live_collection() == live.collection:
             last = self._promotions.of_version(live.version)
             if last is None or not last.wait:
                 self._bring(live.version, live, last, lease)
+
+    def _follow_parts(self, parts: SharedParts) -> int:
+        """Follow with the parts that this process has now; returns the change of the gallery that they have reached."""
+        latest, held = self._world.last_sequence(), parts.leases.take()
+        if not held:
+            return latest
+        try:
+            return self._world.follow(held, parts.leases.parts, parts.leases.alive).sequence
+        except LeaseLost as error:  # of a part: another follows it now
+            logger.warning("%s", error)
+            return latest
+
+    def _reached(self, parts: SharedParts, live: Promotion, lease: Lease) -> Promotion:
+        """What is live, as far as all parts have followed."""
+        reached = parts.progress.reached(parts.leases.parts, live.collection)
+        if reached is None or reached.sequence <= live.sequence:
+            return live
+        self._changed_at = self._clock()
+        before = self._counted.get(live.collection, Reached(0, 0, 0))
+        self._counted = {live.collection: reached}
+        encoded = live.encoded + reached.encoded - before.encoded
+        unpurged = live.unpurged + reached.removed - before.removed
+        live = replace(live, sequence=reached.sequence, encoded=encoded, unpurged=unpurged)
+        self._promotions.advance(live, lease)
+        return live
 
     def _rest(self, live: Promotion, lease: Lease) -> str:
         quiet = self._clock() - self._changed_at >= QUIET_SECONDS
@@ -192,7 +251,8 @@ class Promoter:
             self._purged_at = self._clock()
             purged = self._world.purge(lease, self._leadership.check)
             self._promotions.advance(replace(live, collection=purged.collection, unpurged=0), lease)
-        return f"version {live.version} is live"
+        behind = self._sequence - live.sequence
+        return f"version {live.version} is live" + (f", {behind} changes behind the gallery" if behind > 0 else "")
 
     def _bring(self, version: str, live: Promotion | None, last: Promotion | None, lease: Lease) -> str:
         if live is None:
@@ -215,7 +275,7 @@ class Promoter:
             self._promotions.went_live(_followed(live, done), lease)
         else:
             self._promotions.advance(_followed(live, done), lease)
-        behind = self._sequence - done.sequence
+        behind, self._sequence = self._sequence - done.sequence, min(self._sequence, done.sequence)
         return f"version {version} is live" + (f", {behind} changes behind the gallery" if behind > 0 else "")
 
     def _working(self, version: str, *, builds: bool) -> None:
@@ -248,11 +308,12 @@ def _wait_after(last: Promotion | None, longest: float) -> float:
 class Installation:
     """The world of a running installation."""
 
-    def __init__(self, settings: Settings, params: Path) -> None:
+    def __init__(self, settings: Settings, params: Path, pipeline: Path | None = None) -> None:
         self._platforms = Platforms(settings)
         self._settings = settings
         self._params = params
-        self._worker = IndexWorker(settings, params)
+        self._pipeline = pipeline
+        self._worker = IndexWorker(settings, params, pipeline)
         self._notices = DatabaseNotices(open_database(settings.database_address))
 
     def champion(self) -> str | None:
@@ -275,7 +336,7 @@ class Installation:
 
     def stand_by(self) -> None:
         self.close()
-        self._worker = IndexWorker(self._settings, self._params)
+        self._worker = IndexWorker(self._settings, self._params, self._pipeline)
 
     def close(self) -> None:
         self._worker.close()
@@ -288,6 +349,9 @@ class Installation:
                 tag_failure(self._platforms.registry(), version, str(error))
             raise
 
+    def follow(self, leases: dict[int, Lease], of: int, beat: Callable[[], None]) -> Outcome:
+        return self._worker.follow(leases, of, beat)
+
     def purge(self, lease: Lease, beat: Callable[[], None]) -> Outcome:
         return self._worker.purge(lease, beat)
 
@@ -298,21 +362,22 @@ def _seconds_until_next_look(promoter: Promoter, settings: Settings) -> float:
     return min(RETRY_SECONDS, settings.poll_seconds) if promoter.failed else settings.poll_seconds
 
 
-def run_promoter(settings: Settings, params: Path) -> None:
-    """Lead or stand by until the process stops. `params` may hold a section `index`, read for each build."""
+def run_promoter(settings: Settings, params: Path, pipeline: Path | None = None) -> None:
+    """Lead or stand by until the process stops. `params` may hold a section `index`, read for each build; `pipeline` is
+    the compiled one that builds on a cluster, where one is to build.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.environ.setdefault(
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"
     )  # it looks again soon, and follows the gallery meanwhile
-    leases = DatabaseLeases(open_database(settings.database_address))
-    leadership = Leadership(
-        leases,
-        LEASE,
-        holder=holder_name(),
-        seconds=settings.lease_seconds,
-        silence=settings.index_stall_seconds,
-    )
-    promoter = Promoter(Installation(settings, params), open_memory(settings), leadership)
+    database, holder = open_database(settings.database_address), holder_name()
+    leases = DatabaseLeases(database)
+    times = {"seconds": settings.lease_seconds, "silence": settings.index_stall_seconds}
+    leadership, parts = Leadership(leases, LEASE, holder=holder, **times), None
+    if settings.follower_parts > 1:
+        shared = PartLeases(leases, settings.follower_parts, holder=holder, **times)
+        parts = SharedParts(shared, DatabaseParts(database))
+    promoter = Promoter(Installation(settings, params, pipeline), open_memory(settings), leadership, parts=parts)
     load_libraries()  # a standby, too, so that it takes over within seconds
     with closing(promoter), answering(settings.metrics, PromoterMetrics(promoter)):
         _look_again_and_again(promoter, settings)

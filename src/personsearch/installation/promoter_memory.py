@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 MEMORY_FILE = "promoter.json"
 OLDEST_STANDBY_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 600.0
 
 
 def open_memory(settings: Settings) -> "DatabasePromotions":
@@ -41,13 +42,14 @@ def open_memory(settings: Settings) -> "DatabasePromotions":
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What promoters saw within the hour, leaders first, the model and collection that one made live, and why neither
-    can be read if so.
+    """What promoters saw within the hour, leaders first, the model and collection that one made live, why neither can
+    be read if so, and how far each build is that is under way.
     """
 
     heartbeats: "list[Heartbeat]"
     live: str = ""
     problem: str = ""
+    builds: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -66,11 +68,12 @@ def read_memory(settings: Settings) -> Memory:
         return Memory([])
     try:
         promotions = open_memory(settings)
-        live, heartbeats = promotions.live(), promotions.heartbeats()
+        live, heartbeats, builds = promotions.live(), promotions.heartbeats(), promotions.builds.progress()
     except UserError as error:
         return Memory([], problem=str(error))
     shown = f"version {live.version}, {live.collection}, change {live.sequence} of the gallery" if live else ""
-    return Memory(heartbeats, shown)
+    under_way = [each for each in builds if each.idle < LONGEST_PAUSE_SECONDS]  # others were given up
+    return Memory(heartbeats, shown, builds=tuple(f"{each.collection}: {each.in_words()}" for each in under_way))
 
 
 def _take_over(settings: Settings, promotions: "DatabasePromotions") -> None:

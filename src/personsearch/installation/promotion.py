@@ -1,10 +1,13 @@
 """A model's way from the gate to a live index: register, promote, index, roll back."""
 
 import json
+import logging
+import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,17 +16,25 @@ from typing import Any
 from personsearch.bundle import CALIBRATION, METRICS, MODEL_CARD, Bundle
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
+from personsearch.encoders.processes import EncoderProcesses
 from personsearch.errors import LeaseLost, UserError, VerificationFailed
 from personsearch.evaluation.attributes.limits import with_limits
+from personsearch.gallery.builds import BuildProgress, Shard
 from personsearch.gallery.collections import PREVIOUS_ALIAS, previous_collection, rollback
-from personsearch.gallery.indexing import IndexConfig, IndexReport, build_index
+from personsearch.gallery.encoding import CropEncoder, SharedEncoder
+from personsearch.gallery.indexing import Build, IndexConfig, IndexReport, build_index
 from personsearch.gallery.store import Gallery
 from personsearch.installation.platforms import open_registry
 from personsearch.installation.settings import Settings
 from personsearch.integrations.mlflow.registry import CHAMPION, ModelRegistry
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties, CollectionStore
 
+logger = logging.getLogger(__name__)
+
 INDEX_STATUS = "index_status"
+INDEX_PROGRESS = "index_progress"
+TAG_SECONDS = 10.0
+CORES_OF_A_PROCESS = 4
 METRIC_TAG = "metric."
 TAG_LENGTH = 5000  # of a value, in MLflow
 
@@ -35,6 +46,7 @@ class IndexModel:
     version: str
     fingerprint: str
     dataset_hash: str
+    bundle: Bundle
     encoder: Encoder
 
     def properties(self, config: IndexConfig, model_name: str) -> CollectionProperties:
@@ -53,7 +65,7 @@ def load_model(registry: ModelRegistry, version: str) -> IndexModel:
     registered = registry.version(version)
     bundle = registry.fetch(version, registered.fingerprint)
     dataset_hash = registered.tags.get("dataset_hash", "") or bundle.spec.lineage.dataset_hash
-    return IndexModel(version, registered.fingerprint, dataset_hash, _proven_encoder(bundle))
+    return IndexModel(version, registered.fingerprint, dataset_hash, bundle, _proven_encoder(bundle))
 
 
 def index_version(
@@ -78,14 +90,14 @@ def index_version(
     version = version or champion(registry)
     confirm = partial(check_champion, registry, version) if follow else lambda: None
     with failure_tagged(registry, version):
-        report = build(config, registry.model_name, store, gallery, load_model(registry, version), confirm=confirm)
+        report = build(config, registry, store, gallery, load_model(registry, version), confirm=confirm)
     tag_collections(registry, store)
     return report
 
 
 def build(
     config: IndexConfig,
-    model_name: str,
+    registry: ModelRegistry,
     store: CollectionStore,
     gallery: Gallery,
     model: IndexModel,
@@ -93,19 +105,114 @@ def build(
     confirm: Callable[[], None] = lambda: None,
     between: Callable[[], None] = lambda: None,
 ) -> IndexReport:
-    """`build_index` with a registered model."""
-    return build_index(
-        config,
-        gallery,
-        model.encoder,
-        store,
-        model_name=model_name,
-        model_version=model.version,
-        fingerprint=model.fingerprint,
-        dataset_hash=model.dataset_hash,
-        confirm=confirm,
-        between=between,
-    )
+    """`build_index` with a registered model, at which its progress is said."""
+    with crop_encoder(config, gallery, model) as encoder:
+        return build_index(
+            replace(
+                build_of(config, registry, store, gallery, model),
+                crop_encoder=encoder,
+                confirm=confirm,
+                between=between,
+            )
+        )
+
+
+def build_of(
+    config: IndexConfig, registry: ModelRegistry, store: CollectionStore, gallery: Gallery, model: IndexModel
+) -> Build:
+    """A build with a registered model, at which its progress is said."""
+    properties = model.properties(config, registry.model_name)
+    return Build(config, gallery, model.encoder, store, properties, noted=ProgressTag(registry, model.version))
+
+
+@contextmanager
+def crop_encoder(config: IndexConfig, gallery: Gallery, model: IndexModel) -> Iterator[CropEncoder | None]:
+    """What encodes in a build: as many processes as are configured, None for this one alone."""
+    cores = os.cpu_count() or 1
+    count = config.processes or max(1, cores // CORES_OF_A_PROCESS)
+    if count == 1:
+        yield None
+        return
+    processes = EncoderProcesses(model.bundle.folder, processes=count, threads=max(1, cores // count))
+    with closing(processes):
+        yield SharedEncoder(gallery, processes)
+
+
+class ProgressTag:
+    """Says at a version how far its build is, now and then. That it cannot be said is no reason to stop a build."""
+
+    def __init__(self, registry: ModelRegistry, version: str) -> None:
+        self._registry = registry
+        self._version = version
+        self._said_at = -TAG_SECONDS
+
+    def __call__(self, progress: BuildProgress) -> None:
+        if time.monotonic() - self._said_at >= TAG_SECONDS or progress.finished == progress.shards:
+            self._said_at = time.monotonic()
+            try:
+                self._registry.tag(self._version, INDEX_PROGRESS, progress.in_words())
+            except UserError as error:
+                logger.warning("version %s does not say how far its index is: %s", self._version, error)
+
+
+def plan_version(
+    config: IndexConfig,
+    registry: ModelRegistry,
+    store: CollectionStore,
+    gallery: Gallery,
+    version: str | None = None,
+    *,
+    while_champion: bool = False,
+) -> list[Shard]:
+    """Begin to index with a version, the champion by default, in steps: returns the shards to fill, of which there is
+    one only where the store takes one writer. `while_champion` as in `index_version`.
+
+    Raises:
+        UserError, VerificationFailed: as `index_version`.
+    """
+    follow = while_champion or version is None
+    version = version or champion(registry)
+    with failure_tagged(registry, version):
+        build = build_of(config, registry, store, gallery, load_model(registry, version))
+        shards = build.plan(apart=True, one_shard=store.purges_by_copying)
+    return [shard.model_copy(update={"while_champion": follow}) for shard in shards]
+
+
+def fill_shard(
+    config: IndexConfig, registry: ModelRegistry, store: CollectionStore, gallery: Gallery, shard: Shard
+) -> None:
+    """Fill one shard; one that was killed continues when it is run again.
+
+    Raises:
+        UserError, VerificationFailed: as `index_version`.
+    """
+    if shard.collection:
+        version = store.properties(shard.collection).model_version
+        with failure_tagged(registry, version):
+            model = load_model(registry, version)
+            with crop_encoder(config, gallery, model) as encoder:
+                replace(build_of(config, registry, store, gallery, model), crop_encoder=encoder).fill(shard)
+
+
+def finish_version(
+    config: IndexConfig,
+    registry: ModelRegistry,
+    store: CollectionStore,
+    gallery: Gallery,
+    shards: Sequence[Shard],
+) -> IndexReport:
+    """Verify what `fill_shard` has filled, make it live, and tag the version with the outcome.
+
+    Raises:
+        UserError, VerificationFailed: as `index_version`.
+    """
+    version = store.properties(shards[0].collection or shards[0].live).model_version
+    confirm = partial(check_champion, registry, version) if shards[0].while_champion else lambda: None
+    with failure_tagged(registry, version):
+        build = replace(build_of(config, registry, store, gallery, load_model(registry, version)), confirm=confirm)
+        report = build.finish(shards)
+    tag_collections(registry, store)
+    return report
 
 
 def tag_collections(registry: ModelRegistry, store: CollectionStore) -> None:

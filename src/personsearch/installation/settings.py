@@ -98,6 +98,19 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=10.0, ge=0.5, le=3600)
     """A promoter that leads and does not renew its lease for so many seconds is replaced by one that stands by."""
 
+    follower_parts: int = Field(default=1, ge=1, le=64)
+    """Parts of the gallery, by the hash of crop ids, that the promoters of an installation share among them while they
+    follow it, each part by a lease; with 1 the one that leads follows alone. The same number for all of them.
+    """
+
+    kubeflow_cluster: Path | None = None
+    """YAML file over pipelines/cluster.yaml, with images and resources of the steps of the indexing pipeline, which the
+    promoter runs where KF_PIPELINES_ENDPOINT is set.
+    """
+
+    kubeflow_namespace: str | None = None
+    """Namespace in which the promoter runs that pipeline, on a cluster with several users."""
+
     model_name: str = "personsearch"
     """Name of the registered model in MLflow."""
 

@@ -106,8 +106,9 @@ class ExactIndex:
         for start in range(0, len(crops), batch_size):
             yield crops[start : start + batch_size], vectors.decoded(slice(start, start + batch_size))
 
-    def crop_ids(self) -> Iterator[str]:
-        return iter([crop.crop_id for crop in self._crops])
+    def crop_ids(self, first: str = "", end: str | None = None) -> Iterator[str]:
+        ids = [crop.crop_id for crop in self._crops]
+        return iter(ids[bisect_left(ids, first) : len(ids) if end is None else bisect_left(ids, end)])
 
     def fetch(self, crop_ids: Sequence[str]) -> tuple[list[Crop], NDArray[np.float32]]:
         places = {crop_id: self._row_at_or_after(crop_id) for crop_id in crop_ids}
@@ -181,6 +182,8 @@ def _keep_best(
 
 class ExactStore:
     """A CollectionStore in memory."""
+
+    purges_by_copying = False
 
     def __init__(self) -> None:
         self._collections: dict[str, tuple[CollectionProperties, ExactIndex]] = {}

@@ -71,8 +71,8 @@ class VectorIndex(Protocol):
         """Everything stored, in batches, each crop once, in the order of `crop_id`."""
         ...
 
-    def crop_ids(self) -> Iterator[str]:
-        """The ids of everything stored, in order."""
+    def crop_ids(self, first: str = "", end: str | None = None) -> Iterator[str]:
+        """The ids of everything stored from `first` to before `end`, in order."""
         ...
 
     def fetch(self, crop_ids: Sequence[str]) -> tuple[list[Crop], NDArray[np.float32]]:
@@ -103,6 +103,11 @@ class CollectionStore(Protocol):
 
     def drop(self, name: str) -> None:
         """Remove a collection; UserError if an alias names it."""
+        ...
+
+    @property
+    def purges_by_copying(self) -> bool:
+        """Whether `purge` replaces a collection by a copy, which nobody may be writing to meanwhile."""
         ...
 
     def purge(self, name: str, *, spare: str) -> str:

@@ -316,9 +316,10 @@ class Mirror:
         for start in range(0, len(rows), batch_size):
             yield _decoded(view.rows, rows[start : start + batch_size])
 
-    def crop_ids(self) -> Iterator[str]:
+    def crop_ids(self, first: str = "", end: str | None = None) -> Iterator[str]:
         crops = self._view.rows.crops
-        return iter(sorted(crop.crop_id for row in self._view.admitted(EVERYTHING) if (crop := crops[row])))
+        held = (crop.crop_id for row in self._view.admitted(EVERYTHING) if (crop := crops[row]))
+        return iter(sorted(crop_id for crop_id in held if crop_id >= first and (end is None or crop_id < end)))
 
     def fetch(self, crop_ids: Sequence[str]) -> tuple[list[Crop], NDArray[np.float32]]:
         view = self._view

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ POSTGRESQL = ("postgresql", "postgres")
 PRAGMAS = ("synchronous = FULL", "secure_delete = ON")
 KEEP_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
-LockName = Literal["writer", "index", "sequence", "schema", "keys", "leases", "promotions", "audit"]
+LockName = Literal["writer", "index", "build", "sequence", "schema", "keys", "leases", "promotions", "audit"]
 
 
 class Database:
@@ -88,7 +88,8 @@ class Database:
     def held(self, name: LockName) -> Iterator[None]:
         """Hold a lock for as long as the block runs; says so when it has to wait."""
         if self.file:
-            with alone(self.file.with_name(f".{name}.lock")):
+            # Who waits holds the door, so that those who share the lock cannot keep it from him for ever.
+            with alone(self.file.with_name(f".{name}.lock")), locked(self.file.with_name(f".{name}.shared")):
                 yield
             return
         with self.reading() as connection:
@@ -99,6 +100,19 @@ class Database:
                 yield
             finally:
                 connection.execute(sa.select(sa.func.pg_advisory_unlock(_key(name))))
+
+    @contextmanager
+    def shared(self, name: LockName) -> Iterator[None]:
+        """Hold a lock together with others who share it, while nobody holds it alone."""
+        with ExitStack() as stack:
+            if self.file:
+                with alone(self.file.with_name(f".{name}.lock"), aloud=False):
+                    stack.enter_context(locked(self.file.with_name(f".{name}.shared"), shared=True))
+            else:
+                connection = stack.enter_context(self.reading())
+                connection.execute(sa.select(sa.func.pg_advisory_lock_shared(_key(name))))
+                stack.callback(connection.execute, sa.select(sa.func.pg_advisory_unlock_shared(_key(name))))
+            yield
 
     def scrub(self) -> None:
         """Copy SQLite's write-ahead log into the database and cut it: erased rows live on in it until then.

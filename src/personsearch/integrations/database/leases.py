@@ -14,6 +14,8 @@ from personsearch.integrations.database.clock import Clock, database_clock
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.tables import LEASES
 
+FORGOTTEN_AFTER_SECONDS = 3600.0
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -60,6 +62,20 @@ class DatabaseLeases:
         with self._database.reading() as connection:
             row = connection.execute(sa.select(LEASES).where(LEASES.c.name == name)).one_or_none()
             return None if row is None or row.expires_at <= self._clock(connection) else str(row.holder)
+
+    def holders(self, prefix: str) -> dict[str, str]:
+        """Who holds each lease now whose name begins so."""
+        own = LEASES.c.name.startswith(prefix, autoescape=True)
+        with self._database.reading() as connection:
+            rows, now = connection.execute(sa.select(LEASES).where(own)).all(), self._clock(connection)
+        return {row.name: row.holder for row in rows if row.expires_at > now}
+
+    def forget_ended(self, prefix: str) -> None:
+        """Remove the leases whose name begins so and that ended long ago: names that nobody takes again."""
+        own = LEASES.c.name.startswith(prefix, autoescape=True)
+        with self._database.writing() as connection:
+            long_ago = self._clock(connection) - _milliseconds(FORGOTTEN_AFTER_SECONDS)
+            connection.execute(sa.delete(LEASES).where(own, LEASES.c.expires_at < long_ago))
 
     def check(self, lease: Lease) -> None:
         """Raise LeaseLost if another has taken the lease."""

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import ColumnElement
 
+from personsearch.integrations.database.builds import DatabaseBuilds
 from personsearch.integrations.database.clock import Clock, database_clock
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.leases import Lease, check_lease
@@ -60,6 +61,7 @@ class DatabasePromotions:
     def __init__(self, database: Database, *, clock: Clock = database_clock) -> None:
         self._database = database
         self._clock = clock
+        self.builds = DatabaseBuilds(database, clock=clock)
 
     def live(self) -> Promotion | None:
         """The latest that went live."""

@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 
 from personsearch.gallery.rows import CameraSummary, VideoRow
+from personsearch.integrations.database.builds import DatabaseBuilds
 from personsearch.integrations.database.engine import Database, Turn
 from personsearch.integrations.database.moments import ceiling_milliseconds, from_milliseconds, to_milliseconds
 from personsearch.integrations.database.tables import CROPS, PENDING_PICTURES, TOMBSTONES, VIDEOS
@@ -32,6 +33,7 @@ class DatabaseRows:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.place = database.place
+        self.builds = DatabaseBuilds(database)
 
     @contextmanager
     def turn(self, *, alone: bool = False) -> Iterator["RowTurn"]:
@@ -40,6 +42,12 @@ class DatabaseRows:
 
     def building(self) -> AbstractContextManager[None]:
         return self._database.held("index")
+
+    def feeding(self) -> AbstractContextManager[None]:
+        return self._database.shared("index")
+
+    def build_turn(self) -> AbstractContextManager[None]:
+        return self._database.held("build")
 
     def scrub(self) -> None:
         self._database.scrub()
@@ -52,15 +60,16 @@ class DatabaseRows:
         return None if row is None else from_row(row)
 
     def crops(self, crop_filter: CropFilter) -> Iterator[Crop]:
-        condition, last = where(crop_filter), ""
-        while True:  # each page starts behind the last: no transaction stays open between pages
-            page = self._rows(
-                sa.select(*CROP_COLUMNS).where(CROPS.c.crop_id > last, condition).order_by(CROPS.c.crop_id)
-            )
-            yield from map(from_row, page)
-            if len(page) < PAGE_ROWS:
-                return
-            last = page[-1].crop_id
+        return self._by_id("", where(crop_filter))
+
+    def crops_between(self, first: str, end: str | None) -> Iterator[Crop]:
+        return self._by_id(first, sa.true() if end is None else CROPS.c.crop_id < end)
+
+    def crop_id_at(self, first: str, place: int) -> str | None:
+        ids = CROPS.c.crop_id
+        query = sa.select(ids).where(ids >= first).order_by(ids).offset(place).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def crops_since(self, sequence: int, until: int | None = None) -> Iterator[Crop]:
         for row in self._changes(CROPS, CROP_COLUMNS, sequence, until):
@@ -131,6 +140,15 @@ class DatabaseRows:
             connection.execute(sa.delete(VIDEOS).where(*own))
             values = (video.camera_id, start, video.content_hash, video.settings, video.result)
             connection.execute(sa.insert(VIDEOS).values(values))
+
+    def _by_id(self, first: str, condition: ColumnElement[bool]) -> Iterator[Crop]:
+        query = sa.select(*CROP_COLUMNS).where(condition).order_by(CROPS.c.crop_id)
+        page = self._rows(query.where(CROPS.c.crop_id >= first))
+        while page:  # each page starts behind the last: no transaction stays open between pages
+            yield from map(from_row, page)
+            if len(page) < PAGE_ROWS:
+                return
+            page = self._rows(query.where(CROPS.c.crop_id > page[-1].crop_id))
 
     def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         with self._database.reading() as connection:

@@ -24,6 +24,7 @@ REVISIONS = (  # oldest first
     "audit",
     "frame_tokens",
     "notices",
+    "builds",
 )
 HEAD = REVISIONS[-1]
 VERSION_TABLE = "personsearch_version"  # MLflow may keep its own, alembic_version, in the same database

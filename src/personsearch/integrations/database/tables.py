@@ -122,6 +122,33 @@ NOTICES = sa.Table(
     info={"stays": True},
 )
 
+BUILD_SHARDS = sa.Table(
+    "build_shards",
+    METADATA,
+    sa.Column("collection", Text, primary_key=True),
+    sa.Column("number", Integer, primary_key=True, autoincrement=False),
+    *(sa.Column(name, Integer, nullable=False) for name in ("crops", "done", "encoded", "removed")),
+    sa.Column("finished", Integer, nullable=False),
+    sa.Column("apart", Integer, nullable=False),
+    sa.Column("began_at", Integer, nullable=False),
+    sa.Column("changed_at", Integer, nullable=False),
+    sqlite_strict=True,
+    info={"stays": True},
+)
+
+FOLLOWED_PARTS = sa.Table(
+    "followed_parts",
+    METADATA,
+    sa.Column("number", Integer, primary_key=True, autoincrement=False),
+    sa.Column("of", Integer, nullable=False),
+    sa.Column("collection", Text, nullable=False),
+    sa.Column("sequence", Integer, nullable=False),
+    sa.Column("encoded", Integer, nullable=False),
+    sa.Column("removed", Integer, nullable=False),
+    sqlite_strict=True,
+    info={"stays": True},
+)
+
 # What may be asked of a record has a column; the record itself is the text that its hash was made of.
 AUDIT_RECORDS = sa.Table(
     "audit_records",

@@ -80,10 +80,11 @@ def submit(
     *,
     experiment: str = EXPERIMENT,
     namespace: str | None = None,
+    name: str | None = None,
 ) -> str:
     """Start a run of a compiled pipeline in an experiment, created if missing; returns the run's id.
 
-    `namespace` is the user's, on a cluster with several.
+    `namespace` is the user's, on a cluster with several. Without a `name` it is the pipeline's, with the time.
 
     Raises:
         UserError: the arguments do not fit the pipeline, or the cluster refuses them.
@@ -91,7 +92,7 @@ def submit(
     check_arguments(spec, arguments)
     with readable_errors(), redirect_stdout(StringIO()):  # the client prints links
         run = client.create_run_from_pipeline_package(
-            str(spec), arguments=dict(arguments), experiment_name=experiment, namespace=namespace
+            str(spec), arguments=dict(arguments), run_name=name, experiment_name=experiment, namespace=namespace
         )
     return str(run.run_id)
 

@@ -26,9 +26,10 @@ def expressions(crop_filter: CropFilter) -> Iterator[str]:
         yield " and ".join([*filter(None, memberships), *times])
 
 
-def later_than(crop_id: str) -> str:
-    """The crops that follow `crop_id` in the order of the primary key; "" precedes all."""
-    return f"crop_id > {quote(crop_id)}"
+def between(first: str, end: str | None, *, after: bool = False) -> str:
+    """The crops from `first`, or `after` it, to before `end` in the order of the primary key; "" precedes all."""
+    lower = f"crop_id {'>' if after or not first else '>='} {quote(first)}"
+    return lower if end is None else f"{lower} and crop_id < {quote(end)}"
 
 
 def quote(value: str) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pymilvus import MilvusClient
 
 from personsearch.integrations.milvus.connection import readable_errors
-from personsearch.integrations.milvus.filters import expressions, later_than
+from personsearch.integrations.milvus.filters import between, expressions
 from personsearch.integrations.milvus.rows import CROP_FIELDS, crop_of, row_of
 from personsearch.integrations.milvus.vectors import VECTOR, VectorLayout
 from personsearch.search.crop import Crop
@@ -110,23 +110,24 @@ class MilvusIndex:
         rows.sort(key=lambda row: row["crop_id"])
         return [crop_of(row) for row in rows], self._layout.decoded(rows)
 
-    def crop_ids(self) -> Iterator[str]:
-        """The ids of everything stored, in order.
+    def crop_ids(self, first: str = "", end: str | None = None) -> Iterator[str]:
+        """The ids of everything stored from `first` to before `end`, in order.
 
         pymilvus' own iterator does not escape its cursor, so a quote in a key breaks it. On Milvus Lite, which applies
         a limit without sorting first, it silently loses rows.
         """
-        return self._all_ids() if self._is_lite else self._ids_by_cursor()
+        return self._all_ids(first, end) if self._is_lite else self._ids_by_cursor(first, end)
 
-    def _all_ids(self) -> Iterator[str]:
-        return iter(sorted(row["crop_id"] for row in self._query(later_than(""), output_fields=["crop_id"])))
+    def _all_ids(self, first: str, end: str | None) -> Iterator[str]:
+        rows = self._query(between(first, end), output_fields=["crop_id"])
+        return iter(sorted(row["crop_id"] for row in rows))
 
-    def _ids_by_cursor(self) -> Iterator[str]:
-        last = ""
-        while rows := self._query(later_than(last), output_fields=["crop_id"], limit=MAX_K, reduce_stop_for_best=True):
+    def _ids_by_cursor(self, first: str, end: str | None) -> Iterator[str]:
+        expression = between(first, end)
+        while rows := self._query(expression, output_fields=["crop_id"], limit=MAX_K, reduce_stop_for_best=True):
             crop_ids = sorted(row["crop_id"] for row in rows)
             yield from crop_ids
-            last = crop_ids[-1]
+            expression = between(crop_ids[-1], end, after=True)
 
     def _best(self, vectors_QD: NDArray[np.float32], k: int, expression: str) -> list[list[Hit]]:
         """At least the k best of each query and all that tie with the last one, so that we break ties ourselves."""

@@ -104,6 +104,10 @@ class MilvusStore:
                 raise UserError(f"{self.uri}: collection {name!r} is in use by alias {', '.join(aliases)}")
             self._client.drop_collection(name)
 
+    @property
+    def purges_by_copying(self) -> bool:
+        return self._is_lite
+
     def purge(self, name: str, *, spare: str) -> str:
         """A server drops the rows with its next garbage collection; Lite keeps them as long as the collection."""
         if not self._is_lite:
