@@ -38,9 +38,9 @@ from personsearch.bundle import Bundle
 from personsearch.compression.forms import build_form
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
-from personsearch.gallery.indexing import IndexConfig, build_index
+from personsearch.gallery.encoding import read_pixels
+from personsearch.gallery.indexing import Build, IndexConfig, build_index
 from personsearch.gallery.store import Gallery
-from personsearch.gallery.synchronise import read_pixels
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.database.schema import migrate
@@ -258,16 +258,8 @@ def _build(gallery: Gallery, uri: str, encoder: Encoder) -> dict[str, float]:
     gallery.add(zip(crops(0, ENCODED), pictures(ENCODED), strict=True))
     pixels_NHW3 = np.array(list(read_pixels(gallery, list(islice(gallery.crops(), BARE_CROPS)), encoder)))
     before = _encoder_rate(encoder, pixels_NHW3)
-    report = build_index(
-        IndexConfig(),
-        gallery,
-        encoder,
-        MilvusStore(uri),
-        model_name="benchmark",
-        model_version="1",
-        fingerprint="",
-        dataset_hash="",
-    )
+    properties = CollectionProperties("benchmark", "1", "", "", encoder.embedding_dim)
+    report = build_index(Build(IndexConfig(), gallery, encoder, MilvusStore(uri), properties))
     bare, rate = (before + _encoder_rate(encoder, pixels_NHW3)) / 2, report.encoded / report.seconds
     return {"crops/s": rate, "encoder crops/s": bare, "build ÷ encoder": rate / bare}
 

@@ -30,7 +30,7 @@ from tests.servers.milvus_lite_server import start_server
 PROMOTER = """
 import sys, time
 from pathlib import Path
-from personsearch.gallery import synchronise
+from personsearch.gallery import encoding
 from personsearch.installation.promoter import run_promoter
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database.leases import DatabaseLeases
@@ -38,12 +38,12 @@ from personsearch.integrations.database.schema import open_database
 if __name__ == "__main__":
     run_promoter(Settings(), Path("params.yaml"))
 else:
-    class Slow(synchronise.Synchroniser):
+    class Slow(encoding.GalleryEncoder):
         def _read(self, crops):
             time.sleep(1.0)
             return super()._read(crops)
     from personsearch.gallery import indexing
-    indexing.Synchroniser = Slow
+    indexing.GalleryEncoder = Slow
 """
 
 
