@@ -61,8 +61,8 @@ down: setup  ## Stop the services that `make up` or `make demo` started.
 
 PRETRAINING := data/pretraining
 pretrain: setup  ## Rebuild weights/: synthetic people, a small CLIP and CTLG's towers from scratch (4 hours).
-	.venv/bin/personsearch data synthesize $(PRETRAINING)/raw --identities-train 12000 --identities-val 200 \
-	  --identities-test 240 --images-per-identity 4 --cameras 150 --seed 2026
+	.venv/bin/personsearch data synthesize $(PRETRAINING)/raw --identities-train 60000 --identities-val 200 \
+	  --identities-test 240 --images-per-identity 2 --cameras 150 --seed 2027
 	.venv/bin/personsearch data prepare $(PRETRAINING)/raw $(PRETRAINING)/prepared
 	.venv/bin/personsearch train recipes/tiny/pretrain-image.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/image
 	.venv/bin/personsearch train recipes/tiny/pretrain.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/run

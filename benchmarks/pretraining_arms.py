@@ -54,12 +54,18 @@ IMAGE_ARMS: dict[str, Changes] = {
     "narrower stem": {"model.architecture.stem": {"widths": [24, 48, 96]}},
     "half the learning rate": {"optimiser.lr": 1.0e-3},
 }
+HEAVY = {"n_itc": 1.0, "r_itc": 1.0, "swapped_captions": 1.5, "short_queries": 2.0, "attributes": 4.0, "layout": 0.5}
 WORD_ARMS: dict[str, Changes] = {
     "the recipe": {},
     "without swapped captions": {"objective.losses.swapped_captions": None},
     "without short queries": {"objective.losses.short_queries": None},
-    "without facts and parts": {"objective.losses.attributes": None, "objective.losses.layout": None},
+    "without facts": {"objective.losses.attributes": None},
+    "facts of weight 1 and parts of .2": {"objective.losses.attributes": 1.0, "objective.losses.layout": 0.2},
     "contrast alone": {"objective.losses": {"n_itc": 1.0, "r_itc": 1.0}},
+    "heavy losses": {"objective.losses": HEAVY},
+    "heavy, without swapped captions": {"objective.losses": {**HEAVY, "swapped_captions": 0.0}},
+    "heavy, without short queries": {"objective.losses": {**HEAVY, "short_queries": 0.0}},
+    "heavy, twins in no batch": {"objective.losses": HEAVY},
     "twins in no batch": {},
     "an untrained image tower": {},
 }
@@ -106,7 +112,7 @@ def measured(arm: str, seed: int, options: argparse.Namespace) -> Figures:
     if not found.is_file():
         torch.set_num_threads(1)
         dataset, started = Dataset.open(options.dataset), time.process_time()
-        trained_on = without_groups(dataset, out / "strangers") if arm == "twins in no batch" else dataset
+        trained_on = without_groups(dataset, out / "strangers") if "twins in no batch" in arm else dataset
         train_on(config_of(arm, seed, options), trained_on, out)
         seconds = time.process_time() - started
         probe: Callable[[Bundle, Dataset, Path], Figures] = probed if options.stage == "image" else asked
