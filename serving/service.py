@@ -35,7 +35,7 @@ class Service:
     image_limit: RateLimit
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """The service of the application that a request reached."""
     service = request.app.state.service
     assert isinstance(service, Service)

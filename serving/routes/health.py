@@ -1,4 +1,8 @@
-"""Routes for whatever runs the service: liveness, readiness, metrics."""
+"""Routes for whatever runs the service: liveness, readiness, metrics.
+
+They are coroutines and read memory only: were they run by threads, as searches are, a database that never answers would
+hold every thread, and each replica would be called dead at once.
+"""
 
 from http import HTTPStatus
 
@@ -26,13 +30,13 @@ class Readiness(BaseModel):
 
 
 @router.get("/healthz")
-def healthz(service: ServiceDep) -> dict[str, str]:
+async def healthz(service: ServiceDep) -> dict[str, str]:
     """Report that the process is alive, and the id of the installation that it serves."""
     return {"status": "alive", "installation": installation_id(service.settings.home)}
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Searches cannot be answered yet."}})
-def readyz(service: ServiceDep, response: Response) -> Readiness:
+async def readyz(service: ServiceDep, response: Response) -> Readiness:
     """Report whether a collection is loaded and has answered a first search."""
     live, problem = service.live.current, service.live.problem
     if live is None:
@@ -48,6 +52,6 @@ def readyz(service: ServiceDep, response: Response) -> Readiness:
 
 
 @router.get("/metrics", include_in_schema=False)
-def metrics(service: ServiceDep) -> Response:
+async def metrics(service: ServiceDep) -> Response:
     """Metrics for Prometheus."""
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -3,6 +3,8 @@
 import threading
 import time
 
+import anyio
+import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -12,6 +14,7 @@ from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.calibration import Reference
 from personsearch.search.exact import ExactStore
 from personsearch.search.filters import CropFilter
+from personsearch.search.query import Query
 from personsearch.search.searcher import Answer
 from serving.app import create_app
 from serving.index_search import IndexSearch
@@ -39,6 +42,23 @@ def test_serving_starts_before_anything_is_live(settings: ServingSettings) -> No
     answer = client.post("/v1/search", json={"text": "red"})
     assert answer.status_code == 503
     assert "no live collection yet" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_health_is_told_while_every_thread_waits(path: str, settings: ServingSettings, source: ColourSource) -> None:
+    """As with a database that accepts connections and never answers."""
+    app = create_app(settings, source=source)
+    app.state.service.live.look()
+
+    async def asked() -> int:
+        threads = anyio.to_thread.current_default_thread_limiter()
+        for waiting in range(int(threads.total_tokens)):
+            threads.acquire_on_behalf_of_nowait(waiting)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            with anyio.fail_after(10):
+                return (await client.get(path)).status_code
+
+    assert anyio.run(asked) == 200
 
 
 def test_a_store_out_of_reach_is_said_and_tried_again(settings: ServingSettings, source: ColourSource) -> None:
@@ -84,7 +104,7 @@ class Dropped:
     def __init__(self, live: LiveSearch) -> None:
         self.collection, self.properties, self.sequence = live.collection, live.properties, live.sequence
 
-    def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
+    def search_for(self, query: Query, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
         raise UserError(f"collection {self.collection!r} does not exist")
 
     def refresh(self) -> int:
