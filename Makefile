@@ -3,6 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 FOOTAGE ?=
+REGISTRY ?=
+TAG ?=
+PYTHON_IMAGE ?=
 export DVC_NO_ANALYTICS := 1
 # Idle OpenMP threads sleep instead of spinning: on shared cores spinning halves everybody's speed.
 export OMP_WAIT_POLICY := PASSIVE
