@@ -11,7 +11,8 @@ from personsearch.errors import UserError
 from personsearch.search.calibration import DEPTH, Calibration, Curve, Level, Reference
 from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
-from personsearch.search.searcher import MAX_TEXT, Searcher
+from personsearch.search.query import Query
+from personsearch.search.searcher import MAX_TEXT, Searcher, track_of
 from tests.crops import START, make_crop
 
 
@@ -64,13 +65,33 @@ def test_one_track_that_fills_the_first_page_does_not_hide_the_others() -> None:
     assert found(searcher, k=5) == ["00000", "00500", "00501", "00502", "00503"]
 
 
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize("own_crops", [1, 30, 300])
+def test_an_own_track_that_is_left_out_takes_no_place_away(own_crops: int, grouped: bool) -> None:
+    index = gallery(*[("a", "own")] * own_crops, *[("a", f"track{n}") for n in range(100)])
+    crops, vectors_1D = index.fetch(["00000"])
+    query = Query(picture_D=vectors_1D[0], other_than=track_of(crops[0]))
+    answer = Searcher(AxisEncoder(), index).answer_query(query, k=60, group_by_track=grouped)
+    expected = [f"{n:05d}" for n in range(own_crops, own_crops + 60)]
+    assert [candidate.crop.crop_id for candidate in answer.candidates] == expected
+
+
 def test_filters_are_passed_on() -> None:
     searcher = Searcher(AxisEncoder(), gallery(("a", "1"), ("b", "2"), ("b", "3")))
     assert found(searcher, crop_filter=CropFilter(cameras=("b",))) == ["00001", "00002"]
     assert found(searcher, crop_filter=CropFilter(cameras=("c",))) == []
 
 
-@pytest.mark.parametrize(("text", "message"), [("", "empty"), (" \n ", "empty"), ("x" * (MAX_TEXT + 1), "2001 char")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        (" \n ", "empty"),
+        ("x" * (MAX_TEXT + 1), "2001 char"),
+        ("\x1c", "empty"),
+        ("a \udcff man", "not Unicode"),
+    ],
+)
 def test_texts_that_are_refused(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Searcher(AxisEncoder(), gallery(("a", "1"))).answer(text)

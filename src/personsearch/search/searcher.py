@@ -141,13 +141,15 @@ class Searcher:
         if query.is_description:
             return self.answer(query.texts[0], k=k, crop_filter=crop_filter, group_by_track=group_by_track)
         _check_k(k)
-        hits = self._hits(self._vector(query), k + 1, crop_filter, group_by_track=group_by_track)
-        hits = [hit for hit in hits if track_of(hit.crop) != query.other_than]
+        found = self._hits(
+            self._vector(query), k, crop_filter, group_by_track=group_by_track, other_than=query.other_than
+        )
+        hits = [hit for hit in found if track_of(hit.crop) != query.other_than]
         chosen = list(first_of_each_track(hits) if group_by_track else hits)[:k]
         judged = enumerate(zip(chosen, _leads(chosen, hits), strict=True), start=1)
         candidates = [Candidate(rank, hit.crop, hit.score, None, lead) for rank, (hit, lead) in judged]
         cut_after = self.encoder.text_cut_after(query.texts[0]) if query.texts else None
-        given = Conditions(self._tracks(hits, crop_filter))
+        given = Conditions(self._tracks(found, crop_filter))
         return Answer(candidates, None, text_cut_after=cut_after, given=given)
 
     def _vector(self, query: Query) -> NDArray[np.float32]:
@@ -189,15 +191,24 @@ class Searcher:
         return sum(confidence >= self.calibration.threshold for confidence in reached)
 
     def _hits(
-        self, vector_D: NDArray[np.float32], k: int, crop_filter: CropFilter, *, group_by_track: bool
+        self,
+        vector_D: NDArray[np.float32],
+        k: int,
+        crop_filter: CropFilter,
+        *,
+        group_by_track: bool,
+        other_than: tuple[str, str, str] | None = None,
     ) -> list[Hit]:
-        """Crops, best first: enough to judge the best one and, when grouping, to cover k tracks."""
+        """Crops, best first: enough, without those of the track `other_than`, to judge the best one and for k
+        candidates.
+        """
         limit = min(max(k * CROPS_PER_TRACK if group_by_track else k, JUDGED), MAX_K)
-        least_tracks = max(k, DEPTH + 1) if group_by_track else DEPTH + 1
+        least_tracks, least_crops = (max(k, DEPTH + 1), 0) if group_by_track else (DEPTH + 1, k)
         while True:
             hits = self.index.search(vector_D[None], limit, crop_filter)[0]
-            found = sum(1 for _ in first_of_each_track(hits))
-            if found >= least_tracks or len(hits) < limit or limit == MAX_K:
+            shown = [hit for hit in hits if track_of(hit.crop) != other_than]
+            enough = len(shown) >= least_crops and sum(1 for _ in first_of_each_track(shown)) >= least_tracks
+            if enough or len(hits) < limit or limit == MAX_K:
                 return hits
             limit = min(limit * 4, MAX_K)
 
@@ -259,11 +270,13 @@ def checked_text(text: str) -> str:
     """The description without surrounding space.
 
     Raises:
-        UserError: it is empty or has more than MAX_TEXT characters.
+        UserError: it is empty, has more than MAX_TEXT characters, or is not Unicode, as from a terminal without UTF-8.
     """
     text = text.strip()
     if not text:
         raise UserError("the description is empty; describe what the person looks like")
     if len(text) > MAX_TEXT:
         raise UserError(f"the description has {len(text)} characters; at most {MAX_TEXT} expected")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise UserError(f"the description {text!a} is not Unicode; text in UTF-8 expected")
     return text
