@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Self
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from personsearch.search.searcher import Candidate
 from serving.problems import Problem, WrongField
@@ -25,7 +25,7 @@ class Position(BaseModel):
 
     asked: str
     ranks: int = 0
-    score: float = math.inf
+    score: float = Field(default=math.inf, allow_inf_nan=False)
     crop_id: str = ""
 
     @classmethod

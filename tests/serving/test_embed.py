@@ -52,6 +52,7 @@ def test_a_text_that_is_not_read_to_its_end_is_told(client: TestClient) -> None:
         ({}, "body"),
         ({"texts": []}, "body"),
         ({"texts": ["  "]}, "texts.0"),
+        ({"texts": ["red", "\x1c"]}, "texts.1"),
         ({"texts": ["red"] * 65}, "texts"),
         ({"texts": "red"}, "texts"),
         ({"text": "red"}, "text"),

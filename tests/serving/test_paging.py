@@ -83,3 +83,13 @@ def test_each_page_is_recorded_with_its_ranks(client: TestClient, settings: Serv
     records = audited(settings)[-2:]
     assert [record["filters"]["first_rank"] for record in records] == [1, 3]
     assert [record["results"] for record in records] == [ids(first), ids(second)]
+
+
+@pytest.mark.parametrize("score", ["NaN", "Infinity", "-Infinity", "1e400", "null"])
+def test_a_cursor_without_a_place_is_refused(client: TestClient, score: str) -> None:
+    cursor = base64.urlsafe_b64decode(ask(client, "a red coat", k=2)["next"]).decode()
+    head, _, rest = cursor.partition('"score":')
+    changed = f'{head}"score":{score},{rest.partition(",")[2]}'
+    body = {"text": "a red coat", "k": 2, "cursor": base64.urlsafe_b64encode(changed.encode()).decode()}
+    response = client.post("/v1/search", json=body)
+    assert (response.status_code, response.json()["detail"]) == (422, "cursor: not a `next` of an answer")

@@ -90,6 +90,9 @@ def test_filters_narrow_by_camera_and_time(client: TestClient) -> None:
     [
         ({}, "body"),
         ({"text": "   "}, "text"),
+        ({"text": "\x1c"}, "text"),  # space to Python, but not to pydantic
+        ({"text": "red", "also": ["\x1f"]}, "also.0"),
+        ({"text": "red", "without": ["\x85"]}, "without.0"),
         ({"text": "x" * 1001}, "text"),
         ({"text": 7}, "text"),
         ({"text": "red", "k": 0}, "k"),
