@@ -5,13 +5,14 @@ writes it into a compiled pipeline: the second document is the JSON form of Kube
 `infra/kubernetes` has the objects that they name.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from kfp import dsl
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from personsearch.config import Config, nearest, read_yaml
 from personsearch.errors import UserError
@@ -36,7 +37,16 @@ VECTOR_SECRETS = ("PERSONSEARCH_MILVUS_TOKEN",)
 GALLERY_SECRETS = ("PERSONSEARCH_DATABASE",)
 VOLUMES = {"personsearch-checkpoints": "/checkpoints", "personsearch-models": "/models"}
 SHARED = ("AWS_", "MLFLOW_")  # Kubeflow's own launcher reads or sets variables of these names in the same container
+DIGEST = re.compile("sha256:[0-9a-f]{64}")
+IMAGES = ("training", "platform")
+IMAGE_PREFIX = "personsearch-"
 PACKAGED = Path(__file__).with_name("cluster.yaml")
+
+
+def _digest(value: str) -> str:
+    if not DIGEST.fullmatch(value):
+        raise ValueError(f"{value!r}: sha256: and 64 hex digits expected")
+    return value
 
 
 class ImagesConfig(Config):
@@ -48,7 +58,7 @@ class ImagesConfig(Config):
     tag: str = "0.1.0"
     """Tag of the images."""
 
-    digests: dict[str, str] = Field(default_factory=dict)
+    digests: dict[str, Annotated[str, AfterValidator(_digest)]] = Field(default_factory=dict)
     """Digest by image (`training`, `platform`), such as `sha256:…`; it replaces the tag, which anyone could move."""
 
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
@@ -61,7 +71,7 @@ class ImagesConfig(Config):
         """The whole name of the image that a component names."""
         repository = name.partition(":")[0]
         image = f"{self.registry.rstrip('/')}/{repository}" if self.registry else repository
-        digest = self.digests.get(repository.removeprefix("personsearch-"))
+        digest = self.digests.get(repository.removeprefix(IMAGE_PREFIX))
         return f"{image}@{digest}" if digest else f"{image}:{self.tag}"
 
 
@@ -158,6 +168,16 @@ class ClusterConfig(Config):
     steps: dict[str, StepConfig] = Field(default_factory=dict)
     """One section per component."""
 
+    @model_validator(mode="after")
+    def _digests_are_of_images(self) -> Self:
+        """A digest of no image would leave the image at its tag, which anyone could move."""
+        own = (step.image.partition(":")[0] for step in self.steps.values() if step.image)
+        known = (*IMAGES, *(name.removeprefix(IMAGE_PREFIX) for name in own))
+        for name in self.images.digests:
+            if name not in known:
+                raise ValueError(f"images.digests.{name}: unknown; {nearest(name, known)}")
+        return self
+
 
 def cluster_config(override: Path | None = None, images: Mapping[str, Any] | None = None) -> ClusterConfig:
     """The packaged `cluster.yaml`, over it the file `override`, over that what is given of the section `images`.
@@ -170,14 +190,14 @@ def cluster_config(override: Path | None = None, images: Mapping[str, Any] | Non
         own = read_yaml(override)
         if not isinstance(own, dict):
             raise UserError(f"{override}: a YAML mapping expected, found {type(own).__name__}")
-        for step in own.get("steps") or {}:
+        steps = own.get("steps")
+        for step in steps if isinstance(steps, dict) else ():
             if step not in values["steps"]:
                 raise UserError(f"{override}: steps.{step}: unknown; {nearest(str(step), values['steps'])}")
         values = _over(values, own)
-    given = {name: value for name, value in (images or {}).items() if value}
-    return ClusterConfig._validated(
-        _over(values, {"images": given}), str(override or "--registry, --image-tag, --digest")
-    )
+    if given := {name: value for name, value in (images or {}).items() if value}:
+        values = _over(values, {"images": given})
+    return ClusterConfig._validated(values, str(override or "--registry, --image-tag, --digest"))
 
 
 def _over(below: Any, above: Any) -> Any:

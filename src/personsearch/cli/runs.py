@@ -1,6 +1,5 @@
 """`personsearch runs`: runs of the pipelines on a Kubeflow cluster."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,6 @@ from personsearch.errors import UserError
 if TYPE_CHECKING:
     from pipelines.cluster import ClusterConfig
 
-DIGEST = re.compile("sha256:[0-9a-f]{64}")
 FAILED, UNFINISHED = 3, 4  # not 1, with which Python ends where something unexpected happens
 
 commands = typer.Typer(
@@ -221,7 +219,7 @@ def _cluster(
     override: Path | None, registry: str | None, image_tag: str | None, digests: list[str] | None
 ) -> "ClusterConfig":
     """What --cluster, --registry, --image-tag and --digest say."""
-    from pipelines.cluster import cluster_config
+    from pipelines.cluster import DIGEST, cluster_config
 
     pairs = [digest.partition("=") for digest in digests or []]
     for image, _, digest in pairs:
