@@ -137,11 +137,18 @@ def test_a_time_needs_a_zone(client: Any) -> None:
 
 
 def test_nobody_there_is_said_without_the_key(kind: Any) -> None:
-    absent = f"http://127.0.0.1:{free_port()}"
+    absent = f"127.0.0.1:{free_port()}"
     with pytest.raises(Unreachable) as failed:
-        kind(absent, key=KEY, retries=Retries(most=1, first_wait=0.01)).cameras()
-    assert str(failed.value).startswith(absent)
+        kind(f"http://proxy:{KEY}@{absent}", key=KEY, retries=Retries(most=1, first_wait=0.01)).cameras()
+    assert str(failed.value).startswith(f"http://***@{absent}: ")
     assert KEY not in str(failed.value)
+
+
+@pytest.mark.parametrize("crop_id", ["a?b", "../../healthz", "a#b", "a%2e", "a\x00b", "ü b"])
+def test_the_name_of_a_crop_is_one_part_of_the_path(crop_id: str) -> None:
+    client, asked = answering(httpx.Response(200, content=b"picture"))
+    assert client.image(crop_id) == b"picture"
+    assert asked == [f"/v1/crops/{crop_id}/image"]
 
 
 def answering(*responses: httpx.Response | Exception) -> tuple[Client, list[str]]:

@@ -7,10 +7,12 @@ from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Generic, TypedDict, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from personsearch.addresses import hide_credentials
 from personsearch.client.models import (
     Camera,
     Cameras,
@@ -98,7 +100,7 @@ def track(camera_id: str, track_id: str, limit: int) -> Call[Track]:
 
 
 def image(crop_id: str) -> Call[bytes]:
-    return Call("GET", f"/v1/crops/{crop_id}/image", lambda response: response.content)
+    return Call("GET", f"/v1/crops/{quote(crop_id, safe='')}/image", lambda response: response.content)
 
 
 def ready() -> Call[Readiness]:
@@ -139,7 +141,7 @@ def concluded(call: Call[T], outcome: Outcome, address: str) -> T:
         ApiError: a refusal.
     """
     if isinstance(outcome, httpx.TransportError):
-        raise Unreachable(f"{address}: {str(outcome) or type(outcome).__name__}") from outcome
+        raise Unreachable(hide_credentials(f"{address}: {str(outcome) or type(outcome).__name__}")) from outcome
     return answer_of(call, outcome)
 
 

@@ -21,6 +21,7 @@ ALIAS = "model_version_alias"
 EVENTS = (f"{ALIAS}.created", f"{ALIAS}.deleted")  # a moved alias is created again
 LONGEST_WAY_SECONDS = 300.0
 SHORTEST_SECRET = 16
+MOST_DIGITS = 15  # of a time in seconds that is read; a longer one is wrong by its first digits already
 
 
 class WebhookRefused(UserError):
@@ -37,7 +38,7 @@ def check_webhook(secret: str, headers: Mapping[str, str], body: bytes, *, now: 
     version, _, signature = headers.get(SIGNATURE, "").partition(",")
     try:
         presented = base64.b64decode(signature, validate=True)
-        sent = int(timestamp)
+        sent = int(timestamp[:MOST_DIGITS])
     except (ValueError, binascii.Error):
         raise WebhookRefused(f"no signature of MLflow ({SIGNATURE}: {VERSION},… expected)") from None
     signed = f"{delivery}.{timestamp}.".encode() + body
@@ -53,5 +54,5 @@ def moved_alias_of(body: bytes) -> str | None:
     try:
         told = json.loads(body)
         return str(told["data"]["name"]) if told["entity"] == ALIAS else None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
