@@ -104,3 +104,7 @@ def test_what_keeps_mlflow_from_sending_is_one_line(tmp_path: Path, monkeypatch:
             open_registry(Settings()).subscribe("https://search.example.org", "short")
         with pytest.raises(UserError, match=r"Allowed schemes are: https; .*MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https"):
             open_registry(Settings()).subscribe("http://127.0.0.1:8080/v1/webhooks/mlflow", SECRET)
+        with pytest.raises(
+            UserError, match=r"hostname 'search.invalid'.*; give an address whose host MLflow's server can"
+        ):
+            open_registry(Settings()).subscribe("https://search.invalid/v1/webhooks/mlflow", SECRET)

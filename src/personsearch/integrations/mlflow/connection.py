@@ -24,6 +24,7 @@ EXPERIMENT = "personsearch"
 REACH_SECONDS = 5.0
 ADVICE = {
     "connection refused": "start the server, or correct PERSONSEARCH_MLFLOW_URI",
+    "resolve webhook url hostname": "give an address whose host MLflow's server can resolve",
     "name or service not known": "correct PERSONSEARCH_MLFLOW_URI",
     "timed out": "the server is overloaded or stopped; the promoter tries again",
     "too many 50": "the server fails; its log says why",  # requests' words, after it has tried again
