@@ -281,4 +281,7 @@ def readable_errors() -> Iterator[None]:
     except ApiException as error:
         raise UserError(f"Kubeflow answered {error.status} {error.reason}: {error.body or ''}") from error
     except HTTPError as error:
-        raise UserError(f"Kubeflow cannot be reached: {error}") from error
+        reason = getattr(error, "reason", None) or error  # without the sentence on retries around it
+        raise UserError(
+            f"Kubeflow cannot be reached: {reason}; start it, or correct --endpoint or {ENDPOINT_VARIABLE}"
+        ) from error
