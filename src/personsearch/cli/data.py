@@ -10,7 +10,9 @@ from personsearch.cli.options import Params, configured, picture_file
 from personsearch.data.readers import FormatName
 
 data = typer.Typer(
-    name="data", help="Data sets: synthesise, prepare, translate, augment, fetch, describe.", no_args_is_help=True
+    name="data",
+    help="Data sets: synthesise, prepare, version, fetch, describe, translate, augment; footage to try.",
+    no_args_is_help=True,
 )
 
 

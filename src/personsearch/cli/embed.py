@@ -25,7 +25,9 @@ def register(app: typer.Typer) -> None:
 
 
 def embed(
-    text: Annotated[list[str] | None, typer.Argument(help="Descriptions: “a man in a dark jacket”.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Argument(help="Descriptions, each in quotes: “a man in a dark jacket”.")
+    ] = None,
     *,
     image: Annotated[list[Path] | None, typer.Option(help="A picture of one person; may be repeated.")] = None,
     purpose: Annotated[str, typer.Option(help="Purpose or case; kept in the audit log.")] = "",

@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 
 
 def register_bundle(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the model bundle, as `compress` or `train` wrote it.")],
+    bundle: Annotated[
+        Path, typer.Argument(help="Folder of the bundle that `personsearch compress` chose: OUT/chosen.")
+    ],
     *,
     tag: Annotated[list[str] | None, typer.Option(help="A tag as KEY=VALUE; may be repeated.")] = None,
     as_json: JsonFlag = False,

@@ -37,9 +37,9 @@ def search(
         list[str] | None, typer.Option(help="What the person does not have: “a hat”; may be repeated.")
     ] = None,
     image: Annotated[Path | None, typer.Option(help="A picture of a person to search for.")] = None,
-    like: Annotated[str | None, typer.Option(help="A crop to search for; its own track is left out.")] = None,
+    like: Annotated[str | None, typer.Option(help="Id of a crop to search for; its own track is left out.")] = None,
     image_weight: Annotated[
-        float, typer.Option(min=0, max=1, help="Of the picture or the crop beside descriptions.")
+        float, typer.Option(min=0, max=1, help="Weight of the picture or the crop beside descriptions.")
     ] = 0.5,
     camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be repeated.")] = None,
     after: Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured then or later: {TIME}.")] = None,

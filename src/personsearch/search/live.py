@@ -86,7 +86,10 @@ def live_model(store: CollectionStore, models: ModelSource) -> LiveModel:
     """
     collection = store.alias_target(LIVE_ALIAS)
     if collection is None:
-        raise UserError(f"no collection is live (alias {LIVE_ALIAS!r}); run `personsearch index`")
+        raise UserError(
+            f"no collection is live (alias {LIVE_ALIAS!r}); promote a version: "
+            "`personsearch models`, `personsearch promote VERSION`"
+        )
     properties = store.properties(collection)
     bundle = models.fetch(properties.model_version, properties.fingerprint)
     if bundle.fingerprint != properties.fingerprint:
