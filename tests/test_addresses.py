@@ -41,6 +41,11 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ("postgresql:/ann:pw@db/site", "postgresql:/***@db/site"),
         ("postgresql:ann:pw@db/site", "postgresql:***@db/site"),
         ("http:/a-token@host", "http:/***@host"),
+        ("rtsp://cam/h264?user=ann&pass=pw&channel=1", "rtsp://cam/h264?user=ann&pass=***&channel=1"),
+        ("rtsp://cam/live?usr=ann&passphrase=pw", "rtsp://cam/live?usr=ann&passphrase=***"),
+        ("rtsp://cam/live?auth=YW5uOnB3", "rtsp://cam/live?auth=***"),
+        ("rtsp://cam:554/user=ann_password=pw_channel=1.sdp", "rtsp://cam:554/user=ann_password=***"),
+        ("rtsp://cam:554/user=ann&password=pw&channel=1.sdp", "rtsp://cam:554/user=ann&password=***&channel=1.sdp"),
         (
             "registry.example/serving:3@sha256:ab at host:5000/a@b",
             "registry.example/serving:3@sha256:ab at host:5000/a@b",

@@ -15,7 +15,9 @@ USER_INFORMATION = re.compile(
 # One that lost a slash is an address still: nobody keeps pictures in a folder called `s3:`.
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/|s3:", re.IGNORECASE)
 SECRET_PARAMETER = re.compile(
-    r"(?P<name>[?&;][\w.-]*(?:password|passwd|pwd|token|secret|signature|sig|credential|api_?key)=)[^\s&;#'\"]+",
+    # Some cameras have `user=NAME_password=PASSWORD` in the path, so `=` may also come before a name.
+    r"(?P<name>[?&;=][\w.-]*(?:pass(?:word|wd|phrase)?|pwd|auth|token|secret|signature|sig|credential|api_?key)=)"
+    r"[^\s&;#'\"]+",
     re.IGNORECASE,
 )
 
