@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from personsearch.errors import UserError
 from personsearch.gallery.collections import PREVIOUS_ALIAS, rollback
+from personsearch.gallery.indexing import IndexConfig
 from personsearch.gallery.store import Gallery
 from personsearch.images import open_image
 from personsearch.integrations.database.gallery import gallery_in
@@ -207,6 +209,7 @@ import sys
 from pathlib import Path
 import time
 sys.path.insert(0, {root!r})
+from personsearch.gallery.indexing import IndexConfig
 from personsearch.gallery.store import Gallery
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.milvus.store import MilvusStore
@@ -248,6 +251,11 @@ def test_a_build_killed_again_and_again_loses_and_doubles_nothing(gallery: Galle
     [(crops, vectors_ND)] = store.open(LIVE_ALIAS).iterate()
     pixels_NHW3 = np.array([open_image(gallery.picture(crop)) for crop in crops])
     np.testing.assert_allclose(vectors_ND, encoder.encode_images(pixels_NHW3), atol=1e-6)
+
+
+def test_a_number_of_processes_that_would_fill_a_machine_is_refused() -> None:
+    with pytest.raises(ValidationError, match="less than or equal to 256"):
+        IndexConfig(processes=99_999)
 
 
 def test_builds_in_two_processes_take_turns_and_a_killed_one_gives_its_turn_away(

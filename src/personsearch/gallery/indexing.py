@@ -56,7 +56,7 @@ class IndexConfig(Config):
     shard_crops: int = Field(default=100_000, ge=1)
     """Crops of a shard, the part of a build that one step of an indexing pipeline fills."""
 
-    processes: int = Field(default=0, ge=0)
+    processes: int = Field(default=0, ge=0, le=256)
     """Processes of this machine that decode and encode for a build; 0 is one for every four cores."""
 
     rebuild: bool = False
