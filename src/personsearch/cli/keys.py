@@ -37,7 +37,7 @@ def create(
     *,
     days: Annotated[
         float | None,
-        typer.Option(help="Accept it for so many days, more than 0. [default: until revoked]", show_default=False),
+        typer.Option(help="Accept it for this many days, more than 0. [default: until revoked]", show_default=False),
     ] = None,
     scope: Annotated[
         list[ScopeName] | None,

@@ -43,7 +43,8 @@ Cluster = Annotated[
 Experiment = Annotated[str, typer.Option(help="Kubeflow experiment.")]
 Namespace = Annotated[str | None, typer.Option(help="Your namespace, on a cluster with several users.")]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", min=0, metavar="SECONDS", help="Exit with code 4 after so long.")
+    float | None,
+    typer.Option("--timeout", min=0, metavar="SECONDS", help="Exit with code 4 if it has not ended by then."),
 ]
 
 
@@ -130,7 +131,7 @@ def list_(
     endpoint: Endpoint = None,
     experiment: Experiment = "personsearch",
     namespace: Namespace = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="The most runs to list.")] = 20,
     as_json: output.JsonFlag = False,
 ) -> None:
     """List the runs of an experiment, newest first."""
