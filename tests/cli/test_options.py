@@ -233,7 +233,7 @@ def test_a_wrong_params_file_is_one_readable_line(content: bytes, message: str, 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     result = command("models", PERSONSEARCH_HOME=str(tmp_path), PERSONSEARCH_MILVUS_INDEX="FOO")
     assert result.returncode == 2
-    assert result.stderr.startswith("personsearch: PERSONSEARCH_MILVUS_INDEX='FOO': 'FLAT' or 'HNSW' expected")
+    assert result.stderr.startswith("personsearch: PERSONSEARCH_MILVUS_INDEX='FOO': 'AUTO', 'FLAT', 'HNSW' or")
 
 
 def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
