@@ -186,7 +186,7 @@ def test_a_batch_has_a_length_and_a_size(settings: ServingSettings, source: Colo
     assert post(camera, *[sent(str(number), image="") for number in range(101)]).status_code == 422
     assert post(camera, sent(image="A" * 200_000)).status_code == 413
     assert post(camera, sent(image="A" * 190_000)).status_code == 422
-    assert camera.post("/v1/search", content=b" " * 100_000).status_code == 413
+    assert camera.post("/v1/verdicts", content=b" " * 100_000).status_code == 413
 
 
 def test_a_key_that_searches_cannot_send(client: TestClient, camera: TestClient, settings: ServingSettings) -> None:
