@@ -32,6 +32,7 @@ def test_status_and_down_where_nothing_was_started(
         "promoter": "not running",
         "standbys": 0,
         "live": "",
+        "builds": [],
         "streams": {},
         "problems": ["no service was started; run `personsearch up`"],
     }
