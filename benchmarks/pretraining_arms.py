@@ -57,17 +57,21 @@ IMAGE_ARMS: dict[str, Changes] = {
 HEAVY = {"n_itc": 1.0, "r_itc": 1.0, "swapped_captions": 1.5, "short_queries": 2.0, "attributes": 4.0, "layout": 0.5}
 WORD_ARMS: dict[str, Changes] = {
     "the recipe": {},
+    "contrast alone": {"objective.losses": {"n_itc": 1.0, "r_itc": 1.0}},
     "without swapped captions": {"objective.losses.swapped_captions": None},
     "without short queries": {"objective.losses.short_queries": None},
     "without facts": {"objective.losses.attributes": None},
-    "facts of weight 1 and parts of .2": {"objective.losses.attributes": 1.0, "objective.losses.layout": 0.2},
-    "contrast alone": {"objective.losses": {"n_itc": 1.0, "r_itc": 1.0}},
-    "heavy losses": {"objective.losses": HEAVY},
+    "more facts, and parts": {"objective.losses.attributes": 1.0, "objective.losses.layout": 0.2},
+    "more facts, no swapped captions": {
+        "objective.losses.attributes": 1.0,
+        "objective.losses.swapped_captions": None,
+    },
+    "heavy": {"objective.losses": HEAVY},
     "heavy, without swapped captions": {"objective.losses": {**HEAVY, "swapped_captions": 0.0}},
     "heavy, without short queries": {"objective.losses": {**HEAVY, "short_queries": 0.0}},
+    "heavy, without facts and parts": {"objective.losses": {**HEAVY, "attributes": 0.0, "layout": 0.0}},
     "heavy, twins in no batch": {"objective.losses": HEAVY},
-    "twins in no batch": {},
-    "an untrained image tower": {},
+    "heavy, an untrained image tower": {"objective.losses": HEAVY},
 }
 WORD_COLUMNS = {
     "r1": "R@1",
@@ -131,7 +135,7 @@ def config_of(arm: str, seed: int, options: argparse.Namespace) -> TrainConfig:
     recipe |= {"epochs": epochs, "validate_every": epochs, "threads": 1, "seed": seed, "train_fraction": options.share}
     if options.stage == "words":
         recipe["model"]["weights"] = str(options.image_tower)
-    if arm == "an untrained image tower":
+    if "an untrained image tower" in arm:
         recipe["model"] = yaml.safe_load(RECIPES["image"].read_text(encoding="utf-8"))["model"]
     changes = (IMAGE_ARMS if options.stage == "image" else WORD_ARMS)[arm]
     for path, value in changes.items():
