@@ -84,6 +84,9 @@ def test_a_click_in_mlflow_makes_a_model_live_and_another_takes_it_back(
         def champion(self) -> str | None:
             return registry.alias_version(CHAMPION)
 
+        def notices(self) -> int:
+            return 0
+
         def last_sequence(self) -> int:
             return gallery.last_sequence()
 
@@ -93,6 +96,9 @@ def test_a_click_in_mlflow_makes_a_model_live_and_another_takes_it_back(
         def index(self, version: str, lease: Lease, beat: Callable[[], None]) -> Outcome:
             report = index_version(IndexConfig(), registry, store, gallery, version)
             return Outcome(report.collection, report.sequence, report.encoded)
+
+        def follow(self, leases: dict[int, Lease], of: int, beat: Callable[[], None]) -> Outcome:
+            raise AssertionError("one promoter leads, and follows everything")
 
         def purge(self, lease: Lease, beat: Callable[[], None]) -> Outcome:
             raise AssertionError("nothing was erased")
