@@ -90,6 +90,8 @@ class SearchRequest(BaseModel):
             raise ValueError("text, image or like expected")
         if self.text is None and self.also:
             raise ValueError("also continues text, which is missing")
+        if "image_weight" in self.model_fields_set and (self.text is None or (self.image or self.like) is None):
+            raise ValueError("image_weight weighs image or like against text: text and one of them expected")
         return self
 
     @model_validator(mode="after")

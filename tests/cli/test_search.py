@@ -118,6 +118,11 @@ def test_other_ways_to_ask(
         (["--image", "nowhere.jpg"], "--image nowhere.jpg: no such file"),
         (["--image", __file__], "--image: not an image"),
         (["--image", __file__, "--like", "red-0-0"], "--image or --like expected, not both"),
+        (["red", "--image-weight", "0.9"], "--image-weight weighs --image or --like against a description"),
+        (
+            ["--like", "red-0-0", "--image-weight", "0.9"],
+            "--image-weight weighs --image or --like against a description",
+        ),
     ],
 )
 def test_a_mistaken_query_is_one_line(

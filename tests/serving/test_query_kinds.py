@@ -61,7 +61,7 @@ def test_what_is_excluded_falls(client: TestClient) -> None:
 
 
 def test_one_description_is_answered_as_before(client: TestClient) -> None:
-    answer = search(client, text="a red coat", image_weight=0.9)
+    answer = search(client, text="a red coat")
     assert answer["match"] == "some"
     assert answer["candidates"][0]["confidence"] > 0.6
 
@@ -85,6 +85,8 @@ def test_pages_and_filters_hold_for_pictures(client: TestClient) -> None:
         ({"image": "no base64!"}, "image"),
         ({"image": base64.b64encode(b"no picture").decode()}, "image"),
         ({"text": "red", "image_weight": 1.5}, "image_weight"),
+        ({"text": "red", "image_weight": 0.9}, "body"),
+        ({"image": sent("red"), "image_weight": 0.9}, "body"),
         ({"text": "red", "without": ["x"] * 9}, "without"),
         ({"text": "red", "without": [""]}, "without.0"),
     ],

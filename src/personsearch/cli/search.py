@@ -39,8 +39,9 @@ def search(
     image: Annotated[Path | None, typer.Option(help="A picture of a person to search for.")] = None,
     like: Annotated[str | None, typer.Option(help="Id of a crop to search for; its own track is left out.")] = None,
     image_weight: Annotated[
-        float, typer.Option(min=0, max=1, help="Weight of the picture or the crop beside descriptions.")
-    ] = 0.5,
+        float | None,
+        typer.Option(min=0, max=1, help="Weight of the picture or the crop beside descriptions; .5 if not given."),
+    ] = None,
     camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be repeated.")] = None,
     after: Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured then or later: {TIME}.")] = None,
     before: Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured earlier than this: {TIME}.")] = None,
@@ -59,6 +60,8 @@ def search(
     search is recorded in the audit log under your user name before anything is shown; where it cannot be, nothing is.
     """
     text, wanted = _checked(text, also, without, image, like)
+    if image_weight is not None and not (text and (image or like)):
+        raise UserError("--image-weight weighs --image or --like against a description; both expected")
     crop_filter = _crop_filter(camera, after, before)
     if save is not None:
         picture_file("--save", save, (".png", ".jpg", ".jpeg"))
@@ -92,7 +95,7 @@ class _Wanted:
     image: bytes | None
     like: str | None
 
-    def query(self, searcher: "Searcher", text: str, weight: float) -> "tuple[Query, dict[str, Any]]":
+    def query(self, searcher: "Searcher", text: str, image_weight: float | None) -> "tuple[Query, dict[str, Any]]":
         """The query, and what the audit log keeps of it beside the description.
 
         Raises:
@@ -100,9 +103,10 @@ class _Wanted:
         """
         import hashlib
 
-        from personsearch.search.query import Query
+        from personsearch.search.query import PICTURE_WEIGHT, Query
         from personsearch.search.searcher import track_of
 
+        weight = PICTURE_WEIGHT if image_weight is None else image_weight
         picture_D, own_track = None, None
         kept: dict[str, Any] = {"also": list(self.also), "without": list(self.without), "like": self.like}
         if self.image is not None:
