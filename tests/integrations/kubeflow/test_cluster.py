@@ -1,7 +1,10 @@
 """The contract with Kubeflow's API, spoken by the real client to a small server that keeps what it was sent."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
@@ -21,6 +24,29 @@ def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubeflow]:
         monkeypatch.setenv(kubeflow_cluster.ENDPOINT_VARIABLE, server.address)
         monkeypatch.delenv(kubeflow_cluster.TOKEN_VARIABLE, raising=False)
         yield server
+
+
+@contextmanager
+def answering(page: str) -> Iterator[str]:
+    """The address of a server that answers everything with the same page, as a gateway does before somebody logs in."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture
@@ -222,3 +248,9 @@ def test_no_address_and_no_answer_are_readable(monkeypatch: pytest.MonkeyPatch) 
     ) as error:
         kubeflow_cluster.connect("http://127.0.0.1:9")
     assert "Max retries" not in str(error.value)
+
+
+@pytest.mark.parametrize("page", ["<html>Log in</html>", "[]", ""])
+def test_a_page_to_log_in_is_not_taken_for_an_answer(page: str) -> None:
+    with answering(page) as address, pytest.raises(UserError, match=r"no Kubeflow API, perhaps a page to log in"):
+        kubeflow_cluster.connect(address)

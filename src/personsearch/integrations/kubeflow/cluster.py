@@ -4,6 +4,7 @@ The address is `KF_PIPELINES_ENDPOINT`. Where the API asks for a bearer token, i
 the file that `KF_PIPELINES_SA_TOKEN_PATH` names.
 """
 
+import json
 import os
 import time
 import warnings
@@ -69,8 +70,20 @@ def connect(endpoint: str | None = None) -> Any:
             existing_token=os.environ.get(TOKEN_VARIABLE),
             credentials=ServiceAccountTokenVolumeCredentials(pod_token) if pod_token else None,
         )
-        client._healthz_api.healthz_service_get_healthz()  # the public call retries for 25 s, logging each failure
-        return client
+        # The public call retries for 25 s, logging each failure.
+        health = client._healthz_api.healthz_service_get_healthz(_preload_content=False)
+    _refuse_other_pages(address, health.data)
+    return client
+
+
+def _refuse_other_pages(address: str, health: bytes) -> None:
+    """The client would read a page of HTML as an answer without fields: no runs, a run that was cancelled."""
+    try:
+        is_answer = isinstance(json.loads(health), dict)
+    except ValueError:
+        is_answer = False
+    if not is_answer:
+        raise UserError(f"{address}: no Kubeflow API, perhaps a page to log in; set {TOKEN_VARIABLE} to a token of it")
 
 
 def submit(
