@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Awaited:
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._loop = asyncio.new_event_loop()
+        self._thread = ThreadPoolExecutor(1)  # a browser's tests leave an event loop in the tests' own
         self._client = AsyncClient(*arguments, **options)
 
     def __getattr__(self, name: str) -> Any:
@@ -48,7 +50,8 @@ class Awaited:
 
         def call(*arguments: Any, **options: Any) -> Any:
             given = method(*arguments, **options)
-            return self._loop.run_until_complete(_collected(given) if hasattr(given, "__aiter__") else given)
+            awaited = _collected(given) if hasattr(given, "__aiter__") else given
+            return self._thread.submit(self._loop.run_until_complete, awaited).result()
 
         return call
 
