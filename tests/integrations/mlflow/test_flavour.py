@@ -121,7 +121,9 @@ def served(address: str, folder: Path) -> Iterator[str]:
     port, log = free_port(), folder / "serve.log"
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/personsearch@champion"]
     network = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--env-manager", "local"]
-    own = os.environ | {"MLFLOW_TRACKING_URI": address, "PYTHONPATH": str(ROOT / "src")}
+    # MLflow starts `uvicorn` by its name: it is on PATH where the environment is activated, as this does.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    own = os.environ | {"MLFLOW_TRACKING_URI": address, "PYTHONPATH": str(ROOT / "src"), "PATH": path}
     with log.open("wb") as output:
         process = subprocess.Popen([*command, *network], env=own, stdout=output, stderr=output, cwd=folder)
     try:
