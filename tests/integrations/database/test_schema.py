@@ -1,8 +1,11 @@
 """Every database comes to the one schema: a new one, a file of the time before migrations; others are refused."""
 
+import os
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +16,7 @@ from alembic.script import ScriptDirectory
 from personsearch.errors import UserError
 from personsearch.gallery.store import Gallery
 from personsearch.integrations.database import schema
-from personsearch.integrations.database.engine import Database
+from personsearch.integrations.database.engine import Database, prepare_file
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.database.keys import DatabaseKeys
 from personsearch.integrations.database.rows import DatabaseRows
@@ -127,7 +130,7 @@ def test_tokens_that_an_earlier_version_stored_are_hidden_and_the_live_collectio
     empty: Database, tmp_path: Path
 ) -> None:
     file = Database(f"sqlite:///{tmp_path / 'gallery.db'}")
-    schema._make_file(tmp_path / "gallery.db")
+    prepare_file(tmp_path / "gallery.db")
     addresses = ["rtsp://10.0.0.7/a?token=hunter2#our-time=1", "clip.mp4#frame=3", "http://ann:hunter2@host/a"]
     for database in (empty, file):
         with database.writing() as connection:
@@ -199,3 +202,17 @@ def test_a_password_that_cuts_its_address_is_not_shown(password: str) -> None:
     with pytest.raises(UserError, match="are written %2F %40 %23") as caught:
         Database(f"postgresql://user:{password}@127.0.0.1:1/gallery")
     assert "xy" not in str(caught.value)
+
+
+def test_processes_that_open_a_new_database_at_once_make_it_once(tmp_path: Path) -> None:
+    opened = (
+        "import pathlib, sys; from personsearch.integrations.database.gallery import gallery_in; "
+        "sys.stdin.read(); print(gallery_in(pathlib.Path(sys.argv[1])).cameras())"
+    )
+    for attempt in range(3):
+        command = [sys.executable, "-c", opened, str(tmp_path / str(attempt))]
+        starting, start = os.pipe()
+        processes = [Popen(command, stdin=starting, stdout=PIPE, stderr=PIPE, text=True) for _ in range(5)]
+        os.close(starting)
+        os.close(start)  # all of them read its end now
+        assert [process.communicate() for process in processes] == [("[]\n", "")] * 5

@@ -5,12 +5,13 @@ of an older version may still be using it.
 """
 
 import logging
+from contextlib import ExitStack
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from personsearch.errors import UserError, explain
-from personsearch.files import private_folder
+from personsearch.files import alone, private_folder
 from personsearch.integrations.database.engine import Database, prepare_file
 
 logger = logging.getLogger(__name__)
@@ -40,13 +41,12 @@ def open_database(address: str) -> Database:
     """
     database = Database(address)
     if database.file:
-        _make_file(database.file)
+        _migrate_file(database, database.file)
+        return database
     revision = schema_revision(database)
-    if revision != HEAD and database.file:
-        migrate(database)
-    elif revision is None:
+    if revision is None:
         raise UserError(f"{database.place}: holds nothing of personsearch yet; `personsearch migrate` prepares it")
-    elif revision != HEAD:
+    if revision != HEAD:
         raise UserError(
             f"{database.place}: has the schema {revision!r} of an older version, {HEAD!r} expected; "
             "`personsearch migrate` brings it up to date, once no older version uses it"
@@ -70,11 +70,27 @@ def migrate(database: Database) -> str | None:
     Raises:
         UserError: as `schema_revision`.
     """
-    if database.file:
-        _make_file(database.file)
+    return _migrate_file(database, database.file) if database.file else _migrate(database)
+
+
+def _migrate_file(database: Database, file: Path) -> str | None:
+    """`migrate` where necessary, alone: SQLite does not wait for a reader when it changes a file's journal."""
+    with ExitStack() as held:
+        try:
+            private_folder(file.parent)
+            prepare_file(file)
+            held.enter_context(alone(file.with_name(".schema.lock"), aloud=False))
+        except OSError as error:
+            raise UserError(f"{file.parent}: cannot hold a gallery: {explain(error)}") from error
+        if schema_revision(database) == HEAD:
+            return HEAD
         _refuse_foreign(database)
         with database.reading() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        return _migrate(database)
+
+
+def _migrate(database: Database) -> str | None:
     with database.writing() as connection:
         database.serialise(connection, "schema")
         revision = _revision(database, connection)
@@ -85,14 +101,6 @@ def migrate(database: Database) -> str | None:
     if revision not in (None, HEAD):
         logger.warning("%s: brought from the schema %r to %r", database.place, revision, HEAD)
     return revision
-
-
-def _make_file(file: Path) -> None:
-    try:
-        private_folder(file.parent)
-        prepare_file(file)
-    except OSError as error:
-        raise UserError(f"{file.parent}: cannot hold a gallery: {explain(error)}") from error
 
 
 def _refuse_foreign(database: Database) -> None:
