@@ -69,7 +69,7 @@ def test_status_and_metrics_tell_of_a_stream_that_cannot_be_had(
     port = free_port()
     monkeypatch.setenv("PERSONSEARCH_METRICS", f"127.0.0.1:{port}")
     killed = start(tmp_path, "gate3", "rtsp://127.0.0.1:1/stream")
-    wait_until(lambda: any(health.state == "lost" for health in read_health(tmp_path / "home" / "watch")))
+    wait_until(lambda: any(health.state == "lost" for health in read_health(tmp_path / "home" / "watch")), tmp_path)
     with direct_opener().open(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         metrics = answer.read().decode()
     assert 'personsearch_stream_up{camera="gate3"} 0.0' in metrics
@@ -95,10 +95,13 @@ def start(tmp_path: Path, *arguments: object) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(command, stdout=out, stderr=log)
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
+def wait_until(holds: Callable[[], bool], folder: Path) -> None:
+    """Wait for what `watch`, started in the folder, brings about."""
     deadline = time.monotonic() + PATIENT_SECONDS
     while not holds():
-        assert time.monotonic() < deadline
+        if time.monotonic() > deadline:
+            said = [(folder / name).read_text() for name in ("log", "out")]
+            pytest.fail(f"still {read_health(folder / 'home' / 'watch')}\n" + "\n".join(said))
         time.sleep(0.2)
 
 
@@ -129,12 +132,14 @@ def streams(tmp_path: Path) -> Iterator[Path]:
 def test_a_killed_watch_continues_without_storing_anybody_twice(streams: Path, tmp_path: Path) -> None:
     gallery = gallery_in(tmp_path / "home" / "gallery")
     first = start(tmp_path, "--streams", streams)
-    wait_until(lambda: len(gallery.cameras()) == 2)
+    wait_until(lambda: len(gallery.cameras()) == 2, tmp_path)
     first.send_signal(signal.SIGKILL)
     first.wait()
     before = {crop.crop_id for crop in gallery.crops()}
     second = start(tmp_path, "--streams", streams)
-    wait_until(lambda: all(summary.tracks >= 2 for summary in gallery.cameras()) and gallery.count() > len(before))
+    wait_until(
+        lambda: all(summary.tracks >= 2 for summary in gallery.cameras()) and gallery.count() > len(before), tmp_path
+    )
     assert run("status").returncode == 0
     second.send_signal(signal.SIGTERM)
     assert second.wait(PATIENT_SECONDS) == 0

@@ -1,7 +1,8 @@
 """An RTSP server as cameras run it, on GStreamer: `/usr/bin/python3 rtsp_server.py VIDEO.mp4 PORT [--…]`.
 
-It needs Debian's Python, whose bindings of GStreamer PyPI does not have. The video is sent at its own pace from its
-beginning for whoever comes first, with the clock of the machine in RTCP's sender reports; later clients join.
+It needs Debian's Python, whose bindings of GStreamer PyPI does not have. Each client is sent the video at its own pace
+from its beginning, with the clock of the machine in RTCP's sender reports. Clients share no pipeline: one that gives up
+while the first frames are awaited would leave it unusable for all that follow.
 """
 
 import argparse
@@ -28,7 +29,6 @@ def main() -> None:
         f"( filesrc location={given.video} ! qtdemux ! h264parse {damage} "
         "! rtph264pay name=pay0 pt=96 config-interval=1 )"
     )
-    factory.set_shared(True)
     if given.password:
         require_password(server, factory, given.user, given.password)
     server.get_mount_points().add_factory("/stream", factory)
