@@ -223,6 +223,14 @@ def test_waits_double_and_are_spread() -> None:
     assert Retries().wait(4, httpx.Response(503)) is None
 
 
+@pytest.mark.parametrize("key", ["schlüssel", "first line\nsecond"])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_key_that_no_header_can_carry_is_refused(kind: Any, key: str) -> None:
+    with pytest.raises(ValueError, match="printable ASCII") as refused:
+        kind("http://127.0.0.1:1", key=key)
+    assert key not in str(refused.value)
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_every_answer_is_read_whole(name: str) -> None:
     """The fields of each model are those of the OpenAPI document, but for the notice that every answer repeats."""

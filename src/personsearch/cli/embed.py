@@ -26,7 +26,8 @@ def register(app: typer.Typer) -> None:
 
 def embed(
     text: Annotated[
-        list[str] | None, typer.Argument(help="Descriptions, each in quotes: “a man in a dark jacket”.")
+        list[str] | None,
+        typer.Argument(metavar="TEXT...", help="Descriptions, each in quotes: “a man in a dark jacket”."),
     ] = None,
     *,
     image: Annotated[list[Path] | None, typer.Option(help="A picture of one person; may be repeated.")] = None,

@@ -47,6 +47,17 @@ class Unreachable(Exception):
     """The service did not answer, also not when asked again."""
 
 
+def headers(key: str) -> dict[str, str]:
+    """What each request of a client with this API key says; without a key, nothing.
+
+    Raises:
+        ValueError: no header can carry the key, so it is none of the service's.
+    """
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("key: printable ASCII expected, as `personsearch keys create` writes it")
+    return {"X-API-Key": key} if key else {}
+
+
 class SearchOptions(TypedDict, total=False):
     """What narrows a search; each is described in the OpenAPI document under the same name."""
 

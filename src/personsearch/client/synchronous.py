@@ -35,7 +35,7 @@ class Client:
         self._retries = retries or Retries()
         self._http = httpx.Client(
             base_url=self.address,
-            headers={"X-API-Key": key} if key else {},
+            headers=calls.headers(key),
             timeout=timeout,
             transport=transport,
             trust_env=not is_on_this_machine(address),  # a proxy would not find this machine
