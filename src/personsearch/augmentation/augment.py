@@ -3,8 +3,6 @@
 Translating takes hours, so it happens once and elsewhere (`back_translation.py`); this stage looks its result up.
 """
 
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,11 +16,11 @@ from personsearch.augmentation.pdg.stage import generate_proximity
 from personsearch.bundle import Bundle
 from personsearch.config import Config
 from personsearch.data.dataset import Dataset
-from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage, sole_writer
+from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage, link_image, sole_writer
 from personsearch.data.records import MANIFEST, ImageRecord, write_manifest
 from personsearch.encoders.load import load_encoder
 from personsearch.errors import UserError
-from personsearch.files import hash_file, replacing
+from personsearch.files import hash_file
 from personsearch.progress import track
 from personsearch.run_record import RUN_RECORD, write_run_record
 
@@ -142,20 +140,7 @@ def _second_wording(caption: str, existing: str, translations: Mapping[str, str]
 
 def _link_files(dataset: Dataset, out_dir: Path) -> None:
     for record in track(dataset.records(), "augment: images"):
-        _link(dataset.image_path(record), out_dir / record.path)
+        link_image(dataset.image_path(record), out_dir / record.path)
     for name in CARRIED:
         if (dataset.folder / name).is_file():
-            _link(dataset.folder / name, out_dir / name)
-
-
-def _link(source: Path, target: Path) -> None:
-    """Give the file a second name; copy it if the file system cannot."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source = source.resolve()
-    if not source.is_file():
-        raise UserError(f"{source}: named in {MANIFEST} but missing; run `personsearch data prepare` again")
-    try:
-        os.link(source, target)
-    except OSError:
-        with replacing(target) as temporary:
-            shutil.copyfile(source, temporary)
+            link_image(dataset.folder / name, out_dir / name)

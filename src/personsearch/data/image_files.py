@@ -35,7 +35,15 @@ def read_image(path: Path, shown: str) -> CheckedImage:
     Raises:
         Refused: missing, not a regular file, not decodable, or smaller than SMALLEST_SIDE.
     """
-    content = _read_bytes(path, shown)
+    return check_image(_read_bytes(path, shown), shown)
+
+
+def check_image(content: bytes, shown: str) -> CheckedImage:
+    """Decode one image; `shown` is its name in messages.
+
+    Raises:
+        Refused: not decodable, or smaller than SMALLEST_SIDE.
+    """
     try:
         image = open_image(content)
     except ImageRejected as error:

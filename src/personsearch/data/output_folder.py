@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -10,7 +11,7 @@ from typing import Any
 
 from personsearch.data.records import MANIFEST
 from personsearch.errors import UserError
-from personsearch.files import alone, hash_file
+from personsearch.files import alone, hash_file, replacing
 from personsearch.run_record import RUN_RECORD, read_run_record
 
 LOCK = ".lock"
@@ -55,3 +56,22 @@ def claim(out_dir: Path, written: Iterable[str], *, marker: str) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def link_image(source: Path, target: Path) -> None:
+    """Give a file of a prepared data set a second name, which may be there already; copy it if the file system cannot.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = source.resolve()
+    if not source.is_file():
+        raise UserError(f"{source}: named in {MANIFEST} but missing; run `personsearch data prepare` again")
+    try:
+        os.link(source, target)
+    except FileExistsError:  # an earlier run was killed after this
+        return
+    except OSError:
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)

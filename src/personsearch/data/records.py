@@ -3,6 +3,7 @@
 Every stage after `prepare` reads this and nothing else.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -18,6 +19,7 @@ from personsearch.files import hash_file, replacing
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 MANIFEST = "manifest.parquet"
+REJECTED_FOR = "rejected_for"
 ROWS_PER_GROUP = 8192
 
 SCHEMA = pa.schema(
@@ -55,6 +57,12 @@ class ImageRecord:
     camera_id: str | None = None
     attributes: str | None = None
     origin: str | None = None
+
+    @property
+    def rejected_for(self) -> list[str]:
+        """Captions of others that people said do not describe this image: its attribute `rejected_for`."""
+        given = json.loads(self.attributes).get(REJECTED_FOR, []) if self.attributes else []
+        return [text for text in given if isinstance(text, str)] if isinstance(given, list) else []
 
 
 def write_manifest(folder: Path, records: Iterable[ImageRecord]) -> None:

@@ -34,7 +34,7 @@ class SplitStatistics:
         self.images += 1
         self.captions += len(lengths)
         self.words += sum(lengths)
-        self.longest_caption = max(self.longest_caption, *lengths)
+        self.longest_caption = max([self.longest_caption, *lengths])
         self.captions_cut += sum(map(is_cut_by_clip, record.captions))
         self.identities.add(record.person_id)
         if record.camera_id:

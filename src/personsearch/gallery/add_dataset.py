@@ -25,6 +25,7 @@ from personsearch.search.crop import BoundingBox, Crop
 logger = logging.getLogger(__name__)
 
 UNNAMED_CAMERA = "dataset"
+CROP_PREFIX = "dataset-"
 IMAGES_PER_TRANSACTION = 200
 JPEG_QUALITY = 95
 
@@ -61,7 +62,7 @@ def add_dataset(dataset: Path, gallery: Gallery, *, split: str, start: datetime)
 
 def crop_id_of(record: ImageRecord) -> str:
     """The id of the crop that an image becomes."""
-    return f"dataset-{record.image_id}"
+    return f"{CROP_PREFIX}{record.image_id}"
 
 
 def _readable(

@@ -1,0 +1,1 @@
+"""What people said of candidates, as data to train on and to measure models by."""
