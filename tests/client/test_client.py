@@ -27,6 +27,8 @@ OURS = {
     "Box": models.Box,
     "ModelView": models.Model,
     "EmbedResponse": models.Embedded,
+    "HeatMap": models.HeatMap,
+    "HeatMaps": models.HeatMaps,
     "CameraView": models.Camera,
     "Cameras": models.Cameras,
     "Track": models.Track,
@@ -108,6 +110,12 @@ def test_vectors_come_from_texts_and_pictures(client: Any, tmp_path: Path) -> No
     embedded = client.embed(["a red coat"], images=[path, figure("red")], purpose="case 17")
     np.testing.assert_allclose(embedded.text_vectors, ColourEncoder().encode_texts(["a red coat"]), atol=1e-6)
     assert embedded.image_vectors[0] == embedded.image_vectors[1]
+
+
+def test_maps_show_where_a_description_is_seen(client: Any) -> None:
+    found = client.heat_maps("red-0-0", "someone in a red coat", purpose="case 17")
+    assert [each.text for each in found.maps] == ["someone", "a red coat"]
+    assert np.array(found.maps[1].heat).shape == (found.rows, found.columns)
 
 
 def test_a_candidate_is_looked_at_and_judged(client: Any, settings: ServingSettings) -> None:
@@ -244,4 +252,4 @@ def test_every_route_has_its_method() -> None:
     unasked = {"/healthz", "post /v1/crops"}
     routes = {f"{method} {path}" if path == "/v1/crops" else path for path, ops in paths.items() for method in ops}
     asked = {"/v1/search", "/v1/embed", "/v1/verdicts", "/v1/cameras", "get /v1/crops", "/readyz"}
-    assert routes - unasked == asked | {"/v1/crops/{crop_id}/image"}
+    assert routes - unasked == asked | {"/v1/crops/{crop_id}/image", "/v1/crops/{crop_id}/heat-maps"}

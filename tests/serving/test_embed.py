@@ -111,7 +111,9 @@ def test_metrics_count_and_never_hold_a_text(client: TestClient) -> None:
 
 
 def test_without_a_live_collection_there_is_no_model(client: TestClient) -> None:
-    client.app.state.service.live.current = None
-    response = client.post("/v1/embed", json={"texts": ["red"]})
+    live = client.app.state.service.live
+    with live._looking:  # or the watcher finds the collection again
+        live.current = None
+        response = client.post("/v1/embed", json={"texts": ["red"]})
     assert response.status_code == 503
     assert response.json()["detail"].startswith("Not ready")

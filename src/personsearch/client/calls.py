@@ -18,6 +18,7 @@ from personsearch.client.models import (
     Cameras,
     Embedded,
     Found,
+    HeatMaps,
     ProblemDetails,
     Readiness,
     RecordedVerdict,
@@ -94,6 +95,11 @@ def search(text: str, options: SearchOptions, cursor: str = "") -> Call[Found]:
 def embed(texts: Sequence[str], images: Sequence[Picture], purpose: str) -> Call[Embedded]:
     body = {"texts": list(texts), "images": [encoded(image) for image in images], "purpose": purpose}
     return Call("POST", "/v1/embed", _reader(Embedded), body)
+
+
+def heat_maps(crop_id: str, text: str, purpose: str) -> Call[HeatMaps]:
+    path = f"/v1/crops/{quote(crop_id, safe='')}/heat-maps"
+    return Call("POST", path, _reader(HeatMaps), {"text": text, "purpose": purpose})
 
 
 def judge(search_request_id: str, crop_id: str, verdict: Verdict, note: str) -> Call[RecordedVerdict]:

@@ -80,6 +80,28 @@ class Embedded(Answered):
     model: Model
 
 
+class HeatMap(Answered):
+    """Where one phrase of a description, its `text[start:end]`, is seen: rows from the top, columns from the left."""
+
+    text: str
+    start: int
+    end: int
+    heat: list[list[float]]
+
+
+class HeatMaps(Answered):
+    """One map for each thing that a description names."""
+
+    request_id: str
+    crop_id: str
+    rows: int
+    columns: int
+    maps: list[HeatMap]
+    collection: str
+    model: Model
+    seconds: float
+
+
 class Camera(Answered):
     """A camera, its number of crops in the gallery, and the times of the first and the last."""
 

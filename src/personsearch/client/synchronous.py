@@ -10,7 +10,17 @@ import httpx
 from personsearch.addresses import is_on_this_machine
 from personsearch.client import calls
 from personsearch.client.calls import Call, Picture, SearchOptions
-from personsearch.client.models import Camera, Candidate, Embedded, Found, Readiness, RecordedVerdict, Track, Verdict
+from personsearch.client.models import (
+    Camera,
+    Candidate,
+    Embedded,
+    Found,
+    HeatMaps,
+    Readiness,
+    RecordedVerdict,
+    Track,
+    Verdict,
+)
 from personsearch.client.retries import Outcome, Retries
 
 T = TypeVar("T")
@@ -70,6 +80,10 @@ class Client:
     def embed(self, texts: Sequence[str] = (), *, images: Sequence[Picture] = (), purpose: str = "") -> Embedded:
         """Vectors of descriptions and of pictures, each a file or its bytes."""
         return self._ask(calls.embed(texts, images, purpose))
+
+    def heat_maps(self, crop_id: str, text: str, *, purpose: str = "") -> HeatMaps:
+        """Where the model sees in a crop what a description says, phrase by phrase."""
+        return self._ask(calls.heat_maps(crop_id, text, purpose))
 
     def judge(self, search_request_id: str, crop_id: str, verdict: Verdict, *, note: str = "") -> RecordedVerdict:
         """Say whether a candidate that a search has shown is right."""

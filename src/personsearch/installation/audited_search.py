@@ -77,6 +77,27 @@ def embed_record(
     }
 
 
+def heat_map_record(
+    text: str,
+    crop_id: str,
+    *,
+    who: str,
+    purpose: str,
+    request_id: str,
+    collection: str,
+    properties: CollectionProperties,
+) -> dict[str, Any]:
+    """The record of an event "heat_map": somebody looked at a crop with these words in mind."""
+    return {
+        "request_id": request_id,
+        "who": who,
+        "purpose": purpose,
+        "query": text,
+        "results": [crop_id],
+        **_origin(collection, properties),
+    }
+
+
 def _origin(collection: str, properties: CollectionProperties) -> dict[str, str]:
     return {
         "collection": collection,
