@@ -25,6 +25,7 @@ from personsearch.search.searcher import Answer, Searcher
 logger = logging.getLogger(__name__)
 
 FETCH_ROWS = 1000
+FOLLOWED_ROWS = 200  # that are asked for between two refreshes; more have waited longer than another second matters
 
 Batch = tuple[list[Crop], NDArray[np.float32]]
 
@@ -69,7 +70,8 @@ class IndexSearch:
         self._mirror_memory = mirror_memory
         self._site = site
         self._calibration = searcher.calibration
-        self._pending: set[str] = set()  # added to the gallery, not yet found in the collection
+        self._pending: dict[str, None] = {}  # added to the gallery, oldest first; not yet found in the collection
+        self._grown = False  # since the searcher counted and measured the mirror
         self._crops = -1
 
     @property
@@ -90,12 +92,15 @@ class IndexSearch:
         self._calibrate()
         return crops
 
-    def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
-        """Candidates, best first, and whether the best one is reliable."""
-        return self._searcher.answer(text, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
+    def follow(self) -> None:
+        """Take the gallery's changes into the mirror, if there is one."""
+        if self._mirror is None or not (self._learn(self._mirror) or self._pending):
+            return
+        newest = list(self._pending)[-FOLLOWED_ROWS:]
+        self._grown |= self._fetch(self._mirror, newest) > 0
 
     def search_for(self, query: Query, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
-        """The same for a query of any kind."""
+        """Candidates, best first, and whether the best one is reliable."""
         return self._searcher.answer_query(query, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
 
     def vector_of(self, crop_id: str) -> tuple[Crop, NDArray[np.float32]] | None:
@@ -119,31 +124,38 @@ class IndexSearch:
 
     def _follow(self, mirror: Mirror, crops: int) -> None:
         """Apply the gallery's changes to the mirror."""
-        latest = self._changes.last_sequence()
-        erased = set(self._changes.erased_since(self.sequence))
-        self._pending |= {crop.crop_id for crop in self._changes.crops_since(self.sequence)}
-        self._pending -= erased
-        if not (erased or self._pending) and crops == self._crops:
-            self.sequence = latest
+        changed = self._learn(mirror)
+        if not (changed or self._pending or self._grown) and crops == self._crops:
             return
-        if self._apply(mirror, erased):
+        if sum(self._fetch(mirror, batch) for batch in _batches(self._pending)) or self._grown:
             self._search_in(mirror)
             logger.info("%s: %d crops, mirrored in memory", self.collection, mirror.count())
-        self.sequence = latest
         # Rows that came or went without a change of the gallery: somebody else wrote to the collection.
         explained = crops <= mirror.count() <= self._stored.index.count()
         if crops != self._crops and not explained:
             self._copy()
 
-    def _apply(self, mirror: Mirror, erased: set[str]) -> int:
-        """Remove what was erased and add what the collection now holds. Returns the number of changes."""
-        changes = sum(mirror.delete(CropFilter(crop_ids=tuple(batch))) for batch in _batches(erased))
-        for batch in _batches(self._pending):
-            found, vectors_ND = self._stored.index.fetch(batch)
-            mirror.upsert(found, vectors_ND)
-            self._pending -= {crop.crop_id for crop in found}
-            changes += len(found)
-        return changes
+    def _learn(self, mirror: Mirror) -> bool:
+        """Remove what was erased since the last time, and note what was added. Returns whether there was either."""
+        latest = self._changes.last_sequence()
+        if latest == self.sequence:
+            return False
+        erased = list(self._changes.erased_since(self.sequence))
+        self._pending |= dict.fromkeys(crop.crop_id for crop in self._changes.crops_since(self.sequence))
+        for crop_id in erased:
+            self._pending.pop(crop_id, None)
+        if sum(mirror.delete(CropFilter(crop_ids=tuple(batch))) for batch in _batches(erased)):
+            self._search_in(mirror)  # at once: no statistic may keep an erased vector
+        self.sequence = latest
+        return True
+
+    def _fetch(self, mirror: Mirror, crop_ids: Sequence[str]) -> int:
+        """Add those of the crops that the collection now holds. Returns their number."""
+        found, vectors_ND = self._stored.index.fetch(crop_ids)
+        mirror.upsert(found, vectors_ND)
+        for crop in found:
+            self._pending.pop(crop.crop_id, None)
+        return len(found)
 
     def _copy(self) -> None:
         """Copy the whole collection, without what the gallery has erased."""
@@ -152,7 +164,7 @@ class IndexSearch:
         self._mirror = Mirror.of_batches(self._held(), properties.embedding_dim, properties.coding)
         self._search_in(self._mirror)
         logger.info("%s: %d crops, mirrored in memory", self.collection, self._mirror.count())
-        self.sequence, self._pending = latest, set()
+        self.sequence, self._pending = latest, {}
 
     def _held(self) -> Iterator[Batch]:
         for crops, vectors_ND in self._stored.index.iterate():
@@ -163,9 +175,10 @@ class IndexSearch:
     def _search_in(self, index: VectorIndex) -> None:
         """Search an index that has changed; a searcher counts and measures its index only once."""
         self._searcher = Searcher(self._stored.encoder, index, self._calibration, self._changes.erased_among)
+        self._grown = False
 
 
 def _batches(crop_ids: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(sorted(crop_ids))
+    iterator = iter(list(crop_ids))
     while batch := list(islice(iterator, FETCH_ROWS)):
         yield batch

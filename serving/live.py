@@ -20,8 +20,9 @@ logger = logging.getLogger(__name__)
 
 STARTING = "starting: the live collection has not been looked up yet"
 NO_COLLECTION = "there is no live collection yet: promote a model version and index the gallery"
-WARM_UP_QUERY = "a person in a dark jacket"
+WARM_UP_QUERY = Query(("a person in a dark jacket",))
 LONGEST_RETRY_SECONDS = 60.0
+FOLLOW_SECONDS = 0.4  # between looks at the gallery
 
 
 class LiveSearch(Protocol):
@@ -43,10 +44,8 @@ class LiveSearch(Protocol):
         """Crops erased up to this change number of the gallery are no longer in memory."""
         ...
 
-    def search(self, text: str, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer: ...
-
     def search_for(self, query: Query, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
-        """The same for a query of any kind."""
+        """Candidates, best first, and whether the best one is reliable."""
         ...
 
     def vector_of(self, crop_id: str) -> tuple[Crop, NDArray[np.float32]] | None:
@@ -55,6 +54,10 @@ class LiveSearch(Protocol):
 
     def refresh(self) -> int:
         """Catch up with added and erased crops. Returns the collection's number of crops."""
+        ...
+
+    def follow(self) -> None:
+        """The same for what the gallery has changed, which costs next to nothing where that is nothing."""
         ...
 
 
@@ -104,6 +107,16 @@ class LiveWatcher:
         with self._looking:
             self._look()
 
+    def follow(self) -> None:
+        """Take in what the gallery has changed. Never raises: what fails, the next look says."""
+        with self._looking:
+            if self.current is None:
+                return
+            try:
+                self.current.follow()
+            except Exception as error:
+                logger.debug("collection %s does not follow the gallery: %s", self.current.collection, error)
+
     def successor(self, live: LiveSearch) -> LiveSearch | None:
         """What took the place of a collection that cannot be searched any more; None where nothing did.
 
@@ -145,7 +158,7 @@ class LiveWatcher:
             try:
                 loaded = self._source.load()
                 # warm up before the swap: the first search of an engine is slow, and a broken one must not go live
-                loaded.search(WARM_UP_QUERY, k=1, crop_filter=CropFilter(), group_by_track=False)
+                loaded.search_for(WARM_UP_QUERY, k=1, crop_filter=CropFilter(), group_by_track=False)
                 crops = loaded.refresh()
                 break
             except Exception as error:  # whatever is wrong with the new collection, the previous one stays live
@@ -178,4 +191,6 @@ class LiveWatcher:
     def _watch(self) -> None:
         while not self._stopping.is_set():
             self.look()
-            self._stopping.wait(self._interval)
+            until = time.monotonic() + self._interval
+            while (left := until - time.monotonic()) > 0 and not self._stopping.wait(min(FOLLOW_SECONDS, left)):
+                self.follow()

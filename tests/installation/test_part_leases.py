@@ -60,8 +60,7 @@ def test_the_parts_of_a_dead_one_are_taken_over_within_seconds(
 ) -> None:
     dead = followers("dead", seconds=2.0)
     held = dead.take()
-    dead._stopping.set()  # its thread stops, as with its process
-    dead._thread.join()
+    dead._renewal.stop()  # as with its process
     survivor, start = followers("survivor", seconds=2.0), time.monotonic()
     while len(taken := survivor.take()) < 4:
         assert time.monotonic() - start < 30

@@ -260,6 +260,34 @@ def test_another_version_need_not_wait_for_a_failed_one(world: World, promoter: 
     assert world.indexed == ["2"]
 
 
+def test_what_is_live_follows_the_gallery_though_the_champion_cannot_go_live(
+    world: World, promoter: Callable[..., Promoter]
+) -> None:
+    world.alias, world.sequence, world.broken = "1", 5, {"2"}
+    one = promoter()
+    one.look()
+    world.alias, world.sequence = "2", 6
+    assert "all alike" in one.look()
+    assert "will be tried again" in one.look()
+    assert world.followed == [6]
+    world.sequence = 7
+    one.keep_up()
+    assert (world.live, world.followed) == ("persons_v1", [6, 7])
+    world.alias, world.sequence = None, 8
+    assert one.look() == "no champion yet"
+    assert world.followed == [6, 7, 8]
+    assert world.indexed == ["1"]
+
+
+def test_a_changed_gallery_asks_nothing_of_the_registry(world: World, promoter: Callable[..., Promoter]) -> None:
+    world.alias, world.sequence = "1", 5
+    one = promoter()
+    one.look()
+    world.unreachable, world.sequence = True, 6
+    one.keep_up()
+    assert (world.followed, one.failures) == ([6], 0)
+
+
 def test_a_registry_out_of_reach_is_survived(world: World, promoter: Callable[..., Promoter]) -> None:
     world.unreachable = True
     one = promoter()

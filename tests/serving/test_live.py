@@ -202,6 +202,31 @@ def test_an_erased_crop_leaves_memory_though_another_one_came(
     assert answer["candidates"][0]["crop_id"].startswith("red-10")
 
 
+def test_what_the_gallery_has_changed_is_followed_between_two_looks(
+    source: ColourSource, settings: ServingSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An added crop can be found, and an erased one is in no memory, though nobody has asked for the alias since."""
+    live = create_app(settings, source=source).state.service.live  # not started: it is followed here alone
+    live.follow()
+    assert live.current is None
+    live.look()
+    monkeypatch.setattr(source, "target", lambda: pytest.fail("asked"))
+    gallery = add_figures(settings.gallery_folder, ["red"], first=10)
+    gallery.erase(CropFilter(crop_ids=("red-0-0",)))
+    live.follow()
+    assert in_memory(live) == {crop.crop_id for crop in gallery.crops() if not crop.crop_id.startswith("red-10")}
+    assert live.current.sequence == gallery.last_sequence()
+    scratch = ExactStore()
+    build_collection(scratch, gallery, "all")
+    source.store.open("persons").upsert(*scratch.open("all").fetch(["red-10-0", "red-10-1", "red-10-2"]))
+    live.follow()
+    assert in_memory(live) == {crop.crop_id for crop in gallery.crops()}
+    source.down = True
+    gallery.erase(CropFilter(crop_ids=("red-10-0",)))
+    live.follow()
+    assert "red-10-0" not in in_memory(live)
+
+
 @pytest.mark.parametrize("mirror_memory", [2**30, 0])
 @pytest.mark.parametrize("collection_follows", [True, False])
 def test_no_statistic_keeps_an_erased_vector_though_another_one_came(
@@ -232,7 +257,7 @@ def opened(source: ColourSource, mirror_memory: int) -> IndexSearch:
 
 def level_of_red(live: IndexSearch) -> float:
     """How similar "red" is to the gallery on average."""
-    return live.search("red", k=1, crop_filter=CropFilter(), group_by_track=True).given.gallery.mean
+    return live.search_for(Query(("red",)), k=1, crop_filter=CropFilter(), group_by_track=True).given.gallery.mean
 
 
 def test_rows_that_somebody_else_removed_leave_memory_too(client: TestClient, source: ColourSource) -> None:

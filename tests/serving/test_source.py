@@ -15,10 +15,13 @@ from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.filters import EVERYTHING
 from personsearch.search.index import LIVE_ALIAS, CollectionProperties
+from personsearch.search.query import Query
 from serving.metrics import Metrics
 from serving.settings import ServingSettings
 from serving.source import PlatformSource
 from tests.serving.colours import COLOURS, add_figures
+
+RED_COAT = Query(("a red coat",))
 
 
 @pytest.fixture
@@ -52,9 +55,9 @@ def test_the_collection_is_opened_with_the_model_it_names(installation: ServingS
     assert source.target() == "persons_v1_1"
     live = source.load()
     assert (live.collection, live.properties.model_version) == ("persons_v1_1", "1")
-    plain = live.search("a red coat", k=5, crop_filter=EVERYTHING, group_by_track=False)
+    plain = live.search_for(RED_COAT, k=5, crop_filter=EVERYTHING, group_by_track=False)
     assert live.refresh() == len(COLOURS) * 3
-    mirrored = live.search("a red coat", k=5, crop_filter=EVERYTHING, group_by_track=False)
+    mirrored = live.search_for(RED_COAT, k=5, crop_filter=EVERYTHING, group_by_track=False)
     scores = [[candidate.score for candidate in answer.candidates] for answer in (plain, mirrored)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
     assert len(scores[0]) == 5
@@ -66,7 +69,7 @@ def test_a_model_is_loaded_once_for_all_its_collections(installation: ServingSet
     source = PlatformSource(installation, gallery_in(installation.gallery_folder), metrics)
 
     def encoded() -> float | None:
-        source.load().search("a red coat", k=5, crop_filter=EVERYTHING, group_by_track=False)
+        source.load().search_for(RED_COAT, k=5, crop_filter=EVERYTHING, group_by_track=False)
         return metrics.registry.get_sample_value("personsearch_encode_seconds_count")
 
     first = encoded()

@@ -5,6 +5,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Callable
 from os import getpid
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,41 @@ def is_of_process(holder: str, pid: int) -> bool:
     return holder.startswith(f"{socket.gethostname()}/{pid}/")
 
 
+class Renewal:
+    """A thread that renews leases of `seconds`, for as long as their holder has given a sign of life within `silence`
+    seconds.
+    """
+
+    def __init__(self, renew: Callable[[], None], *, what: str, seconds: float, silence: float) -> None:
+        """`renew` may raise UserError; `what` names the leases in the log."""
+        self._renew = renew
+        self._what = what
+        self._pause = seconds / RENEWALS
+        self._silence = silence
+        self._alive_at = time.monotonic()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="renewal", daemon=True)
+        self._thread.start()
+
+    def alive(self) -> None:
+        """Give a sign of life."""
+        self._alive_at = time.monotonic()
+
+    def stop(self) -> None:
+        """Renew no more, and wait until the last renewal has ended."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._pause):
+            if time.monotonic() - self._alive_at > self._silence:
+                continue
+            try:
+                self._renew()
+            except UserError as error:
+                logger.warning("%s cannot be renewed: %s", self._what, error)
+
+
 class Leadership:
     """One process's hold on a lease of `seconds`. One that gives no sign of life for `silence` seconds loses it."""
 
@@ -36,13 +72,10 @@ class Leadership:
         self._leases = leases
         self._name = name
         self._seconds = seconds
-        self._silence = silence
         self._lease: Lease | None = None
-        self._held_until = self._alive_at = time.monotonic()
+        self._held_until = time.monotonic()
         self._asking = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._renew_again_and_again, name="lease", daemon=True)
-        self._thread.start()
+        self._renewal = Renewal(self._renew_in_turn, what="the lease", seconds=seconds, silence=silence)
 
     def take(self) -> "Lease | None":
         """The lease, taken if nobody holds it; None while another process does. A sign of life.
@@ -50,7 +83,7 @@ class Leadership:
         Raises:
             UserError: the database does not answer.
         """
-        self._alive_at = time.monotonic()
+        self._renewal.alive()
         with self._asking:
             if self._lease is not None and time.monotonic() >= self._held_until:
                 self._renew()
@@ -62,7 +95,7 @@ class Leadership:
 
     def check(self) -> None:
         """Give a sign of life; raises LeaseLost where another process may lead by now."""
-        self._alive_at = time.monotonic()
+        self._renewal.alive()
         if self._lease is None or time.monotonic() >= self._held_until:
             raise LeaseLost(f"{self.holder} could not renew its lease for {self._seconds:g} s, so another may lead")
 
@@ -77,21 +110,14 @@ class Leadership:
 
     def close(self) -> None:
         """Hand over at once, where this process leads."""
-        self._stopping.set()
-        self._thread.join()
+        self._renewal.stop()
         if self._lease is not None:
             self._leases.release(self._lease)
             self._lease = None
 
-    def _renew_again_and_again(self) -> None:
-        while not self._stopping.wait(self._seconds / RENEWALS):
-            if time.monotonic() - self._alive_at > self._silence:
-                continue
-            try:
-                with self._asking:
-                    self._renew()
-            except UserError as error:
-                logger.warning("the lease cannot be renewed: %s", error)
+    def _renew_in_turn(self) -> None:
+        with self._asking:
+            self._renew()
 
     def _renew(self) -> None:
         if self._lease is None:

@@ -4,21 +4,16 @@ Who follows holds a lease of its own, `follower/…`, by which the others count 
 end within seconds, and the others take its parts.
 """
 
-import logging
 import threading
-import time
 from typing import TYPE_CHECKING
 
-from personsearch.errors import UserError
+from personsearch.installation.leadership import Renewal
 
 if TYPE_CHECKING:
     from personsearch.integrations.database.leases import DatabaseLeases, Lease
 
-logger = logging.getLogger(__name__)
-
 MEMBER = "follower/"
 PART = "part/"
-RENEWALS = 4  # within the time of a lease
 
 
 class PartLeases:
@@ -31,14 +26,10 @@ class PartLeases:
         self._leases = leases
         self._holder = holder
         self._seconds = seconds
-        self._silence = silence
         self._member: Lease | None = None
         self._held: dict[int, Lease] = {}
-        self._alive_at = time.monotonic()
         self._asking = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._renew_again_and_again, name="parts", daemon=True)
-        self._thread.start()
+        self._renewal = Renewal(self._renew, what="the leases of parts", seconds=seconds, silence=silence)
 
     def take(self) -> "dict[int, Lease]":
         """The parts to follow now: gives away what is more than a fair share, and takes what nobody holds. A sign of
@@ -47,7 +38,7 @@ class PartLeases:
         Raises:
             UserError: the database does not answer.
         """
-        self._alive_at = time.monotonic()
+        self._renewal.alive()
         with self._asking:
             if self._member is None:
                 self._leases.forget_ended(MEMBER)
@@ -66,12 +57,11 @@ class PartLeases:
 
     def alive(self) -> None:
         """Give a sign of life."""
-        self._alive_at = time.monotonic()
+        self._renewal.alive()
 
     def close(self) -> None:
         """Hand over at once."""
-        self._stopping.set()
-        self._thread.join()
+        self._renewal.stop()
         for lease in (*self._held.values(), *filter(None, [self._member])):
             self._leases.release(lease)
         self._held, self._member = {}, None
@@ -85,19 +75,10 @@ class PartLeases:
         names = self._leases.holders(f"{PART}{self.parts}/")
         return {int(name.rpartition("/")[2]) for name in names}
 
-    def _renew_again_and_again(self) -> None:
-        while not self._stopping.wait(self._seconds / RENEWALS):
-            if time.monotonic() - self._alive_at > self._silence:
-                continue
-            try:
-                with self._asking:
-                    self._renew()
-            except UserError as error:
-                logger.warning("the leases of parts cannot be renewed: %s", error)
-
     def _renew(self) -> None:
-        if self._member is not None and not self._leases.renew(self._member, self._seconds):
-            self._member = None
-        for number, lease in list(self._held.items()):
-            if not self._leases.renew(lease, self._seconds):
-                del self._held[number]
+        with self._asking:
+            if self._member is not None and not self._leases.renew(self._member, self._seconds):
+                self._member = None
+            for number, lease in list(self._held.items()):
+                if not self._leases.renew(lease, self._seconds):
+                    del self._held[number]

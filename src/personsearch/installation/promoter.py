@@ -42,12 +42,13 @@ logger = logging.getLogger(__name__)
 
 LEASE = "promoter"
 RETRY_SECONDS = 2.0  # between a look that failed and the next
-FOLLOW_SECONDS = 0.4  # between looks at the gallery
+FOLLOW_SECONDS = 0.2  # between looks at the gallery
 BEAT_SECONDS = 2.0  # between heartbeats that say nothing new
 LONGEST_RETRY_SECONDS = 120.0
 LONGEST_OUTAGE_SECONDS = 4.0  # of a live collection, whose model works: an engine is away and may come back at any time
 QUIET_SECONDS = 30.0  # without a change of the gallery, until what was erased leaves the engine's files
 LONGEST_UNPURGED_SECONDS = 600.0
+IMPATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 class World(Protocol):
@@ -141,13 +142,7 @@ class Promoter:
         """Look once and index where needed. Returns what was seen; never raises UserError."""
         failed = False
         try:
-            lease = self._leadership.take()
-            state = self._lead(lease) if lease else self._stand_by()
-            if self._parts and not lease:
-                self._seen = self._follow_parts(self._parts)
-        except LeaseLost as error:
-            self._leadership.lose()
-            state = self._stand_by(str(error))
+            state = self._act(self._lead)
         except UserError as error:
             state, failed = str(error), True
             self.failures += 1
@@ -155,12 +150,15 @@ class Promoter:
         return state
 
     def keep_up(self) -> None:
-        """Look again if the gallery has changed, or an alias is said to have moved, since the last look."""
+        """Look again if an alias is said to have moved since the last look; if only the gallery has changed, follow it
+        without asking the registry.
+        """
         with suppress(UserError):  # the next look says it
             seen, latest = self._sequence if self.leads else self._seen, self._world.last_sequence()
-            noticed = self.leads and self._world.notices() != self._noticed
-            if noticed or ((self.leads or self._parts) and latest != seen):
+            if self.leads and self._world.notices() != self._noticed:
                 self.look()
+            elif (self.leads or self._parts) and latest != seen:
+                self._act(self._follow_live)
 
     def close(self) -> None:
         """Hand over to a promoter that stands by."""
@@ -170,6 +168,18 @@ class Promoter:
                 self._parts.leases.close()
             self._leadership.close()
             self._promotions.forget(self._leadership.holder)
+
+    def _act(self, lead: Callable[[Lease], str]) -> str:
+        """Do a leader's work if this process leads, and follow its own parts if it does not."""
+        try:
+            lease = self._leadership.take()
+            state = lead(lease) if lease else self._stand_by()
+            if self._parts and not lease:
+                self._seen = self._follow_parts(self._parts)
+        except LeaseLost as error:
+            self._leadership.lose()
+            state = self._stand_by(str(error))
+        return state
 
     def _stand_by(self, why: str = "") -> str:
         if self.leads:
@@ -185,9 +195,10 @@ class Promoter:
         try:
             version = self._world.champion()
         except UserError:
-            self._follow_unasked(lease)
+            self._follow_live(lease)
             raise
         if version is None:
+            self._follow_live(lease)
             return "no champion yet"
         self._sequence, live = self._world.last_sequence(), self._promotions.live()
         # The store is asked, because it may have been lost, replaced or rolled back since we indexed.
@@ -206,19 +217,21 @@ class Promoter:
             live = None
         last = self._promotions.of_version(version)
         if last is not None and last.wait:
+            self._follow_live(lease)
             raise UserError(f"{last.failure}; it will be tried again")
         return self._bring(version, live, last, lease)
 
-    def _follow_unasked(self, lease: Lease) -> None:
-        """Let the live collection follow the gallery while the registry cannot say which version is champion."""
+    def _follow_live(self, lease: Lease) -> str:
+        """Let the live collection follow the gallery, whichever version is champion."""
         if self._parts:
             self._sequence = self._follow_parts(self._parts)
-            return
+            return ""
         self._sequence, live = self._world.last_sequence(), self._promotions.live()
         if live and live.sequence != self._sequence and self._world.live_collection() == live.collection:
             last = self._promotions.of_version(live.version)
             if last is None or not last.wait:
-                self._bring(live.version, live, last, lease)
+                return self._bring(live.version, live, last, lease)
+        return ""
 
     def _follow_parts(self, parts: SharedParts) -> int:
         """Follow with the parts that this process has now; returns the change of the gallery that they have reached."""
@@ -367,9 +380,8 @@ def run_promoter(settings: Settings, params: Path, pipeline: Path | None = None)
     the compiled one that builds on a cluster, where one is to build.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    os.environ.setdefault(
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"
-    )  # it looks again soon, and follows the gallery meanwhile
+    for name, value in IMPATIENCE.items():  # it asks again soon, and follows the gallery meanwhile
+        os.environ.setdefault(name, value)
     database, holder = open_database(settings.database_address), holder_name()
     leases = DatabaseLeases(database)
     times = {"seconds": settings.lease_seconds, "silence": settings.index_stall_seconds}
@@ -386,10 +398,13 @@ def run_promoter(settings: Settings, params: Path, pipeline: Path | None = None)
 def _look_again_and_again(promoter: Promoter, settings: Settings) -> None:
     said = ""
     while True:
+        began = time.monotonic()
         if (state := promoter.look()) != said:
             logger.info("%s", state)
             said = state
-        until = time.monotonic() + _seconds_until_next_look(promoter, settings)
+        now = time.monotonic()
+        # while an engine keeps whoever asks waiting, half of the time is left to follow the gallery
+        until = now + max(_seconds_until_next_look(promoter, settings), now - began if promoter.failed else 0.0)
         while time.monotonic() < until:
             time.sleep(min(FOLLOW_SECONDS, max(0.0, until - time.monotonic())))
             promoter.keep_up()

@@ -5,7 +5,6 @@ Shapes: N images of which it is known.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 
 def area_under_curve(score_N: NDArray[np.floating], has_it_N: NDArray[np.bool_]) -> float:
@@ -18,6 +17,8 @@ def area_under_curve(score_N: NDArray[np.floating], has_it_N: NDArray[np.bool_])
     negatives = len(has_it_N) - positives
     if positives == 0 or negatives == 0:
         raise ValueError(f"{positives} images that have it and {negatives} that have not; some of both expected")
+    from scipy.stats import rankdata  # late: the service starts without it, a second sooner
+
     ranks_N = rankdata(score_N)
     return float((ranks_N[has_it_N].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
