@@ -10,10 +10,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -21,6 +23,7 @@ from pymilvus import MilvusException
 
 from personsearch.errors import EngineFailed, engine_failures, with_advice
 from personsearch.gallery.store import Gallery
+from personsearch.integrations.database import patience
 from personsearch.integrations.database.advice import POSTGRESQL, SQLITE, UNREACHABLE
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.gallery import gallery_in
@@ -142,6 +145,71 @@ def test_a_server_that_is_killed_and_started_again(acknowledged: Acknowledged, o
         time.sleep(0.2)
     assert all(words in error for error in refusals for words in (str(acknowledged.gallery.rows.place), "; "))
     acknowledged.check()
+
+
+@contextmanager
+def stopped(owner: Callable[[str], object]) -> Iterator[None]:
+    """The server and all its processes are stopped, as on a machine that hangs; they continue afterwards."""
+    server = int((Path(str(owner("SHOW data_directory"))) / "postmaster.pid").read_text().split()[0])
+    os.kill(server, signal.SIGSTOP)
+    children = [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()]
+    try:
+        for pid in children:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in (*children, server):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def test_a_server_that_is_stopped_is_not_waited_for_and_used_again(
+    acknowledged: Acknowledged, owner: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.5)
+    with stopped(owner):
+        for words in ("the server does not answer|no answer for", "connection timeout expired|no answer for"):
+            start = time.monotonic()
+            acknowledged.fails(f"({words}).*; start the server, or correct address, user and password in PERSON")
+            assert time.monotonic() - start < 60
+    monkeypatch.undo()
+    time.sleep(patience.KNOWN_SECONDS)
+    acknowledged.check()
+
+
+def test_a_lock_is_waited_for_as_long_as_the_server_answers_others(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    answers = patience.Server.answers
+
+    def counted(*arguments: Any) -> bool:
+        asked.append(answers(*arguments))
+        return asked[-1]
+
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(patience.Server, "answers", counted)
+    one, two = Database(address), Database(address)
+    taken = threading.Event()
+
+    def wait() -> None:
+        with two.held("build"):
+            taken.set()
+
+    waiting = threading.Thread(target=wait)
+    with one.held("build"):
+        waiting.start()
+        deadline = time.monotonic() + 120
+        while len(asked) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert not taken.is_set()
+    waiting.join()
+    assert taken.is_set()
+    assert all(asked)
+    for database in (one, two):
+        database.close()
 
 
 def test_a_user_who_may_not_write(acknowledged: Acknowledged, owner: Callable[[str], object], address: str) -> None:

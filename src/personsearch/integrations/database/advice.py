@@ -41,4 +41,5 @@ def advice(error: BaseException | None) -> str:
 
 def _without_a_state(error: BaseException | None) -> str | None:
     """No answer of a server has no state, and neither has a connection that it closed."""
-    return UNREACHABLE if type(error).__name__ == "OperationalError" else None
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return UNREACHABLE if "OperationalError" in kinds else None

@@ -23,7 +23,6 @@ from personsearch.integrations.database.advice import advice
 logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_SECONDS = 30.0
-CONNECT_SECONDS = 10
 POOLED_CONNECTIONS = 5
 SQLITE = "sqlite:///"
 POSTGRESQL = ("postgresql", "postgres")
@@ -170,8 +169,12 @@ def _postgresql(address: str) -> sa.Engine:
         shown = hide_credentials(address)
         raise UserError(f"database {shown!r}: sqlite:///FILE or postgresql://HOST/DATABASE expected")
     url = url.set(drivername="postgresql+psycopg")
+    from personsearch.integrations.database.patience import CONNECT_SECONDS, make_impatient  # loads the driver
+
     arguments = {"connect_timeout": CONNECT_SECONDS, **KEEP_ALIVE}
-    return sa.create_engine(url, pool_size=POOLED_CONNECTIONS, pool_pre_ping=True, connect_args=arguments)
+    engine = sa.create_engine(url, pool_size=POOLED_CONNECTIONS, pool_pre_ping=True, connect_args=arguments)
+    make_impatient(engine)
+    return engine
 
 
 def _key(name: LockName) -> int:

@@ -1,5 +1,6 @@
 """Connects to Milvus and turns its failures into one readable line."""
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from personsearch.errors import EngineFailed, UserError, with_advice
 from personsearch.files import private_folder
 
 CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 30  # of any call: a server that is stopped would else be waited for, for ever
 ADVICE = {
     "auth check failure": "correct PERSONSEARCH_MILVUS_TOKEN, and restart the services",
     "permission deny": "grant this user the collections and aliases in Milvus",
@@ -30,6 +32,9 @@ ADVICE = {
 # Milvus Lite treats pymilvus' pings (every 10 seconds) as an attack and drops the connection during long calls; a local
 # database does not need them. A remote server accepts them, and they show when it is gone. gRPC would ask a proxy for
 # this machine, too.
+_EVERYWHERE = {
+    "grpc.service_config": json.dumps({"methodConfig": [{"name": [{}], "timeout": f"{ANSWER_SECONDS}s"}]}),
+}
 _ON_THIS_MACHINE: dict[str, Any] = {
     "grpc.keepalive_time_ms": 600_000,
     "grpc.keepalive_permit_without_calls": False,
@@ -61,7 +66,7 @@ def connect(uri: str, token: str) -> MilvusClient:
         uri, token = _with_credentials_apart(uri, token)
         here = is_on_this_machine(uri)
     try:
-        options = _ON_THIS_MACHINE if here else {}
+        options = _EVERYWHERE | (_ON_THIS_MACHINE if here else {})
         client = MilvusClient(uri=uri, token=token, timeout=CONNECT_SECONDS, grpc_options=options)
         client.get_server_version()
         return client
