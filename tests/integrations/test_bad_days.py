@@ -30,6 +30,7 @@ from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.database.schema import migrate
 from personsearch.integrations.milvus.connection import ADVICE as MILVUS_ADVICE
 from personsearch.integrations.milvus.connection import readable_errors
+from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.integrations.mlflow.connection import ADVICE as MLFLOW_ADVICE
 from personsearch.integrations.mlflow.connection import connect
 from personsearch.integrations.mlflow.registry import ModelRegistry
@@ -37,6 +38,7 @@ from personsearch.integrations.objects.open import open_pictures
 from personsearch.integrations.objects.s3 import REASONS
 from tests.docs.pages import ROOT
 from tests.gallery.builds import crop, jpeg
+from tests.servers.milvus_lite_server import start_server
 from tests.servers.s3 import S3Server
 
 
@@ -98,7 +100,7 @@ def acknowledged(address: str, tmp_path: Path) -> Acknowledged:
     return opened
 
 
-def refusal(act: Callable[[], None]) -> str | None:
+def refusal(act: Callable[[], object]) -> str | None:
     """What an engine says if it refuses."""
     try:
         act()
@@ -318,6 +320,27 @@ def test_a_store_that_stalls_is_waited_for_so_long_and_used_again(
     finally:
         s3.process.send_signal(signal.SIGCONT)
     acknowledged.check()
+
+
+def test_a_milvus_that_is_stopped_is_not_waited_for_and_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start_server(tmp_path / "milvus.db")
+    try:
+        monkeypatch.setattr("personsearch.integrations.milvus.connection.ANSWER_SECONDS", 2)
+        store = MilvusStore(server.uri)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            error = refusal(store.names)
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        assert error is not None
+        assert "Deadline Exceeded; the server is overloaded or stopped" in error
+        deadline = time.monotonic() + 120
+        while (said := refusal(store.names)) is not None:
+            assert time.monotonic() < deadline, said
+    finally:
+        server.stop()
 
 
 @pytest.fixture

@@ -78,8 +78,8 @@ class Connection(psycopg.Connection[Any]):
             while True:
                 ready = yield waits_for
                 if not ready and self.reach and time.monotonic() - asked_at >= PATIENCE_SECONDS:
-                    server, *address = self.reach
-                    if not server.answers(*address):
+                    server, arguments, parameters = self.reach
+                    if not server.answers(arguments, parameters):
                         self.pgconn.finish()
                         raise psycopg.OperationalError("the server does not answer")
                     asked_at = time.monotonic()

@@ -32,9 +32,6 @@ ADVICE = {
 # Milvus Lite treats pymilvus' pings (every 10 seconds) as an attack and drops the connection during long calls; a local
 # database does not need them. A remote server accepts them, and they show when it is gone. gRPC would ask a proxy for
 # this machine, too.
-_EVERYWHERE = {
-    "grpc.service_config": json.dumps({"methodConfig": [{"name": [{}], "timeout": f"{ANSWER_SECONDS}s"}]}),
-}
 _ON_THIS_MACHINE: dict[str, Any] = {
     "grpc.keepalive_time_ms": 600_000,
     "grpc.keepalive_permit_without_calls": False,
@@ -66,7 +63,8 @@ def connect(uri: str, token: str) -> MilvusClient:
         uri, token = _with_credentials_apart(uri, token)
         here = is_on_this_machine(uri)
     try:
-        options = _EVERYWHERE | (_ON_THIS_MACHINE if here else {})
+        limited = {"methodConfig": [{"name": [{}], "timeout": f"{ANSWER_SECONDS}s"}]}
+        options = {"grpc.service_config": json.dumps(limited)} | (_ON_THIS_MACHINE if here else {})
         client = MilvusClient(uri=uri, token=token, timeout=CONNECT_SECONDS, grpc_options=options)
         client.get_server_version()
         return client
