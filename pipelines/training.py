@@ -16,7 +16,7 @@ from components.gate.component import gate
 from components.prepare.component import prepare
 from components.register.component import register
 from components.train.component import train
-from pipelines.cluster import REGISTRY_SECRETS, STORAGE_SECRETS, accelerate, place
+from pipelines.cluster import GALLERY_SECRETS, REGISTRY_SECRETS, STORAGE_SECRETS, accelerate, place
 
 
 class Trained(NamedTuple):
@@ -114,17 +114,24 @@ def _evaluate(model: Model, data: Data, config: dict[str, Any], code_version: st
     return task
 
 
-def _gate(
-    before: dsl.PipelineTask, after: dsl.PipelineTask, data: Data, config: dict[str, Any], model_name: str
+def _gate(  # noqa: PLR0917
+    model: Model,
+    before: dsl.PipelineTask,
+    after: dsl.PipelineTask,
+    data: Data,
+    config: dict[str, Any],
+    model_name: str,
 ) -> dsl.PipelineTask:
     task = gate(
+        model=model.folder,
+        bundle=model.bundle,
         metrics=after.outputs["metrics"],
         uncompressed=before.outputs["metrics"],
         dataset_hash=data.hash,
         model_name=model_name,
         config=config,
     ).set_caching_options(False)
-    place(task, secrets=REGISTRY_SECRETS)
+    place(task, secrets=(*REGISTRY_SECRETS, *GALLERY_SECRETS))  # people's verdicts are in the installation's database
     return task
 
 
@@ -171,7 +178,7 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     chosen = _compress(trained, data, compress_config, code_version, gpus=compress_accelerators)
     before = _evaluate(trained, data, evaluate_config, code_version)
     after = _evaluate(chosen, data, evaluate_config, code_version)
-    decision = _gate(before, after, data, gate_config, model_name)
+    decision = _gate(chosen, before, after, data, gate_config, model_name)
     with dsl.If(decision.outputs["Output"] == True, name="passed"):  # noqa: E712 (kfp builds the condition from it)
         _register(chosen, after, data, source, model_name, code_version)
     return Trained(

@@ -2,7 +2,13 @@
 
 import pytest
 
-from personsearch.evaluation.gate import GateConfig, decide
+from personsearch.evaluation.gate import (
+    VERDICT_ABOVE,
+    VERDICT_DESCRIPTIONS,
+    GateConfig,
+    OnVerdicts,
+    decide,
+)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +86,35 @@ def test_holds_a_compressed_model_against_the_whole_one(max_loss, uncompressed, 
 def test_what_was_not_compressed_is_not_held_against_anything() -> None:
     config = GateConfig(max_compression_loss=None)
     assert len(decide(config, {"t2i_r1": 60.0}, None, {"t2i_r1": 99.0}).reasons) == 2
+
+
+def verdicts(above: float, descriptions: int = 40) -> dict[str, float]:
+    return {VERDICT_ABOVE: above, VERDICT_DESCRIPTIONS: descriptions}
+
+
+@pytest.mark.parametrize(
+    ("challenger", "champion", "passed"),
+    [
+        (verdicts(80), verdicts(82), True),
+        (verdicts(79.9), verdicts(82), False),
+        (verdicts(10, 19), verdicts(82, 19), True),  # too few to say
+        (verdicts(10), None, True),
+    ],
+)
+def test_a_model_may_not_rank_what_people_judged_worse_than_the_champion(
+    challenger: dict[str, float], champion: dict[str, float] | None, passed: bool
+) -> None:
+    judged = OnVerdicts(challenger, champion)
+    assert decide(GateConfig(), {"t2i_r1": 60.0}, None, None, judged).passed is passed
+    assert decide(GateConfig(max_verdict_regression=None), {"t2i_r1": 60.0}, None, None, judged).passed
+
+
+def test_a_refusal_is_a_tag_with_its_reasons_alone() -> None:
+    judged = OnVerdicts(verdicts(50), verdicts(90))
+    decision = decide(GateConfig(), {"t2i_r1": 60.0}, None, None, judged)
+    assert decision.tags() == {
+        "gate": "refused",
+        "gate_reason": "verdict_confirmed_above_rejected 50.00 is below the champion's 90.00 less 2.00 = 88.00",
+    }
+    assert judged.metrics()["champion_verdict_confirmed_above_rejected"] == 90
+    assert decide(GateConfig(), {"t2i_r1": 60.0}, None).tags() == {"gate": "passed"}

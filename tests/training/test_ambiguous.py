@@ -66,4 +66,4 @@ def test_gradients_are_finite_and_pass_by_an_ambiguous_pair(name: str) -> None:
 
 def test_every_loss_of_images_and_captions_is_tested() -> None:
     paired = {name for name, each in LOSSES.items() if each.images and each.texts and not each.heads}
-    assert paired - {"swapped_captions"} == set(CONTRASTING)
+    assert paired - {"swapped_captions", "rejected_images"} == set(CONTRASTING)

@@ -150,13 +150,24 @@ def gate(
     uncompressed: Annotated[
         Path | None, typer.Option(help="metrics.json of the model that this one was compressed from.")
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="The model: also compare it with the champion on the verdicts given in this installation.",
+        ),
+    ] = None,
     params: Params = None,
     as_json: output.JsonFlag = False,
 ) -> None:
     """Decide whether a model may be registered: exit code 0 if so, 1 if not, with the reasons."""
     from personsearch.evaluation.gate import GateConfig, decide, read_metrics
+    from personsearch.installation.feedback.measure import on_verdicts
+    from personsearch.installation.settings import Settings
 
     champion, whole = (None if path is None else read_metrics(path) for path in (baseline, uncompressed))
-    decision = decide(configured(GateConfig, "gate", params), read_metrics(metrics), champion, whole)
+    config = configured(GateConfig, "gate", params)
+    judged = None if bundle is None else on_verdicts(config, bundle, Settings().model_name)
+    decision = decide(config, read_metrics(metrics), champion, whole, judged)
     output.show({"passed": decision.passed, "reasons": decision.reasons}, as_json=as_json)
     raise typer.Exit(0 if decision.passed else 1)

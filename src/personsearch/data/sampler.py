@@ -135,6 +135,28 @@ def _turns(person_P: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejections:
+    """By pair, the images [K] that people rejected for its caption (their attribute `rejected_for`)."""
+
+    images_of_pair: dict[int, NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, records: Sequence[ImageRecord], pairs: Pairs) -> "Rejections":
+        rejected: dict[str, list[int]] = {}
+        for image, record in enumerate(records):
+            for text in record.rejected_for:
+                rejected.setdefault(text, []).append(image)
+        captions = zip(pairs.image_P.tolist(), pairs.caption_P.tolist(), strict=True) if rejected else ()
+        texts = (records[image].captions[caption] for image, caption in captions)
+        return cls({pair: np.array(rejected[text]) for pair, text in enumerate(texts) if text in rejected})
+
+    def draw(self, pair: int, generator: np.random.Generator) -> int | None:
+        """One of a pair's rejected images; None where it has none."""
+        images_K = self.images_of_pair.get(pair)
+        return None if images_K is None else int(generator.choice(images_K))
+
+
+@dataclass(frozen=True, slots=True)
 class Sampler:
     """Deterministic epochs of whole batches; pairs that do not fill a batch sit this epoch out."""
 

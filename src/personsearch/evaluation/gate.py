@@ -12,6 +12,11 @@ from personsearch.errors import UserError, explain
 from personsearch.evaluation.attributes.limits import AUC
 from personsearch.evaluation.metrics import points_lost, too_few_people
 
+TAG_LENGTH = 5000  # of a value, in MLflow
+VERDICT_ABOVE = "verdict_confirmed_above_rejected"
+VERDICT_R1 = "verdict_r1"
+VERDICT_DESCRIPTIONS = "verdict_descriptions"
+
 
 class GateConfig(Config):
     """Section `gate` of params.yaml: the conditions for registering a model; null switches a condition off."""
@@ -41,13 +46,28 @@ class GateConfig(Config):
     max_attribute_regression: float | None = Field(default=0.1, ge=0, le=1)
     """How much of an attribute's AUC the model may be behind the champion, whatever its R@1."""
 
+    max_verdict_regression: float | None = Field(default=2.0, ge=0, le=100)
+    """Percentage points that the model may be behind the champion in how often a candidate whom people confirmed here
+    scores above one whom they rejected, on people kept out of training (docs/feedback.md); null does not look.
+    """
+
+    fewest_verdict_descriptions: int = Field(default=20, ge=1)
+    """With fewer descriptions that have a confirmed and a rejected candidate, that condition is not applied."""
+
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
-    """Whether the model passed, and one line for each condition, met or not."""
+    """Whether the model passed, and one line for each condition, met or not; `refusals` are those not met."""
 
     passed: bool
     reasons: list[str]
+    refusals: tuple[str, ...] = ()
+
+    def tags(self) -> dict[str, str]:
+        """What a run in MLflow says of it."""
+        if self.passed:
+            return {"gate": "passed"}
+        return {"gate": "refused", "gate_reason": "; ".join(self.refusals)[:TAG_LENGTH]}
 
     def summary(self) -> str:
         """The reasons as Markdown."""
@@ -55,15 +75,29 @@ class GateDecision:
         return f"The model {verdict}.\n\n" + "\n".join(f"- {reason}" for reason in self.reasons) + "\n"
 
 
+@dataclass(frozen=True, slots=True)
+class OnVerdicts:
+    """How two models rank the candidates that people judged: VERDICT_ABOVE and the like by name; no champion, None."""
+
+    challenger: Mapping[str, float]
+    champion: Mapping[str, float] | None
+
+    def metrics(self) -> dict[str, float]:
+        """Both, by name."""
+        return {**self.challenger, **{f"champion_{name}": value for name, value in (self.champion or {}).items()}}
+
+
 def decide(
     config: GateConfig,
     metrics: Mapping[str, float],
     baseline: Mapping[str, float] | None,
     uncompressed: Mapping[str, float] | None = None,
+    on_verdicts: OnVerdicts | None = None,
 ) -> GateDecision:
     """Check a model's metrics against the conditions; a condition fails if the metric it needs is missing.
 
-    `baseline` is the champion's metrics, `uncompressed` those of the model that this one was compressed from.
+    `baseline` is the champion's metrics, `uncompressed` those of the model that this one was compressed from,
+    `on_verdicts` what people's verdicts say, None where nobody looked.
     """
     checks = [
         _at_least("t2i_r1", metrics.get("t2i_r1"), config.min_r1, "the floor"),
@@ -76,8 +110,10 @@ def decide(
     checks.append(_against_champion(config, metrics, baseline))
     checks.append(_sees_what_champion_sees(config, metrics, baseline))
     checks.append(_against_uncompressed(config, metrics, uncompressed))
+    checks.append(_as_people_judged(config, on_verdicts))
     done = [check for check in checks if check is not None]
-    return GateDecision(all(passed for passed, _ in done), [reason for _, reason in done])
+    refusals = tuple(reason for passed, reason in done if not passed)
+    return GateDecision(not refusals, [reason for _, reason in done], refusals)
 
 
 def read_metrics(path: Path) -> dict[str, float]:
@@ -144,6 +180,20 @@ def _sees_what_champion_sees(
     if lost:
         return False, f"the AUC of some attributes is more than {most:.2f} behind the champion's: {', '.join(lost)}"
     return True, f"no attribute's AUC is more than {most:.2f} behind the champion's"
+
+
+def _as_people_judged(config: GateConfig, on_verdicts: OnVerdicts | None) -> tuple[bool, str] | None:
+    most = config.max_verdict_regression
+    if most is None or on_verdicts is None:
+        return None
+    found, fewest = int(on_verdicts.challenger[VERDICT_DESCRIPTIONS]), config.fewest_verdict_descriptions
+    if found < fewest:
+        return True, f"verdicts: {found} descriptions with a confirmed and a rejected candidate; {fewest} needed"
+    above = on_verdicts.challenger[VERDICT_ABOVE]
+    if on_verdicts.champion is None:
+        return True, f"{VERDICT_ABOVE} {above:.2f}; no champion to compare with"
+    before = on_verdicts.champion[VERDICT_ABOVE]
+    return _at_least(VERDICT_ABOVE, above, before - most, f"the champion's {before:.2f} less {most:.2f} =")
 
 
 def _attributes(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -21,12 +21,22 @@ from personsearch.bundle import Preprocessing
 from personsearch.data.facts.queries import ShortQuery
 from personsearch.data.parallel import map_in_order
 from personsearch.data.records import ImageRecord
-from personsearch.data.sampler import Pairs, Sampler, shard
+from personsearch.data.sampler import Pairs, Rejections, Sampler, shard
 from personsearch.models.mixing import Mixing
 from personsearch.tokenizer import Tokenizer, trim
 from personsearch.training.facts import BatchFacts, FactSource
 from personsearch.training.mixup import MixupConfig, Partners, draw_mixing, draw_partners
-from personsearch.training.objective import IMAGE, IMAGE_2, QUERY, SIMCLR_1, SIMCLR_2, SWAPPED, TEXT, TEXT_2
+from personsearch.training.objective import (
+    IMAGE,
+    IMAGE_2,
+    QUERY,
+    REJECTED,
+    SIMCLR_1,
+    SIMCLR_2,
+    SWAPPED,
+    TEXT,
+    TEXT_2,
+)
 
 # One stream per view: two views of a pair must differ, and adding one must not change the numbers of the others.
 STREAMS = {
@@ -38,6 +48,7 @@ STREAMS = {
     TEXT_2: 5,
     QUERY: 7,
     SWAPPED: 8,
+    REJECTED: 9,
 }
 MIXING = 6
 PARTNER = 16  # added to a view's stream for the images that are mixed into it
@@ -48,7 +59,7 @@ class Batch:
     """One process's part of a global batch.
 
     `teacher_ids_NL` are the captions in the teacher's tokens, `swapped_N` is true where the text view `swapped` holds a
-    wrong caption; its other rows are not encoded.
+    wrong caption, `rejected_N` where the image view `rejected` has a rejected image; their other rows are not encoded.
     """
 
     images: dict[str, Tensor]
@@ -59,6 +70,7 @@ class Batch:
     teacher_ids_NL: Tensor | None = None
     facts: BatchFacts | None = None
     swapped_N: Tensor | None = None
+    rejected_N: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.person_ids_N)
@@ -67,7 +79,8 @@ class Batch:
         """Mark the batch as used by `stream`, so that its memory is not reused before `stream` has finished."""
         mixed = () if self.mixing is None else (self.mixing.partner_N, self.mixing.ratio_N)
         facts = () if self.facts is None else self.facts.tensors()
-        others = (self.person_ids_N, self.trust_N, self.teacher_ids_NL, self.swapped_N, *mixed, *facts)
+        optional = (self.trust_N, self.teacher_ids_NL, self.swapped_N, self.rejected_N)
+        others = (self.person_ids_N, *optional, *mixed, *facts)
         for value in (*self.images.values(), *self.texts.values(), *others):
             if value is not None:
                 value.record_stream(stream)
@@ -79,10 +92,11 @@ class Batch:
             raise ValueError("a batch with mixed features cannot be split")
         images = {view: value[rows] for view, value in self.images.items()}
         texts = {view: value[rows] for view, value in self.texts.items()}
-        optional = (self.trust_N, self.teacher_ids_NL, self.swapped_N)
-        trust_N, teacher_ids_NL, swapped_N = (None if of is None else of[rows] for of in optional)
+        optional = (self.trust_N, self.teacher_ids_NL, self.swapped_N, self.rejected_N)
+        trust_N, teacher_ids_NL, swapped_N, rejected_N = (None if of is None else of[rows] for of in optional)
         facts = None if self.facts is None else self.facts.rows(rows)
-        return Batch(images, texts, self.person_ids_N[rows], trust_N, None, teacher_ids_NL, facts, swapped_N)
+        ids_N = self.person_ids_N[rows]
+        return Batch(images, texts, ids_N, trust_N, None, teacher_ids_NL, facts, swapped_N, rejected_N)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +122,7 @@ class BatchSource:
     world_size: int = 1
     facts: FactSource | None = None
     swapped_share: float = 0.25
+    rejections: Rejections | None = None
     trust_P: Tensor | None = None
     teacher_tokenizer: Tokenizer | None = None
 
@@ -135,9 +150,12 @@ class BatchSource:
             wrong = self._wrong_captions(wordings[TEXT], epoch, pairs_N, partners)
             wordings[SWAPPED] = [text or "" for text in wrong]
             swapped_N = torch.tensor([text is not None for text in wrong], device=self.device)
+        images, rejected_N = self._image_views(epoch, pairs_N, partners), None
+        if self.rejections is not None:
+            images[REJECTED], rejected_N = self._rejected_images(self.rejections, epoch, pairs_N, partners)
         teacher = self.teacher_tokenizer
         return Batch(
-            images=self._image_views(epoch, pairs_N, partners),
+            images=images,
             texts=self._text_views(wordings),
             person_ids_N=torch.from_numpy(person_ids_N).to(self.device),
             trust_N=None if self.trust_P is None else self.trust_P[torch.from_numpy(pairs_N)].to(self.device),
@@ -145,6 +163,7 @@ class BatchSource:
             teacher_ids_NL=None if teacher is None else self._token_ids(teacher, wordings[TEXT]),
             facts=self._facts(pairs_N, images_N, queries),
             swapped_N=swapped_N,
+            rejected_N=rejected_N,
         )
 
     def _queries(self, epoch: int, pairs_N: NDArray[np.int64], images_N: NDArray[np.int64]) -> list[ShortQuery]:
@@ -167,6 +186,28 @@ class BatchSource:
             wrong.append(self.facts.wrong_caption(int(self.pairs.image_P[pair]), text, generator) if drawn else None)
         return wrong
 
+    def _rejected_images(
+        self, rejections: Rejections, epoch: int, pairs_N: NDArray[np.int64], partners: Partners | None
+    ) -> tuple[Tensor, Tensor]:
+        """An image that people rejected for each pair's caption, zeros where there is none, and where there is one."""
+        mixed = set() if partners is None else set(partners.rows_K.tolist())
+        drawn = {
+            row: image
+            for row, pair in enumerate(pairs_N.tolist())
+            if row not in mixed
+            and (image := rejections.draw(pair, sample_generator(self.sampler.seed, epoch, pair, STREAMS[REJECTED])))
+            is not None
+        }
+        rows_K = np.array(list(drawn), dtype=np.int64)
+        images_N3HW = torch.zeros(len(pairs_N), 3, *self.pixels_GHW3.shape[1:3], device=self.device)
+        if drawn:
+            pixels_K3HW = self._pixels(np.array(list(drawn.values()), dtype=np.int64))
+            seen_K3HW = self._augmented(REJECTED, pixels_K3HW, epoch, pairs_N[rows_K], STREAMS[REJECTED])
+            images_N3HW[rows_K] = self._standardised(seen_K3HW)
+        rejected_N = torch.zeros(len(pairs_N), dtype=torch.bool, device=self.device)
+        rejected_N[rows_K] = True
+        return images_N3HW, rejected_N
+
     def _facts(
         self, pairs_N: NDArray[np.int64], images_N: NDArray[np.int64], queries: Sequence[ShortQuery]
     ) -> BatchFacts | None:
@@ -185,22 +226,27 @@ class BatchSource:
 
     def _image_views(self, epoch: int, pairs_N: NDArray[np.int64], partners: Partners | None) -> dict[str, Tensor]:
         """Standardised pixels of each view. Both halves of a mixed image are augmented on their own."""
-        pixels_N3HW = self._pixels(pairs_N)
-        others_K3HW = self._pixels(partners.pairs_K) if partners is not None and len(partners.pairs_K) else None
+        pixels_N3HW = self._pixels(self.pairs.image_P[pairs_N])
+        others_K3HW = None
+        if partners is not None and len(partners.pairs_K):
+            others_K3HW = self._pixels(self.pairs.image_P[partners.pairs_K])
         views = {}
-        for view in self.augmentation:
+        for view in (view for view in self.augmentation if view != REJECTED):
             views[view] = self._augmented(view, pixels_N3HW, epoch, pairs_N, STREAMS[view])
             if partners is not None and others_K3HW is not None:
                 stream = PARTNER + STREAMS[view]
                 other_K3HW = self._augmented(view, others_K3HW, epoch, pairs_N[partners.rows_K], stream)
                 views[view] = partners.blend(views[view], other_K3HW)
+        return {view: self._standardised(augmented_N3HW) for view, augmented_N3HW in views.items()}
+
+    def _standardised(self, pixels_N3HW: Tensor) -> Tensor:
         given = self.preprocessing
         mean, std = (torch.tensor(values, device=self.device)[:, None, None] for values in (given.mean, given.std))
-        return {view: (augmented_N3HW - mean) / std for view, augmented_N3HW in views.items()}
+        return (pixels_N3HW - mean) / std
 
-    def _pixels(self, pairs_N: NDArray[np.int64]) -> Tensor:
-        """Images [N, 3, H, W] in [0, 1]."""
-        rows_N = self.pixel_rows_G[self.pairs.image_P[pairs_N]]
+    def _pixels(self, images_N: NDArray[np.int64]) -> Tensor:
+        """These images [N, 3, H, W] in [0, 1]."""
+        rows_N = self.pixel_rows_G[images_N]
         bytes_N3HW = torch.from_numpy(self.pixels_GHW3[rows_N]).to(self.device).permute(0, 3, 1, 2)
         # Copied to the device as bytes and converted there: a quarter of the transfer of float32.
         return bytes_N3HW.float().contiguous() / 255

@@ -15,7 +15,7 @@ from personsearch.models.encoder import PersonEncoder
 from personsearch.models.layers import frozen_prefixes
 from personsearch.models.weights import HUB, Weights, refuse_absent_path
 from personsearch.training.config import TrainConfig
-from personsearch.training.objective import SWAPPED, Objective
+from personsearch.training.objective import REJECTED, SWAPPED, Objective
 
 PARTS = ("image tower", "text tower", "projections", "logit scale", "adaptation", "heads")
 PROJECTIONS = ("visual.proj", "visual.head.proj", "text_projection", "image_projection")
@@ -190,7 +190,8 @@ def _part(name: str) -> str:
 
 
 def _passes(config: TrainConfig, model: PersonEncoder) -> Passes:
-    images, texts = len(config.objective.image_views), len({*config.objective.text_views} - {SWAPPED})
+    images = len({*config.objective.image_views} - {REJECTED})
+    texts = len({*config.objective.text_views} - {SWAPPED})
     image_back, text_back = _crossed(model)
     # Gradient caching first encodes everything without a graph, to get the loss's gradient at the features.
     rounds = 2 if config.chunk_size is not None and config.chunk_size < config.batch_size else 1

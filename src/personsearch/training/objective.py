@@ -33,7 +33,7 @@ from personsearch.losses.tal import tal
 from personsearch.training.facts import BatchFacts
 
 TOTAL = "loss"
-IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2 = "image", "image_2", "simclr_1", "simclr_2"
+IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2, REJECTED = "image", "image_2", "simclr_1", "simclr_2", "rejected"
 TEXT, TEXT_2, QUERY, SWAPPED = "text", "text_2", "query", "swapped"
 PATCHES = "patches"  # among the images: the last layer's tokens of view `image`, [N, rows, columns, width]
 ATTRIBUTES, SHORT_QUERIES, LAYOUT, SWAPPED_CAPTIONS = "attributes", "short_queries", "layout", "swapped_captions"
@@ -83,7 +83,7 @@ class Features:
 @dataclass(frozen=True, slots=True)
 class Labels:
     """Person ids of the global batch, α of the soft labels, the trust in each pair (None: full trust in all), the
-    facts that are known of it, and which pairs have a wrong caption.
+    facts that are known of it, and which pairs have a wrong caption or a rejected image.
     """
 
     person_ids_N: Tensor
@@ -91,6 +91,7 @@ class Labels:
     trust_N: Tensor | None = None
     facts: BatchFacts | None = None
     swapped_N: Tensor | None = None
+    rejected_N: Tensor | None = None
 
     @property
     def targets(self) -> Tensor:
@@ -118,9 +119,10 @@ class Labels:
 
     def rows(self, rows: slice) -> "Labels":
         """The labels of some pairs."""
-        trust_N, swapped_N = (None if of is None else of[rows] for of in (self.trust_N, self.swapped_N))
+        optional = (self.trust_N, self.swapped_N, self.rejected_N)
+        trust_N, swapped_N, rejected_N = (None if of is None else of[rows] for of in optional)
         facts = None if self.facts is None else self.facts.rows(rows)
-        return Labels(self.person_ids_N[rows], self.alpha, trust_N, facts, swapped_N)
+        return Labels(self.person_ids_N[rows], self.alpha, trust_N, facts, swapped_N, rejected_N)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,13 @@ def _swapped_captions(f: Features, y: Labels, _: nn.ModuleDict) -> Tensor:
     assert y.swapped_N is not None
     image_ND, text_ND, wrong_ND = f.images[IMAGE], f.texts[TEXT], f.texts[SWAPPED]
     return swapped_captions(image_ND, text_ND, wrong_ND, y.swapped_N, f.logit_scale, weights_N=y.trust_N)
+
+
+def _rejected_images(f: Features, y: Labels, _: nn.ModuleDict) -> Tensor:
+    assert y.rejected_N is not None
+    # The same loss with the sides exchanged: a caption prefers its own image.
+    text_ND, image_ND, wrong_ND = f.texts[TEXT], f.images[IMAGE], f.images[REJECTED]
+    return swapped_captions(text_ND, image_ND, wrong_ND, y.rejected_N, f.logit_scale, weights_N=y.trust_N)
 
 
 def _self_supervised(*sides: str) -> Callable[[Features, Labels, nn.ModuleDict], Tensor]:
@@ -203,6 +212,7 @@ LOSSES: dict[str, Loss] = {
         lambda f, y, heads: heads[LAYOUT](f.raw_images[PATCHES], y.known.layout_NC), texts=(), heads=(LAYOUT,)
     ),
     SWAPPED_CAPTIONS: Loss(_swapped_captions, texts=(TEXT, SWAPPED)),
+    "rejected_images": Loss(_rejected_images, images=(IMAGE, REJECTED)),
 }
 LOSSES_OF_FACTS = frozenset({ATTRIBUTES, SHORT_QUERIES, LAYOUT, SWAPPED_CAPTIONS})
 
@@ -215,7 +225,8 @@ class ObjectiveConfig(Config):
     linear classifier), `short_queries` (each image of the batch against queries of one to three facts) and
     `swapped_captions` (each image prefers its caption to the same with one thing made wrong) learn from the data set's
     attributes or from the words of its captions; `layout` (which part of a person each patch shows) from its attribute
-    `layout`.
+    `layout`; `rejected_images` (each caption prefers its image to one that people rejected for it) from `rejected_for`,
+    which `personsearch feedback export` writes.
     """
 
     settings: dict[str, dict[str, float]] = Field(default={})
@@ -268,7 +279,7 @@ class ObjectiveConfig(Config):
     @property
     def image_views(self) -> tuple[str, ...]:
         """Views of the image that a step encodes, in a fixed order."""
-        return _views(self.losses, "images", (IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2))
+        return _views(self.losses, "images", (IMAGE, IMAGE_2, SIMCLR_1, SIMCLR_2, REJECTED))
 
     @property
     def text_views(self) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ Gradient caching (Gao et al., 2021, arXiv 2101.06983): encode all chunks without
 at the features, then encode each chunk again with a graph and continue the backward pass. The gradient equals that of
 the whole batch; the memory is that of one chunk. Dropout sees the same random numbers in both passes.
 
-Shapes: N pairs of this process, M of all processes, W of them with a wrong caption, L tokens, D embedding dimension.
+Shapes: N pairs of this process, M of all processes, W of them with a wrong caption or a rejected image,
+L tokens, D embedding dimension.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from personsearch.models.encoder import PersonEncoder
 from personsearch.training.batches import Batch
 from personsearch.training.distillation import Teacher
 from personsearch.training.distributed import gather, gather_with_gradient
-from personsearch.training.objective import IMAGE, PATCHES, SWAPPED, TEXT, TOTAL, Features, Labels, Objective
+from personsearch.training.objective import IMAGE, PATCHES, REJECTED, SWAPPED, TEXT, TOTAL, Features, Labels, Objective
 
 Views = dict[str, Tensor]
 
@@ -57,9 +58,18 @@ class GradientStep:
             if batch.mixing is not None:
                 image_ND, text_ND = self.model.mixed_features(batch.images[IMAGE], batch.texts[TEXT], batch.mixing)
                 return {IMAGE: image_ND}, {TEXT: text_ND}
-            return self._encode_images(batch.images), self._encode_texts(batch)
+            return self._encode_images(batch), self._encode_texts(batch)
 
-    def _encode_images(self, views: Mapping[str, Tensor]) -> Views:
+    def _encode_images(self, batch: Batch) -> Views:
+        views = dict(batch.images)
+        if batch.rejected_N is not None:
+            views[REJECTED] = views[REJECTED][batch.rejected_N]
+        images = self._encode_whole_images(views)
+        if batch.rejected_N is not None:
+            images[REJECTED] = _spread_out(images[REJECTED], batch.rejected_N, images[IMAGE])
+        return images
+
+    def _encode_whole_images(self, views: Mapping[str, Tensor]) -> Views:
         if not self.objective.config.reads_patches:
             return _one_pass(self.model.image_features, views)
         patches: list[Tensor] = []
@@ -70,7 +80,7 @@ class GradientStep:
             return features
 
         images = _one_pass(encode, views)
-        return {**images, PATCHES: patches[0].chunk(len(views))[list(views).index(IMAGE)]}
+        return {**images, PATCHES: torch.split(patches[0], _lengths(views))[list(views).index(IMAGE)]}
 
     def _encode_texts(self, batch: Batch) -> Views:
         if batch.swapped_N is None:
@@ -79,10 +89,7 @@ class GradientStep:
         wrong_WL = batch.texts[SWAPPED][batch.swapped_N]
         features = self.model.text_features_by_length(torch.cat([*(batch.texts[view] for view in whole), wrong_WL]))
         *parts, wrong_WD = torch.split(features, [len(batch)] * len(whole) + [len(wrong_WL)])
-        # Zeros for pairs without a wrong caption, so that all views have the same rows.
-        swapped_ND = torch.zeros_like(parts[0])
-        swapped_ND[batch.swapped_N] = wrong_WD
-        return {**dict(zip(whole, parts, strict=True)), SWAPPED: swapped_ND}
+        return {**dict(zip(whole, parts, strict=True)), SWAPPED: _spread_out(wrong_WD, batch.swapped_N, parts[0])}
 
     def _taught(self, batch: Batch) -> Features | None:
         """The teacher's features of the global batch, encoded once."""
@@ -97,14 +104,15 @@ class GradientStep:
     def _losses(
         self, images: Views, texts: Views, batch: Batch, alpha: float, taught: Features | None
     ) -> dict[str, Tensor]:
-        trust_M, swapped_M = (None if of is None else gather(of) for of in (batch.trust_N, batch.swapped_N))
+        optional = (batch.trust_N, batch.swapped_N, batch.rejected_N)
+        trust_M, swapped_M, rejected_M = (None if of is None else gather(of) for of in optional)
         features = Features.of(
             {view: gather_with_gradient(value) for view, value in images.items()},
             {view: gather_with_gradient(value) for view, value in texts.items()},
             self.model.logit_scale(),
         )
         facts = None if batch.facts is None else batch.facts.gathered(gather)
-        labels = Labels(gather(batch.person_ids_N), alpha, trust_M, facts, swapped_M)
+        labels = Labels(gather(batch.person_ids_N), alpha, trust_M, facts, swapped_M, rejected_M)
         losses: dict[str, Tensor] = self.objective(features, labels)
         if self.teacher is None or taught is None:
             return losses
@@ -141,11 +149,22 @@ def _normalises_over_the_batch(module: nn.Module) -> bool:
     return isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
+def _spread_out(features_WD: Tensor, where_N: Tensor, like_ND: Tensor) -> Tensor:
+    """Zeros for the other pairs, so that all views have the same rows."""
+    features_ND = torch.zeros_like(like_ND)
+    features_ND[where_N] = features_WD
+    return features_ND
+
+
 def _one_pass(encode: Callable[[Tensor], Tensor], views: Mapping[str, Tensor]) -> Views:
     if not views:
         return {}
     features = encode(torch.cat(list(views.values())) if len(views) > 1 else next(iter(views.values())))
-    return dict(zip(views, features.chunk(len(views)), strict=True))
+    return dict(zip(views, torch.split(features, _lengths(views)), strict=True))
+
+
+def _lengths(views: Mapping[str, Tensor]) -> list[int]:
+    return [len(value) for value in views.values()]
 
 
 def _joined(parts: Sequence[Views]) -> Views:

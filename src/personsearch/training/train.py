@@ -17,7 +17,7 @@ from personsearch.data.cache import default_cache_folder, open_cache
 from personsearch.data.dataset import Dataset
 from personsearch.data.facts.layout import NO_LAYOUT
 from personsearch.data.records import ImageRecord
-from personsearch.data.sampler import Groups, Pairs, Sampler, few_shot_rows, shuffle_captions
+from personsearch.data.sampler import Groups, Pairs, Rejections, Sampler, few_shot_rows, shuffle_captions
 from personsearch.errors import UserError
 from personsearch.evaluation.metrics import too_few_people
 from personsearch.models.build import BuiltModel, build_model
@@ -33,7 +33,7 @@ from personsearch.training.distributed import barrier, local_device, process_gro
 from personsearch.training.facts import FactSource
 from personsearch.training.loop import Loop, Run
 from personsearch.training.model_bundle import TrainingFacts, write_bundle
-from personsearch.training.objective import LAYOUT, LOSSES_OF_FACTS, SIMCLR_1, SIMCLR_2, SWAPPED_CAPTIONS
+from personsearch.training.objective import LAYOUT, LOSSES_OF_FACTS, REJECTED, SIMCLR_1, SIMCLR_2, SWAPPED_CAPTIONS
 from personsearch.training.validation import Validator
 
 logger = logging.getLogger(__name__)
@@ -194,7 +194,20 @@ def _batch_source(  # noqa: PLR0917
         world_size=world_size(),
         facts=_facts(config, dataset, records, groups),
         swapped_share=config.objective.swapped_share,
+        rejections=_rejections(config, dataset, records, pairs),
     )
+
+
+def _rejections(
+    config: TrainConfig, dataset: Dataset, records: Sequence[ImageRecord], pairs: Pairs
+) -> Rejections | None:
+    """The images that people rejected, where a loss learns from them."""
+    if REJECTED not in config.objective.image_views:
+        return None
+    rejections = Rejections.of(records, pairs)
+    if not rejections.images_of_pair:
+        raise UserError(f"{dataset}: objective.losses.rejected_images: no image was rejected for a training caption")
+    return rejections
 
 
 def _facts(
