@@ -1,12 +1,15 @@
 """Serves the search page, which loads nothing from other sites."""
 
+from http import HTTPStatus
 from pathlib import Path
-from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
+from serving.problems import Problem
+
 WEB = Path(__file__).parent.parent / "web"
+ASSETS = (".css", ".js", ".svg")
 
 router = APIRouter(include_in_schema=False)
 
@@ -18,10 +21,10 @@ def page() -> FileResponse:
 
 
 @router.get("/web/{name}")
-def asset(
-    name: Literal["app.js", "api.js", "detail.js", "times.js", "view.js", "style.css", "icon.svg"],
-) -> FileResponse:
+def asset(name: str) -> FileResponse:
     """A script, the style sheet or the icon."""
+    if name not in {path.name for path in WEB.iterdir() if path.suffix in ASSETS}:
+        raise Problem(HTTPStatus.NOT_FOUND, f"The page has no part {name!r}.")
     return _file(name)
 
 

@@ -1,5 +1,7 @@
 // Requests to the service. The key is sent only in a header: it never becomes part of a URL or outlives the tab.
 
+import { say } from "./words.js";
+
 const STORED_KEY = "personsearch-key";
 const SERVICE = new URL("../", import.meta.url); // a proxy may serve us below a path
 
@@ -10,12 +12,15 @@ export class ApiError extends Error {
   }
 }
 
-// A link may carry the key after "#", which browsers do not send; it is removed from the address at once.
+// A link may carry the key after "#", which browsers do not send; the key is removed from the address at once.
 export function takeKeyFromAddress() {
-  const key = new URLSearchParams(location.hash.slice(1)).get("key");
+  const given = new URLSearchParams(location.hash.slice(1));
+  const key = given.get("key");
   if (key) {
     setKey(key);
-    history.replaceState(null, "", location.pathname + location.search);
+    given.delete("key");
+    const rest = given.toString();
+    history.replaceState(null, "", location.pathname + location.search + (rest && `#${rest}`));
   }
 }
 
@@ -57,7 +62,7 @@ async function request(path, options) {
     if (error.name === "AbortError") {
       throw error;
     }
-    throw new ApiError(0, "The service cannot be reached. Is it running?");
+    throw new ApiError(0, say("The service cannot be reached. Is it running?"));
   }
   if (!response.ok) {
     throw new ApiError(response.status, await detailOf(response));

@@ -1,9 +1,19 @@
-// The search page: reads the form, queries the service, shows the results.
+// The search page: follows the address, queries the service, shows the candidates.
 
+import { asksForSomebody, back, isSameSearch, onArrival, readAddress, replaceAddress, visit } from "./address.js";
 import { get, post, readiness, setKey, takeKeyFromAddress } from "./api.js";
+import { Chosen } from "./chosen.js";
+import { Comparison } from "./compare.js";
 import { Detail } from "./detail.js";
-import { TimeError, TimeField } from "./times.js";
-import { Pictures, card, element, message, showVerdict, skeletons } from "./view.js";
+import { element, find, message } from "./elements.js";
+import { listKeys, listenToKeys } from "./keys.js";
+import { Pictures } from "./pictures.js";
+import { QueryForm } from "./query.js";
+import { Results } from "./results.js";
+import { pictureInBase64 } from "./sent_picture.js";
+import { TimeError } from "./times.js";
+import { Verdicts } from "./verdicts.js";
+import { LANGUAGES, chooseLanguage, language, say, translatePage } from "./words.js";
 
 const EXAMPLES = [
   "a woman in a red jacket and blue jeans",
@@ -12,140 +22,204 @@ const EXAMPLES = [
   "a white shirt and grey trousers",
 ];
 const READINESS_INTERVAL = 4000;
-const NARROW = matchMedia("(max-width: 720px)"); // here the form fills the screen
+const STORED_DENSITY = "personsearch-density";
+const SKELETONS = 24;
 
-const find = (id) => document.getElementById(id);
-const form = find("search");
-const text = find("text");
+translatePage();
+const thumbnails = new Pictures();
+const verdicts = new Verdicts();
+const actions = { open: openDetail, judge, like: searchLike, choose: (candidate) => chosen.toggle(candidate) };
+const results = new Results(actions);
+const chosen = new Chosen();
+const detail = new Detail({ actions, verdicts, moved: followDetail });
+const comparison = new Comparison({ judge, verdicts });
+const form = new QueryForm({ submit, refuse: showError, thumbnail: (cropId) => thumbnails.image({ crop_id: cropId }, { alt: "" }) });
 
-let pictures = new Pictures();
-let running = null;
+let state = readAddress(""); // the search that is shown
 let answer = null;
-let given = new Map();
+let running = null;
 
-const after = new TimeField(find("after"), find("after-choice"));
-const before = new TimeField(find("before"), find("before-choice"));
-const detail = new Detail({ judge, showVerdict, verdictOf: (cropId) => given.get(cropId) });
-
-// Throws a TimeError if a time cannot be read.
-function query() {
-  const cameras = [...find("cameras").querySelectorAll("input:checked")].map((box) => box.value);
-  return {
-    text: text.value.trim(),
-    cameras: cameras.length ? cameras : null,
-    after: after.value(),
-    before: before.value(),
-    k: Number(find("k").value),
-    group_by_track: find("grouped").checked,
-    purpose: find("purpose").value,
-  };
-}
-
-async function search() {
-  if (!text.value.trim()) {
-    text.focus();
+function submit() {
+  let asked;
+  try {
+    asked = form.state();
+  } catch (error) {
+    showError(error);
     return;
   }
+  if (asksForSomebody(asked)) {
+    go(asked);
+  } else {
+    form.focus();
+  }
+}
+
+// Searches, and makes that an entry of the browser's history.
+function go(asked, remembered = null) {
+  if (!isSameSearch(asked, readAddress())) {
+    visit(asked, remembered);
+  }
+  search(asked);
+}
+
+function arrive() {
+  takeKeyFromAddress();
+  const asked = readAddress();
+  if (isSameSearch(asked, state) && answer) {
+    state = asked;
+    showOpen();
+  } else {
+    state = asked;
+    detail.close();
+    form.show(asked);
+    search(asked);
+  }
+}
+
+async function search(asked, ...remarks) {
   running?.abort();
+  state = asked;
+  answer = null;
+  verdicts.forget();
+  showMode();
+  if (!asksForSomebody(asked)) {
+    results.clear();
+    return;
+  }
   const mine = (running = new AbortController());
-  showLoading();
+  results.wait(Math.min(asked.k, SKELETONS));
+  scrollTo(0, 0);
   try {
-    const asked = checked(query());
-    showAnswer(await post("v1/search", asked, { signal: mine.signal }), asked);
+    const found = await post("v1/search", requestOf(asked), { signal: mine.signal });
+    showAnswer(found, remarks);
   } catch (error) {
     if (error.name !== "AbortError") {
-      showError(error);
+      refuseSearch(error, asked);
     }
   } finally {
     if (running === mine) {
       running = null;
-      find("results").setAttribute("aria-busy", "false");
+      results.finish();
     }
   }
 }
 
-function checked(asked) {
-  if (asked.after && asked.before && asked.after >= asked.before) {
-    throw new TimeError("“From” must be earlier than “Until”.");
-  }
-  return asked;
+function requestOf({ text, also, without, like, picture, weight, cameras, after, before, k, grouped, purpose, cursor }) {
+  const hasBoth = text && (like || picture);
+  return {
+    text: text || null, also, without, like: like || null, image: picture ? pictureInBase64(picture) : null,
+    ...(hasBoth ? { image_weight: weight } : {}),
+    cameras: cameras.length ? cameras : null, after: after || null, before: before || null,
+    k, group_by_track: grouped, purpose, cursor,
+  };
 }
 
-function startOver() {
-  pictures.release();
-  pictures = new Pictures();
-  given = new Map();
-  answer = null;
-  find("messages").replaceChildren();
-  find("summary").textContent = "";
-}
-
-function showLoading() {
-  startOver();
-  find("results").setAttribute("aria-busy", "true");
-  find("grid").replaceChildren(...skeletons(Math.min(Number(find("k").value), 12)));
-}
-
-function showAnswer(found, asked) {
+function showAnswer(found, remarks) {
   answer = found;
-  const { candidates } = found;
-  const open = (position) => () => detail.open(candidates, position, pictures);
-  find("grid").replaceChildren(...candidates.map((candidate, position) => card(candidate, { pictures, open: open(position), judge })));
-  find("summary").textContent = summary(found);
-  tell(...remarks(found, asked.text));
+  results.show(found, state);
+  find("messages").prepend(...remarks);
+  chosen.mark(found.candidates);
+  showOpen();
 }
 
-function remarks({ candidates, match, fitting, text_cut_after: end }, words) {
-  const told = [];
-  if (!candidates.length) {
-    told.push(message("quiet", "No results.", "No crop in the gallery matches these filters."));
-  } else if (match === "none") {
-    told.push(message("quiet", "No reliable match.",
-      "None of these is likely to fit the description; they are only the most similar."));
-  } else if (match === "many") {
-    told.push(message("quiet", "Many fit this description.",
-      `${fitting} of the best candidates are likely to. Add details to tell them apart.`));
-  }
-  if (end !== null) {
-    const unread = [...words].slice(end).join("").trim();
-    told.push(message("quiet", "The description is too long.", `The model did not read the end: “${unread}”`));
-  }
-  return told;
+function showMode() {
+  document.body.dataset.mode = asksForSomebody(state) ? "results" : "start";
+  const words = state.text || (asksForSomebody(state) ? say("like this person") : "");
+  document.title = words ? `${words} – ${say("Person search")}` : say("Person search");
 }
 
-// Set first, then bring into view: on a phone the form fills the screen.
-function tell(...messages) {
-  find("messages").replaceChildren(...messages);
-  if (NARROW.matches) {
-    find("messages").scrollIntoView({ block: "start" });
+// A page of an answer that has been replaced: its cursor belongs to another collection.
+function refuseSearch(error, asked) {
+  if (error.status === 422 && asked.cursor) {
+    const first = { ...asked, cursor: "", open: "" };
+    replaceAddress(first, null);
+    search(first, message("quiet", say("Another model went live."), say("This is the first page of its answer.")));
+  } else {
+    showError(error);
   }
-}
-
-function summary({ candidates, collection, model, seconds, notice }) {
-  const source = `model version ${model.version}, collection ${collection}`;
-  const count = candidates.length === 1 ? "1 candidate" : `${candidates.length} candidates`;
-  return `${count} in ${(seconds * 1000).toFixed(0)} ms · ${notice.replace(/\.$/, "")} · ${source}`;
 }
 
 function showError(error) {
-  find("grid").replaceChildren();
   if (error.status === 401) {
-    askForKey("", search);
+    askForKey("", () => search(state));
     return;
   }
-  const title = error instanceof TimeError ? "This time cannot be searched." : "The search failed.";
-  tell(message("error", title, error.message));
+  document.body.dataset.mode = "results";
+  results.clear();
+  const title = error instanceof TimeError ? say("This time cannot be searched.") : say("The search failed.");
+  results.tell(message("error", title, error.message));
+}
+
+function searchLike(candidate) {
+  detail.close();
+  const asked = { ...state, text: "", also: [], without: [], picture: "", like: candidate.crop_id, cursor: "", open: "" };
+  form.show(asked);
+  go(asked);
+}
+
+function nextPage() {
+  if (answer?.next) {
+    go({ ...state, cursor: answer.next, open: "" }, { before: [...pagesBefore(), state.cursor] });
+  }
+}
+
+function previousPage() {
+  if (state.cursor) {
+    const before = pagesBefore();
+    const cursor = before.pop() ?? "";
+    go({ ...state, cursor, open: "" }, { before });
+  }
+}
+
+// Cursors of the pages before this one; unknown, and so none, in somebody else's browser.
+function pagesBefore() {
+  return [...(history.state?.before ?? [])];
+}
+
+function openDetail(candidate) {
+  detail.open(results.candidates, results.position(candidate.crop_id), results.pictures);
+  followDetail(candidate.crop_id);
+}
+
+// Keeps the address in step with the dialog: opening it is an entry of the history, moving inside it is none.
+function followDetail(cropId) {
+  if (cropId === state.open) {
+    return;
+  }
+  const [was, isMine] = [state.open, history.state?.opened];
+  state = { ...state, open: cropId };
+  if (!was) {
+    visit(state, { ...history.state, opened: true });
+  } else if (cropId || !isMine) {
+    replaceAddress(state);
+  } else {
+    back();
+  }
+  if (!cropId) {
+    results.focus(results.position(was));
+  }
+}
+
+function showOpen() {
+  const position = results.position(state.open);
+  if (position >= 0) {
+    detail.open(results.candidates, position, results.pictures);
+  } else {
+    detail.close();
+  }
 }
 
 async function judge(candidate, verdict) {
-  const taken = given.get(candidate.crop_id) === verdict ? "withdrawn" : verdict;
-  const body = { search_request_id: answer.request_id, crop_id: candidate.crop_id, verdict: taken };
   try {
-    await post("v1/verdicts", body);
-    given.set(candidate.crop_id, taken);
-    showVerdict(candidate.crop_id, taken);
+    await verdicts.judge(answer.request_id, candidate.crop_id, verdict);
   } catch (error) {
-    tell(message("error", "The verdict was not recorded.", error.message));
+    results.tell(message("error", say("The verdict was not recorded."), error.message));
+  }
+}
+
+function compare() {
+  if (chosen.canCompare()) {
+    comparison.open(chosen.candidates(), thumbnails);
   }
 }
 
@@ -163,61 +237,123 @@ function askForKey(wrong, then) {
   }
 }
 
-async function loadCameras({ isRetry = false } = {}) {
+// Loads the cameras, which tells whether the key is accepted, then whatever the address asks for.
+async function begin({ isRetry = false } = {}) {
   try {
     const { cameras } = await get("v1/cameras");
-    const chip = ({ camera_id: name, crops }) => element("label", { class: "chip", title: `${crops} crops` },
-      element("input", { type: "checkbox", value: name }), element("span", {}, name));
-    find("cameras").replaceChildren(...cameras.map(chip));
-    find("cameras-box").hidden = cameras.length < 2;
-    text.focus();
+    form.cameras.offer(cameras);
+    arrive();
+    if (!asksForSomebody(state)) {
+      form.focus();
+    }
   } catch (error) {
     if (error.status === 401) {
-      askForKey(isRetry ? "This key is not accepted." : "", () => loadCameras({ isRetry: true }));
+      askForKey(isRetry ? say("This key is not accepted.") : "", () => begin({ isRetry: true }));
     } else {
-      find("messages").replaceChildren(message("error", "The cameras could not be loaded.", error.message));
+      results.tell(message("error", say("The cameras could not be loaded."), error.message));
     }
   }
 }
 
 async function watchReadiness() {
-  let state = "down", words = "service not reachable";
+  let dot = "down", words = say("service not reachable");
   try {
     const ready = await readiness();
-    state = ready.ready ? (ready.problem ? "worried" : "ready") : "waiting";
-    words = ready.ready ? `model version ${ready.model_version}` : ready.problem;
+    dot = ready.ready ? (ready.problem ? "worried" : "ready") : "waiting";
+    words = ready.ready ? say("model version {version}", { version: ready.model_version }) : ready.problem;
     find("status-text").title = ready.problem;
   } catch { /* the service is down, which is the initial state */ }
-  find("status-dot").dataset.state = state;
+  find("status-dot").dataset.state = dot;
   find("status-text").textContent = words;
   setTimeout(watchReadiness, READINESS_INTERVAL);
 }
 
-function onKey(event) {
-  const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
-  if (event.key === "/" && !typing && !document.querySelector("dialog[open]")) {
-    event.preventDefault();
-    text.select();
-  } else if (event.key === "Escape" && document.activeElement === text) {
+function setDensity(size) {
+  document.body.dataset.density = size;
+  localStorage.setItem(STORED_DENSITY, size);
+  find(`density-${size}`).checked = true;
+}
+
+function onTextKey(event) {
+  if (event.key === "Escape") {
     running?.abort();
-    text.value = "";
+    find("text").value = "";
+  } else if (event.key === "ArrowDown" && results.candidates.length) {
+    event.preventDefault();
+    results.focus(0);
   }
 }
 
 function example(words) {
   const use = () => {
-    text.value = words;
-    form.requestSubmit();
+    find("text").value = words;
+    submit();
   };
   return element("button", { type: "button", class: "chip", onclick: use }, words);
 }
 
+// Does something with the candidate that is open or has the focus.
+function withCurrent(act) {
+  return () => {
+    const candidate = detail.current ?? results.focused;
+    if (candidate) {
+      act(candidate);
+    }
+  };
+}
+
+const COMMANDS = [
+  { keys: ["/"], words: say("new search"), run: () => form.focus() },
+  { keys: ["ArrowLeft", "ArrowRight"], words: say("candidate before, next candidate"), within: ["detail"], run: moveSideways },
+  { keys: ["ArrowUp", "ArrowDown"], words: say("row above, row below"), run: (key) => results.move({ rows: key === "ArrowUp" ? -1 : 1 }) },
+  { keys: ["Enter"], words: say("open the candidate"), within: [], run: null },
+  { keys: ["c"], words: say("confirm"), within: ["detail"], run: withCurrent((one) => judge(one, "confirmed")) },
+  { keys: ["x"], words: say("reject"), within: ["detail"], run: withCurrent((one) => judge(one, "rejected")) },
+  { keys: ["m"], words: say("more like this"), within: ["detail"], run: withCurrent(searchLike) },
+  { keys: ["s"], words: say("choose, to compare or report"), run: withCurrent(actions.choose) },
+  { keys: ["v"], words: say("compare the chosen"), run: compare },
+  { keys: ["n"], words: say("next page"), run: nextPage },
+  { keys: ["p"], words: say("page before"), run: previousPage },
+  { keys: ["?"], words: say("these keys"), run: () => find("keys-dialog").showModal() },
+];
+
+function moveSideways(key) {
+  const by = key === "ArrowLeft" ? -1 : 1;
+  if (detail.current) {
+    detail.step(by);
+  } else {
+    results.move({ cards: by });
+  }
+}
+
+function listen() {
+  find("text").addEventListener("keydown", onTextKey);
+  find("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    find("results").focus();
+  });
+  find("home").addEventListener("click", (event) => {
+    event.preventDefault();
+    form.show(readAddress(""));
+    go(readAddress(""));
+    form.focus();
+  });
+  find("next-page").addEventListener("click", nextPage);
+  find("previous-page").addEventListener("click", previousPage);
+  find("compare-open").addEventListener("click", compare);
+  find("keys-open").addEventListener("click", () => find("keys-dialog").showModal());
+  find("keys-close").addEventListener("click", () => find("keys-dialog").close());
+  find("density").addEventListener("change", ({ target }) => setDensity(target.value));
+  find("language").addEventListener("change", ({ target }) => chooseLanguage(target.value));
+  listenToKeys(COMMANDS.filter(({ run }) => run));
+  onArrival(arrive);
+}
+
 takeKeyFromAddress();
-find("examples").replaceChildren(...EXAMPLES.map(example));
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  search();
-});
-document.addEventListener("keydown", onKey);
-loadCameras();
+find("examples").append(...EXAMPLES.map(example));
+find("language").append(...Object.entries(LANGUAGES).map(([tag, name]) => new Option(name, tag, false, tag === language)));
+setDensity(localStorage.getItem(STORED_DENSITY) ?? "m");
+listKeys(COMMANDS);
+listen();
+begin();
 watchReadiness();

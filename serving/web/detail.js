@@ -1,39 +1,48 @@
 // The larger view of one candidate, with the other crops of its track.
 
 import { get } from "./api.js";
-import { describe, element, localTime, percent, utcTime, verdicts } from "./view.js";
-
-const find = (id) => document.getElementById(id);
+import { verdictButton } from "./cards.js";
+import { describe, element, find, icon, localTime, percent, utcTime } from "./elements.js";
+import { say } from "./words.js";
 
 export class Detail {
-  constructor({ judge, verdictOf, showVerdict }) {
-    this.judge = judge;
-    this.verdictOf = verdictOf;
-    this.showVerdict = showVerdict;
+  // `actions` are those of a card; `verdicts` knows what was judged; `moved(cropId)` hears who is shown, "" at the end.
+  constructor({ actions, verdicts, moved }) {
+    this.actions = actions;
+    this.verdicts = verdicts;
+    this.moved = moved;
     this.dialog = find("detail");
     this.candidates = [];
     this.position = 0;
     find("detail-close").addEventListener("click", () => this.dialog.close());
-    find("detail-previous").addEventListener("click", () => this.#step(-1));
-    find("detail-next").addEventListener("click", () => this.#step(1));
+    find("detail-previous").addEventListener("click", () => this.step(-1));
+    find("detail-next").addEventListener("click", () => this.step(1));
+    this.dialog.addEventListener("close", () => this.moved(""));
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
-    this.dialog.addEventListener("keydown", (event) => {
-      if (event.key === "ArrowLeft") this.#step(-1);
-      if (event.key === "ArrowRight") this.#step(1);
-    });
+  }
+
+  get current() {
+    return this.dialog.open ? this.candidates[this.position] : null;
   }
 
   open(candidates, position, pictures) {
     this.candidates = candidates;
     this.pictures = pictures;
     this.#show(position);
-    this.dialog.showModal();
+    if (!this.dialog.open) {
+      this.dialog.showModal();
+    }
   }
 
-  #step(by) {
+  close() {
+    this.dialog.close();
+  }
+
+  step(by) {
     const position = this.position + by;
     if (position >= 0 && position < this.candidates.length) {
       this.#show(position);
+      this.moved(this.candidates[position].crop_id);
     }
   }
 
@@ -42,29 +51,32 @@ export class Detail {
     const candidate = this.candidates[position];
     find("detail-previous").disabled = position === 0;
     find("detail-next").disabled = position === this.candidates.length - 1;
-    find("detail-title").textContent = `Candidate ${candidate.rank}`;
+    find("detail-title").textContent = say("Candidate {rank}", { rank: candidate.rank });
     find("detail-facts").replaceChildren(...facts(candidate));
-    find("detail-verdicts").replaceWith(this.#verdicts(candidate));
-    this.showVerdict(candidate.crop_id, this.verdictOf(candidate.crop_id));
+    find("detail-tools").replaceChildren(...this.#tools(candidate));
+    this.verdicts.show(candidate.crop_id);
     this.#enlarge(candidate);
     this.#showTrack(candidate);
   }
 
-  #verdicts(candidate) {
-    const box = verdicts(candidate, this.judge);
-    box.id = "detail-verdicts";
-    return box;
+  #tools(candidate) {
+    const { judge, like } = this.actions;
+    return [
+      verdictButton(candidate, "confirmed", judge, { isWide: true }),
+      verdictButton(candidate, "rejected", judge, { isWide: true }),
+      element("button", { type: "button", class: "tool", onclick: () => like(candidate) }, icon("like"), element("span", {}, say("More like this"))),
+    ];
   }
 
   #enlarge(crop) {
-    const image = find("detail-image");
-    image.alt = describe(crop);
+    const image = this.pictures.image(crop, { zoom: 4, id: "detail-image" });
+    find("detail-image").replaceWith(image);
     this.pictures.show(image, crop.crop_id);
   }
 
   async #showTrack(candidate) {
     const strip = find("detail-track");
-    strip.replaceChildren(element("li", { class: "small" }, "loading …"));
+    strip.replaceChildren(element("li", { class: "small" }, say("loading …")));
     try {
       const { crops } = await get(`v1/crops?${new URLSearchParams({ camera_id: candidate.camera_id, track_id: candidate.track_id })}`);
       if (this.candidates[this.position] === candidate) {
@@ -87,17 +99,17 @@ export class Detail {
   }
 }
 
-function facts(candidate) {
-  const box = candidate.bbox;
+export function facts(candidate) {
+  const { camera_id: camera, captured_at: at, confidence, score, track_id: track, crop_id: crop, bbox: box } = candidate;
   const rows = [
-    ["Camera", candidate.camera_id],
-    ["Time", localTime(candidate.captured_at)],
-    ["", utcTime(candidate.captured_at)],
-    ["Confidence", candidate.confidence === null ? "unknown: the model was not calibrated" : percent(candidate.confidence)],
-    ["Score", candidate.score.toFixed(4)],
-    ["Track", candidate.track_id],
-    ["Crop", candidate.crop_id],
-    ["Position in frame", `${box.width}×${box.height} px at (${box.x}, ${box.y})`],
+    [say("Camera"), camera],
+    [say("Time"), localTime(at)],
+    ["UTC", utcTime(at)],
+    [say("Confidence"), confidence === null ? say("none for this search") : percent(confidence)],
+    [say("Score"), score.toFixed(4)],
+    [say("Track"), track],
+    [say("Crop"), crop],
+    [say("In the frame"), say("{width}×{height} px at ({x}, {y})", box)],
   ];
   return rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
 }

@@ -1,5 +1,7 @@
 // Reads a time field. On the night when the clocks go back an hour comes twice, in spring one never comes.
 
+import { say } from "./words.js";
+
 const DAY = 86_400_000;
 const MINUTE = 60_000;
 
@@ -40,15 +42,27 @@ export class TimeField {
     }
     const possible = moments(this.input.value);
     if (!possible.length) {
-      const time = this.input.value.replace("T", " at ");
-      throw new TimeError(`The clocks never show ${time}: they go forward over it. Choose a time before or after.`);
+      const [date, time] = this.input.value.split("T");
+      throw new TimeError(
+        say("The clocks never show {date} at {time}: they go forward over it. Choose a time before or after.", { date, time }));
     }
     return possible[possible.length > 1 ? Number(this.choice.value) : 0].toISOString();
+  }
+
+  // Shows a moment that `value` gave, "" for none.
+  set(iso) {
+    const moment = iso ? new Date(iso) : null;
+    this.input.value = moment ? new Date(shownAt(moment)).toISOString().slice(0, 19) : "";
+    this.#offer();
+    if (moment) {
+      this.choice.value = String(moments(this.input.value).findIndex((one) => one.getTime() === moment.getTime()));
+    }
   }
 
   #offer() {
     const possible = this.input.value ? moments(this.input.value) : [];
     this.choice.hidden = possible.length < 2;
-    this.choice.replaceChildren(...possible.map((moment, which) => new Option(`the ${which ? "second" : "first"} time, ${zoneAt(moment)}`, which)));
+    const words = [(zone) => say("the first time, {zone}", { zone }), (zone) => say("the second time, {zone}", { zone })];
+    this.choice.replaceChildren(...possible.map((moment, which) => new Option(words[which](zoneAt(moment)), which)));
   }
 }

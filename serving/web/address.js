@@ -1,0 +1,87 @@
+// A search as part of the address: reload, Back, a bookmark and a colleague's browser all lead to the same candidates.
+//
+// It stands after "#", which browsers send to nobody: no server's or proxy's log gets a description.
+
+export const EMPTY = Object.freeze({
+  text: "", also: [], without: [], like: "", picture: "", weight: 0.5,
+  cameras: [], after: "", before: "", grouped: true, k: 48, purpose: "",
+  cursor: "", open: "", view: "",
+});
+
+let settled = Promise.resolve(); // resolved unless `back` is under way
+let arrived = null;
+
+export function readAddress(fragment = location.hash) {
+  const given = new URLSearchParams(fragment.replace(/^#/, ""));
+  const state = {};
+  for (const [name, usual] of Object.entries(EMPTY)) {
+    state[name] = given.has(name) ? parsed(given.getAll(name), usual) : usual;
+  }
+  return state;
+}
+
+// "text=a+red+coat&cameras=junction": only what differs from the usual.
+export function fragmentOf(state) {
+  const given = new URLSearchParams();
+  for (const [name, usual] of Object.entries(EMPTY)) {
+    if (Array.isArray(usual)) {
+      state[name].forEach((value) => given.append(name, value));
+    } else if (state[name] !== usual) {
+      given.set(name, state[name]);
+    }
+  }
+  return given.toString();
+}
+
+export function asksForSomebody({ text, like, picture }) {
+  return Boolean(text || like || picture);
+}
+
+// Whether two addresses show the same candidates, whichever of them is open.
+export function isSameSearch(one, other) {
+  return fragmentOf({ ...one, open: "" }) === fragmentOf({ ...other, open: "" });
+}
+
+// `remembered` returns with the entry, and survives a reload.
+export async function visit(state, remembered = null) {
+  await settled;
+  history.pushState(remembered, "", addressOf(state));
+}
+
+export function replaceAddress(state, remembered = history.state) {
+  history.replaceState(remembered, "", addressOf(state));
+}
+
+// Returns to the entry before; a visit that follows at once waits until that is done.
+export function back() {
+  settled = new Promise((resolve) => { arrived = resolve; });
+  history.back();
+}
+
+// Calls back when somebody else moved the address: Back, Forward, a link, typing.
+export function onArrival(callback) {
+  addEventListener("popstate", () => {
+    if (arrived) {
+      arrived();
+      arrived = null;
+    } else {
+      callback();
+    }
+  });
+}
+
+function addressOf(state) {
+  const fragment = fragmentOf(state);
+  return location.pathname + location.search + (fragment && `#${fragment}`);
+}
+
+function parsed(values, usual) {
+  if (Array.isArray(usual)) {
+    return values;
+  }
+  const value = values.at(-1);
+  if (typeof usual === "number") {
+    return Number.isFinite(Number(value)) ? Number(value) : usual;
+  }
+  return typeof usual === "boolean" ? value === "true" : value;
+}
