@@ -17,6 +17,7 @@ from personsearch.integrations.database.schema import open_database
 from personsearch.processes import ensure_home_folder
 from serving import problems
 from serving.backlog import Backlog
+from serving.given_verdicts import GivenVerdicts
 from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics
 from serving.middleware import BodyLimit, LargeBodies, RequestEnvelope, without_query
@@ -89,6 +90,7 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
             failed=metrics.anchor_failures.inc,
         ),
         shown=ShownCrops(),
+        verdicts=GivenVerdicts(audit),
         gallery=gallery,
         live=live,
         backlog=Backlog(gallery, live),

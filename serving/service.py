@@ -10,6 +10,7 @@ from personsearch.installation.audit.anchor import AnchorSchedule
 from personsearch.installation.audit.log import AuditLog
 from personsearch.integrations.database.notices import DatabaseNotices
 from serving.backlog import Backlog
+from serving.given_verdicts import GivenVerdicts
 from serving.live import LiveWatcher
 from serving.metrics import Metrics
 from serving.security import AcceptedKeys, RateLimit
@@ -26,6 +27,7 @@ class Service:
     audit: AuditLog
     anchor: AnchorSchedule
     shown: ShownCrops
+    verdicts: GivenVerdicts
     gallery: Gallery
     live: LiveWatcher
     backlog: Backlog

@@ -1,17 +1,24 @@
-"""`POST /v1/verdicts`: a person says whether a candidate is right. Kept in the audit log."""
+"""`/v1/verdicts`: a person says whether a candidate is right, and everybody can read that. Kept in the audit log."""
 
+from dataclasses import asdict
+from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from personsearch.errors import UserError
+from personsearch.installation.audit.log import AuditUnavailable
+from personsearch.search.filters import CropFilter
 from serving.json_body import JsonRoute
 from serving.problems import Problem, responses
-from serving.security import SearchingCaller
+from serving.security import SearchingCaller, ViewingCaller
 from serving.service import ServiceDep
 
 router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
+
+MAX_CROPS = 200
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -32,6 +39,28 @@ class VerdictResponse(BaseModel):
 
     request_id: str
     record_hash: str
+
+
+class VerdictView(BaseModel):
+    """What a person said of a crop last, in answer to a query."""
+
+    crop_id: str
+    verdict: Literal["confirmed", "rejected"]
+    note: str
+    who: str = Field(description="The name of the key.")
+    mine: bool = Field(description="Whether that is the key of this request.")
+    at: datetime
+    search_request_id: str
+    text: str = Field(description="The description that was searched for; empty for a picture alone.")
+    beside_text: dict[str, Any] = Field(
+        description="What else was searched for: `also`, `without`, `like`, the SHA-256 of an `image`, `image_weight`."
+    )
+
+
+class Verdicts(BaseModel):
+    """Verdicts, oldest first."""
+
+    verdicts: list[VerdictView]
 
 
 @router.post(
@@ -62,3 +91,23 @@ def judge(body: VerdictRequest, request: Request, service: ServiceDep, caller: S
     record_hash = service.audit.append("verdict", values)
     service.metrics.verdicts.labels(body.verdict).inc()
     return VerdictResponse(request_id=request_id, record_hash=record_hash)
+
+
+@router.get(
+    "/verdicts",
+    responses=responses(
+        HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
+    ),
+)
+def verdicts(
+    service: ServiceDep,
+    caller: ViewingCaller,
+    crop_id: Annotated[list[Identifier], Query(min_length=1, max_length=MAX_CROPS)],
+) -> Verdicts:
+    """What people said of these crops, whoever asks. Of crops that were erased nothing is told."""
+    held = [crop.crop_id for crop in service.gallery.crops(CropFilter(crop_ids=tuple(crop_id)))]
+    try:
+        given = service.verdicts.of(held)
+    except (AuditUnavailable, UserError) as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The audit log cannot be read at the moment.") from error
+    return Verdicts(verdicts=[VerdictView(**asdict(said), mine=said.who == caller) for said in given])

@@ -10,6 +10,7 @@ export const EMPTY = Object.freeze({
 
 let settled = Promise.resolve(); // resolved unless `back` is under way
 let arrived = null;
+let visits = 0; // that wait for it
 
 export function readAddress(fragment = location.hash) {
   const given = new URLSearchParams(fragment.replace(/^#/, ""));
@@ -44,7 +45,9 @@ export function isSameSearch(one, other) {
 
 // `remembered` returns with the entry, and survives a reload.
 export async function visit(state, remembered = null) {
+  visits += 1;
   await settled;
+  visits -= 1;
   history.pushState(remembered, "", addressOf(state));
 }
 
@@ -58,13 +61,12 @@ export function back() {
   history.back();
 }
 
-// Calls back when somebody else moved the address: Back, Forward, a link, typing.
+// Calls back when the address has changed, unless a visit is about to change it again.
 export function onArrival(callback) {
   addEventListener("popstate", () => {
-    if (arrived) {
-      arrived();
-      arrived = null;
-    } else {
+    arrived?.();
+    arrived = null;
+    if (!visits) {
       callback();
     }
   });

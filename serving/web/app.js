@@ -120,6 +120,18 @@ function showAnswer(found, remarks) {
   find("messages").prepend(...remarks);
   chosen.mark(found.candidates);
   showOpen();
+  loadVerdicts(found);
+}
+
+async function loadVerdicts(found) {
+  try {
+    await verdicts.load(found.candidates, state);
+    if (detail.current) {
+      detail.refresh();
+    }
+  } catch (error) {
+    results.tell(message("error", say("Earlier verdicts could not be loaded."), error.message));
+  }
 }
 
 function showMode() {
@@ -210,8 +222,9 @@ function showOpen() {
 }
 
 async function judge(candidate, verdict) {
+  const note = detail.current ? find("detail-note").value.trim() : verdicts.note(candidate.crop_id);
   try {
-    await verdicts.judge(answer.request_id, candidate.crop_id, verdict);
+    await verdicts.judge(answer.request_id, candidate.crop_id, verdict, note);
   } catch (error) {
     results.tell(message("error", say("The verdict was not recorded."), error.message));
   }

@@ -13,6 +13,7 @@ export function card(candidate, pictures, actions) {
     element("div", { class: "about" },
       element("strong", {}, candidate.camera_id),
       element("time", { datetime: candidate.captured_at, title: utcTime(candidate.captured_at) }, localTime(candidate.captured_at))),
+    element("div", { class: "said", "data-said-of": candidate.crop_id }),
     tools(candidate, actions));
   item.dataset.cropId = candidate.crop_id;
   return item;

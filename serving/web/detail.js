@@ -46,6 +46,17 @@ export class Detail {
     }
   }
 
+  // Shows what has become known of the candidate since.
+  refresh() {
+    this.#tell(this.current);
+  }
+
+  #tell({ crop_id: cropId }) {
+    find("detail-note").value = this.verdicts.note(cropId);
+    this.verdicts.show(cropId);
+    this.verdicts.list(cropId);
+  }
+
   #show(position) {
     this.position = position;
     const candidate = this.candidates[position];
@@ -54,7 +65,7 @@ export class Detail {
     find("detail-title").textContent = say("Candidate {rank}", { rank: candidate.rank });
     find("detail-facts").replaceChildren(...facts(candidate));
     find("detail-tools").replaceChildren(...this.#tools(candidate));
-    this.verdicts.show(candidate.crop_id);
+    this.#tell(candidate);
     this.#enlarge(candidate);
     this.#showTrack(candidate);
   }

@@ -128,6 +128,16 @@ export const GERMAN = {
   "Compare": "Vergleichen",
   "Clear": "Leeren",
 
+  // verdicts
+  "Note": "Notiz",
+  "kept with the verdict": "wird mit dem Urteil aufbewahrt",
+  "Verdicts of others": "Urteile anderer",
+  "Earlier verdicts could not be loaded.": "Frühere Urteile konnten nicht geladen werden.",
+  "confirmed by {who}": "bestätigt von {who}",
+  "rejected by {who}": "abgelehnt von {who}",
+  "asked for “{text}”": "gesucht war „{text}“",
+  "asked for a picture": "gesucht war ein Bild",
+
   // keys
   "new search": "neue Suche",
   "candidate before, next candidate": "voriger, nächster Kandidat",

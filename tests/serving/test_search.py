@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
+from personsearch.installation.api_keys import make_key, open_keys
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.filters import CropFilter
 from serving.app import create_app
@@ -285,6 +286,34 @@ def test_a_verdict_is_recorded(client: TestClient, settings: ServingSettings) ->
     assert record | verdict == record
     assert record["hash"] == response.json()["record_hash"]
     assert client.post("/v1/verdicts", json=verdict | {"verdict": "guilty"}).status_code == 422
+
+
+def test_verdicts_come_back_with_the_query_that_they_answer(client: TestClient, settings: ServingSettings) -> None:
+    anna = {"X-API-Key": make_key(open_keys(settings), "anna")}
+    found = ask(client, "red", without=["a hat"])
+    best, second = (candidate["crop_id"] for candidate in found["candidates"][:2])
+
+    def judge(crop_id: str, verdict: str, note: str = "", headers: dict[str, str] = {}) -> None:  # noqa: B006
+        body = {"search_request_id": found["request_id"], "crop_id": crop_id, "verdict": verdict, "note": note}
+        assert client.post("/v1/verdicts", json=body, headers=headers).status_code == 201
+
+    def given() -> list[tuple[str, str, str, bool]]:
+        said = client.get("/v1/verdicts", params={"crop_id": [best, second, "nobody"]}).json()["verdicts"]
+        assert all((each["text"], each["beside_text"]) == ("red", {"without": ["a hat"]}) for each in said)
+        return [(each["crop_id"], each["verdict"], each["note"], each["mine"]) for each in said]
+
+    judge(best, "rejected")
+    judge(best, "confirmed", "his scar")
+    judge(best, "rejected", "too tall", anna)
+    judge(second, "rejected")
+    assert given() == [
+        (best, "confirmed", "his scar", True),
+        (best, "rejected", "too tall", False),
+        (second, "rejected", "", True),
+    ]
+    judge(second, "withdrawn")
+    client.app.state.service.gallery.erase(CropFilter(crop_ids=(best,)))
+    assert given() == []
 
 
 @pytest.mark.parametrize("wrong", ["crop", "search", "candidate", "verdict"])

@@ -86,13 +86,13 @@ class AuditLog:
             raise AuditUnavailable(str(error)) from error
         return None if found is None else parse(found.record)
 
-    def records(self, event: str | None = None) -> Iterator[dict[str, Any]]:
-        """The records of an event, or all, oldest first.
+    def records(self, event: str | None = None, *, after: int = -1) -> Iterator[dict[str, Any]]:
+        """The records of an event, or all, that follow the one with number `after`, oldest first.
 
         Raises:
             UserError: the database cannot be read.
         """
-        yield from map(_content, self.stored.records(event))
+        yield from map(_content, self.stored.records(event, after=after))
 
     def judged_searches(self) -> Iterator[dict[str, Any]]:
         """The searches whose candidates got a verdict, oldest first.

@@ -71,9 +71,11 @@ class DatabaseAudit:
             ).one_or_none()
         return None if row is None else StoredRecord(*row)
 
-    def records(self, event: str | None = None) -> Iterator[StoredRecord]:
-        """Every record, or those of an event, oldest first; read page by page, so memory does not grow with them."""
-        return self._pages(sa.true() if event is None else COLUMNS.event == event)
+    def records(self, event: str | None = None, *, after: int = -1) -> Iterator[StoredRecord]:
+        """Every record, or those of an event, that follow the one with number `after`, oldest first; read page by page,
+        so memory does not grow with them.
+        """
+        return self._pages(sa.true() if event is None else COLUMNS.event == event, after)
 
     def judged_searches(self) -> Iterator[StoredRecord]:
         """The searches on whose candidates somebody gave a verdict, oldest first."""
@@ -81,8 +83,7 @@ class DatabaseAudit:
         named = sa.select(said.c.search_request_id).where(said.c.event == VERDICT)
         return self._pages(sa.and_(COLUMNS.event == SEARCH, COLUMNS.request_id.in_(named)))
 
-    def _pages(self, condition: ColumnElement[bool]) -> Iterator[StoredRecord]:
-        sequence = -1
+    def _pages(self, condition: ColumnElement[bool], sequence: int = -1) -> Iterator[StoredRecord]:
         while page := self._rows(sa.and_(condition, COLUMNS.sequence > sequence), limit=PAGE_ROWS):
             yield from page
             sequence = page[-1].sequence
