@@ -100,8 +100,8 @@ export const GERMAN = {
   "This model was never calibrated: the order is by similarity alone.":
     "Dieses Modell wurde nie kalibriert: Die Reihenfolge folgt allein der Ähnlichkeit.",
   "No confidence for this kind of search.": "Keine Konfidenz für diese Art der Suche.",
-  "It is known for one description alone. The order is by similarity; the person may be missing.":
-    "Es gibt sie nur für eine einzelne Beschreibung. Die Reihenfolge folgt der Ähnlichkeit; die Person kann fehlen.",
+  "It is calibrated for one description alone. The person may be missing.":
+    "Kalibriert ist sie nur für eine einzelne Beschreibung. Die Person kann fehlen.",
   "The description is too long.": "Die Beschreibung ist zu lang.",
   "The model did not read the end: “{unread}”": "Das Modell hat das Ende nicht gelesen: „{unread}“",
   "Another model went live.": "Ein anderes Modell ist jetzt in Betrieb.",

@@ -125,7 +125,7 @@ function remark({ candidates, match, fitting }, asked) {
     return isOneDescription(asked)
       ? message("quiet", say("No confidence."), say("This model was never calibrated: the order is by similarity alone."))
       : message("quiet", say("No confidence for this kind of search."),
-        say("It is known for one description alone. The order is by similarity; the person may be missing."));
+        say("It is calibrated for one description alone. The person may be missing."));
   }
   return null;
 }
