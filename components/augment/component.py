@@ -21,10 +21,12 @@ def augment(
     from personsearch.augmentation.augment import AugmentConfig
     from personsearch.augmentation.augment import augment as run
     from personsearch.data.records import dataset_hash
+    from personsearch.data.shards import pack_images
     from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, start_step
 
     start_step(code_version)
     settings = parse_config(AugmentConfig, config)
     results = run(settings, Path(prepared.path), Path(dataset.path))
+    pack_images(Path(dataset.path))
     report_metrics(results, metrics)
     return dataset_hash(Path(dataset.path))

@@ -13,8 +13,9 @@ def fetch_dataset(
     from pathlib import Path
 
     from personsearch.integrations.dvc.data import fetch
-    from personsearch.integrations.kubeflow.steps import start_step
+    from personsearch.integrations.kubeflow.steps import packed_folder, start_step
 
     start_step(code_version)
-    fetch(repository, revision, path, Path(dataset.path), expected_hash=dataset_hash)
+    with packed_folder(Path(dataset.path)) as folder:
+        fetch(repository, revision, path, folder, expected_hash=dataset_hash)
     dataset.metadata["hash"] = dataset_hash

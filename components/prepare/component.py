@@ -21,9 +21,12 @@ def prepare(
     from personsearch.data.prepare import PrepareConfig
     from personsearch.data.prepare import prepare as run
     from personsearch.data.records import dataset_hash
-    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, start_step
+    from personsearch.data.shards import pack_images
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, start_step, unpacked_folder
 
     start_step(code_version)
-    results = run(parse_config(PrepareConfig, config), Path(raw.path), Path(dataset.path))
+    with unpacked_folder(Path(raw.path), beside=Path(dataset.path)) as source:
+        results = run(parse_config(PrepareConfig, config), source, Path(dataset.path))
+    pack_images(Path(dataset.path))
     report_metrics(results, metrics)
     return dataset_hash(Path(dataset.path))

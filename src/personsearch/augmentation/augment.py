@@ -18,6 +18,7 @@ from personsearch.config import Config
 from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage, link_image, sole_writer
 from personsearch.data.records import MANIFEST, ImageRecord, write_manifest
+from personsearch.data.shards import INDEX, SHARDS, Shards, is_packed
 from personsearch.encoders.load import load_encoder
 from personsearch.errors import UserError
 from personsearch.files import hash_file
@@ -96,7 +97,7 @@ def _write(
     *,
     judge: Judge | None,
 ) -> dict[str, float]:
-    claim(out_dir, ("images", PROXIMITY, MANIFEST, *CARRIED, RUN_RECORD), marker=UNFINISHED)
+    claim(out_dir, ("images", SHARDS, INDEX, PROXIMITY, MANIFEST, *CARRIED, RUN_RECORD), marker=UNFINISHED)
     (out_dir / UNFINISHED).touch()
     _link_files(dataset, out_dir)
     counts: Counter[str] = Counter()
@@ -139,8 +140,11 @@ def _second_wording(caption: str, existing: str, translations: Mapping[str, str]
 
 
 def _link_files(dataset: Dataset, out_dir: Path) -> None:
+    packed = Shards.open(dataset.folder) if is_packed(dataset.folder) else None
     for record in track(dataset.records(), "augment: images"):
-        link_image(dataset.image_path(record), out_dir / record.path)
-    for name in CARRIED:
+        if packed is None or record.path not in packed.places:
+            link_image(dataset.image_path(record), out_dir / record.path)
+    carried = [*CARRIED, INDEX, *(f"{SHARDS}/{shard.name}" for shard in (packed.shards if packed else ()))]
+    for name in carried:
         if (dataset.folder / name).is_file():
             link_image(dataset.folder / name, out_dir / name)

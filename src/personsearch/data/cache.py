@@ -150,7 +150,7 @@ def _decode(
 
     def decode(record: ImageRecord) -> NDArray[np.uint8]:
         try:
-            return resize(open_image(dataset.image_path(record)), *size, interpolation)
+            return resize(open_image(dataset.picture(record)), *size, interpolation)
         except UserError as error:
             raise UserError(f"{dataset.image_path(record)}: {error}; run `personsearch data prepare` again") from error
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from personsearch.data.records import ImageRecord, Split, check_manifest, dataset_hash, read_manifest
+from personsearch.data.shards import Shards, is_packed, picture
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +23,11 @@ class Dataset:
         """The data set in a folder.
 
         Raises:
-            UserError: the folder holds no manifest, or one with other columns.
+            UserError: the folder holds no manifest, or one with other columns, or a shard of its images is damaged.
         """
         check_manifest(folder)
+        if is_packed(folder):
+            Shards.open(folder)
         return cls(folder)
 
     def __str__(self) -> str:
@@ -42,8 +45,16 @@ class Dataset:
         return self._records[split]
 
     def image_path(self, record: ImageRecord) -> Path:
-        """The file of a record's image."""
+        """The file of a record's image, which is in a shard if there is none."""
         return self.folder / record.path
+
+    def picture(self, record: ImageRecord) -> Path | bytes:
+        """A record's image, for `open_image`.
+
+        Raises:
+            UserError: the shard that holds it is damaged.
+        """
+        return picture(self.folder, record.path)
 
     def split_or_test(self, split: Split) -> Split:
         """`split`, or test with a warning if the data set has no image of it."""

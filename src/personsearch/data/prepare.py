@@ -21,6 +21,7 @@ from personsearch.data.output_folder import claim, finished_metrics, input_key, 
 from personsearch.data.parallel import map_in_order
 from personsearch.data.readers import FormatName, find_format
 from personsearch.data.records import MANIFEST, write_manifest
+from personsearch.data.shards import INDEX, SHARDS
 from personsearch.data.statistics import Statistics, write_data_card
 from personsearch.data.survey import Survey, read_rows, survey
 from personsearch.errors import UserError
@@ -31,7 +32,7 @@ from personsearch.run_record import RUN_RECORD, write_run_record
 REJECTED, WARNINGS, STATISTICS, CARD, JOURNAL = (
     "rejected.jsonl", "warnings.jsonl", "stats.json", "DATA_CARD.md", ".journal.jsonl",
 )  # fmt: skip
-WRITTEN = ("images", MANIFEST, REJECTED, WARNINGS, STATISTICS, CARD, RUN_RECORD, JOURNAL)
+WRITTEN = ("images", SHARDS, INDEX, MANIFEST, REJECTED, WARNINGS, STATISTICS, CARD, RUN_RECORD, JOURNAL)
 ALGORITHM = "prepare-2"  # to be raised when the same input gives another output
 
 logger = logging.getLogger(__name__)

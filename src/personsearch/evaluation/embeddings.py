@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from personsearch.bundle import Preprocessing
 from personsearch.data.records import ImageRecord
+from personsearch.data.shards import picture
 from personsearch.encoders.encoder import Encoder
 from personsearch.errors import UserError
 from personsearch.files import replacing
@@ -93,7 +94,7 @@ def decode_records(dataset: Path, records: Sequence[ImageRecord], size: Preproce
 
     def decode(record: ImageRecord) -> NDArray[np.uint8]:
         try:
-            return resize(open_image(dataset / record.path), size.height, size.width, size.interpolation)
+            return resize(open_image(picture(dataset, record.path)), size.height, size.width, size.interpolation)
         except UserError as error:
             raise UserError(f"{dataset / record.path}: {error}; run `personsearch data prepare` again") from error
 

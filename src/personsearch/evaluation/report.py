@@ -18,6 +18,7 @@ from PIL import Image
 from personsearch.bundle import Bundle
 from personsearch.data.dataset import Dataset
 from personsearch.data.records import ImageRecord
+from personsearch.data.shards import picture
 from personsearch.evaluation.attributes.section import seen_section
 from personsearch.evaluation.embeddings import SplitEmbeddings
 from personsearch.evaluation.markup import bar, table
@@ -254,13 +255,13 @@ def _make_example(
     described = int(embeddings.image_of_caption[query])
     person = embeddings.records[described].person_id
 
-    def picture(record: ImageRecord, score: float) -> Picture:
-        return Picture(thumbnail(dataset / record.path), score, record.person_id == person)
+    def shown(record: ImageRecord, score: float) -> Picture:
+        return Picture(thumbnail(picture(dataset, record.path)), score, record.person_id == person)
 
     own_score = float(embeddings.text_QD[query] @ embeddings.image_GD[described])
     return Example(
         caption=embeddings.captions[query],
-        described=picture(embeddings.records[described], own_score),
+        described=shown(embeddings.records[described], own_score),
         first_rank=first_rank,
-        candidates=[picture(embeddings.records[index], score) for index, score in best],
+        candidates=[shown(embeddings.records[index], score) for index, score in best],
     )

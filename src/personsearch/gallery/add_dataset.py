@@ -70,13 +70,13 @@ def _readable(
 ) -> Iterator[tuple[Crop, bytes]]:
     for number, record in batch:
         try:
-            image = open_image(dataset.image_path(record))
+            image = open_image(stored := dataset.picture(record))
         except ImageRejected as error:
             logger.warning("%s: %s; left out", record.path, error)
             continue
         yield (
             _crop(record, image, source=source, captured_at=start + timedelta(seconds=number)),
-            _jpeg(dataset.image_path(record), image),
+            _jpeg(stored, image),
         )
 
 
@@ -94,11 +94,12 @@ def _crop(record: ImageRecord, image: Image.Image, *, source: str, captured_at: 
     )
 
 
-def _jpeg(path: Path, image: Image.Image) -> bytes:
+def _jpeg(stored: Path | bytes, image: Image.Image) -> bytes:
     """The file itself if it is already an upright RGB JPEG, else the decoded image as JPEG."""
-    with Image.open(path) as file:
+    content = stored if isinstance(stored, bytes) else stored.read_bytes()
+    with Image.open(io.BytesIO(content)) as file:
         if file.format == "JPEG" and file.mode == "RGB" and file.getexif().get(0x0112, 1) == 1:
-            return path.read_bytes()
+            return content
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()

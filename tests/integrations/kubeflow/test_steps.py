@@ -21,11 +21,13 @@ from personsearch.integrations.kubeflow.steps import (
     CHECKPOINTS_VARIABLE,
     code_version,
     identity_hash,
+    packed_folder,
     parse_config,
     read_metrics,
     report_metrics,
     resumable_folder,
     start_step,
+    unpacked_folder,
 )
 
 
@@ -202,3 +204,29 @@ def test_a_run_that_kubeflow_opened_in_another_mlflow_is_not_logged_to(
     assert environment["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
     assert "MLFLOW_RUN_ID" not in environment
     assert "the run that Kubeflow opened in http://kubeflows:5000 is not used" in caplog.text
+
+
+def test_an_artifact_of_many_files_is_a_few_and_is_read_as_it_was(tmp_path: Path) -> None:
+    with packed_folder(tmp_path / "step" / "dataset") as folder:
+        (folder / "images").mkdir(parents=True)
+        for number in range(30):
+            (folder / f"images/{number}.jpg").write_bytes(bytes([number]))
+    assert sum(path.is_file() for path in (tmp_path / "step").rglob("*")) == 2, "a shard and the index"
+    with unpacked_folder(tmp_path / "step" / "dataset", beside=tmp_path / "next" / "model") as source:
+        assert {path.name: path.read_bytes() for path in (source / "images").iterdir()} == {
+            f"{number}.jpg": bytes([number]) for number in range(30)
+        }
+    assert list((tmp_path / "next").iterdir()) == []
+
+
+def test_a_step_that_fails_leaves_no_artifact(tmp_path: Path) -> None:
+    with contextlib.suppress(MemoryError), packed_folder(tmp_path / "dataset") as folder:
+        folder.mkdir()
+        raise MemoryError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_packed_is_read_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "reid_raw.json").touch()
+    with unpacked_folder(tmp_path, beside=tmp_path / "out") as source:
+        assert source == tmp_path

@@ -18,6 +18,7 @@ from personsearch.augmentation.pdg.super_resolution import SuperResolution
 from personsearch.data.image_files import JPEG_QUALITY
 from personsearch.data.output_folder import input_key
 from personsearch.data.records import ImageRecord
+from personsearch.data.shards import picture
 from personsearch.errors import UserError
 from personsearch.files import replacing
 from personsearch.images import open_image
@@ -89,12 +90,12 @@ class Workshop:
         return ""
 
     def _read(self, record: ImageRecord) -> bytes:
-        path = self.dataset / record.path
         try:
-            content = path.read_bytes()
+            stored = picture(self.dataset, record.path)
+            content = stored if isinstance(stored, bytes) else stored.read_bytes()
             open_image(content)
         except (OSError, UserError) as error:
-            raise UserError(f"{path}: {error}; run `personsearch data prepare` again") from error
+            raise UserError(f"{self.dataset / record.path}: {error}; run `personsearch data prepare` again") from error
         return content
 
 

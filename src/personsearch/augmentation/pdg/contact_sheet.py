@@ -15,7 +15,7 @@ TILE = (224, 104)
 CAPTION_HEIGHT, GAP, COLUMNS, ROWS = 78, 12, 6, 4
 LINE_CHARACTERS, LINE_HEIGHT, FONT_SIZE = 44, 11, 9.5
 
-Pair = tuple[Path, Path, str, Change]
+Pair = tuple[Path | bytes, Path, str, Change]
 """The image before and after, the caption before, and the change."""
 
 

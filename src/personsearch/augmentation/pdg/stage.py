@@ -26,6 +26,7 @@ from personsearch.augmentation.pdg.generator import Generator
 from personsearch.augmentation.pdg.recolour import Recolour
 from personsearch.augmentation.pdg.super_resolution import DiffusionUpscaler, Lanczos, NoEnlargement, SuperResolution
 from personsearch.data.records import ImageRecord
+from personsearch.data.shards import picture
 from personsearch.files import replacing, user_cache
 from personsearch.images import open_image
 from personsearch.progress import track
@@ -66,10 +67,10 @@ def generate_proximity(
         made.append(new_record(decision.attempt, content, first_id + number, f"pdg:{config.generator}"))
         store(decision.image, out_dir / made[-1].path)
     _write_decisions(out_dir / FOLDER / DECISIONS, decisions)
-    pairs = [(dataset / decision.attempt.record.path, decision) for decision in accepted]
+    pairs = [(picture(dataset, decision.attempt.record.path), decision) for decision in accepted]
     save_contact_sheet(
         out_dir / FOLDER / SHEET,
-        [(path, d.image, d.attempt.caption, d.attempt.change) for path, d in pairs if d.image],
+        [(before, d.image, d.attempt.caption, d.attempt.change) for before, d in pairs if d.image],
         seed=config.seed,
     )
     return made, _metrics(decisions, made, records)

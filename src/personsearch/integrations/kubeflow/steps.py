@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 import personsearch
 from personsearch.config import Config, describe_validation_error
+from personsearch.data.shards import is_packed, pack_folder, unpack
 from personsearch.errors import UserError, explain
 from personsearch.files import hash_file, locked, write_json
 
@@ -111,15 +112,41 @@ def read_metrics(artifact: MetricsArtifact) -> dict[str, float]:
 
 
 @contextmanager
+def packed_folder(destination: Path) -> Iterator[Path]:
+    """Yield the path of a folder to write; its files end up in `destination` in a few shards."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
+        yield Path(scratch) / "files"
+        pack_folder(Path(scratch) / "files", destination)
+
+
+@contextmanager
+def unpacked_folder(source: Path, *, beside: Path) -> Iterator[Path]:
+    """Yield a folder with the files of `source`: itself, or one beside a path if they are in shards.
+
+    Raises:
+        UserError: a shard is damaged.
+    """
+    if not is_packed(source):
+        yield source
+        return
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=beside.parent) as scratch:
+        unpack(source, Path(scratch))
+        yield Path(scratch)
+
+
+@contextmanager
 def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
     """Yield a folder named by `identity` for a stage that checkpoints; it moves to `destination` on success.
 
-    A step that is killed and started again gets a new `destination` but finds its checkpoints, because the folder
-    lies below `PERSONSEARCH_CHECKPOINTS` (a mounted volume on a cluster) and its name depends on `identity` alone.
-    A second process with the same identity waits for the first. Without the variable the stage works in `destination`.
+    A step that is killed and started again gets a new `destination` but finds its checkpoints, because their place
+    lies below `PERSONSEARCH_CHECKPOINTS`, a folder or `s3://BUCKET/PREFIX`, and its name depends on `identity` alone.
+    In a folder a second process with the same identity waits for the first. Without the variable the stage works in
+    `destination`.
 
     Raises:
-        UserError: that folder cannot be written.
+        UserError: the folder cannot be written, or the store cannot be reached.
     """
     root = os.environ.get(CHECKPOINTS_VARIABLE)
     if not root:
@@ -131,8 +158,12 @@ def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
     with locked(folder.with_suffix(".lock")):
         folder.mkdir(exist_ok=True)
         yield folder
-        shutil.copytree(folder, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints"))
+        _deliver(folder, destination)
         shutil.rmtree(folder)
+
+
+def _deliver(folder: Path, destination: Path) -> None:
+    shutil.copytree(folder, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints"))
 
 
 def _check_writable(root: Path) -> None:

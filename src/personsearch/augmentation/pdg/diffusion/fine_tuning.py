@@ -26,6 +26,7 @@ from personsearch.config import Config
 from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import input_key
 from personsearch.data.records import ImageRecord
+from personsearch.data.shards import picture
 from personsearch.errors import UserError
 from personsearch.files import hash_folder, replacing
 from personsearch.images import open_image
@@ -152,7 +153,7 @@ def _batch(
     chosen = [records[int(index)] for index in generator.integers(len(records), size=config.batch_size)]
     size = (config.width, config.height)
     images = [
-        cv2.resize(np.asarray(open_image(dataset / record.path)), size, interpolation=cv2.INTER_CUBIC)
+        cv2.resize(np.asarray(open_image(picture(dataset, record.path))), size, interpolation=cv2.INTER_CUBIC)
         for record in chosen
     ]
     captions = [record.captions[int(generator.integers(len(record.captions)))] for record in chosen]
