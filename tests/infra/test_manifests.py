@@ -200,7 +200,7 @@ def test_custom_resources_are_held_against_their_crd(tmp_path: Path, spec: dict[
 
 def test_pipelines_find_their_settings_and_volumes(whole: dict[str, Objects], overlay: Objects) -> None:
     assert set(ADDRESSES) <= set(settings(overlay))
-    assert settings(overlay)["PERSONSEARCH_CHECKPOINTS"] == VOLUMES["personsearch-checkpoints"]
+    assert settings(overlay)["PERSONSEARCH_CHECKPOINTS"].startswith("s3://"), "a new volume would belong to root"
     assert {claim["metadata"]["name"] for claim in of_kind(whole["data"], "PersistentVolumeClaim")} == set(VOLUMES)
     (job,) = of_kind(whole["data"], "Job")
     mounts = {mount["name"]: mount["mountPath"] for mount in containers(job)[0]["volumeMounts"]}
@@ -336,7 +336,7 @@ def test_deleting_an_overlay_deletes_no_data(whole: dict[str, Objects], overlay:
     claims = of_kind(whole["data"], "PersistentVolumeClaim")
     for stateful in of_kind(whole["overlays/try"], "StatefulSet"):
         claims += stateful["spec"]["volumeClaimTemplates"]
-    assert len(claims) == 4
+    assert len(claims) == 3
     (policy,) = of_kind(whole["protection"], "ValidatingAdmissionPolicy")
     (rule,) = policy["spec"]["validations"]
     for claim in claims:
@@ -349,7 +349,7 @@ def test_deleting_an_overlay_deletes_no_data(whole: dict[str, Objects], overlay:
 
 def test_volumes_are_shared_only_where_a_user_asks() -> None:
     claims = of_kind(check.with_components("shared-volumes", resources="data"), "PersistentVolumeClaim")
-    assert [claim["spec"]["accessModes"] for claim in claims] == [["ReadWriteMany"]] * 2
+    assert [claim["spec"]["accessModes"] for claim in claims] == [["ReadWriteMany"]]
 
 
 def test_every_pod_runs_without_privileges(whole: dict[str, Objects], with_every_component: Objects) -> None:

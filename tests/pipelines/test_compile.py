@@ -121,8 +121,7 @@ def test_steps_that_read_what_users_bring_see_its_folder() -> None:
     mounted = {name: [m["mountPath"] for m in e.get("pvcMount", [])] for name, e in executors.items()}
     assert {name: paths for name, paths in mounted.items() if paths} == {
         "exec-augment": ["/models"],
-        "exec-compress": ["/checkpoints"],
-        "exec-train": ["/checkpoints", "/models"],
+        "exec-train": ["/models"],
     }
 
 

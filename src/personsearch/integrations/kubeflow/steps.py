@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import ValidationError
 
 import personsearch
+from personsearch.addresses import is_address
 from personsearch.config import Config, describe_validation_error
 from personsearch.data.shards import is_packed, pack_folder, unpack
 from personsearch.errors import UserError, explain
@@ -21,6 +22,7 @@ from personsearch.files import hash_file, locked, write_json
 
 CHECKPOINTS_VARIABLE = "PERSONSEARCH_CHECKPOINTS"
 
+S3 = "s3://"
 STEP_PREFIX = "PERSONSEARCH_STEP_"
 TRACKING_URI, RUN_ID = "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"
 
@@ -153,6 +155,10 @@ def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
         destination.mkdir(parents=True, exist_ok=True)
         yield destination
         return
+    if is_address(root):
+        with _folder_in_store(root, identity_hash(*identity), destination) as folder:
+            yield folder
+        return
     folder = Path(root) / identity_hash(*identity)
     _check_writable(Path(root))
     with locked(folder.with_suffix(".lock")):
@@ -160,6 +166,22 @@ def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
         yield folder
         _deliver(folder, destination)
         shutil.rmtree(folder)
+
+
+@contextmanager
+def _folder_in_store(root: str, name: str, destination: Path) -> Iterator[Path]:
+    """Yield a folder beside `destination` whose copy in the store outlives this machine."""
+    if not root.startswith(S3):
+        raise UserError(f"{CHECKPOINTS_VARIABLE} {root!r}: a folder or {S3}BUCKET/PREFIX expected")
+    from personsearch.integrations.objects.folder import StoredFolder, kept
+
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
+        folder = Path(scratch) / name
+        folder.mkdir()
+        with kept(folder, StoredFolder(f"{root.rstrip('/')}/{name}")):
+            yield folder
+            _deliver(folder, destination)
 
 
 def _deliver(folder: Path, destination: Path) -> None:

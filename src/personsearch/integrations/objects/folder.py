@@ -1,0 +1,194 @@
+"""A folder that outlives its machine: a copy in a bucket, as the folder was at one moment.
+
+Below the prefix lie the contents, each under its SHA-256, and `state.json`, which names them. It is written when all of
+them are there, so whoever restores the folder finds a state in which it has been, whenever its process was killed.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import obstore
+
+from personsearch.errors import UserError
+from personsearch.files import hash_file
+from personsearch.integrations.objects.s3 import S3Pictures
+
+STATE = "state.json"
+SECONDS = 10.0
+COPIED_BYTES = 2**20  # a file that is appended to is small; a large one is replaced as a whole
+PART_BYTES = 32 * 2**20
+PASSING = (".partial", ".lock")
+
+logger = logging.getLogger(__name__)
+
+States = dict[str, tuple[int, int, int]]
+
+
+class StoredFolder(S3Pictures):
+    """The copy of one folder; the bucket is reached, and its errors are told, as for pictures."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self._own: set[str] = set()
+        self._known: dict[tuple[int, int, int], str] = {}
+
+    def restore(self, folder: Path) -> bool:
+        """Write the copy into an empty folder; whether there was a whole one.
+
+        Raises:
+            UserError: the store cannot be reached or does not permit it.
+        """
+        try:
+            with self._readable_errors():
+                files = json.loads(bytes(obstore.get(self._store, STATE).bytes()))
+                self._own |= set(files.values())
+                for name, digest in files.items():
+                    self._download(digest, folder / name)
+        except (FileNotFoundError, ValueError, AttributeError, TypeError) as error:
+            if any(folder.iterdir()) or not isinstance(error, FileNotFoundError):
+                logger.warning("%s: is damaged (%s) and not used", self.place, error)
+                shutil.rmtree(folder)
+                folder.mkdir()
+            return False
+        self._known = {state: files[name] for name, state in states(folder).items()}
+        return True
+
+    def keep(self, folder: Path) -> bool:
+        """Bring the copy up to date; False if the folder changed meanwhile, and the copy is left as it was.
+
+        Raises:
+            UserError: as `restore`.
+        """
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            snapshot = _snapshot(folder, Path(scratch))
+            if snapshot is None:
+                return False
+            files = {}
+            for name, state in snapshot.items():
+                files[name] = self._known.get(state) or hash_file(Path(scratch) / name)
+            with self._readable_errors():
+                present = {str(each["path"]) for listed in obstore.list(self._store) for each in listed}
+                for name, digest in files.items():
+                    if digest not in present:
+                        obstore.put(self._store, digest, Path(scratch) / name, chunk_size=PART_BYTES)
+                        present.add(digest)
+            if any(_state(Path(scratch) / name)[:2] != state[:2] for name, state in snapshot.items()):
+                return False  # a large file was changed in its place
+        with self._readable_errors():
+            obstore.put(self._store, STATE, json.dumps(files).encode())
+            if passed := sorted(self._own - set(files.values())):
+                obstore.delete(self._store, passed)
+        self._own = set(files.values())
+        self._known = {state: files[name] for name, state in snapshot.items()}
+        return True
+
+    def forget(self) -> None:
+        """Remove the copy.
+
+        Raises:
+            UserError: as `restore`.
+        """
+        with self._readable_errors():
+            obstore.delete(self._store, [STATE])
+            for listed in obstore.list(self._store):
+                obstore.delete(self._store, [str(each["path"]) for each in listed])
+
+    def _download(self, digest: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = obstore.head(self._store, digest)["size"]
+        hashed = hashlib.sha256()
+        with path.open("wb") as file:
+            for start in range(0, size, PART_BYTES):
+                part = bytes(obstore.get_range(self._store, digest, start=start, end=min(size, start + PART_BYTES)))
+                hashed.update(part)
+                file.write(part)
+        if hashed.hexdigest() != digest:
+            raise ValueError(f"{digest} has another content")
+
+
+@contextmanager
+def kept(folder: Path, stored: StoredFolder) -> Iterator[None]:
+    """Restore a folder, keep its copy up to date while the block runs, and remove the copy when it succeeds.
+
+    A store that fails meanwhile is a warning: the work continues, and the next try may succeed.
+
+    Raises:
+        UserError: the store cannot be reached at the beginning, or does not permit it.
+    """
+    if stored.restore(folder):
+        logger.warning("continuing with what is in %s", stored.place)
+    ended = threading.Event()
+    keeper = threading.Thread(target=_keep_until, args=(ended, folder, stored), daemon=True)
+    keeper.start()
+    try:
+        yield
+    except BaseException:
+        ended.set()
+        keeper.join()
+        _keep(folder, stored)
+        raise
+    ended.set()
+    keeper.join()
+    try:
+        stored.forget()
+    except UserError as error:
+        logger.warning("what is no longer needed stays in the store: %s", error)
+
+
+def _keep_until(ended: threading.Event, folder: Path, stored: StoredFolder) -> None:
+    before = states(folder)
+    while not ended.wait(SECONDS):
+        present = states(folder)
+        if present != before and _keep(folder, stored):
+            before = present
+
+
+def _keep(folder: Path, stored: StoredFolder) -> bool:
+    try:
+        return stored.keep(folder)
+    except (UserError, OSError) as error:
+        logger.warning("checkpoints are not kept for now: %s", error)
+        return False
+
+
+def states(folder: Path) -> States:
+    """Size, time and number of each file, without what is being written."""
+    found: States = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if any(part.endswith(PASSING) for part in name.split("/")):
+            continue
+        try:
+            if path.is_file():
+                found[name] = _state(path)
+        except FileNotFoundError:
+            continue  # it was removed meanwhile
+    return found
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns, state.st_ino
+
+
+def _snapshot(folder: Path, scratch: Path) -> States | None:
+    """The files as they are now, in another folder; None if they change meanwhile."""
+    before = states(folder)
+    try:
+        for name, (size, _, _) in before.items():
+            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            if size <= COPIED_BYTES:
+                shutil.copy2(folder / name, scratch / name)
+            else:
+                os.link(folder / name, scratch / name)
+    except FileNotFoundError:
+        return None
+    return before if states(folder) == before else None

@@ -1,0 +1,229 @@
+"""A folder's copy in a store is always a state in which the folder has been."""
+
+import contextlib
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import obstore
+import pytest
+
+from personsearch.errors import UserError
+from personsearch.integrations.objects import folder as module
+from personsearch.integrations.objects.folder import STATE, StoredFolder, kept, states
+from tests.servers.s3 import READER, S3Server
+
+
+@pytest.fixture
+def place(s3: S3Server) -> str:
+    return s3.new_place()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "work" / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints/last.safetensors").write_bytes(b"step 1" * 300_000)
+    (folder / "config.yaml").write_text("epochs: 2")
+    (folder / ".lock").touch()
+    (folder / "checkpoints/.best.12.partial").touch()
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in states(folder)}
+
+
+def restored(place: str, tmp_path: Path) -> dict[str, bytes] | None:
+    folder = tmp_path / "elsewhere"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return contents(folder) if StoredFolder(place).restore(folder) else None
+
+
+def objects(place: str) -> dict[str, int]:
+    store = StoredFolder(place)._store
+    return {each["path"]: each["size"] for listed in obstore.list(store) for each in listed}
+
+
+def patiently(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_what_is_kept_comes_back_without_what_is_being_written(folder: Path, place: str, tmp_path: Path) -> None:
+    assert restored(place, tmp_path) is None
+    assert StoredFolder(place).keep(folder)
+    assert restored(place, tmp_path) == {
+        "checkpoints/last.safetensors": b"step 1" * 300_000,
+        "config.yaml": b"epochs: 2",
+    }
+
+
+def test_what_has_changed_is_sent_and_what_has_passed_is_removed(folder: Path, place: str, tmp_path: Path) -> None:
+    stored = StoredFolder(place)
+    stored.keep(folder)
+    (old,) = (path for path, size in objects(place).items() if size > 10**6)
+    (folder / "checkpoints/last.safetensors").write_bytes(b"step 2" * 300_000)
+    assert stored.keep(folder)
+    assert len(objects(place)) == 3
+    assert old not in objects(place)
+    assert restored(place, tmp_path) == contents(folder)
+    stored.forget()
+    assert objects(place) == {}
+
+
+def test_a_step_that_is_tried_again_removes_what_the_one_before_it_left(
+    folder: Path, place: str, tmp_path: Path
+) -> None:
+    StoredFolder(place).keep(folder)
+    second, again = StoredFolder(place), tmp_path / "again" / "run"
+    again.mkdir(parents=True)
+    assert second.restore(again)
+    (again / "checkpoints/last.safetensors").write_bytes(b"step 3" * 300_000)
+    assert second.keep(again)
+    assert len(objects(place)) == 3
+    assert restored(place, tmp_path) == contents(again)
+
+
+def test_what_another_step_has_removed_is_sent_again(folder: Path, place: str, tmp_path: Path) -> None:
+    """Two pods of one step, one of them on a node that was thought lost."""
+    first, second = StoredFolder(place), StoredFolder(place)
+    first.keep(folder)
+    other = tmp_path / "other"
+    other.mkdir()
+    second.restore(other)
+    (other / "checkpoints/last.safetensors").write_bytes(b"other" * 300_000)
+    second.keep(other)
+    assert first.keep(folder)
+    assert restored(place, tmp_path) == contents(folder)
+
+
+@pytest.mark.parametrize("damage", ["content", "missing", "state", "list"])
+def test_a_damaged_copy_is_not_used(
+    folder: Path, place: str, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored = StoredFolder(place)
+    stored.keep(folder)
+    (large,) = (path for path, size in objects(place).items() if size > 10**6)
+    if damage == "content":
+        obstore.put(stored._store, large, b"step 2" * 300_000)
+    elif damage == "missing":
+        obstore.delete(stored._store, large)
+    else:
+        obstore.put(stored._store, STATE, b"{" if damage == "state" else b"[1]")
+    (tmp_path / "new").mkdir()
+    assert not StoredFolder(place).restore(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+    assert f"{place}: is damaged" in caplog.text
+
+
+def test_a_copy_is_of_one_moment(folder: Path, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content that is being sent is replaced and a later file is written: neither is in the copy."""
+    stored = StoredFolder(place)
+    put = obstore.put
+    before = contents(folder)
+
+    def put_slowly(store: object, path: str, file: object, **others: object) -> object:
+        if path != STATE and not (folder / "later").exists():
+            (folder / "later").touch()
+            (folder / ".new.partial").write_bytes(b"step 2" * 300_000)
+            (folder / ".new.partial").replace(folder / "checkpoints/last.safetensors")
+        return put(store, path, file, **others)
+
+    monkeypatch.setattr(module.obstore, "put", put_slowly)
+    assert stored.keep(folder)
+    assert restored(place, tmp_path) == before
+
+
+def test_a_large_file_that_is_changed_in_its_place_is_kept_later(
+    folder: Path, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, put = StoredFolder(place), obstore.put
+    stored.keep(folder)
+    before = contents(folder)
+    (folder / "config.yaml").write_text("epochs: 3")
+
+    def append(store: object, path: str, file: object, **others: object) -> object:
+        with (folder / "checkpoints/last.safetensors").open("ab") as large:
+            large.write(b"more")
+        return put(store, path, file, **others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.obstore, "put", append)
+        assert not stored.keep(folder)
+    assert restored(place, tmp_path) == before
+    assert stored.keep(folder)
+    assert restored(place, tmp_path) == contents(folder)
+
+
+def test_a_block_keeps_its_folder_and_forgets_it_when_it_succeeds(
+    folder: Path, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.05)
+    source = contents(folder)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    with contextlib.suppress(MemoryError), kept(folder, StoredFolder(place)):
+        for name, content in source.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
+        patiently(lambda: restored(place, tmp_path) == source)
+        (folder / "last words").touch()
+        raise MemoryError
+    assert restored(place, tmp_path) == source | {"last words": b""}
+    shutil.rmtree(folder)
+    folder.mkdir()
+    with kept(folder, StoredFolder(place)):
+        assert contents(folder) == source | {"last words": b""}
+    assert objects(place) == {}
+
+
+def test_a_store_that_fails_meanwhile_does_not_end_the_work(
+    folder: Path, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.05)
+    failing = threading.Event()
+    keep = StoredFolder.keep
+
+    def keep_or_fail(self: StoredFolder, folder: Path) -> bool:
+        if failing.is_set():
+            raise UserError("http://store cannot be reached")
+        return keep(self, folder)
+
+    monkeypatch.setattr(StoredFolder, "keep", keep_or_fail)
+    empty = folder.parent / "empty"
+    empty.mkdir()
+    with kept(empty, StoredFolder(place)):
+        failing.set()
+        (empty / "a").touch()
+        patiently(lambda: "checkpoints are not kept for now: http://store cannot be reached" in caplog.text)
+        failing.clear()
+        patiently(lambda: STATE in objects(place))
+
+
+def test_a_key_that_may_only_read_is_refused_when_the_copy_is_kept(
+    folder: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environment(READER).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="the store does not permit it"):
+        StoredFolder(s3.new_place()).keep(folder)
+
+
+def test_the_state_names_contents(folder: Path, place: str) -> None:
+    StoredFolder(place).keep(folder)
+    state = json.loads(bytes(obstore.get(StoredFolder(place)._store, STATE).bytes()))
+    assert set(state) == {"checkpoints/last.safetensors", "config.yaml"}
+    assert set(state.values()) | {STATE} == set(objects(place))
+
+
+def test_no_file_is_kept_of_a_folder_that_is_empty(place: str, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    assert StoredFolder(place).keep(tmp_path / "run")
+    assert restored(place, tmp_path) == {}
