@@ -17,6 +17,7 @@ from personsearch.integrations.database.schema import open_database
 from personsearch.processes import ensure_home_folder
 from serving import problems
 from serving.backlog import Backlog
+from serving.drift import DriftWatch
 from serving.given_verdicts import GivenVerdicts
 from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics
@@ -79,6 +80,8 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
     source = source or PlatformSource(settings, gallery, metrics)
     live = LiveWatcher(source, interval_seconds=settings.watch_seconds, metrics=metrics)
     audit = open_audit(settings)
+    drift = DriftWatch(gallery, live)
+    metrics.registry.register(drift)
     return Service(
         settings=settings,
         keys=AcceptedKeys(settings),
@@ -94,6 +97,7 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
         gallery=gallery,
         live=live,
         backlog=Backlog(gallery, live),
+        drift=drift,
         notices=DatabaseNotices(open_database(settings.database_address)),
         metrics=metrics,
         search_limit=RateLimit(settings.searches_per_minute),
@@ -106,6 +110,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     service.live.start()
     service.anchor.start()
+    service.drift.start()
     yield
+    service.drift.stop()
     service.live.stop()
     service.anchor.stop()

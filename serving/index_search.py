@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.encoders.encoder import Encoder
-from personsearch.search.calibration import CalibratedCurve
+from personsearch.search.calibration import CalibratedCurve, Reference
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties, VectorIndex
@@ -105,8 +105,17 @@ class IndexSearch:
 
     def vector_of(self, crop_id: str) -> tuple[Crop, NDArray[np.float32]] | None:
         """A crop of the collection with its vector, None if it holds none."""
-        crops, vectors_ND = self._searcher.index.fetch([crop_id])
+        crops, vectors_ND = self.vectors_of([crop_id])
         return (crops[0], vectors_ND[0]) if crops else None
+
+    def vectors_of(self, crop_ids: Sequence[str]) -> Batch:
+        """Those of these crops that the collection holds, with their vectors [N, D]."""
+        return self._searcher.index.fetch(crop_ids)
+
+    @property
+    def reference(self) -> Reference | None:
+        """The pictures that the model was calibrated on."""
+        return self._calibration.reference if self._calibration else None
 
     def _calibrate(self) -> None:
         calibration = self._site() or self._stored.calibration

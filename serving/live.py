@@ -3,12 +3,14 @@
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.encoders.encoder import Encoder
+from personsearch.search.calibration import Reference
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import CollectionProperties
@@ -50,6 +52,15 @@ class LiveSearch(Protocol):
 
     def vector_of(self, crop_id: str) -> tuple[Crop, NDArray[np.float32]] | None:
         """A crop of the collection with its vector, None if it holds none."""
+        ...
+
+    def vectors_of(self, crop_ids: Sequence[str]) -> tuple[list[Crop], NDArray[np.float32]]:
+        """Those of these crops that the collection holds, with their vectors [N, D]."""
+        ...
+
+    @property
+    def reference(self) -> Reference | None:
+        """The pictures that the model was calibrated on, None for one that was not."""
         ...
 
     def refresh(self) -> int:

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus. Label values come from small fixed sets: never a query, a crop or a key."""
+"""Metrics for Prometheus. Label values come from small sets, such as cameras: never a query, a crop or a key."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -27,6 +27,9 @@ class Metrics:
             "personsearch_search_seconds", "Time to encode and search.", registry=registry, buckets=SECONDS
         )
         self.searches = Counter("personsearch_searches", "Searches answered.", ["outcome"], registry=registry)
+        self.first_candidates = Counter(
+            "personsearch_first_candidates", "First candidates of searches.", ["camera", "outcome"], registry=registry
+        )
         self.embedded = Counter("personsearch_embedded", "Inputs turned into vectors.", ["kind"], registry=registry)
         self.verdicts = Counter("personsearch_verdicts", "Candidates judged.", ["verdict"], registry=registry)
         self.crops_sent = Counter("personsearch_crops_sent", "Crops that cameras sent.", ["outcome"], registry=registry)

@@ -10,6 +10,7 @@ from personsearch.installation.audit.anchor import AnchorSchedule
 from personsearch.installation.audit.log import AuditLog
 from personsearch.integrations.database.notices import DatabaseNotices
 from serving.backlog import Backlog
+from serving.drift import DriftWatch
 from serving.given_verdicts import GivenVerdicts
 from serving.live import LiveWatcher
 from serving.metrics import Metrics
@@ -32,6 +33,7 @@ class Service:
     live: LiveWatcher
     backlog: Backlog
     notices: DatabaseNotices
+    drift: DriftWatch
     metrics: Metrics
     search_limit: RateLimit
     image_limit: RateLimit

@@ -201,6 +201,8 @@ def search(body: SearchRequest, request: Request, service: ServiceDep, caller: S
     service.shown.add(caller, [candidate.crop.crop_id for candidate in candidates])
     service.metrics.search_seconds.observe(seconds)
     service.metrics.searches.labels(_outcome(reliable)).inc()
+    if candidates and page.first_rank == 1:
+        service.metrics.first_candidates.labels(candidates[0].crop.camera_id, _outcome(reliable)).inc()
     return _response(live, page, request_id, seconds)
 
 

@@ -56,6 +56,8 @@ LEADS = f"personsearch_promoter_leads{{{HERE},pod="
 UP = f"personsearch_stream_up{{{HERE},camera="
 LOST = f'personsearch_stream_lost_total{{{HERE},camera="gate 3"}}'
 WATCHES = f'kube_deployment_status_replicas_available{{{HERE},deployment="personsearch-watch"}}'
+SHIFT = f"personsearch_camera_shift{{{HERE},camera="
+FIRST = f"personsearch_first_candidates_total{{{HERE},camera="
 ONCE = "0 0 1 1x30"
 
 CASES = (
@@ -109,6 +111,27 @@ CASES = (
     Case("PersonsearchCameraDark", {WATCHES: "0x30"}, 4, 6, WARNING | {"deployment": "personsearch-watch"}),
     Case("PersonsearchCameraDark", {UP + '"gate 3"}': "1x30", WATCHES: "1x30"}, 30, None),
     Case("PersonsearchPeopleLost", {LOST: ONCE}, 1, 3, CRITICAL | {"camera": "gate 3"}),
+    Case(
+        "PersonsearchCameraDrifts",
+        {SHIFT + '"gate 3"}': "0.4x120 0.55x100", SHIFT + '"hall"}': "0.4x120 0.45x100"},
+        148,
+        154,
+        WARNING | {"camera": "gate 3"},
+    ),
+    Case("PersonsearchCameraDrifts", {SHIFT + '"gate 3"}': "0.9x60 0.4x100 0.9x60"}, 219, None),
+    Case(
+        "PersonsearchCameraUnsure",
+        {FIRST + '"gate 3",outcome="no_reliable_match"}': "0+1x300", FIRST + '"hall",outcome="match"}': "0+1x300"},
+        100,
+        130,
+        WARNING | {"camera": "gate 3"},
+    ),
+    Case(
+        "PersonsearchCameraUnsure",
+        {FIRST + '"a",outcome="no_reliable_match"}': "0+9x300", FIRST + '"a",outcome="match"}': "0+1x300"},
+        300,
+        None,
+    ),
     Case(
         "PersonsearchJobFailed",
         {f'kube_job_status_failed{{{HERE},job_name="personsearch-audit-29"}}': "0 1x30"},
@@ -201,6 +224,7 @@ def scraped(settings: ServingSettings, source: ColourSource, tmp_path: Path) -> 
         client.post("/v1/webhooks/mlflow", content="signed by nobody")
         crop = {"crop_id": "gate3-1", "camera_id": "gate 3", "captured_at": "2026-03-01T10:00:00Z", "image": "bm8="}
         client.post("/v1/crops", json={"crops": [crop]}, headers={"X-API-Key": sending})
+        app.state.service.drift.look()
         text = client.get("/metrics").text
     text += of_promoter_and_watch(tmp_path / "watch").replace("# EOF", "")
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]

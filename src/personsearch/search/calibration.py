@@ -91,9 +91,17 @@ class Reference(Config):
 
     def level(self, query_D: NDArray[np.float32]) -> Level:
         """How similar a description is to these pictures."""
-        stored = np.frombuffer(base64.b64decode(self.vectors), "<f2").reshape(-1, self.dimensions)
-        projected = stored.astype(np.float64) @ query_D
+        projected = self._stored() @ query_D
         return Level(float(projected[0]), float(np.linalg.norm(projected[1:])))
+
+    def centre(self) -> tuple[NDArray[np.float64], float]:
+        """The mean of the pictures' vectors [D], and their deviation from it."""
+        stored = self._stored()
+        return stored[0], float(np.linalg.norm(stored[1:]))
+
+    def _stored(self) -> NDArray[np.float64]:
+        stored = np.frombuffer(base64.b64decode(self.vectors), "<f2").reshape(-1, self.dimensions)
+        return stored.astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
