@@ -23,7 +23,7 @@ from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics
 from serving.middleware import BodyLimit, LargeBodies, RequestEnvelope, without_query
 from serving.openapi import describe
-from serving.routes import crops, embed, health, heat_maps, ingest, page, search, verdicts, webhooks
+from serving.routes import crops, embed, health, heat_maps, ingest, page, reports, search, verdicts, webhooks
 from serving.security import AcceptedKeys, RateLimit
 from serving.service import Service
 from serving.settings import ServingSettings
@@ -63,7 +63,7 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
         redoc_url=None,
     )
     app.state.service = service
-    for part in (search, heat_maps, embed, crops, ingest, verdicts, health, webhooks, page):
+    for part in (search, heat_maps, embed, crops, ingest, verdicts, reports, health, webhooks, page):
         app.include_router(part.router)
     problems.install(app)
     description = describe(app)

@@ -33,9 +33,11 @@ export async function get(path, options = {}) {
   return (await request(path, options)).json();
 }
 
+// `read` takes the answer; it is JSON unless said otherwise.
 export async function post(path, body, options = {}) {
   const headers = { "Content-Type": "application/json" };
-  return (await request(path, { ...options, method: "POST", headers, body: JSON.stringify(body) })).json();
+  const { read = (response) => response.json(), ...others } = options;
+  return read(await request(path, { ...others, method: "POST", headers, body: JSON.stringify(body) }));
 }
 
 // An object URL of a crop's image; the caller must revoke it.

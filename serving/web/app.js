@@ -6,6 +6,8 @@ import { Chosen } from "./chosen.js";
 import { Comparison } from "./compare.js";
 import { Detail } from "./detail.js";
 import { element, find, message } from "./elements.js";
+import { HeatMaps } from "./heat.js";
+import { Searches } from "./history.js";
 import { listKeys, listenToKeys } from "./keys.js";
 import { Pictures } from "./pictures.js";
 import { QueryForm } from "./query.js";
@@ -28,10 +30,11 @@ const SKELETONS = 24;
 translatePage();
 const thumbnails = new Pictures();
 const verdicts = new Verdicts();
-const actions = { open: openDetail, judge, like: searchLike, choose: (candidate) => chosen.toggle(candidate) };
+const actions = { open: openDetail, judge, like: searchLike, choose: (candidate) => chosen.toggle(candidate, answer.request_id) };
 const results = new Results(actions);
-const chosen = new Chosen();
-const detail = new Detail({ actions, verdicts, moved: followDetail });
+const chosen = new Chosen({ thumbnail: (crop) => thumbnails.image(crop) });
+const searches = new Searches({ go: repeat, current: () => state });
+const detail = new Detail({ actions, verdicts, heat: new HeatMaps(), moved: followDetail });
 const comparison = new Comparison({ judge, verdicts });
 const form = new QueryForm({ submit, refuse: showError, thumbnail: (cropId) => thumbnails.image({ crop_id: cropId }, { alt: "" }) });
 
@@ -60,6 +63,12 @@ function go(asked, remembered = null) {
     visit(asked, remembered);
   }
   search(asked);
+}
+
+// Searches as somebody did before.
+function repeat(asked) {
+  form.show(asked);
+  go(asked);
 }
 
 function arrive() {
@@ -121,6 +130,7 @@ function showAnswer(found, remarks) {
   chosen.mark(found.candidates);
   showOpen();
   loadVerdicts(found);
+  searches.remember(state);
 }
 
 async function loadVerdicts(found) {
@@ -189,7 +199,7 @@ function pagesBefore() {
 }
 
 function openDetail(candidate) {
-  detail.open(results.candidates, results.position(candidate.crop_id), results.pictures);
+  detail.open(results.candidates, results.position(candidate.crop_id), results.pictures, state);
   followDetail(candidate.crop_id);
 }
 
@@ -215,7 +225,7 @@ function followDetail(cropId) {
 function showOpen() {
   const position = results.position(state.open);
   if (position >= 0) {
-    detail.open(results.candidates, position, results.pictures);
+    detail.open(results.candidates, position, results.pictures, state);
   } else {
     detail.close();
   }
@@ -325,6 +335,8 @@ const COMMANDS = [
   { keys: ["m"], words: say("more like this"), within: ["detail"], run: withCurrent(searchLike) },
   { keys: ["s"], words: say("choose, to compare or report"), run: withCurrent(actions.choose) },
   { keys: ["v"], words: say("compare the chosen"), run: compare },
+  { keys: ["r"], words: say("report the chosen"), run: () => chosen.openReport() },
+  { keys: ["h"], words: say("searches of this browser"), run: () => searches.open() },
   { keys: ["n"], words: say("next page"), run: nextPage },
   { keys: ["p"], words: say("page before"), run: previousPage },
   { keys: ["?"], words: say("these keys"), run: () => find("keys-dialog").showModal() },

@@ -7,9 +7,10 @@ import { say } from "./words.js";
 
 export class Detail {
   // `actions` are those of a card; `verdicts` knows what was judged; `moved(cropId)` hears who is shown, "" at the end.
-  constructor({ actions, verdicts, moved }) {
+  constructor({ actions, verdicts, heat, moved }) {
     this.actions = actions;
     this.verdicts = verdicts;
+    this.heat = heat;
     this.moved = moved;
     this.dialog = find("detail");
     this.candidates = [];
@@ -25,7 +26,9 @@ export class Detail {
     return this.dialog.open ? this.candidates[this.position] : null;
   }
 
-  open(candidates, position, pictures) {
+  // `asked` is the search that found the candidates.
+  open(candidates, position, pictures, asked) {
+    this.asked = asked;
     this.candidates = candidates;
     this.pictures = pictures;
     this.#show(position);
@@ -66,6 +69,7 @@ export class Detail {
     find("detail-facts").replaceChildren(...facts(candidate));
     find("detail-tools").replaceChildren(...this.#tools(candidate));
     this.#tell(candidate);
+    this.heat.offer(candidate, this.asked);
     this.#enlarge(candidate);
     this.#showTrack(candidate);
   }
@@ -104,6 +108,7 @@ export class Detail {
         other.setAttribute("aria-pressed", String(other === event.currentTarget));
       }
       this.#enlarge(crop);
+      this.heat.offer(crop, this.asked);
     };
     const attributes = { type: "button", "aria-pressed": String(isCurrent), title: localTime(crop.captured_at), onclick: choose };
     return element("li", {}, element("button", attributes, this.pictures.image(crop)));

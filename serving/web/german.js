@@ -138,6 +138,31 @@ export const GERMAN = {
   "asked for “{text}”": "gesucht war „{text}“",
   "asked for a picture": "gesucht war ein Bild",
 
+  // reports
+  "Report": "Bericht",
+  "Download": "Herunterladen",
+  "A ZIP file with marked pictures, queries, model, verdicts and hashes. The audit log records it.":
+    "Eine ZIP-Datei mit gekennzeichneten Bildern, Anfragen, Modell, Urteilen und Prüfsummen. Das Protokoll vermerkt sie.",
+
+  // searches of this browser
+  "Searches": "Suchen dieses Browsers",
+  "Save this search as": "Diese Suche speichern als",
+  "Save": "Speichern",
+  "Saved": "Gespeichert",
+  "Latest": "Letzte",
+  "None yet.": "Noch keine.",
+  "Saved searches": "Gespeicherte Suchen",
+  "Latest searches": "Letzte Suchen",
+  "Forget “{title}”": "„{title}“ vergessen",
+  "Forget the latest": "Letzte vergessen",
+  "Kept in this browser, for everybody who uses it on this computer.":
+    "In diesem Browser aufbewahrt, für alle, die ihn auf diesem Rechner benutzen.",
+
+  // heat maps
+  "Where the model sees the words": "Wo das Modell die Worte sieht",
+  "where are the words?": "wo sind die Worte?",
+  "looking …": "suche …",
+
   // keys
   "new search": "neue Suche",
   "candidate before, next candidate": "voriger, nächster Kandidat",
@@ -148,6 +173,8 @@ export const GERMAN = {
   "more like this": "mehr wie diese Person",
   "choose, to compare or report": "auswählen, für Vergleich oder Bericht",
   "compare the chosen": "die Ausgewählten vergleichen",
+  "report the chosen": "die Ausgewählten berichten",
+  "searches of this browser": "Suchen dieses Browsers",
   "next page": "nächste Seite",
   "page before": "Seite davor",
   "these keys": "diese Tasten",

@@ -1,6 +1,9 @@
 """What an operator does all day: scan candidates, refine, compare, judge, page, send a search to a colleague."""
 
 import io
+import json
+import re
+import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +17,7 @@ from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.exact import ExactStore
 from serving.settings import ServingSettings
 from tests.audit import audited
-from tests.browser.conftest import KEY, RunningService
+from tests.browser.conftest import KEY, PATIENCE_MILLISECONDS, RunningService
 from tests.crops import make_crop
 from tests.serving.colours import COLOURS, START, ColourSource, build_collection, figure
 
@@ -133,6 +136,7 @@ def test_an_address_leads_a_colleague_to_the_same_candidate(
     page.reload()
     expect(page.get_by_role("dialog")).to_contain_text(gate(31))
     with browser.new_context(timezone_id="Asia/Tokyo") as context:
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
         colleague = context.new_page()
         colleague.goto(f"{page.url}&key={KEY}")
         expect(colleague.get_by_role("dialog")).to_contain_text(gate(31))
@@ -268,6 +272,7 @@ def test_pages_follow_each_other_and_a_promotion_begins_again(page: Page, crowd:
 
 def test_the_page_speaks_german(browser: Browser, crowd: RunningService) -> None:
     with browser.new_context(locale="de-AT", viewport={"width": 1280, "height": 900}) as context:
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
         page = context.new_page()
         page.goto(f"{crowd.address}#key={KEY}&text=a+purple+kangaroo")
         expect(page.get_by_text("Kein verlässlicher Treffer.")).to_be_in_viewport()
@@ -289,6 +294,7 @@ def test_verdicts_and_their_notes_come_back_also_those_of_others(
     dialog.get_by_role("button", name="Confirm candidate 1", exact=True).click()
     expect(page.locator(".card.is-confirmed")).to_have_count(1)
     with browser.new_context() as context:
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
         anna = context.new_page()
         anna.goto(f"{crowd.address}#text=green&key={annas_key}")
         expect(cards(anna).first.get_by_text(f"confirmed by key-{hash_key(KEY)[:8]}")).to_be_in_viewport()
@@ -303,3 +309,76 @@ def test_verdicts_and_their_notes_come_back_also_those_of_others(
     expect(page.locator("#summary")).to_contain_text("candidates")
     page.get_by_role("button", name="Open candidate 1", exact=True).click()
     expect(page.locator(".card.is-confirmed")).to_have_count(0)
+
+
+def test_chosen_candidates_become_a_report(page: Page, crowd: RunningService) -> None:
+    open_page(page, crowd)
+    ask(page, "green")
+    page.get_by_role("button", name="Choose candidate 1", exact=True).click()
+    ask(page, "blue")
+    expect(cards(page).first).to_contain_text(gate(2))
+    page.get_by_role("button", name="Choose candidate 1", exact=True).click()
+    page.keyboard.press("r")
+    dialog = page.get_by_role("dialog", name="Report")
+    expect(dialog.locator("img")).to_have_count(2)
+    dialog.get_by_label("Purpose or case").fill("case 17")
+    with page.expect_download() as download:
+        dialog.get_by_role("button", name="Download").click()
+    content = json.loads(zipfile.ZipFile(download.value.path()).read("report.json"))
+    assert [each["search"]["query"] for each in content["candidates"]] == ["green", "blue"]
+    assert audited(crowd.settings)[-1]["event"] == "report"
+    expect(dialog).to_be_hidden()
+
+
+def test_searches_are_remembered_saved_and_forgotten(page: Page, crowd: RunningService) -> None:
+    open_page(page, crowd)
+    ask(page, "green, not white")
+    expect(cards(page).first).to_contain_text(gate(1))
+    ask(page, "blue")
+    expect(cards(page).first).to_contain_text(gate(2))
+    page.get_by_role("button", name="Searches").click()
+    dialog = page.get_by_role("dialog", name="Searches")
+    dialog.get_by_label("Save this search as").fill("the blue one")
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    expect(dialog.get_by_role("list", name="Saved searches")).to_contain_text("the blue one")
+    dialog.get_by_role("button", name=re.compile("^green, not white")).click()
+    expect(cards(page).first).to_contain_text(gate(1))
+    page.reload()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Searches").click()
+    dialog.get_by_role("button", name="Forget the latest").click()
+    expect(dialog.get_by_role("list", name="Latest searches").locator("li")).to_have_count(0)
+    dialog.get_by_role("button", name=re.compile("^the blue one")).click()
+    expect(cards(page).first).to_contain_text(gate(2))
+
+
+def test_a_map_shows_where_a_word_is_seen(page: Page, crowd: RunningService) -> None:
+    """Of colours the encoder sees no place, so a map is given: warm in the lower half."""
+    seen = {"maps": [{"text": "a green coat", "start": 0, "end": 12, "heat": [[-0.2], [0.1]]}]}
+    page.route("**/v1/crops/*/heat-maps", lambda route: route.fulfill(json=seen))
+    open_page(page, crowd)
+    ask(page, "a green coat")
+    page.get_by_role("button", name="Open candidate 1", exact=True).click()
+    page.get_by_role("button", name="where are the words?").click()
+    phrase = page.get_by_role("button", name="a green coat", exact=True)
+    expect(phrase).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#heat-map")).to_be_in_viewport(ratio=1)
+    above, below = page.evaluate("""() => {
+        const map = document.getElementById("heat-map");
+        const pen = map.getContext("2d");
+        return [0.05, 0.95].map((y) => pen.getImageData(map.width / 2, y * map.height, 1, 1).data[3]);
+    }""")
+    assert (above, below) == (0, round(0.75 * 255))
+    map_box, picture_box = page.locator("#heat-map").bounding_box(), page.locator("#detail-image").bounding_box()
+    assert map_box == picture_box
+    phrase.click()
+    expect(page.locator("#heat-map")).to_have_count(0)
+
+
+def test_a_real_map_is_recorded(page: Page, crowd: RunningService) -> None:
+    open_page(page, crowd)
+    ask(page, "a green coat")
+    page.get_by_role("button", name="Open candidate 1", exact=True).click()
+    page.get_by_role("button", name="where are the words?").click()
+    expect(page.locator("#heat-phrases button").first).to_have_attribute("aria-pressed", "true")
+    assert audited(crowd.settings)[-1]["event"] == "heat_map"

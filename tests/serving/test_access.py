@@ -20,6 +20,7 @@ PROTECTED = [
     ("POST", "/v1/search"),
     ("POST", "/v1/embed"),
     ("POST", "/v1/verdicts"),
+    ("POST", "/v1/reports"),
     ("GET", "/v1/verdicts?crop_id=red-0-0"),
     ("GET", "/v1/cameras"),
     ("GET", "/v1/crops?camera_id=junction&track_id=track/0"),

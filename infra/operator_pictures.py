@@ -1,0 +1,106 @@
+"""Takes the pictures of docs/operator.md from a running installation: `python infra/operator_pictures.py --key KEY`.
+
+Run it against the installation of `make demo`, whose people are all drawn: pictures of real people belong in no manual.
+"""
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, ViewportSize, sync_playwright
+
+FOLDER = Path("docs/pictures/operator")
+DESCRIPTION = "a woman in a red jacket and blue jeans"
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+WIDE: ViewportSize = {"width": 1920, "height": 1080}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+class Photographer:
+    """Opens the page afresh for each series of pictures."""
+
+    def __init__(self, service: str, key: str, out: Path) -> None:
+        self.address = f"{service.rstrip('/')}/#key={key}"
+        self.out = out
+
+    @contextmanager
+    def page(self, viewport: ViewportSize, *, dark: bool = False) -> Iterator[Page]:
+        with sync_playwright() as playwright:
+            found = next(path for name in BROWSERS if (path := shutil.which(name)))
+            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+            page = browser.new_page(
+                viewport=viewport,
+                locale="en-GB",
+                timezone_id="Europe/Vienna",
+                color_scheme="dark" if dark else "light",
+                reduced_motion="reduce",
+            )
+            page.goto(self.address)
+            page.locator("#cameras li").first.wait_for(state="attached")
+            yield page
+            browser.close()
+
+    def take(self, page: Page, name: str) -> None:
+        """Take a picture once every image in sight has come."""
+        page.wait_for_function(
+            """() => [...document.querySelectorAll("img.loading")].every((image) => {
+                const box = image.getBoundingClientRect();
+                return box.top > innerHeight || box.bottom < 0 || !image.checkVisibility();
+            })"""
+        )
+        self.out.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=self.out / f"{name}.jpg", quality=80)
+
+
+def ask(page: Page, words: str) -> None:
+    page.get_by_label("Describe the person").fill(words)
+    page.keyboard.press("Enter")
+    page.locator("#grid .card:not(.skeleton)").first.wait_for()
+
+
+def take_all(photographer: Photographer) -> None:
+    """The pictures of docs/operator.md, in its order."""
+    with photographer.page(DESKTOP) as page:
+        photographer.take(page, "start")
+        ask(page, DESCRIPTION)
+        photographer.take(page, "candidates")
+        ask(page, f"{DESCRIPTION}, without a hat")
+        photographer.take(page, "without")
+        page.get_by_role("button", name="Remove “not a hat”").click()
+        page.locator(".term").wait_for(state="detached")
+        page.get_by_role("button", name="Open candidate 2", exact=True).click()
+        page.get_by_role("button", name="where are the words?").click()
+        page.get_by_role("button", name="a red jacket", exact=True).click()
+        photographer.take(page, "candidate")
+        page.keyboard.press("Escape")
+        for rank in (2, 3, 4):
+            page.get_by_role("button", name=f"Choose candidate {rank}", exact=True).click()
+        page.get_by_role("button", name="Compare", exact=True).click()
+        photographer.take(page, "compare")
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Report", exact=True).click()
+        page.locator("#report-purpose").fill("case 17")
+        photographer.take(page, "report")
+    with photographer.page(WIDE, dark=True) as page:
+        ask(page, DESCRIPTION)
+        photographer.take(page, "wide")
+    with photographer.page(PHONE) as page:
+        ask(page, DESCRIPTION)
+        photographer.take(page, "phone")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--service", default="http://127.0.0.1:8080", help="address of the search service")
+    parser.add_argument("--key", required=True, help="an API key that may search")
+    parser.add_argument("--out", type=Path, default=FOLDER, help=f"folder to write (default: {FOLDER})")
+    arguments = parser.parse_args()
+    take_all(Photographer(arguments.service, arguments.key, arguments.out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""A report holds what it says it holds, is recorded, and contains nobody whom no search has shown."""
+
+import hashlib
+import io
+import json
+import zipfile
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from personsearch.search.filters import CropFilter
+from serving.settings import ServingSettings
+from tests.audit import audited, refused
+from tests.serving.colours import figure
+
+
+def search(client: TestClient, text: str = "red <b>") -> dict[str, object]:
+    return client.post("/v1/search", json={"text": text, "without": ["a hat"], "k": 2}).json()
+
+
+def report_of(found: dict[str, object], *crop_ids: str) -> dict[str, object]:
+    chosen = [{"search_request_id": found["request_id"], "crop_id": crop_id} for crop_id in crop_ids]
+    return {"purpose": "case <17>", "note": "for Anna", "candidates": chosen}
+
+
+def test_a_report_has_pictures_queries_verdicts_and_hashes(client: TestClient, settings: ServingSettings) -> None:
+    found = search(client)
+    best = found["candidates"][0]["crop_id"]
+    said = {"search_request_id": found["request_id"], "crop_id": best, "verdict": "confirmed", "note": "his scar"}
+    client.post("/v1/verdicts", json=said)
+    response = client.post("/v1/reports", json=report_of(found, best))
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/zip"
+    archive = zipfile.ZipFile(io.BytesIO(response.content))
+    content = json.loads(archive.read("report.json"))
+    (candidate,) = content["candidates"]
+    assert (content["purpose"], content["note"]) == ("case <17>", "for Anna")
+    assert (candidate["search"]["query"], candidate["search"]["beside_text"]) == ("red <b>", {"without": ["a hat"]})
+    assert (candidate["search"]["rank"], candidate["search"]["model_version"]) == (1, "1")
+    assert [each["note"] for each in candidate["verdicts"]] == ["his scar"]
+    assert candidate["gallery_picture_sha256"] == hashlib.sha256(figure("red")).hexdigest()
+    page = archive.read("report.html").decode()
+    assert "case &lt;17&gt;" in page
+    assert "red &lt;b&gt;" in page
+    assert "Nobody in this report has been identified." in page
+    for line in archive.read("SHA256SUMS").decode().splitlines():
+        sha256, name = line.split("  ")
+        assert hashlib.sha256(archive.read(name)).hexdigest() == sha256
+    record = audited(settings)[-1]
+    assert (record["event"], record["results"], record["purpose"]) == ("report", [best], "case <17>")
+    assert record["sha256"] == hashlib.sha256(response.content).hexdigest()
+
+
+def test_the_mark_covers_nobody(client: TestClient) -> None:
+    found = search(client)
+    response = client.post("/v1/reports", json=report_of(found, found["candidates"][0]["crop_id"]))
+    picture = Image.open(io.BytesIO(zipfile.ZipFile(io.BytesIO(response.content)).read("pictures/001.jpg")))
+    assert picture.height > 512
+    red, green, blue = picture.getpixel((picture.width // 2, 256))  # the coat
+    assert red > 200
+    assert max(green, blue) < 60
+    strip = picture.crop((0, 516, picture.width, picture.height)).convert("L")
+    assert min(strip.getdata()) < 100 < max(strip.getdata())
+
+
+@pytest.mark.parametrize("wrong", ["crop", "search", "erased", "nobody", "purpose"])
+def test_what_no_search_has_shown_is_in_no_report(client: TestClient, settings: ServingSettings, wrong: str) -> None:
+    found = search(client)
+    best = found["candidates"][0]["crop_id"]
+    body = report_of(found, *([] if wrong == "nobody" else ["green-1-0" if wrong == "crop" else best]))
+    if wrong == "search":
+        body = report_of(found | {"request_id": "never-was"}, best)
+    if wrong == "erased":
+        client.app.state.service.gallery.erase(CropFilter(crop_ids=(best,)))
+    if wrong == "purpose":
+        body["purpose"] = "  "
+    assert client.post("/v1/reports", json=body).status_code == (422 if wrong in ("nobody", "purpose") else 404)
+    assert [record["event"] for record in audited(settings)] == ["search"]
+
+
+def test_a_report_that_cannot_be_recorded_is_not_sent(client: TestClient, settings: ServingSettings) -> None:
+    found = search(client)
+    with refused(settings.database_address):
+        response = client.post("/v1/reports", json=report_of(found, found["candidates"][0]["crop_id"]))
+    assert response.status_code == 503
+    assert b"PK" not in response.content
