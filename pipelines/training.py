@@ -121,6 +121,7 @@ def _gate(  # noqa: PLR0917
     data: Data,
     config: dict[str, Any],
     model_name: str,
+    code_version: str,
 ) -> dsl.PipelineTask:
     task = gate(
         model=model.folder,
@@ -130,6 +131,7 @@ def _gate(  # noqa: PLR0917
         dataset_hash=data.hash,
         model_name=model_name,
         config=config,
+        code_version=code_version,
     ).set_caching_options(False)
     place(task, secrets=(*REGISTRY_SECRETS, *GALLERY_SECRETS))  # people's verdicts are in the installation's database
     return task
@@ -178,7 +180,7 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     chosen = _compress(trained, data, compress_config, code_version, gpus=compress_accelerators)
     before = _evaluate(trained, data, evaluate_config, code_version)
     after = _evaluate(chosen, data, evaluate_config, code_version)
-    decision = _gate(chosen, before, after, data, gate_config, model_name)
+    decision = _gate(chosen, before, after, data, gate_config, model_name, code_version)
     with dsl.If(decision.outputs["Output"] == True, name="passed"):  # noqa: E712 (kfp builds the condition from it)
         _register(chosen, after, data, source, model_name, code_version)
     return Trained(

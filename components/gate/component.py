@@ -15,6 +15,7 @@ def gate(
     dataset_hash: str,
     model_name: str,
     config: dict,
+    code_version: str,
     decision: dsl.Output[dsl.Artifact],
 ) -> bool:
     """Check metrics against limits, the champion, the uncompressed model and people's verdicts; write the reasons."""
@@ -27,7 +28,7 @@ def gate(
     from personsearch.integrations.kubeflow.steps import parse_config, read_metrics, start_step
     from personsearch.integrations.mlflow.report import Report, log_report
 
-    start_step()
+    start_step(code_version)
     limits, measured, before = parse_config(GateConfig, config), read_metrics(metrics), read_metrics(uncompressed)
     judged = on_verdicts(limits, Path(model.path) / bundle, model_name)
     verdict = decide(limits, measured, champion_metrics(model_name, dataset_hash), before, judged)

@@ -14,6 +14,7 @@ def index_gallery(
     model_name: str,
     gallery: str,
     config: dict,
+    code_version: str,
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
     """Compare the collection with the gallery, verify it and switch the alias; return the collection's name."""
@@ -26,7 +27,7 @@ def index_gallery(
     from personsearch.installation.settings import Settings
     from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, start_step
 
-    start_step()
+    start_step(code_version)
     here, filled = Settings(model_name=model_name), [Shard.model_validate_json(shard) for shard in shards]
     index, registry, store = parse_config(IndexConfig, config), open_registry(here), open_store(here)
     crops = open_gallery(here, Path(gallery) if gallery else None)

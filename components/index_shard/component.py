@@ -6,7 +6,7 @@ from components.images import PLATFORM_IMAGE
 
 
 @dsl.component(base_image=PLATFORM_IMAGE, install_kfp_package=False)
-def index_shard(*, shard: str, model_name: str, gallery: str, config: dict) -> str:
+def index_shard(*, shard: str, model_name: str, gallery: str, config: dict, code_version: str) -> str:
     """Encode what a shard lacks; return the shard."""
     from pathlib import Path
 
@@ -17,7 +17,7 @@ def index_shard(*, shard: str, model_name: str, gallery: str, config: dict) -> s
     from personsearch.installation.settings import Settings
     from personsearch.integrations.kubeflow.steps import parse_config, start_step
 
-    start_step()
+    start_step(code_version)
     here = Settings(model_name=model_name)
     crops = open_gallery(here, Path(gallery) if gallery else None)
     index_config, registry = parse_config(IndexConfig, config), open_registry(here)

@@ -8,7 +8,9 @@ from components.images import PLATFORM_IMAGE
 
 
 @dsl.component(base_image=PLATFORM_IMAGE, install_kfp_package=False)
-def plan_index(*, model_name: str, model_version: str, while_champion: bool, gallery: str, config: dict) -> List[str]:  # noqa: UP006
+def plan_index(
+    *, model_name: str, model_version: str, while_champion: bool, gallery: str, config: dict, code_version: str
+) -> List[str]:  # noqa: UP006
     """Create the collection, and return the shards to fill, as JSON."""
     from pathlib import Path
 
@@ -18,7 +20,7 @@ def plan_index(*, model_name: str, model_version: str, while_champion: bool, gal
     from personsearch.installation.settings import Settings
     from personsearch.integrations.kubeflow.steps import parse_config, start_step
 
-    start_step()
+    start_step(code_version)
     here = Settings(model_name=model_name)
     crops = open_gallery(here, Path(gallery) if gallery else None)
     index_config, registry = parse_config(IndexConfig, config), open_registry(here)

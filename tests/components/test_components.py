@@ -77,12 +77,11 @@ def test_body_is_import_parse_call_report(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_body_begins_by_comparing_the_code_where_it_knows_the_version(folder: Path) -> None:
+def test_body_begins_by_comparing_the_code(folder: Path) -> None:
     function = ast.parse(inspect.getsource(component(folder).python_func)).body[0]
     assert isinstance(function, ast.FunctionDef)
     first = next(each for each in function.body[1:] if not isinstance(each, ast.Import | ast.ImportFrom))
-    known = "code_version" in (component(folder).component_spec.inputs or {})
-    assert ast.unparse(first) == ("start_step(code_version)" if known else "start_step()")
+    assert ast.unparse(first) == "start_step(code_version)"
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -15,6 +15,7 @@ from personsearch.integrations.kubeflow.cluster import (
     submit,
     wait,
 )
+from personsearch.integrations.kubeflow.steps import code_version
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class ClusterBuild:
                 "model_version": version,
                 "model_name": model_name,
                 "while_champion": True,
+                "code_version": code_version(),
             }
             run_id = submit(client, self.spec, arguments, experiment=EXPERIMENT, namespace=self.namespace, name=name)
         logger.info("%s: run %s", name, run_id)
