@@ -24,6 +24,7 @@ import yaml
 INFRA = Path(__file__).parent
 KUBERNETES = INFRA / "kubernetes"
 COMPONENTS = KUBERNETES / "components"
+PIPELINES = INFRA.parent / "pipelines" / "compiled" / "kubernetes"
 WHOLE = ("data", "milvus", "protection", "overlays/try", "overlays/production")
 OPTIONAL = ("watch", "retention", "ingress", "prometheus", "scaling", "gpu", "backup", "istio")
 IMAGES = ("personsearch-platform", "postgres", "amazon/aws-cli")  # which an overlay gives their tags
@@ -41,6 +42,7 @@ def main() -> int:
     schemas = custom_schemas(CRDS)
     manifests = {name: rendered(KUBERNETES / name) for name in WHOLE}
     manifests["components"] = with_components("addresses", *OPTIONAL)
+    manifests["pipelines"] = list(yaml.load_all(pipelines_text(), yaml.CSafeLoader))
     manifests["data with shared-volumes"] = with_components("shared-volumes", resources="data")
     problems = [
         f"{place}: {problem}"
@@ -55,6 +57,11 @@ def main() -> int:
         or f"{sum(map(len, manifests.values()))} manifests in order, and {len(DOCKERFILES)} Dockerfile"
     )
     return bool(problems)
+
+
+def pipelines_text() -> str:
+    """The compiled pipelines as objects of Kubernetes."""
+    return "---\n".join(path.read_text(encoding="utf-8") for path in sorted(PIPELINES.glob("*.yaml")))
 
 
 def rendered(folder: Path) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.images import PLATFORM_IMAGE, TRAINING_IMAGE
-from pipelines.cluster import ADDRESSES, VOLUMES, variable
-from pipelines.compile import COMPILED, PIPELINES, compile_pipeline, stale
+from pipelines.cluster import ADDRESSES, VOLUMES, cluster_config, variable
+from pipelines.compile import COMPILED, PIPELINES, compile_objects, compile_pipeline, stale
 
 ALWAYS_RUN = {"gate", "register", "plan-index", "index-shard", "index-gallery"}
 
@@ -39,10 +39,32 @@ def test_an_edited_or_missing_yaml_is_stale(tmp_path: Path) -> None:
     committed, work = tmp_path / "committed", tmp_path / "work"
     for name in PIPELINES:
         compile_pipeline(name, committed)
+        compile_objects(name, committed)
     assert stale(work, committed) == []
     (committed / "training.yaml").write_bytes((committed / "training.yaml").read_bytes() + b"\n")
     (committed / "indexing.yaml").unlink()
     assert stale(work, committed) == ["training", "indexing"]
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_the_objects_for_gitops_are_stale_too(name: str, tmp_path: Path) -> None:
+    committed, work = tmp_path / "committed", tmp_path / "work"
+    for each in PIPELINES:
+        compile_pipeline(each, committed)
+        compile_objects(each, committed)
+    (committed / f"kubernetes/{name}.yaml").write_bytes(b"")
+    assert stale(work, committed) == [name]
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_objects_hold_the_whole_pipeline_under_a_name_of_its_own(name: str, tmp_path: Path) -> None:
+    pipeline, version = yaml.safe_load_all((COMPILED / f"kubernetes/{name}.yaml").read_text(encoding="utf-8"))
+    assert (pipeline["kind"], pipeline["metadata"]["name"]) == ("Pipeline", f"personsearch-{name}")
+    assert (version["kind"], version["spec"]["pipelineName"]) == ("PipelineVersion", f"personsearch-{name}")
+    assert (version["spec"]["pipelineSpec"], version["spec"]["platformSpec"]) == documents(name)
+    other = cluster_config(images={"tag": "0.2.0"})
+    _, changed = yaml.safe_load_all(compile_objects(name, tmp_path, other).read_text(encoding="utf-8"))
+    assert changed["metadata"]["name"] != version["metadata"]["name"], "a version cannot be changed"
 
 
 @pytest.mark.parametrize("name", PIPELINES)
