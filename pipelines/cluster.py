@@ -38,6 +38,8 @@ GALLERY_SECRETS = ("PERSONSEARCH_DATABASE",)
 VOLUMES = {"personsearch-models": "/models"}
 SHARED = ("AWS_", "MLFLOW_")  # Kubeflow's own launcher reads or sets variables of these names in the same container
 DIGEST = re.compile("sha256:[0-9a-f]{64}")
+CPU = re.compile(r"\d+(\.\d+)?|\d+m")
+MEMORY = re.compile(r"\d+(\.\d+)?([KMGTPE]i|[kMGTPE])?")
 IMAGES = ("training", "platform")
 IMAGE_PREFIX = "personsearch-"
 PACKAGED = Path(__file__).with_name("cluster.yaml")
@@ -47,6 +49,29 @@ def _digest(value: str) -> str:
     if not DIGEST.fullmatch(value):
         raise ValueError(f"{value!r}: sha256: and 64 hex digits expected")
     return value
+
+
+def _cpu(value: str) -> str:
+    if not CPU.fullmatch(value):
+        raise ValueError(f"{value!r}: a number of processors expected, such as 2 or 500m")
+    return value
+
+
+def _memory(value: str) -> str:
+    if not MEMORY.fullmatch(value):
+        raise ValueError(f"{value!r}: bytes with a suffix of Kubernetes expected, such as 8Gi or 500Mi")
+    return value
+
+
+def _mount_path(value: str) -> str:
+    if not value.startswith("/") or ":" in value or ".." in value.split("/"):
+        raise ValueError(f"{value!r}: an absolute path without : and .. expected, such as /models")
+    return value
+
+
+Cpu = Annotated[str, AfterValidator(_cpu)]
+Memory = Annotated[str, AfterValidator(_memory)]
+MountPath = Annotated[str, AfterValidator(_mount_path)]
 
 
 class ImagesConfig(Config):
@@ -113,19 +138,19 @@ class StepConfig(Config):
     image: str | None = None
     """Name of another image than the component's, such as `personsearch-platform-gpu`."""
 
-    cpu_request: str | None = None
+    cpu_request: Cpu | None = None
     """CPU that is reserved, such as `500m` or `"2"`."""
 
-    cpu_limit: str | None = None
+    cpu_limit: Cpu | None = None
     """CPU at which the step is slowed down."""
 
-    memory_request: str | None = None
+    memory_request: Memory | None = None
     """Memory that is reserved, such as `8Gi`."""
 
-    memory_limit: str | None = None
+    memory_limit: Memory | None = None
     """Memory at which the step is ended."""
 
-    shared_memory: str | None = None
+    shared_memory: Memory | None = None
     """Size of /dev/shm, which counts as memory; null for the runtime's 64 MB, with which several GPUs cannot work."""
 
     accelerator: str = "nvidia.com/gpu"
@@ -137,7 +162,7 @@ class StepConfig(Config):
     tolerations: tuple[TolerationConfig, ...] = ()
     """Taints of nodes that the step may run on all the same."""
 
-    volumes: dict[str, str] = Field(default_factory=dict)
+    volumes: dict[str, MountPath] = Field(default_factory=dict)
     """Folder by the name of the PersistentVolumeClaim that is mounted there."""
 
     labels: dict[str, str] = Field(default_factory=dict)

@@ -103,6 +103,31 @@ def test_runs_are_listed_cancelled_and_their_logs_printed(kubeflow: Kubeflow, ru
     assert "run-1" in runs("list")[1]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("submit", "indexing"),
+        ("watch", "run-1"),
+        ("logs", "run-1", "train"),
+        ("cancel", "run-1"),
+        ("list",),
+        ("recurring", "list"),
+        ("recurring", "create", "indexing", "--cron", "0 0 3 * * *"),
+    ],
+)
+def test_an_answer_of_null_is_one_line(kubeflow: Kubeflow, runs: Runs, command: tuple[str, ...]) -> None:
+    kubeflow.nulls = True
+    code, out, err = runs(*command)
+    assert (code, out) == (2, "")
+    assert err == "personsearch: Kubeflow answered null; is another service at --endpoint or KF_PIPELINES_ENDPOINT?\n"
+
+
+def test_root_is_for_runs_on_this_machine(kubeflow: Kubeflow, runs: Runs) -> None:
+    code, _, err = runs("submit", "indexing", "--root", "here")
+    assert code == 2
+    assert "No such option" in err
+
+
 def test_a_schedule_is_kept_from_the_command_line(kubeflow: Kubeflow, runs: Runs) -> None:
     assert runs("recurring", "create", "indexing", "--cron", "0 0 3 * * *", "--json")[:2] == (
         0,

@@ -152,12 +152,23 @@ def test_a_step_can_run_in_another_image_on_another_accelerator(tmp_path: Path) 
             f"images: {{digests: {{trainning: 'sha256:{'0' * 64}'}}}}",
             r"ours\.yaml: .*trainning.* did you mean training",
         ),
+        ("steps: {train: {memory_limit: 8GiB}}", r"steps\.train\.memory_limit: '8GiB': .*such as 8Gi or 500Mi"),
+        ("steps: {train: {shared_memory: 8 Gi}}", r"steps\.train\.shared_memory: '8 Gi': .*such as 8Gi or 500Mi"),
+        ("steps: {train: {cpu_request: 2 cores}}", r"steps\.train\.cpu_request: '2 cores': .*such as 2 or 500m"),
+        ("steps: {train: {volumes: {mine: models}}}", r"steps\.train\.volumes\.mine: 'models': .*an absolute path"),
+        ("steps: {train: {volumes: {mine: /models/../etc}}}", r"an absolute path without : and \.\. expected"),
         ("images: {digests: {training: latest}}", r"ours\.yaml: .*sha256: and 64 hex digits expected"),
     ],
 )
 def test_a_wrong_setting_is_one_readable_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         cluster_config(override(tmp_path, text))
+
+
+@pytest.mark.parametrize("value", ["8Gi", "500Mi", "1.5Gi", "16000000000", "16G", "64Ki"])
+def test_memory_is_what_kubernetes_takes(tmp_path: Path, value: str) -> None:
+    given = cluster_config(override(tmp_path, f"steps: {{train: {{memory_limit: '{value}'}}}}"))
+    assert given.steps["train"].memory_limit == value
 
 
 def test_the_packaged_settings_hold_no_registry_of_anyone() -> None:

@@ -7,6 +7,8 @@ import typer
 
 from personsearch.cli import output
 from personsearch.cli.options import Params, params_file
+from personsearch.cli.run_options import ArgumentsFile, ClusterOptions, Setting, with_option_groups
+from personsearch.errors import UserError
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -14,18 +16,6 @@ commands = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="training or indexing")]
-Setting = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="One argument of the pipeline, the value read as YAML; NAME=@FILE reads a YAML file. Repeatable.",
-    ),
-]
-ArgumentsFile = Annotated[
-    Path | None,
-    typer.Option("--arguments", metavar="FILE", help="YAML file of the pipeline's arguments; --set overrides it."),
-]
 Root = Annotated[
     Path | None,
     typer.Option(
@@ -42,16 +32,27 @@ def register(app: typer.Typer) -> None:
 
 
 @commands.command("compile")
+@with_option_groups
 def compile_(
+    *,
     check: Annotated[bool, typer.Option(help="Write nothing; fail if the committed YAML is stale.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder to write into; default: pipelines/compiled.")
+    ] = None,
+    images: ClusterOptions,
 ) -> None:
-    """Write pipelines/compiled/*.yaml, or check that they are what the sources say."""
-    from pipelines.compile import PIPELINES, check_compiled, compile_pipeline
+    """Write both pipelines as YAML to submit, and as objects of Kubernetes in `kubernetes/`."""
+    from pipelines.compile import COMPILED, PIPELINES, check_compiled, compile_objects, compile_pipeline
 
+    if images != ClusterOptions() and out is None:
+        raise UserError("pipeline compile: --out FOLDER is missing; pipelines/compiled has the packaged settings")
     if check:
         check_compiled()
-    else:
-        output.show({name: compile_pipeline(name) for name in PIPELINES}, as_json=False)
+        return
+    folder, cluster = out or COMPILED, images.config()
+    written = {name: compile_pipeline(name, folder, cluster) for name in PIPELINES}
+    objects = {f"{name}, objects": compile_objects(name, folder, cluster) for name in PIPELINES}
+    output.show({**written, **objects}, as_json=False)
 
 
 @commands.command()

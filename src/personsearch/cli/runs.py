@@ -2,18 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from personsearch.cli import output
-from personsearch.cli.options import Params, params_file
-from personsearch.cli.pipeline import ArgumentsFile, Name, Root, Setting, default_root
-from personsearch.errors import UserError
-
-if TYPE_CHECKING:
-    from pipelines.cluster import ClusterConfig
+from personsearch.cli.pipeline import Name
+from personsearch.cli.run_options import ClusterOptions, Endpoint, Experiment, Namespace, RunOptions, with_option_groups
 
 FAILED, UNFINISHED = 3, 4  # not 1, with which Python ends where something unexpected happens
 
@@ -27,21 +22,6 @@ recurring_commands = typer.Typer(no_args_is_help=True, help="Runs that Kubeflow 
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, as `personsearch runs list` shows it.")]
 ScheduleId = Annotated[str, typer.Argument(metavar="ID", help="Id that `personsearch runs recurring list` shows.")]
-Endpoint = Annotated[str | None, typer.Option(help="Kubeflow's API; default: KF_PIPELINES_ENDPOINT.")]
-Registry = Annotated[str | None, typer.Option(help="Registry that holds the images.")]
-ImageTag = Annotated[str | None, typer.Option(metavar="TAG", help="Tag of the images; default: that of cluster.yaml.")]
-Digests = Annotated[
-    list[str] | None,
-    typer.Option("--digest", metavar="IMAGE=DIGEST", help="training=sha256:… or platform=sha256:…, not the tag."),
-]
-Cluster = Annotated[
-    Path | None,
-    typer.Option(
-        "--cluster", metavar="FILE", help="YAML file over pipelines/cluster.yaml: resources, nodes, retries of steps."
-    ),
-]
-Experiment = Annotated[str, typer.Option(help="Kubeflow experiment.")]
-Namespace = Annotated[str | None, typer.Option(help="Your namespace, on a cluster with several users.")]
 Timeout = Annotated[
     float | None,
     typer.Option("--timeout", min=0, metavar="SECONDS", help="Exit with code 4 if it has not ended by then."),
@@ -55,22 +35,14 @@ def register(app: typer.Typer) -> None:
 
 
 @commands.command()
+@with_option_groups
 def submit(
     name: Name,
     *,
-    params: Params = None,
-    arguments: ArgumentsFile = None,
-    settings: Setting = None,
-    endpoint: Endpoint = None,
-    cluster_file: Cluster = None,
-    registry: Registry = None,
-    image_tag: ImageTag = None,
-    digests: Digests = None,
-    experiment: Experiment = "personsearch",
-    namespace: Namespace = None,
+    request: RunOptions,
+    images: ClusterOptions,
     wait: Annotated[bool, typer.Option("--wait", help="Watch the run until it has ended.")] = False,
     timeout: Timeout = None,
-    root: Root = None,
     as_json: output.JsonFlag = False,
 ) -> None:
     """Start a run.
@@ -79,11 +51,9 @@ def submit(
     """
     from personsearch.integrations.kubeflow import cluster
 
-    spec, given = _prepared(
-        name, root, _cluster(cluster_file, registry, image_tag, digests), params, arguments, settings
-    )
-    client = cluster.connect(endpoint)
-    run_id = cluster.submit(client, spec, given, experiment=experiment, namespace=namespace)
+    spec, given = request.prepared(name, images)
+    client = cluster.connect(request.endpoint)
+    run_id = cluster.submit(client, spec, given, experiment=request.experiment, namespace=request.namespace)
     if not wait:
         output.show({"run_id": run_id}, as_json=as_json)
         return
@@ -143,6 +113,7 @@ def list_(
 
 
 @recurring_commands.command()
+@with_option_groups
 def create(
     name: Name,
     *,
@@ -150,28 +121,23 @@ def create(
         str, typer.Option(metavar="CRON", help="Six fields, seconds first, in UTC: '0 0 3 * * *' is 3 o'clock.")
     ],
     title: Annotated[str | None, typer.Option("--name", help="Name of the schedule; default: the pipeline's.")] = None,
-    params: Params = None,
-    arguments: ArgumentsFile = None,
-    settings: Setting = None,
-    endpoint: Endpoint = None,
-    cluster_file: Cluster = None,
-    registry: Registry = None,
-    image_tag: ImageTag = None,
-    digests: Digests = None,
-    experiment: Experiment = "personsearch",
-    namespace: Namespace = None,
-    root: Root = None,
+    request: RunOptions,
+    images: ClusterOptions,
     as_json: output.JsonFlag = False,
 ) -> None:
     """Let Kubeflow start a run of a pipeline regularly, one at a time."""
     from personsearch.integrations.kubeflow import cluster, recurring
 
-    spec, given = _prepared(
-        name, root, _cluster(cluster_file, registry, image_tag, digests), params, arguments, settings
-    )
-    client = cluster.connect(endpoint)
+    spec, given = request.prepared(name, images)
+    client = cluster.connect(request.endpoint)
     created = recurring.create(
-        client, spec, given, name=title or name, cron=cron, experiment=experiment, namespace=namespace
+        client,
+        spec,
+        given,
+        name=title or name,
+        cron=cron,
+        experiment=request.experiment,
+        namespace=request.namespace,
     )
     output.show({"recurring_run_id": created}, as_json=as_json)
 
@@ -214,36 +180,6 @@ def _change(schedule: str, endpoint: str | None, action: Any) -> None:
     from personsearch.integrations.kubeflow import cluster, recurring
 
     recurring.change(cluster.connect(endpoint), schedule, action)
-
-
-def _cluster(
-    override: Path | None, registry: str | None, image_tag: str | None, digests: list[str] | None
-) -> "ClusterConfig":
-    """What --cluster, --registry, --image-tag and --digest say."""
-    from pipelines.cluster import DIGEST, cluster_config
-
-    pairs = [digest.partition("=") for digest in digests or []]
-    for image, _, digest in pairs:
-        if not DIGEST.fullmatch(digest):
-            raise UserError(f"--digest {image}={digest}: IMAGE=sha256: and 64 hex digits expected")
-    by_image = {image: digest for image, _, digest in pairs}
-    return cluster_config(override, {"registry": registry, "tag": image_tag, "digests": by_image})
-
-
-def _prepared(  # noqa: PLR0917
-    name: str,
-    root: Path | None,
-    cluster: "ClusterConfig",
-    params: Path | None,
-    arguments: Path | None,
-    settings: list[str] | None,
-) -> tuple[Path, dict[str, Any]]:
-    """The pipeline as it is compiled for the cluster, and its arguments."""
-    from pipelines.arguments import pipeline_arguments
-    from pipelines.compile import compile_pipeline
-
-    spec = compile_pipeline(name, (root or default_root()) / "submitted", cluster)
-    return spec, pipeline_arguments(spec, params=params_file(params), arguments=arguments, settings=settings or [])
 
 
 def _watch(client: Any, run_id: str, timeout: float | None) -> None:

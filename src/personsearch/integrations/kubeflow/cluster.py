@@ -29,6 +29,7 @@ FINAL_STATES = {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED", "ERROR"}
 OUTAGE_SECONDS = 300.0
 GATEWAY_FAILURES = (0, 429, 502, 503, 504)
 PAGE = 100
+NULL = f"Kubeflow answered null; is another service at --endpoint or {ENDPOINT_VARIABLE}?"
 
 
 class RunFailedError(UserError):
@@ -276,11 +277,17 @@ def _patiently(ask: Callable[[], Any], interval_seconds: float) -> Any:
     while True:
         with readable_errors():
             try:
-                return ask()
+                return _present(ask())
             except (ApiException, HTTPError) as error:
                 if getattr(error, "status", 0) not in GATEWAY_FAILURES or time.monotonic() > deadline:
                     raise
         time.sleep(interval_seconds)
+
+
+def _present(answer: Any) -> Any:
+    if answer is None:
+        raise UserError(NULL)
+    return answer
 
 
 @contextmanager
@@ -293,6 +300,10 @@ def readable_errors() -> Iterator[None]:
         yield
     except ApiException as error:
         raise UserError(f"Kubeflow answered {error.status} {error.reason}: {error.body or ''}") from error
+    except AttributeError as error:
+        if error.obj is not None:
+            raise
+        raise UserError(NULL) from error  # the client reads fields of what was answered
     except HTTPError as error:
         reason = getattr(error, "reason", None) or error  # without the sentence on retries around it
         raise UserError(

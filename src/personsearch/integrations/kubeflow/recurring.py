@@ -60,7 +60,7 @@ def create(
             pipeline_package_path=str(spec),
             no_catchup=True,
         )
-    return str(created.recurring_run_id)
+        return str(created.recurring_run_id)
 
 
 def schedules(client: Any, *, experiment: str = EXPERIMENT, namespace: str | None = None) -> list[RecurringRun]:
