@@ -24,7 +24,16 @@ from personsearch.cli import app
 from personsearch.installation.service_commands import KINDS
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.schema import migrate
-from pipelines.cluster import ADDRESSES, GALLERY_SECRETS, REGISTRY_SECRETS, SETTINGS, VECTOR_SECRETS, VOLUMES
+from personsearch.integrations.kubeflow.cluster import POD_TOKEN_VARIABLE
+from pipelines.cluster import (
+    ADDRESSES,
+    GALLERY_SECRETS,
+    REGISTRY_SECRETS,
+    SETTINGS,
+    VECTOR_SECRETS,
+    VOLUMES,
+    cluster_config,
+)
 from serving.settings import ServingSettings
 from tests.docs.test_commands import mistakes
 
@@ -249,6 +258,35 @@ def test_network_rules_follow_the_addresses(whole: dict[str, Objects]) -> None:
             else:
                 labels = {"kubernetes.io/metadata.name": at.split(".")[1]}
                 assert out["to"] == [{"namespaceSelector": {"matchLabels": labels}}]
+
+
+def test_the_promoter_may_reach_kubeflow(with_every_component: Objects) -> None:
+    address = urlsplit(settings(with_every_component)["KF_PIPELINES_ENDPOINT"])
+    rule = named(with_every_component, "NetworkPolicy", "personsearch-to-kubeflow")["spec"]
+    assert rule["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "personsearch-promoter"}
+    (out,) = rule["egress"]
+    assert out["ports"] == [{"protocol": "TCP", "port": address.port}]
+    labels = {"kubernetes.io/metadata.name": str(address.hostname).split(".")[1]}
+    assert out["to"] == [{"namespaceSelector": {"matchLabels": labels}}]
+    promoter = template(named(with_every_component, "Deployment", "personsearch-promoter"))["spec"]
+    (container,) = promoter["containers"]
+    token = next(each["value"] for each in container["env"] if each["name"] == POD_TOKEN_VARIABLE)
+    assert Path(token).parent.as_posix() in {mount["mountPath"] for mount in container["volumeMounts"]}
+    (projected,) = (each["projected"] for each in promoter["volumes"] if "projected" in each)
+    assert projected["sources"][0]["serviceAccountToken"]["path"] == Path(token).name
+    (binding,) = of_kind(with_every_component, "RoleBinding")
+    assert binding["subjects"][0]["name"] == promoter["serviceAccountName"]
+
+
+def test_the_promoter_reads_what_its_runs_get(with_every_component: Objects, tmp_path: Path) -> None:
+    (params,) = (
+        each["data"]
+        for each in of_kind(with_every_component, "ConfigMap")
+        if each["metadata"]["name"].startswith("personsearch-params")
+    )
+    named_there = Path(settings(with_every_component)["PERSONSEARCH_KUBEFLOW_CLUSTER"])
+    (tmp_path / "cluster.yaml").write_text(params[named_there.name])
+    assert cluster_config(tmp_path / "cluster.yaml") == cluster_config()
 
 
 def test_addresses_of_the_overlay_try_are_services_of_its_engines(whole: dict[str, Objects]) -> None:
