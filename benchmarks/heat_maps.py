@@ -60,7 +60,7 @@ def measure(path: Path, dataset: Dataset, records: list[ImageRecord]) -> Table:
     seconds = []
     for record, parts_RC in zip(records, layouts(records).reshape(-1, *LAYOUT_GRID), strict=True):
         asked = list(visible(sentences(json.loads(record.attributes or "{}")), parts_RC))
-        pixels_HW3 = resize(open_image(dataset.image_path(record)), size.height, size.width, size.interpolation)
+        pixels_HW3 = resize(open_image(dataset.picture(record)), size.height, size.width, size.interpolation)
         start = time.perf_counter()
         maps_PRC = heat_maps(encoder, pixels_HW3, [sentence for _, sentence in asked]) if asked else []
         seconds.append(time.perf_counter() - start)

@@ -18,7 +18,7 @@ from personsearch.config import Config
 from personsearch.data.dataset import Dataset
 from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage, link_image, sole_writer
 from personsearch.data.records import MANIFEST, ImageRecord, write_manifest
-from personsearch.data.shards import INDEX, SHARDS, Shards, is_packed
+from personsearch.data.shards import INDEX, SHARDS, link_images
 from personsearch.encoders.load import load_encoder
 from personsearch.errors import UserError
 from personsearch.files import hash_file
@@ -140,11 +140,7 @@ def _second_wording(caption: str, existing: str, translations: Mapping[str, str]
 
 
 def _link_files(dataset: Dataset, out_dir: Path) -> None:
-    packed = Shards.open(dataset.folder) if is_packed(dataset.folder) else None
-    for record in track(dataset.records(), "augment: images"):
-        if packed is None or record.path not in packed.places:
-            link_image(dataset.image_path(record), out_dir / record.path)
-    carried = [*CARRIED, INDEX, *(f"{SHARDS}/{shard.name}" for shard in (packed.shards if packed else ()))]
-    for name in carried:
+    link_images(dataset.folder, track([record.path for record in dataset.records()], "augment: images"), out_dir)
+    for name in CARRIED:
         if (dataset.folder / name).is_file():
             link_image(dataset.folder / name, out_dir / name)

@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from personsearch.data.output_folder import input_key
+from personsearch.data.output_folder import input_key, link_image
 from personsearch.errors import UserError, explain
 from personsearch.files import Journal, replacing, write_json
 
@@ -103,6 +103,22 @@ def picture(folder: Path, name: str) -> Path | bytes:
 @lru_cache(maxsize=8)
 def _opened(folder: Path, written: int) -> Shards:
     return Shards.open(folder)
+
+
+def link_images(folder: Path, names: Iterable[str], out_dir: Path) -> None:
+    """Give the images of a data set second names in another folder; shards are linked whole.
+
+    Raises:
+        UserError: an image is missing, or a shard is damaged.
+    """
+    packed = Shards.open(folder) if is_packed(folder) else None
+    for name in names:
+        if packed is None or name not in packed.places:
+            link_image(folder / name, out_dir / name)
+    if packed:
+        for shard in packed.shards:
+            link_image(folder / SHARDS / shard.name, out_dir / SHARDS / shard.name)
+        link_image(folder / INDEX, out_dir / INDEX)
 
 
 def pack_images(folder: Path) -> None:

@@ -13,8 +13,10 @@ from personsearch.cli import main
 from personsearch.data.dataset import Dataset
 from personsearch.data.image_files import CheckedImage
 from personsearch.data.records import SPLITS, ImageRecord, dataset_hash, write_manifest
+from personsearch.data.shards import pack_images
 from personsearch.data.statistics import describe_dataset
 from personsearch.errors import UserError
+from personsearch.images import open_image
 from personsearch.installation.audit.opening import open_audit
 from personsearch.installation.feedback import export as stage
 from personsearch.installation.feedback.export import ExportConfig, Plan, export_feedback, plan_export
@@ -147,8 +149,9 @@ def test_a_killed_export_resumes_and_ends_the_same(
     assert (tmp_path / "out/run.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("packed", [False, True])
 def test_a_base_comes_first_and_people_whom_it_shows_are_left_out(
-    judged: TestClient, settings: ServingSettings, tmp_path: Path
+    judged: TestClient, settings: ServingSettings, tmp_path: Path, packed: bool
 ) -> None:
     base = tmp_path / "base"
     red = hashlib.sha256(figure("red")).hexdigest()[:16]
@@ -156,11 +159,13 @@ def test_a_base_comes_first_and_people_whom_it_shows_are_left_out(
     (base / "images/red.jpg").write_bytes(figure("red"))
     known = ImageRecord(red, "images/red.jpg", 41, "test", ["somebody"], "base")
     write_manifest(base, [known])
+    if packed:
+        pack_images(base)
     config, plan = planned(settings, base)
     counts = export_feedback(config, plan, open_gallery(settings), tmp_path / "out")
     assert counts["people_of_the_base"] == 1
     assert Dataset.open(tmp_path / "out").records()[0] == known
-    assert (tmp_path / "out/images/red.jpg").read_bytes() == figure("red")
+    assert open_image(Dataset.open(tmp_path / "out").picture(known)) == open_image(figure("red"))
     assert of(tmp_path / "out", "red") == []
     assert min(record.person_id for record in of(tmp_path / "out", "green")) >= 42
 

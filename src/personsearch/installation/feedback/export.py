@@ -15,9 +15,10 @@ from personsearch.config import Config
 from personsearch.data.checks import Refused
 from personsearch.data.dataset import Dataset
 from personsearch.data.image_files import check_image
-from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage, link_image, sole_writer
+from personsearch.data.output_folder import claim, finished_metrics, input_key, lineage, sole_writer
 from personsearch.data.prepare import REJECTED, STATISTICS
 from personsearch.data.records import MANIFEST, SPLITS, ImageRecord, write_manifest
+from personsearch.data.shards import INDEX, SHARDS, link_images
 from personsearch.data.statistics import describe_dataset
 from personsearch.errors import UserError
 from personsearch.files import Journal, replacing, write_json
@@ -41,7 +42,7 @@ LEFT_OUT = (
     ),
     *("rejections_of_a_confirmed_person", "rejections_without_a_confirmed_crop", "rejections_across_splits"),
 )
-WRITTEN = ("images", MANIFEST, REJECTED, STATISTICS, RUN_RECORD, JOURNAL)
+WRITTEN = ("images", SHARDS, INDEX, MANIFEST, REJECTED, STATISTICS, RUN_RECORD, JOURNAL)
 
 
 class ExportConfig(Config):
@@ -143,9 +144,8 @@ def _write(config: ExportConfig, plan: Plan, gallery: Gallery, out_dir: Path, *,
     with journal:
         _export_crops(plan, gallery, out_dir, journal)
     base = plan.base.records() if plan.base else ()
-    for record in base:
-        assert plan.base is not None
-        link_image(plan.base.image_path(record), out_dir / record.path)
+    if plan.base:
+        link_images(plan.base.folder, (record.path for record in base), out_dir)
     exported = list(journal.entries())
     write_manifest(out_dir, [*base, *(each.record for each in exported if each.record)])
     with replacing(out_dir / REJECTED) as temporary:
