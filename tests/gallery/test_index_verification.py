@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from personsearch.errors import VerificationFailed
 from personsearch.gallery.collections import PREVIOUS_ALIAS
-from personsearch.gallery.indexing import IndexConfig
+from personsearch.gallery.indexing import VERIFICATIONS, IndexConfig
 from personsearch.gallery.store import Gallery
 from personsearch.gallery.verification import VerifyConfig
 from personsearch.search.exact import ExactIndex, ExactStore
@@ -61,6 +61,40 @@ def test_a_model_that_fails_on_a_picture_never_goes_live(store: CollectionStore,
     with pytest.raises(VerificationFailed, match="crop crop00020: the model gives NaN or infinity"):
         build(store, gallery, Blinded())
     assert store.names() == []
+
+
+class GrowingStore(ExactStore):
+    """A store whose gallery gets a crop more while a collection is flushed, as under live ingest."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        super().__init__()
+        self.gallery = gallery
+
+    def create(self, name: str, properties: CollectionProperties, *, crops: int = 0) -> ExactIndex:
+        gallery = self.gallery
+
+        class Growing(ExactIndex):
+            def flush(self) -> None:
+                number = gallery.last_sequence()
+                add(gallery, number, number + 1)
+
+        super().create(name, properties, crops=crops)
+        index = Growing(properties.embedding_dim, properties.coding)
+        self._collections[name] = properties, index
+        return index
+
+
+def test_a_gallery_that_grows_all_the_time_is_verified_once(gallery: Gallery) -> None:
+    before = gallery.count()
+    report = build(GrowingStore(gallery), gallery)
+    assert (report.findings.crops, gallery.count()) == (before, before + 1)
+
+
+def test_a_broken_model_is_not_verified_for_ever_where_the_gallery_grows_all_the_time(gallery: Gallery) -> None:
+    before = gallery.count()
+    with pytest.raises(VerificationFailed, match="embeddings have collapsed"):
+        build(GrowingStore(gallery), gallery, CollapsedEncoder())
+    assert gallery.count() == before + VERIFICATIONS
 
 
 def test_vectors_of_another_model_are_found_out(store: CollectionStore, gallery: Gallery) -> None:

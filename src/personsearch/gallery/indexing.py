@@ -43,6 +43,7 @@ from personsearch.search.quantised import Centres, Coding, VectorStorage
 logger = logging.getLogger(__name__)
 
 CENTRE_SAMPLE = 64  # crops
+VERIFICATIONS = 4  # attempts while the gallery changes
 NOTE_SECONDS = 1.0  # between notes of how far a shard is
 ABANDONED_SECONDS = 1800.0  # without progress of a build whose steps run apart, until its collection may be dropped
 
@@ -256,10 +257,10 @@ class Build:
         ]
 
     def _verified(self, follower: Synchroniser, shards: Sequence[Shard]) -> Findings:
-        """Verify the collection; repeat if the gallery changes in the meantime."""
+        """Verify the collection; repeat a few times if the gallery changes in the meantime, which may be the reason."""
         self.compare(follower, shards)
         coding = self.store.properties(shards[0].collection).coding
-        while True:
+        for attempt in range(1, VERIFICATIONS + 1):
             follower.catch_up()
             follower.index.flush()
             state = follower.sequence
@@ -270,12 +271,15 @@ class Build:
                     self.gallery,
                     self.encoder,
                     coding=coding,
+                    sequence=state,
                     unreadable=len(follower.unreadable),
+                    between=self.between,
                 )
             except VerificationFailed:
-                if self.gallery.last_sequence() == state:
+                if attempt == VERIFICATIONS or self.gallery.last_sequence() == state:
                     raise
                 logger.info("the gallery changed during the verification; verifying again")
+        raise AssertionError("the last attempt returns or raises")
 
     @contextmanager
     def _discarding(self, shard: Shard) -> Iterator[None]:

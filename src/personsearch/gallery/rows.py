@@ -117,6 +117,10 @@ class GalleryRows(Protocol):
         """The number of crops that the filter admits."""
         ...
 
+    def count_until(self, sequence: int) -> int:
+        """The number of crops that were added up to change number `sequence`."""
+        ...
+
     def cameras(self) -> list[CameraSummary]:
         """A summary of every camera, by name."""
         ...
@@ -127,6 +131,10 @@ class GalleryRows(Protocol):
 
     def erased_among(self, crop_ids: Sequence[str]) -> list[str]:
         """The ids that were erased, in order."""
+        ...
+
+    def held_among(self, crop_ids: Sequence[str]) -> set[str]:
+        """The ids that are stored."""
         ...
 
     def count_erased(self, first: str = "", end: str | None = None) -> int:

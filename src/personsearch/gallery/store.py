@@ -116,6 +116,10 @@ class Gallery:
         """The number of crops that the filter admits."""
         return self.rows.count(crop_filter)
 
+    def count_until(self, sequence: int) -> int:
+        """The number of crops that were added up to change number `sequence`."""
+        return self.rows.count_until(sequence)
+
     def cameras(self) -> list[CameraSummary]:
         """A summary of every camera, by name."""
         return self.rows.cameras()
@@ -181,6 +185,10 @@ class Gallery:
     def erased_among(self, crop_ids: Sequence[str]) -> list[str]:
         """The ids among `crop_ids` that were erased, in order."""
         return self.rows.erased_among(crop_ids)
+
+    def held_among(self, crop_ids: Sequence[str]) -> set[str]:
+        """The ids among `crop_ids` that are stored."""
+        return self.rows.held_among(crop_ids)
 
     def building(self) -> AbstractContextManager[None]:
         """Hold the turn of whoever creates, copies or drops collections, while nobody is `feeding`; says so when it has

@@ -4,7 +4,7 @@ Shapes: N crops, Q probe queries, S sample crops, H height, W width, D embedding
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import TypeVar
@@ -101,22 +101,26 @@ def verify(
     encoder: Encoder,
     *,
     coding: Coding = FLOAT32,
+    sequence: int,
     unreadable: int,
+    between: Callable[[], None] = lambda: None,
 ) -> Findings:
     """Check a collection against its gallery and its model; if its vectors are coded, check also the copy that a
-    service would hold in memory.
+    service would hold in memory. It holds crops added up to change `sequence` of the gallery, and perhaps later ones.
+    `between` is called after each batch that was read, and before each sample.
 
     Raises:
         VerificationFailed: counts differ, the model does not reproduce the vectors, scores differ from float cosines,
             embeddings have collapsed, or the index misses what text queries should find.
     """
-    expected = gallery.count() - unreadable
-    if (stored := index.count()) != expected:
-        raise VerificationFailed(f"the collection holds {stored} crops, the gallery {expected} that can be read")
+    least = gallery.count_until(sequence) - unreadable
+    stored, most = index.count(), gallery.count() - unreadable
+    if not least <= stored <= most:
+        raise VerificationFailed(f"the collection holds {stored} crops, the gallery {least} that can be read")
     _verify_texts(encoder, config.probe_texts)
     exact = _Exact(encoder.encode_texts(config.probe_texts), config.recall_at)
-    searched = [index, *_mirrors(index, exact, coding)]
-    score_error = _verify_samples(config, searched, gallery, encoder, exact.queries_QD)
+    searched = [index, *_mirrors(index, exact, coding, between)]
+    score_error = _verify_samples(config, searched, gallery, encoder, exact.queries_QD, between=between)
     if not exact.spread >= config.min_spread:
         raise VerificationFailed(
             f"embeddings have collapsed: spread {exact.spread:.2g}, at least {config.min_spread:g} expected"
@@ -204,9 +208,15 @@ class _Exact:
         return 1.0 - float(np.square(self.total_D / self.count).sum()) if self.count > 1 else 1.0
 
 
-def _mirrors(index: VectorIndex, exact: _Exact, coding: Coding) -> list[ExactIndex]:
+def _followed_by(items: Iterable[T], between: Callable[[], None]) -> Iterator[T]:
+    for item in items:
+        yield item
+        between()
+
+
+def _mirrors(index: VectorIndex, exact: _Exact, coding: Coding, between: Callable[[], None]) -> list[ExactIndex]:
     """Read the whole collection; returns its coded copy in memory if a service would make one."""
-    batches = exact.watch(index.iterate())
+    batches = _followed_by(exact.watch(index.iterate()), between)
     if coding.vectors != "float32" and index.count() <= COPIED_AT_MOST:
         return [ExactIndex.of_batches(batches, len(exact.total_D), coding)]
     deque(batches, maxlen=0)
@@ -219,6 +229,8 @@ def _verify_samples(
     gallery: Gallery,
     encoder: Encoder,
     queries_QD: NDArray[np.float32],
+    *,
+    between: Callable[[], None],
 ) -> float:
     """Encode some crops again: vectors of another model, or stored with the wrong crop, do not match.
 
@@ -236,6 +248,7 @@ def _verify_samples(
     worst = 0.0
     for index in searched:
         for crop, vector_D in zip(samples, vectors_SD, strict=True):
+            between()
             own, *of_texts = _scores(index, crop, np.concatenate([vector_D[None], queries_QD]))
             if not 1.0 - own <= config.max_sample_distance:
                 raise VerificationFailed(f"crop {crop.crop_id}: its vector is {1 - own:.2g} from what the model gives")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
+FEED_SECONDS = 0.3  # between turns of the live collection during a build
 STOP_SECONDS = 10.0
 START_SECONDS = 120.0  # until the libraries are loaded, on a busy machine
 
@@ -218,6 +219,7 @@ class Resident:
         self._model: IndexModel | None = None
         self._follower: Follower | None = None
         self._parts: dict[int, Follower] = {}  # by number, where several processes follow
+        self._feed_at = 0.0
         self._tagged = ""  # the collection whose version says that it is live
 
     def work(self, request: Request | FollowRequest) -> Outcome:
@@ -350,7 +352,9 @@ class Resident:
         return Outcome(live, sequence)
 
     def _feed(self, store: "MilvusStore") -> None:
-        """Keep the live collection in step while the next one is built beside it."""
+        """Keep the live collection in step while the next one is built beside it, now and then."""
+        if time.monotonic() < self._feed_at:
+            return
         try:
             for follower in [self._follower] if self._follower else self._parts.values():
                 follower.feed(store)
@@ -358,6 +362,7 @@ class Resident:
             logger.warning("the live collection does not follow the gallery during this build: %s", error)
             self._follower = None
             self._parts = {}
+        self._feed_at = time.monotonic() + FEED_SECONDS
 
     def _purge(self, request: Request) -> Outcome:
         from personsearch.gallery.collections import numbered, purge
