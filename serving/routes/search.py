@@ -292,8 +292,7 @@ def crop_view(crop: Crop) -> dict[str, Any]:
 
 def _still_held(service: Service, candidates: list[Candidate]) -> list[Candidate]:
     """Leave out crops that were erased from the gallery after the index was built."""
-    crop_ids = tuple(candidate.crop.crop_id for candidate in candidates)
-    held = {crop.crop_id for crop in service.gallery.crops(CropFilter(crop_ids=crop_ids))}
+    held = service.gallery.held_among([candidate.crop.crop_id for candidate in candidates])
     return [candidate for candidate in candidates if candidate.crop.crop_id in held]
 
 

@@ -86,6 +86,9 @@ class DatabaseRows:
     def count(self, crop_filter: CropFilter) -> int:
         return self._number(sa.select(sa.func.count()).select_from(CROPS).where(where(crop_filter)))
 
+    def count_until(self, sequence: int) -> int:
+        return self._number(sa.select(sa.func.count()).select_from(CROPS).where(CROPS.c.sequence <= sequence))
+
     def cameras(self) -> list[CameraSummary]:
         crops, tracks = sa.func.count(), sa.func.count(CROPS.c.track_id.distinct())
         first, last = sa.func.min(CROPS.c.captured_at), sa.func.max(CROPS.c.captured_at)
@@ -99,9 +102,12 @@ class DatabaseRows:
             return known_among(connection, crop_ids)
 
     def erased_among(self, crop_ids: Sequence[str]) -> list[str]:
-        ids = TOMBSTONES.c.crop_id
         with self._database.reading() as connection:
-            return list(connection.scalars(sa.select(ids).where(among(ids, crop_ids)).order_by(ids)))
+            return list(connection.scalars(ERASED_AMONG, given(crop_ids)))
+
+    def held_among(self, crop_ids: Sequence[str]) -> set[str]:
+        with self._database.reading() as connection:
+            return set(connection.scalars(HELD_AMONG, given(crop_ids)))
 
     def count_erased(self, first: str = "", end: str | None = None) -> int:
         query = sa.select(sa.func.count()).select_from(TOMBSTONES).where(TOMBSTONES.c.crop_id >= first)
@@ -219,8 +225,7 @@ def last_sequence(connection: sa.Connection) -> int:
 
 def known_among(connection: sa.Connection, crop_ids: Sequence[str]) -> set[str]:
     """The ids that are stored or were erased."""
-    queries = (sa.select(table.c.crop_id).where(among(table.c.crop_id, crop_ids)) for table in (CROPS, TOMBSTONES))
-    return set(connection.scalars(sa.union_all(*queries)))
+    return set(connection.scalars(KNOWN_AMONG, given(crop_ids)))
 
 
 def list_pictures(connection: sa.Connection, image_uris: Sequence[str]) -> None:
@@ -233,9 +238,7 @@ def list_pictures(connection: sa.Connection, image_uris: Sequence[str]) -> None:
 
 def settle_named(connection: sa.Connection, image_uris: Sequence[str]) -> None:
     """Take the pictures that rows name off that list."""
-    own = among(PENDING_PICTURES.c.image_uri, image_uris)
-    named = PENDING_PICTURES.c.image_uri.in_(sa.select(CROPS.c.image_uri).where(among(CROPS.c.image_uri, image_uris)))
-    connection.execute(sa.delete(PENDING_PICTURES).where(own, named))
+    connection.execute(SETTLE_NAMED, given(image_uris))
 
 
 class elements(FunctionElement[str]):  # noqa: N801 (named as SQL functions are)
@@ -256,9 +259,34 @@ def _postgresql_elements(element: elements, compiler: Any, **options: Any) -> st
 
 def among(column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
     """Whether a column holds one of the values, however many they are."""
-    storable = [value for value in values if NUL not in value]
-    listed = elements(sa.literal(storable, sa.JSON())).table_valued("value")
-    return column.in_(sa.select(listed.c.value))
+    return column.in_(sa.select(elements(sa.literal(_storable(values), sa.JSON())).table_valued("value").c.value))
+
+
+def _among_given(column: ColumnElement[str]) -> ColumnElement[bool]:
+    """The same for the values that `given` makes of them."""
+    return column.in_(sa.select(elements(sa.bindparam("given", type_=sa.JSON())).table_valued("value").c.value))
+
+
+def given(values: Sequence[str]) -> dict[str, list[str]]:
+    """The parameter of a statement with `_among_given`."""
+    return {"given": _storable(values)}
+
+
+def _storable(values: Sequence[str]) -> list[str]:
+    return [value for value in values if NUL not in value]
+
+
+# Asked with every search and every crop, so built once, too.
+HELD_AMONG, ERASED_AMONG = (
+    sa.select(ids).where(_among_given(ids)).order_by(ids) for ids in (CROPS.c.crop_id, TOMBSTONES.c.crop_id)
+)
+KNOWN_AMONG = sa.union_all(
+    *(sa.select(ids).where(_among_given(ids)) for ids in (CROPS.c.crop_id, TOMBSTONES.c.crop_id))
+)
+SETTLE_NAMED = sa.delete(PENDING_PICTURES).where(
+    _among_given(PENDING_PICTURES.c.image_uri),
+    PENDING_PICTURES.c.image_uri.in_(sa.select(CROPS.c.image_uri).where(_among_given(CROPS.c.image_uri))),
+)
 
 
 def where(crop_filter: CropFilter) -> ColumnElement[bool]:
