@@ -41,9 +41,10 @@ from personsearch.integrations.database.schema import migrate
 from personsearch.search.crop import BoundingBox, Crop
 
 MOVES = 10
-SETTLE_SECONDS = 120.0
+SETTLE_SECONDS = 60.0
 KILL_SECONDS = 10.0
-ENGINES_SECONDS = 300.0  # that killing the engines may add
+ENGINES_SECONDS = 120.0  # that killing the engines may add
+PICTURES = 400  # that differ; crops share them
 ZEROS = ("failed", "mismatched", "lost", "erased_returned")
 
 
@@ -79,10 +80,11 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             migrate(Database(Settings().database_address))
             gallery = open_gallery(Settings())
             longest = options.seconds + (ENGINES_SECONDS if options.kill_engines else 0)
-            sent = {f"live-{n:06}": jpeg for n, jpeg in enumerate(pictures(round(options.rate * longest), seed=1))}
-            held = {f"crop-{n:06}": jpeg for n, jpeg in enumerate(pictures(options.crops))}
+            jpegs = pictures(PICTURES)
+            sent = {f"live-{n:06}": jpegs[n % PICTURES] for n in range(round(options.rate * longest))}
+            held = {f"crop-{n:06}": jpegs[n % PICTURES] for n in range(options.crops)}
             say("registering")
-            truth = register(models, {**held, **sent})
+            truth = register(models, jpegs, [*held, *sent])
             fill(gallery, held)
             key = make_key(open_keys(Settings()), "benchmark", scopes=("search", "ingest"))
             say("starting replicas and promoters")
@@ -121,12 +123,16 @@ def two_models(folder: Path) -> list[Bundle]:
     ]
 
 
-def register(models: Sequence[Bundle], jpegs: Mapping[str, bytes]) -> Truth:
-    """Register the models, promote the first, and learn what each computes."""
+def register(models: Sequence[Bundle], jpegs: Sequence[bytes], crop_ids: Sequence[str]) -> Truth:
+    """Register the models, promote the first, and learn what each computes. Crop ids end with their number."""
     registry, truth = open_registry(Settings()), Truth()
     for bundle in models:
         version = registry.register(bundle, metrics={}, tags={})
-        truth.learn(version, bundle.fingerprint, load_graph_encoder(bundle), jpegs)
+        truth.learn(
+            version, bundle.fingerprint, load_graph_encoder(bundle), {str(n): jpeg for n, jpeg in enumerate(jpegs)}
+        )
+        vectors = truth.crops[version]
+        truth.crops[version] = {each: vectors[str(int(each[-6:]) % len(jpegs))] for each in crop_ids}
     registry.promote("1")
     return truth
 
@@ -178,6 +184,7 @@ def kinds(traffic: Traffic, options: argparse.Namespace) -> list[Callable[[], No
         lambda: traffic.send(list(traffic.pictures), options.rate),
         traffic.erase,
         traffic.probe,
+        traffic.watch_store,
         lambda: traffic.move(moves, options.seconds / (MOVES + 0.5)),
         lambda: traffic.kill_replicas(KILL_SECONDS),
     ]
@@ -203,6 +210,11 @@ def summary(traffic: Traffic, lost: Sequence[str], held: int) -> dict[str, Any]:
         "champion_moved": traffic.moves,
         "latencies": percentiles(tally.seconds, 50, 95, 99),
         "freshness": percentiles(crops.fresh_seconds, 50, 95),
+        "stages": {
+            f"{stage} {share}": seconds
+            for stage, waited in crops.stages.items()
+            for share, seconds in percentiles(waited, 50, 95).items()
+        },
         "recoveries": {name: round(seconds, 1) for name, seconds in traffic.recoveries.items()},
     }
 

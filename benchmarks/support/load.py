@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
+from zlib import crc32
 
 import httpx
 import numpy as np
@@ -34,6 +35,8 @@ PROBE_SECONDS = 0.3
 K = 10
 ENCODED_AT_ONCE = 32
 NOTES = 40
+CAMERAS = 8
+STAGES = ("acknowledged", "vector stored", "found")  # what a crop waits for, one after the other
 
 
 @dataclass
@@ -204,10 +207,13 @@ class Crops:
 
     sent_at: dict[str, datetime] = field(default_factory=dict)
     acknowledged: dict[str, float] = field(default_factory=dict)
+    unstored: dict[str, float] = field(default_factory=dict)
     unseen: dict[str, float] = field(default_factory=dict)
     erased: dict[str, float] = field(default_factory=dict)
     doomed: set[str] = field(default_factory=set)
     fresh_seconds: list[float] = field(default_factory=list)
+    stages: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
+    _stored_at: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def send(self, crop_id: str) -> datetime:
@@ -217,14 +223,26 @@ class Crops:
 
     def acknowledge(self, crop_id: str) -> None:
         """The service has stored it."""
+        now = time.monotonic()
         with self._lock:
-            self.acknowledged[crop_id] = self.unseen[crop_id] = time.monotonic()
+            self.acknowledged[crop_id] = self.unstored[crop_id] = self.unseen[crop_id] = now
+            self.stages["acknowledged"].append((datetime.now(UTC) - self.sent_at[crop_id]).total_seconds())
+
+    def store(self, crop_ids: Iterable[str]) -> None:
+        """The live collection has their vectors."""
+        now = time.monotonic()
+        with self._lock:
+            for crop_id in crop_ids:
+                if (since := self.unstored.pop(crop_id, None)) is not None:
+                    self._stored_at[crop_id] = now
+                    self.stages["vector stored"].append(now - since)
 
     def doom(self, crop_ids: Iterable[str]) -> None:
         """They are about to be erased: whether they can be found is no matter any more."""
         with self._lock:
             self.doomed.update(crop_ids)
             for crop_id in crop_ids:
+                self.unstored.pop(crop_id, None)
                 self.unseen.pop(crop_id, None)
 
     def erase(self, crop_ids: Iterable[str]) -> None:
@@ -236,7 +254,16 @@ class Crops:
         """A search has found them."""
         now = time.monotonic()
         with self._lock:
-            self.fresh_seconds += [now - since for each in crop_ids if (since := self.unseen.pop(each, None))]
+            for crop_id in crop_ids:
+                if (since := self.unseen.pop(crop_id, None)) is not None:
+                    self.fresh_seconds.append(now - since)
+                    if stored_at := self._stored_at.pop(crop_id, None):
+                        self.stages["found"].append(now - stored_at)
+
+    def waiting_for_vectors(self) -> list[str]:
+        """Those acknowledged whose vectors the live collection did not have yet, oldest first."""
+        with self._lock:
+            return list(self.unstored)
 
     def waiting(self) -> list[str]:
         """Those acknowledged that no search has found, oldest first."""
@@ -291,19 +318,25 @@ class Service:
         if answer.is_success and crop_id in self.crops.gone_before(start):
             self.tally.add(f"erased and shown: {crop_id}", erased_returned=1)
 
-    def send(self, crop_id: str, camera: str, jpeg: bytes) -> bool:
-        """Send a crop as its camera does; whether it is stored. If not, the camera sends it again."""
-        taken = self.crops.send(crop_id)
-        crop = {
-            "crop_id": crop_id,
-            "camera_id": camera,
-            "captured_at": taken.isoformat(),
-            "image": base64.b64encode(jpeg).decode(),
-        }
-        answer = self._ask("POST", "/v1/crops", json={"crops": [crop]}, also=(429,))
+    def send(self, jpegs: Mapping[str, bytes]) -> bool:
+        """Send crops as their camera does; whether they are stored. If not, the camera sends them again."""
+        crops = [
+            {
+                "crop_id": crop_id,
+                "camera_id": f"camera-{crc32(crop_id.encode()) % CAMERAS}",
+                "captured_at": self.crops.send(crop_id).isoformat(),
+                "image": base64.b64encode(jpeg).decode(),
+            }
+            for crop_id, jpeg in jpegs.items()
+        ]
+        answer = self._ask("POST", "/v1/crops", json={"crops": crops}, also=(429,))
         if answer is None or answer.status_code == 429:
             return False
-        self.crops.acknowledge(crop_id)
+        for receipt in answer.json()["crops"]:
+            if receipt["status"] in (200, 201):
+                self.crops.acknowledge(receipt["crop_id"])
+            else:
+                self.tally.add(f"{receipt['crop_id']} was sent: {receipt['detail']}", failed=1)
         return True
 
     def _ask(self, method: str, path: str, *, also: tuple[int, ...] = (), **options: Any) -> httpx.Response | None:

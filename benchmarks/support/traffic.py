@@ -23,9 +23,10 @@ from personsearch.installation.settings import Settings
 from personsearch.integrations.database.leases import DatabaseLeases
 from personsearch.integrations.database.schema import open_database
 from personsearch.search.filters import CropFilter
-from personsearch.search.index import MAX_K
+from personsearch.search.index import LIVE_ALIAS, MAX_K
 
 LOOK_SECONDS = 0.25
+STORE_LOOK_SECONDS = 0.5
 AGAIN_SECONDS = 1.0  # until a camera sends again what was not stored
 ERASED_EVERY = 5
 ERASED_AFTER_SECONDS = 3.0
@@ -36,6 +37,7 @@ DOWN_SECONDS = 3.0
 BACK_SECONDS = 120.0
 PICTURE_EVERY = 10
 MOST = 200  # candidates of one search
+SENT_AT_ONCE = 16  # crops of one request at most, where they come faster than they are taken
 
 
 @dataclass
@@ -92,12 +94,15 @@ class Traffic:
         def one() -> None:
             while not self.stop.is_set():
                 try:
-                    crop_id = waiting.get(timeout=LOOK_SECONDS)
+                    crop_ids = [waiting.get(timeout=LOOK_SECONDS)]
                 except Empty:
                     if done.is_set():
                         return
                     continue
-                while not self.service.send(crop_id, f"camera-{hash(crop_id) % 8}", self.pictures[crop_id]):
+                with suppress(Empty):
+                    while len(crop_ids) < SENT_AT_ONCE:
+                        crop_ids.append(waiting.get_nowait())
+                while not self.service.send({crop_id: self.pictures[crop_id] for crop_id in crop_ids}):
                     if self.stop.wait(AGAIN_SECONDS):
                         return
 
@@ -135,6 +140,19 @@ class Traffic:
         while not self.stop.wait(LOOK_SECONDS):
             for second in sorted(self._slices(self.service.crops.waiting()))[:SLICES_AT_ONCE]:
                 self.find_slice(second)
+
+    def watch_store(self) -> None:
+        """Sees when the live collection has the vectors of the crops that came last."""
+        platforms = Platforms(Settings())
+        while not self.stop.wait(STORE_LOOK_SECONDS):
+            if not (waiting := self.service.crops.waiting_for_vectors()[:MOST]):
+                continue
+            try:
+                held, _ = platforms.store().open(LIVE_ALIAS).fetch(waiting)
+            except UserError:  # it is away
+                platforms.forget_store()
+                continue
+            self.service.crops.store([crop.crop_id for crop in held])
 
     def find_slice(self, second: int) -> set[str]:
         """The crops of some seconds that a search finds."""

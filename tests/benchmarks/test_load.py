@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.support.load import TEXTS, Balancer, Service, Truth
+from benchmarks.support.load import STAGES, TEXTS, Balancer, Service, Truth
 from tests.servers.starting import free_port
 
 
@@ -136,3 +136,29 @@ def test_a_crop_that_is_returned_after_its_erasure_was_acknowledged_is_counted(t
         time.sleep(0.01)
         service.search(0)
         assert (service.tally.erased_returned, service.tally.failed, service.tally.mismatched) == (1, 0, 0)
+
+
+def test_each_crop_of_a_batch_is_judged_and_its_stages_are_timed(truth: Truth) -> None:
+    receipts = '[{"crop_id": "one", "status": 201, "detail": ""}, {"crop_id": "two", "status": 410, "detail": "gone"}]'
+    with replica(body=f'{{"crops": {receipts}}}', status=207) as (address, _):
+        balancer = Balancer([address], "key")
+        balancer.ready = [True]
+        service = Service(balancer, truth)
+        assert service.send({"one": b"jpeg", "two": b"jpeg"})
+        crops = service.crops
+        assert (list(crops.acknowledged), crops.waiting(), crops.waiting_for_vectors()) == (["one"], ["one"], ["one"])
+        assert (service.tally.failed, service.tally.notes[0].partition(" ")[2]) == (1, "two was sent: gone")
+        crops.store(["one", "two"])
+        crops.see(["one"])
+        assert (crops.waiting(), crops.waiting_for_vectors()) == ([], [])
+        assert [len(crops.stages[stage]) for stage in STAGES] == [1, 1, 1]
+        assert crops.stages["vector stored"][0] <= crops.fresh_seconds[0]
+
+
+def test_a_batch_that_is_told_to_wait_is_sent_again(truth: Truth) -> None:
+    with replica(status=429) as (address, _):
+        balancer = Balancer([address], "key")
+        balancer.ready = [True]
+        service = Service(balancer, truth)
+        assert not service.send({"one": b"jpeg"})
+        assert (service.tally.failed, service.crops.acknowledged) == (0, {})
