@@ -92,6 +92,12 @@ class IndexSearch:
         self._calibrate()
         return crops
 
+    def take_over(self, before: object) -> None:
+        """Use the mirror of a collection that has the same properties."""
+        if isinstance(before, IndexSearch) and before.properties == self.properties and before._mirror is not None:
+            self._mirror, self.sequence, self._pending = before._mirror, before.sequence, dict(before._pending)
+            self._search_in(self._mirror)
+
     def follow(self) -> None:
         """Take the gallery's changes into the mirror, if there is one."""
         if self._mirror is None or not (self._learn(self._mirror) or self._pending):

@@ -67,6 +67,12 @@ class LiveSearch(Protocol):
         """Catch up with added and erased crops. Returns the collection's number of crops."""
         ...
 
+    def take_over(self, before: "LiveSearch | None") -> None:
+        """Use what the collection before has in memory, if that is of the same model: a purge may only have copied it
+        under another name. A refresh follows, which finds differences.
+        """
+        ...
+
     def follow(self) -> None:
         """The same for what the gallery has changed, which costs next to nothing where that is nothing."""
         ...
@@ -170,6 +176,7 @@ class LiveWatcher:
                 loaded = self._source.load()
                 # warm up before the swap: the first search of an engine is slow, and a broken one must not go live
                 loaded.search_for(WARM_UP_QUERY, k=1, crop_filter=CropFilter(), group_by_track=False)
+                loaded.take_over(self.current)
                 crops = loaded.refresh()
                 break
             except Exception as error:  # whatever is wrong with the new collection, the previous one stays live

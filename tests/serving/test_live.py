@@ -227,6 +227,28 @@ def test_what_the_gallery_has_changed_is_followed_between_two_looks(
     assert "red-10-0" not in in_memory(live)
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_copy_under_another_name_costs_no_copy_in_memory(
+    source: ColourSource, settings: ServingSettings, monkeypatch: pytest.MonkeyPatch, complete: bool
+) -> None:
+    """As an erasure makes it in Milvus Lite. What the copy has not, leaves memory all the same."""
+    live = create_app(settings, source=source).state.service.live  # not started
+    live.look()
+    gallery = add_figures(settings.gallery_folder, ["red"], first=10)
+    gallery.erase(CropFilter(crop_ids=("red-0-0",)))
+    build_collection(source.store, gallery, "persons_v1_2")
+    copied: list[str] = []
+    copy = IndexSearch._copy
+    monkeypatch.setattr(IndexSearch, "_copy", lambda self: (copied.append(self.collection), copy(self)))
+    if not complete:
+        source.store.open("persons_v1_2").delete(CropFilter(crop_ids=("red-0-1",)))
+    source.store.switch_alias("persons", "persons_v1_2")
+    live.look()
+    expected = {crop.crop_id for crop in gallery.crops()} - (set() if complete else {"red-0-1"})
+    assert (live.current.collection, in_memory(live)) == ("persons_v1_2", expected)
+    assert copied == ([] if complete else ["persons_v1_2"])
+
+
 @pytest.mark.parametrize("mirror_memory", [2**30, 0])
 @pytest.mark.parametrize("collection_follows", [True, False])
 def test_no_statistic_keeps_an_erased_vector_though_another_one_came(
