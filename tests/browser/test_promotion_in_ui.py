@@ -93,7 +93,7 @@ def test_a_click_in_mlflow_makes_a_model_live_and_another_takes_it_back(
         def live_collection(self) -> str | None:
             return store.alias_target(LIVE_ALIAS)
 
-        def index(self, version: str, lease: Lease, beat: Callable[[], None]) -> Outcome:
+        def index(self, version: str, lease: Lease, beat: Callable[[], None], *, afresh: bool = False) -> Outcome:
             report = index_version(IndexConfig(), registry, store, gallery, version)
             return Outcome(report.collection, report.sequence, report.encoded)
 

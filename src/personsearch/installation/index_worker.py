@@ -42,10 +42,13 @@ START_SECONDS = 120.0  # until the libraries are loaded, on a busy machine
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Work on behalf of a lease: bring the live index to a version, or with no version purge what was erased."""
+    """Work on behalf of a lease: bring the live index to a version, or with no version purge what was erased. With
+    `afresh` what was followed before is not relied on.
+    """
 
     lease: "Lease"
     version: str = ""
+    afresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +94,16 @@ class IndexWorker:
         self._pipeline = pipeline
         self._start()
 
-    def index(self, version: str, lease: "Lease", beat: Callable[[], None]) -> Outcome:
-        """Index with a model version while it is the champion, or follow with it. Calls `beat` every second.
+    def index(self, version: str, lease: "Lease", beat: Callable[[], None], *, afresh: bool = False) -> Outcome:
+        """Index with a model version while it is the champion, or follow with it, comparing everything if `afresh`.
+        Calls `beat` every second.
 
         Raises:
             UserError: it failed.
             WorkerFailed: its process ended, or made no progress.
             LeaseLost: another promoter leads.
         """
-        return self._work(Request(lease, version), f"indexing with version {version}", beat)
+        return self._work(Request(lease, version, afresh), f"indexing with version {version}", beat)
 
     def follow(self, leases: "dict[int, Lease]", of: int, beat: Callable[[], None]) -> Outcome:
         """Bring parts of the live collection, of `of`, closer to the gallery; raises as `index`."""
@@ -240,6 +244,8 @@ class Resident:
         from personsearch.installation.promotion import failure_tagged
 
         registry = self._platforms.registry()
+        if request.afresh:
+            self._follower = None
         with failure_tagged(registry, request.version):
             config = self._config()
             gallery, store = self._platforms.gallery(), self._platforms.store()

@@ -70,8 +70,9 @@ class World(Protocol):
         """The collection that the vector store holds live, None if there is none."""
         ...
 
-    def index(self, version: str, lease: Lease, beat: Callable[[], None]) -> Outcome:
-        """Bring the live index to this version and closer to the gallery. Calls `beat` at least every second.
+    def index(self, version: str, lease: Lease, beat: Callable[[], None], *, afresh: bool = False) -> Outcome:
+        """Bring the live index to this version and closer to the gallery. Calls `beat` at least every second. With
+        `afresh` everything is compared, as if nothing had been followed yet.
 
         Raises LeaseLost, as `beat` does, where another promoter may lead.
         """
@@ -127,6 +128,7 @@ class Promoter:
         self._seen = -1  # change of the gallery that this one's parts have reached while it stands by
         self._sequence = -1  # of the gallery when it was last looked at, -1 while not leading
         self._changed_at = self._purged_at = clock()
+        self._doubted = False  # the store was away, and a small one that was killed may have lost what it had taken
 
     @property
     def leads(self) -> bool:
@@ -202,14 +204,14 @@ class Promoter:
             return "no champion yet"
         self._sequence, live = self._world.last_sequence(), self._promotions.live()
         # The store is asked, because it may have been lost, replaced or rolled back since we indexed.
-        if live and live.version == version and self._world.live_collection() == live.collection:
+        if live and live.version == version and self._live_collection() == live.collection:
             if self._parts:
                 own = self._follow_parts(self._parts)
                 live = self._reached(self._parts, live, lease)
                 state = self._rest(live, lease)
                 self._sequence = min(self._sequence, own)  # to go on at once where more has come
                 return state
-            if live.sequence == self._sequence:
+            if live.sequence == self._sequence and not self._doubted:
                 return self._rest(live, lease)
         elif self._sequence == 0:
             return f"version {version} waits: the gallery is empty"
@@ -227,11 +229,19 @@ class Promoter:
             self._sequence = self._follow_parts(self._parts)
             return ""
         self._sequence, live = self._world.last_sequence(), self._promotions.live()
-        if live and live.sequence != self._sequence and self._world.live_collection() == live.collection:
+        behind = live is not None and (live.sequence != self._sequence or self._doubted)
+        if live and behind and self._live_collection() == live.collection:
             last = self._promotions.of_version(live.version)
             if last is None or not last.wait:
                 return self._bring(live.version, live, last, lease)
         return ""
+
+    def _live_collection(self) -> str | None:
+        try:
+            return self._world.live_collection()
+        except UserError:
+            self._doubted = True
+            raise
 
     def _follow_parts(self, parts: SharedParts) -> int:
         """Follow with the parts that this process has now; returns the change of the gallery that they have reached."""
@@ -271,7 +281,8 @@ class Promoter:
         if live is None:
             self._beat(f"indexing with version {version}")
         try:
-            done = self._world.index(version, lease, partial(self._working, version, builds=live is None))
+            beat = partial(self._working, version, builds=live is None)
+            done = self._world.index(version, lease, beat, afresh=self._doubted)
         except LeaseLost:
             raise
         except UserError as error:
@@ -281,6 +292,7 @@ class Promoter:
             longest = LONGEST_RETRY_SECONDS if live is None else LONGEST_OUTAGE_SECONDS
             self._promotions.failed(version, str(error), _wait_after(last, longest), lease)
             raise
+        self._doubted = False
         self._changed_at = self._clock()
         if live is None:
             self._promotions.went_live(_followed(Promotion(version), done), lease)
@@ -354,9 +366,9 @@ class Installation:
     def close(self) -> None:
         self._worker.close()
 
-    def index(self, version: str, lease: Lease, beat: Callable[[], None]) -> Outcome:
+    def index(self, version: str, lease: Lease, beat: Callable[[], None], *, afresh: bool = False) -> Outcome:
         try:
-            return self._worker.index(version, lease, beat)
+            return self._worker.index(version, lease, beat, afresh=afresh)
         except WorkerFailed as error:
             with suppress(UserError):  # the registry may be out of reach too
                 tag_failure(self._platforms.registry(), version, str(error))
