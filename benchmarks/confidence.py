@@ -3,7 +3,8 @@
 Calibrates a bundle on synthetic people and judges the best candidate of each search: of captions, to which one person
 is right, and of short queries, to which everybody is right who fits; among unseen people, in small and in degraded
 galleries, at night, and in real footage; each with those it fits in the gallery and without them. Prints tables for two
-rules: `before` uses similarity, lead and number of tracks, fitted to captions; `now` is the library's.
+rules: `before` uses similarity, lead and number of tracks, fitted to captions; `now` is the library's. For footage,
+`own` is a curve fitted to all the other searches in that footage: as much as a curve could know.
 
     python benchmarks/confidence.py [BUNDLE] [--clips ../shared/data]
 
@@ -36,10 +37,10 @@ from personsearch.evaluation.known_searches import Galleries, Searched, draw_sho
 from personsearch.evaluation.measured import EvaluateConfig
 from personsearch.gallery.ingest.tracks import IngestConfig
 from personsearch.integrations.database.gallery import gallery_in
-from personsearch.search.calibration import SLOPES, CalibratedCurve, Calibration, Curve, Reference
+from personsearch.search.calibration import SLOPES, CalibratedCurve, Calibration, Curve, Reference, features
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.exact import ExactIndex
-from personsearch.search.searcher import Searcher
+from personsearch.search.searcher import Searcher, track_of
 
 BEFORE = ("score", "lead", "log_tracks")
 RELIABLE = EvaluateConfig().reliable_confidence
@@ -47,8 +48,18 @@ LARGE, SMALL = Galleries(1, by_person=False), Galleries(10, by_person=True)
 DAY = SynthesizeConfig(identities_train=0, identities_val=150, identities_test=120, images_per_identity=3, seed=71)
 NIGHT = DAY.model_copy(update={"identities_val": 0, "domain": "night", "seed": 72})
 SHOWN = 5
+OWN_RIDGE = 0.02
 
 Rules = Mapping[str, CalibratedCurve]
+
+
+@dataclass(frozen=True)
+class First:
+    """The first candidate of a search: a curve's inputs, whether it is right, and whether the person is there."""
+
+    inputs: tuple[float, ...]
+    is_right: bool
+    is_present: bool
 
 
 @dataclass(frozen=True)
@@ -131,9 +142,13 @@ def main() -> None:
     described = [path for path in (DESCRIBED, arguments.clips / "people.json") if path.is_file()]
     print("\n| footage | rule | right first answers called reliable | wrong ones, person there | absent people |")
     print("|---|---|---|---|---|")
+    first: list[First] = []
     for path in described:
         footage = take_in(IngestConfig(), FootageFiles(path, arguments.clips, CROPS, gallery_in))
-        print_footage(path.stem, footage, footage_searcher(footage, encoder, keep / CALIBRATION), rules)
+        searcher = footage_searcher(footage, encoder, keep / CALIBRATION)
+        print_footage(path.stem, footage, searcher, rules)
+        first += first_answers(footage, Searcher(encoder, searcher.index, now))
+    print_own(first)
 
 
 def embed(encoder: Encoder, prepared: Path, split: Split, folder: Path) -> SplitEmbeddings:
@@ -201,6 +216,34 @@ def print_footage(name: str, footage: Footage, searcher: Searcher, rules: Rules)
         missing = [one.reliable for one in absent]
         counts = " | ".join(f"{sum(map(bool, called))} of {len(called)}" for called in (right, wrong, missing))
         print(f"| {name} | {rule} | {counts} |")
+
+
+def first_answers(footage: Footage, searcher: Searcher) -> list[First]:
+    """Of every description of somebody in the footage, and of somebody who is not."""
+    asked = [(text, footage.tracks_of(person)) for person in footage.described.people for text in person.descriptions]
+    asked += [(text, None) for text in footage.described.absent]
+    found = []
+    for text, right in asked:
+        answer = searcher.answer(text, k=1)
+        best = answer.candidates[0]
+        inputs = features(best.score, best.lead, answer.given)
+        found.append(First(inputs, track_of(best.crop) in (right or ()), right is not None))
+    return found
+
+
+def print_own(first: Sequence[First]) -> None:
+    """How many first answers are called reliable by a curve that is fitted to the other searches in the footage."""
+    if not first:
+        return
+    inputs_NF, right_N = np.array([each.inputs for each in first]), np.array([each.is_right for each in first])
+    present_N, called_N = np.array([each.is_present for each in first]), np.zeros(len(first), dtype=bool)
+    for row in range(len(first)):
+        others_N = np.arange(len(first)) != row
+        intercept, *slopes = fit_logistic(inputs_NF[others_N], right_N[others_N], ridge=OWN_RIDGE)
+        called_N[row] = intercept + inputs_NF[row] @ np.array(slopes) >= 0
+    kinds = (right_N, present_N & ~right_N, ~present_N)
+    counts = " | ".join(f"{called_N[kind_N].sum()} of {kind_N.sum()}" for kind_N in kinds)
+    print(f"| all of them | own | {counts} |")
 
 
 if __name__ == "__main__":

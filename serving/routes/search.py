@@ -163,6 +163,9 @@ class SearchResponse(BaseModel):
         description="How many of the ten best tracks reach the calibration's threshold; null if the model was never "
         "calibrated."
     )
+    uncalibrated: str | None = Field(
+        description="Why no candidate has a confidence, in words; null where they have one."
+    )
     text_cut_after: int | None = Field(
         description="How many characters of the description the model read, in whole words; null if it read all."
     )
@@ -338,6 +341,7 @@ def _response(live: LiveSearch, page: _Page, request_id: str, seconds: float) ->
         no_reliable_match=None if answer.reliable is None else not answer.reliable,
         match=answer.match,
         fitting=answer.fitting,
+        uncalibrated=answer.uncalibrated or None,
         text_cut_after=answer.text_cut_after,
         candidates=candidates,
         next=page.next,

@@ -12,7 +12,7 @@ from personsearch.search.calibration import DEPTH, Calibration, Curve, Level, Re
 from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
 from personsearch.search.query import Query
-from personsearch.search.searcher import MAX_TEXT, Searcher, track_of
+from personsearch.search.searcher import MAX_TEXT, NEVER_CALIBRATED, Searcher, track_of
 from tests.crops import START, make_crop
 
 
@@ -161,7 +161,7 @@ def test_one_stands_out_or_many_fit_or_nobody_does() -> None:
     assert (nobody.match, nobody.fitting) == ("none", 0)
     assert nobody.remark.startswith("No reliable match")
     unknown = Searcher(AxisEncoder(), alike).answer("x")
-    assert (unknown.match, unknown.fitting, unknown.remark) == (None, None, "")
+    assert (unknown.match, unknown.fitting, unknown.remark) == (None, None, NEVER_CALIBRATED)
 
 
 def test_how_many_fit_is_the_same_however_many_are_asked_for() -> None:

@@ -6,9 +6,11 @@ import hashlib
 import pytest
 from fastapi.testclient import TestClient
 
+from serving.app import create_app
 from serving.settings import ServingSettings
 from tests.audit import audited
-from tests.serving.colours import figure
+from tests.serving.colours import ColourSource, figure
+from tests.serving.conftest import KEY
 
 
 def sent(colour: str) -> str:
@@ -118,3 +120,27 @@ def test_everything_that_was_searched_for_is_recorded(client: TestClient, settin
     assert audited(settings)[-1]["beside_text"] == {"like": "red-0-0", "image_weight": 0.5}
     search(client, text="red")
     assert "beside_text" not in audited(settings)[-1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"text": "red"}, None),
+        ({"image": sent("red")}, "No confidence: it is calibrated for one description alone, not for pictures."),
+        ({"text": "red", "also": ["a red coat"]}, "several descriptions"),
+        ({"text": "red", "without": ["green"], "like": "red-0-0"}, "not for pictures and what is excluded."),
+    ],
+)
+def test_an_answer_says_why_it_has_no_confidence(client: TestClient, asked: dict[str, object], why: str | None) -> None:
+    answer = search(client, **asked)
+    has_confidence = answer["candidates"][0]["confidence"] is not None
+    assert has_confidence is (why is None)
+    assert answer["uncalibrated"] is None if why is None else why in str(answer["uncalibrated"])
+
+
+def test_a_model_that_was_never_calibrated_says_so(settings: ServingSettings, source: ColourSource) -> None:
+    app = create_app(settings, source=ColourSource(source.store, source.gallery, calibrated=False))
+    app.state.service.live.look()
+    with TestClient(app, headers={"X-API-Key": KEY}) as client:
+        for asked in ({"text": "red"}, {"image": sent("red")}):
+            assert search(client, **asked)["uncalibrated"] == "No confidence: the model was never calibrated."

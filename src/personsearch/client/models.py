@@ -53,13 +53,15 @@ class Model(Answered):
 class Found(Answered):
     """One page of candidates, best first; `next` continues it, None at the end.
 
-    `match` is "none" for no reliable match, "some" or "many"; None, as `fitting`, where the search has no calibration.
+    `match` is "none" for no reliable match, "some" or "many"; None, as `fitting`, where the search has no calibration;
+    `uncalibrated` says why.
     """
 
     request_id: str
     no_reliable_match: bool | None
     match: Literal["none", "some", "many"] | None
     fitting: int | None
+    uncalibrated: str | None = None
     text_cut_after: int | None
     candidates: list[Candidate]
     next: str | None = None

@@ -30,6 +30,16 @@ class Query:
     other_than: tuple[str, str, str] | None = None
 
     @property
+    def beyond_description(self) -> str:
+        """What makes it more than one description, in words; "" for one alone."""
+        given = {
+            "pictures": self.picture_D is not None,
+            "several descriptions": len(self.texts) > 1,
+            "what is excluded": bool(self.without),
+        }
+        return " and ".join(name for name, is_given in given.items() if is_given)
+
+    @property
     def is_description(self) -> bool:
         """Whether it is one description and nothing else, for which confidence was calibrated."""
         return len(self.texts) == 1 and not self.without and self.picture_D is None and self.other_than is None

@@ -25,6 +25,8 @@ CROPS_PER_TRACK = 4  # first guess at the crops of one track among the best; if 
 Match = Literal["none", "some", "many"]
 NO_CONDITIONS = Conditions()
 NO_LEVEL = Level()
+NEVER_CALIBRATED = "No confidence: the model was never calibrated."
+ONE_DESCRIPTION = "No confidence: it is calibrated for one description alone, not for {}."
 SMALLEST_SPREAD = 1e-4
 MANY = 3  # candidates that fit: none of them stands out
 SAMPLE = 512  # crops from which the gallery's level is estimated …
@@ -53,7 +55,7 @@ class Answer:
 
     The model read `text_cut_after` characters of the description, all of it if None. `fitting` counts those of the
     DEPTH best tracks that are as likely to fit as a reliable answer. `given` has the number of tracks searched,
-    estimated in a large gallery.
+    estimated in a large gallery. `uncalibrated` says why no candidate has a confidence; "" where they have.
     """
 
     candidates: list[Candidate]
@@ -61,6 +63,7 @@ class Answer:
     text_cut_after: int | None = None
     fitting: int | None = None
     given: Conditions = NO_CONDITIONS
+    uncalibrated: str = ""
 
     @property
     def match(self) -> Match | None:
@@ -76,7 +79,7 @@ class Answer:
             return "No reliable match: these are the nearest, who need not fit the description."
         if self.match == "many":
             return f"Many fit this description: {self.fitting} of the best candidates. Add details to tell them apart."
-        return ""
+        return self.uncalibrated
 
 
 def none_of(crop_ids: Sequence[str]) -> Sequence[str]:
@@ -127,6 +130,7 @@ class Searcher:
             text_cut_after=self.encoder.text_cut_after(text),
             fitting=self._count_fitting(hits, given),
             given=given,
+            uncalibrated="" if self.calibration else NEVER_CALIBRATED,
         )
 
     def answer_query(
@@ -150,7 +154,8 @@ class Searcher:
         candidates = [Candidate(rank, hit.crop, hit.score, None, lead) for rank, (hit, lead) in judged]
         cut_after = self.encoder.text_cut_after(query.texts[0]) if query.texts else None
         given = Conditions(self._tracks(found, crop_filter))
-        return Answer(candidates, None, text_cut_after=cut_after, given=given)
+        uncalibrated = ONE_DESCRIPTION.format(query.beyond_description) if self.calibration else NEVER_CALIBRATED
+        return Answer(candidates, None, text_cut_after=cut_after, given=given, uncalibrated=uncalibrated)
 
     def _vector(self, query: Query) -> NDArray[np.float32]:
         texts, without = [[checked_text(text) for text in given] for given in (query.texts, query.without)]
