@@ -15,6 +15,7 @@ from personsearch.errors import UserError
 from personsearch.gallery.collections import PREVIOUS_ALIAS, rollback
 from personsearch.gallery.indexing import IndexConfig
 from personsearch.gallery.store import Gallery
+from personsearch.gallery.synchronise import WRITE_SECONDS
 from personsearch.images import open_image
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.milvus.store import MilvusStore
@@ -219,16 +220,19 @@ class Slow(HashEncoder):
     def encode_images(self, pixels_NHW3):
         if self.images_encoded:
             print("stored", flush=True)
-            time.sleep({pause})
+        time.sleep({pause} if self.images_encoded else {first_pause})
         return super().encode_images(pixels_NHW3)
 
 build(MilvusStore({database!r}), gallery_in(Path({gallery!r})), Slow({version!r}), version={version!r})
 """
 
 
-def start_build(address: str, gallery: Gallery, version: str, *, pause: float = 0.05) -> subprocess.Popen[bytes]:
-    """A build in a process of its own, which says `stored` after each batch and pauses."""
+def start_build(
+    address: str, gallery: Gallery, version: str, *, pause: float = WRITE_SECONDS
+) -> subprocess.Popen[bytes]:
+    """A build in a process of its own, which takes its time for a batch, so that each is written alone, and says so."""
     names = {"database": address, "gallery": str(gallery.folder), "version": version, "pause": pause}
+    names |= {"first_pause": WRITE_SECONDS}
     script = KILLED_BUILD.format(root=str(Path(__file__).parents[2]), **names)
     return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 

@@ -13,6 +13,7 @@ from personsearch.errors import UserError, VerificationFailed
 from personsearch.gallery.builds import Shard
 from personsearch.gallery.indexing import Build
 from personsearch.gallery.store import Gallery
+from personsearch.gallery.synchronise import WRITE_SECONDS
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.exact import ExactStore
@@ -165,7 +166,7 @@ def test_shards_in_processes_one_of_them_killed_lose_and_double_nothing(gallery:
     steps = new_build(store, gallery, shard_crops=20)
     shards = steps.plan(apart=True)
     with start_shard(address, gallery, shards[0], pause=0) as first:
-        with start_shard(address, gallery, shards[1], pause=0.5) as second:
+        with start_shard(address, gallery, shards[1], pause=WRITE_SECONDS) as second:  # so each batch is written
             assert second.stdout is not None
             assert [second.stdout.readline() for _ in range(2)] == ["7\n", "7\n"]  # the first of them is stored
             os.kill(second.pid, signal.SIGKILL)

@@ -1,10 +1,13 @@
 """Brings a collection up to date with the gallery: encodes missing crops, removes those that it does not hold."""
 
 import logging
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from personsearch.gallery.encoding import CropEncoder, Encoded, batches
 from personsearch.gallery.store import Gallery
@@ -16,6 +19,8 @@ from personsearch.search.index import VectorIndex
 logger = logging.getLogger(__name__)
 
 DELETE_BATCH = 1000
+WRITE_CROPS = 1000  # in one call of the engine, which costs about as much as a call for 64
+WRITE_SECONDS = 1.0  # that encoded crops wait for others; who is killed loses so much work
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,8 @@ class Synchroniser:
     stored.
 
     Crops are added up to change `sequence` of the gallery, and erased ones removed up to change `erased`. `feeding` is
-    held whenever a batch is written, and no crop is written that was erased by then. `before_writing` may refuse, by
-    raising, and `between` is called after each batch.
+    held whenever crops are written, several batches of the encoder in one call, and no crop is written that was erased
+    by then. `before_writing` may refuse, by raising, and `between` is called after each batch.
     """
 
     gallery: Gallery
@@ -51,11 +56,19 @@ class Synchroniser:
     feeding: Callable[[], AbstractContextManager[object]] = nullcontext
     between: Callable[[], None] = lambda: None
     before_writing: Callable[[], None] = lambda: None
+    clock: Callable[[], float] = time.monotonic
     encoded: int = 0
     removed: int = 0
+    read: int = 0  # crops to encode; counted apart from `settled`, because another thread reads ahead
+    settled: int = 0  # of them, those that were written or left out
     unreadable: set[str] = field(default_factory=set)
     sequence: int = 0
     erased: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """Crops that were read to be encoded and are not stored yet."""
+        return self.read - self.settled
 
     def compare_all(self) -> None:
         """Compare every crop of gallery and collection, and repair the differences."""
@@ -119,22 +132,41 @@ class Synchroniser:
         return (crop for crop in crops if self.part.holds(crop.crop_id))
 
     def _add(self, crops: Iterable[Crop]) -> None:
-        for encoded in self.encoder.encode(batches(crops, self.batch_size)):
-            with self.feeding():
-                self._write(encoded)
+        together: list[Encoded] = []
+        written_at = self.clock()
+        self.settled = self.read  # what an attempt that failed had read is read again
+        for encoded in self.encoder.encode(batches(self._reading(crops), self.batch_size)):
+            together.append(encoded)
+            full = (len(together) + 1) * self.batch_size > WRITE_CROPS
+            if full or self.clock() - written_at >= WRITE_SECONDS:
+                self._write(together)
+                together, written_at = [], self.clock()
             self.between()
+        if together:
+            self._write(together)
 
-    def _write(self, encoded: Encoded) -> None:
-        erased = set(self.gallery.erased_among([*(crop.crop_id for crop in encoded.crops), *encoded.unreadable]))
-        for crop_id, reason in encoded.unreadable.items():
-            if crop_id not in erased | self.unreadable:
-                logger.warning("crop %s is left out: %s", crop_id, reason)
-                self.unreadable.add(crop_id)
-        self.before_writing()
-        kept = [place for place, crop in enumerate(encoded.crops) if crop.crop_id not in erased]
-        if kept:
-            self.index.upsert([encoded.crops[place] for place in kept], encoded.vectors_BD[kept])
-            self.encoded += len(kept)
+    def _reading(self, crops: Iterable[Crop]) -> Iterator[Crop]:
+        for crop in crops:
+            self.read += 1
+            yield crop
+
+    def _write(self, together: list[Encoded]) -> None:
+        """Write batches in one call, without what was erased by now."""
+        crops = [crop for encoded in together for crop in encoded.crops]
+        unreadable = {crop_id: error for encoded in together for crop_id, error in encoded.unreadable.items()}
+        with self.feeding():
+            erased = set(self.gallery.erased_among([*(crop.crop_id for crop in crops), *unreadable]))
+            for crop_id, reason in unreadable.items():
+                if crop_id not in erased | self.unreadable:
+                    logger.warning("crop %s is left out: %s", crop_id, reason)
+                    self.unreadable.add(crop_id)
+            self.before_writing()
+            kept = [place for place, crop in enumerate(crops) if crop.crop_id not in erased]
+            if kept:
+                vectors_ND = np.concatenate([encoded.vectors_BD for encoded in together])
+                self.index.upsert([crops[place] for place in kept], vectors_ND[kept])
+        self.encoded += len(kept)
+        self.settled += len(crops) + len(unreadable)
 
 
 def _counted(crops: Iterable[Crop], passed: Callable[[], None]) -> Iterator[Crop]:
