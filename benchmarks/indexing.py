@@ -75,8 +75,27 @@ def main() -> None:
 
 
 def rate(crops: int, rounds: int, shards: Sequence[int]) -> None:
-    """Print seconds of CPU of both, in turns, and the median ratio."""
+    """Print seconds of CPU of both, and the median ratio."""
+    table = Table("shards", "bare encoder, CPU s", "build, CPU s", "build's rate ÷ bare rate", title=f"{crops} crops")
+    for each, pairs in measured_rates(crops, rounds, shards).items():
+        medians = (median(column) for column in zip(*pairs, strict=True))
+        table.add_row(str(each), *(f"{value:.2f}" for value in medians), f"{_ratio(pairs):.2f}")
+    Console().print(table)
+
+
+def measured_ratios(crops: int, rounds: int, shards: Sequence[int]) -> dict[int, float]:
+    """The median ratio by the number of shards."""
+    return {each: _ratio(pairs) for each, pairs in measured_rates(crops, rounds, shards).items()}
+
+
+def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
+    return median(bare / build for bare, build in pairs)
+
+
+def measured_rates(crops: int, rounds: int, shards: Sequence[int]) -> dict[int, list[tuple[float, float]]]:
+    """Seconds of CPU of the encoder alone and of a build, in turns, by the number of shards."""
     jpegs, numbers = pictures(crops), count(1)
+    measured: dict[int, list[tuple[float, float]]] = {each: [] for each in shards}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PERSONSEARCH_HOME"] = folder
         home = Path(folder)
@@ -86,21 +105,14 @@ def rate(crops: int, rounds: int, shards: Sequence[int]) -> None:
         try:
             gallery, store = open_gallery(Settings()), open_store(Settings())
             gallery.add((new_crop(n), jpeg) for n, jpeg in enumerate(jpegs))
-            measured: dict[int, list[tuple[float, float]]] = {each: [] for each in shards}
-            for _ in range(rounds):
-                for each in shards:
-                    named = {"version": str(next(numbers)), "size": encoder.embedding_dim}
-                    build = new_build(gallery, encoder, store, shard_crops=-(-crops // each), **named)
-                    bare = cpu_seconds(lambda: encode_alone(encoder, jpegs))
-                    measured[each].append((bare, cpu_seconds(lambda build=build: fill(build))))
+            for each in rounds * list(shards):
+                named = {"version": str(next(numbers)), "size": encoder.embedding_dim}
+                build = new_build(gallery, encoder, store, shard_crops=-(-crops // each), **named)
+                bare = cpu_seconds(lambda: encode_alone(encoder, jpegs))
+                measured[each].append((bare, cpu_seconds(lambda build=build: fill(build))))
         finally:
             stop_services(home, report=print)
-    table = Table("shards", "bare encoder, CPU s", "build, CPU s", "build's rate ÷ bare rate", title=f"{crops} crops")
-    for each, pairs in measured.items():
-        ratio = median(bare / build for bare, build in pairs)
-        medians = (median(column) for column in zip(*pairs, strict=True))
-        table.add_row(str(each), *(f"{value:.2f}" for value in medians), f"{ratio:.2f}")
-    Console().print(table)
+    return measured
 
 
 def new_build(
@@ -139,11 +151,17 @@ def memory(sizes: Sequence[int]) -> None:
     table = Table("crops", "build s", "peak MiB", "of the first", title="memory of a build, without pictures and model")
     first = 0.0
     for size in sizes:
-        command = [sys.executable, __file__, "memory", "--alone", "--crops", str(size)]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        told = memory_of_a_build(size)
         first = first or told["mib"]
         table.add_row(f"{size:,}", f"{told['seconds']:.0f}", f"{told['mib']:.0f}", f"{told['mib'] / first:.2f}")
     Console().print(table)
+
+
+def memory_of_a_build(crops: int) -> dict[str, float]:
+    """What a process that does nothing else says of itself."""
+    command = [sys.executable, __file__, "memory", "--alone", "--crops", str(crops)]
+    told: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return told
 
 
 def peak_of_a_build(crops: int) -> dict[str, float]:

@@ -1,32 +1,35 @@
 """What the whole stack does at 10,000, 100,000 and 1,000,000 crops on this machine, and what larger sizes need.
 
-    python benchmarks/scale.py [--sizes 10000] [--json FILE]     measure; sizes that FILE has are not measured again
+    python benchmarks/scale.py [--sizes 10000] [--stages rows build memory search] [--json FILE]
     python benchmarks/scale.py --plan 1e5 1e7 1e9 [--rate encoder_rate=2000 numbers=768]    work sizes out from rates
 
-A generator makes the crops, rows without pictures, and random unit vectors. Rows go into SQLite and PostgreSQL, vectors
-into a real Milvus 2.3.5 (the one of the tests). One and two processes of the service search it with the shipped small
-CLIP, without a mirror, each request recorded in the audit log. "÷" is a request's median over that of the text encoder
-plus that of a bare `MilvusClient.search` for as many results. A build is compared with the bare encoder on the first
-crops, whose pictures are decoded.
+Each stage of each size is stored in FILE as soon as it was measured, and not measured again, so a run that was ended
+continues. A generator makes the crops, rows without pictures, and random unit vectors.
+
+    rows     into SQLite and PostgreSQL
+    build    of 2,000 crops with pictures, which are decoded, beside the encoder alone (see benchmarks/indexing.py)
+    memory   of a process that builds an index of all crops (see benchmarks/indexing.py)
+    search   vectors go into a real Milvus 2.3.5 (the one of the tests); one and two processes of the service search
+             it with the shipped small CLIP, without a mirror, each request recorded in the audit log; "÷" is a
+             request's median over that of the text encoder plus that of a bare `MilvusClient.search` for as many
 """
 
 import argparse
 import json
 import multiprocessing
+import os
 import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from indexing import measured_ratios, memory_of_a_build
 from milvus_vectors import connected, directions, wait_until_indexed
-from numpy.typing import NDArray
-from promotion import pictures
 from pymilvus import MilvusClient
 from rich.console import Console
 from rich.table import Table
@@ -38,8 +41,6 @@ from personsearch.bundle import Bundle
 from personsearch.compression.forms import build_form
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load_graph import load_graph_encoder
-from personsearch.gallery.encoding import read_pixels
-from personsearch.gallery.indexing import Build, IndexConfig, build_index
 from personsearch.gallery.store import Gallery
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.gallery import gallery_in
@@ -58,7 +59,8 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BATCH = 1000
 CAMERAS = 100
 ENCODED = 2000  # crops that a build encodes …
-BARE_CROPS = 512  # … and the encoder alone, before and after
+ROUNDS = 3  # … so often, in turns with the encoder alone
+SHARDS = (1, 4)
 BARE_QUERIES = 60
 CLIENTS = (1, 8, 32)
 REPLICAS = (1, 2)
@@ -70,6 +72,7 @@ def main() -> None:
     """Read the command line; measure the sizes one after the other, or print a plan."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000])
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plan", type=float, nargs="+", metavar="CROPS")
     parser.add_argument("--rate", nargs="+", default=[], metavar="NAME=NUMBER")
@@ -80,17 +83,19 @@ def main() -> None:
         except ValueError as error:
             parser.error(str(error))
         return
-    measured = json.loads(options.json.read_text()) if options.json and options.json.is_file() else []
+    stored = json.loads(options.json.read_text()) if options.json and options.json.is_file() else []
+    measured = {each["crops"]: each for each in stored}
     for size in options.sizes:
-        if size not in [each["crops"] for each in measured]:
-            try:
-                measured.append(measure(size))
-            except RuntimeError as error:
-                print(f"benchmarks/scale.py: skipped, {error}")
-                return
-            if options.json:
-                options.json.write_text(json.dumps(measured, indent=1))
-    print_measured(measured)
+        for stage in options.stages:
+            if stage not in measured.setdefault(size, {"crops": size}):
+                print(f"{size:,} crops, {stage}")
+                try:
+                    measured[size][stage] = measure(stage, size)
+                except RuntimeError as error:
+                    print(f"benchmarks/scale.py: {stage} skipped, {error}")
+                if options.json:
+                    options.json.write_text(json.dumps(list(measured.values()), indent=1))
+    print_measured(list(measured.values()))
 
 
 def print_plan(sizes: list[float], rates: Rates) -> None:
@@ -105,9 +110,9 @@ def print_measured(measured: list[dict[str, Any]]) -> None:
     """One column for each size, one row for each number."""
     flat = [dict(_flat(each)) for each in measured]
     table = Table("", *(f"{each['crops']:,} crops" for each in measured))
-    for name in flat[0] if flat else ():
-        if name not in ("crops", "machine"):
-            table.add_row(name, *(f"{each[name]:,.4g}" for each in flat))
+    for name in dict.fromkeys(name for each in flat for name in each if name != "crops"):
+        values = (each.get(name, "") for each in flat)
+        table.add_row(name, *(f"{value:,.4g}" if isinstance(value, float | int) else value for value in values))
     Console().print(table)
 
 
@@ -119,11 +124,46 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield f"{prefix}{name}", value
 
 
-def measure(size: int) -> dict[str, Any]:
-    """All numbers of one size."""
-    print(f"{size:,} crops")
+def measure(stage: str, size: int) -> dict[str, Any]:
+    """The numbers of one stage, with the machine and its load meanwhile.
+
+    Raises:
+        RuntimeError: what is missing to measure it, in one line.
+    """
+    before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        numbers = STAGES[stage](Path(folder), size)
+    machine = f"{platform.machine()}, {multiprocessing.cpu_count()} cores"
+    return numbers | {"machine": machine, "load": f"{before:.0f} to {os.getloadavg()[0]:.0f}"}
+
+
+def measure_rows(folder: Path, size: int) -> dict[str, Any]:
+    """Rows a second and bytes a crop of both databases."""
+    rows = {"SQLite": _fill_rows(gallery_in(folder / "gallery"), size)}
+    rows["SQLite"]["bytes a crop"] = sum(path.stat().st_size for path in folder.glob("gallery/gallery.db*")) / size
+    with postgresql(durable=True) as new_database:
+        database = new_database()
+        migrate(Database(database))
+        rows["PostgreSQL"] = _fill_rows(gallery_in(folder / "elsewhere", database), size)
+        rows["PostgreSQL"]["bytes a crop"] = _postgresql_bytes(database) / size
+        rows["PostgreSQL"]["memory MB"] = _postgresql_megabytes(database)
+    return rows
+
+
+def measure_build(folder: Path, size: int) -> dict[str, Any]:
+    """A build's rate over that of the encoder alone, by the number of shards."""
+    return {f"÷ encoder, {shards} shards": ratio for shards, ratio in measured_ratios(ENCODED, ROUNDS, SHARDS).items()}
+
+
+def measure_memory(folder: Path, size: int) -> dict[str, Any]:
+    """Peak memory of a process that builds an index of so many crops."""
+    told = memory_of_a_build(size)
+    return {"peak MiB": told["mib"], "seconds": told["seconds"]}
+
+
+def measure_search(folder: Path, size: int) -> dict[str, Any]:
+    """Vectors into Milvus, then searches, bare and by clients of the service."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         new_database = stack.enter_context(postgresql(durable=True))
         uri = stack.enter_context(real_milvus(folder))
         connected(uri).close()
@@ -131,26 +171,20 @@ def measure(size: int) -> dict[str, Any]:
         encoder = load_graph_encoder(Bundle.open(folder / "bundle"))
         database = new_database()
         migrate(Database(database))
-        rows = {
-            "SQLite": _fill_rows(gallery_in(folder / "gallery"), size),
-            "PostgreSQL": _fill_rows(gallery_in(folder / "elsewhere", database), size),
-        }
-        rows["SQLite"]["bytes a crop"] = sum(path.stat().st_size for path in folder.glob("gallery/gallery.db*")) / size
-        rows["PostgreSQL"]["bytes a crop"] = _postgresql_bytes(database) / size
-        built = _build(gallery_in(folder / "encoded"), uri, encoder)
         vectors = _fill_milvus(uri, size, encoder.embedding_dim)
         bare = _bare_ms(uri, encoder)
         served = Served(folder / "bundle", database, uri, COLLECTION)
         service = {f"{replicas} of the service": _search(served, folder, replicas, bare) for replicas in REPLICAS}
-        return {
-            "crops": size,
-            "machine": f"{platform.machine()}, {multiprocessing.cpu_count()} cores",
-            "rows": rows,
-            "build": built,
-            "Milvus": vectors | {"memory MB": megabytes("milvus", folder)},
-            "PostgreSQL": {"memory MB": megabytes("postgres", Path(str(make_url(database).query["host"])))},
-            "bare": bare,
-        } | service
+        memory = {"Milvus, memory MB": megabytes("milvus", folder)}
+        return {"Milvus": vectors, "bare": bare} | service | memory
+
+
+STAGES: dict[str, Callable[[Path, int], dict[str, Any]]] = {
+    "rows": measure_rows,
+    "build": measure_build,
+    "memory": measure_memory,
+    "search": measure_search,
+}
 
 
 def crops(start: int, end: int) -> list[Crop]:
@@ -253,28 +287,14 @@ def _search(served: Served, folder: Path, replicas: int, bare: dict[str, float])
     return found
 
 
-def _build(gallery: Gallery, uri: str, encoder: Encoder) -> dict[str, float]:
-    """Crops a second of a whole build, verification included, and of the encoder alone."""
-    gallery.add(zip(crops(0, ENCODED), pictures(ENCODED), strict=True))
-    pixels_NHW3 = np.array(list(read_pixels(gallery, list(islice(gallery.crops(), BARE_CROPS)), encoder)))
-    before = _encoder_rate(encoder, pixels_NHW3)
-    properties = CollectionProperties("benchmark", "1", "", "", encoder.embedding_dim)
-    report = build_index(Build(IndexConfig(), gallery, encoder, MilvusStore(uri), properties))
-    bare, rate = (before + _encoder_rate(encoder, pixels_NHW3)) / 2, report.encoded / report.seconds
-    return {"crops/s": rate, "encoder crops/s": bare, "build ÷ encoder": rate / bare}
-
-
-def _encoder_rate(encoder: Encoder, pixels_NHW3: NDArray[np.uint8]) -> float:
-    with _timed() as took:
-        for start in range(0, len(pixels_NHW3), IndexConfig().batch_size):
-            encoder.encode_images(pixels_NHW3[start : start + IndexConfig().batch_size])
-    return len(pixels_NHW3) / took()
-
-
 def _postgresql_bytes(database: str) -> float:
     with Database(database).reading() as connection:
         connection.exec_driver_sql("CHECKPOINT")
         return float(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
+
+
+def _postgresql_megabytes(database: str) -> float:
+    return megabytes("postgres", Path(str(make_url(database).query["host"])))
 
 
 @contextmanager
