@@ -213,7 +213,9 @@ class IdIndex:
         self._rows.execute("CREATE TABLE ids (crop_id TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def upsert(self, crops: Sequence[Crop], vectors_ND: NDArray[np.float32]) -> None:
+        self._rows.execute("BEGIN")  # else each row is a transaction
         self._rows.executemany("INSERT OR REPLACE INTO ids VALUES (?)", [(crop.crop_id,) for crop in crops])
+        self._rows.execute("COMMIT")
 
     def delete(self, crop_filter: CropFilter) -> int:
         raise AssertionError("nothing was erased")
