@@ -8,9 +8,10 @@ memory. The server's memory is not measured, because its buffers for inserted ro
 
 With `--filters`, text queries of the shipped small CLIP search random vectors with the mean and covariance of its image
 vectors, as in `benchmarks/vectors.py`, under filters that pass a share of the crops by time, or by one camera or five
-of a hundred. With `--lite` they do so in Milvus Lite.
+of a hundred. The collection is filled once and indexed again and again. With `--lite` they do so in Milvus Lite, which
+is filled for each index. The people are drawn unless `--dataset` names prepared ones.
 
-    python benchmarks/milvus_vectors.py --filters [--crops 100000] [--lite]
+    python benchmarks/milvus_vectors.py --filters [--crops 100000] [--queries 40] [--dataset PREPARED] [--lite]
 
 Shapes: N crops, Q queries, P people, D numbers of a vector.
 """
@@ -21,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -57,16 +58,53 @@ WRITTEN = 1000  # crops in one call
 INDEXED_SECONDS = 3600.0
 SETTLE_SECONDS = 20.0  # time for the server to build its indexes
 ALIKE = 10
-QUERIES = 40
 CAMERAS = 100
-INDEXES = {
-    "FLAT": CollectionOptions("FLAT"),
-    "HNSW": CollectionOptions("HNSW"),
-    "AUTOINDEX": CollectionOptions("AUTOINDEX"),
-}
-LITE_INDEXES = {each: CollectionOptions(each) for each in ("FLAT", "HNSW")}
 FIVE = tuple(f"camera {number}" for number in range(5))
 SHARES = (1.0, 0.5, 0.05, 0.01, 0.001)
+FILTERED = "persons_v1_1"
+
+
+class Lists(CollectionOptions):
+    """IVF_FLAT, which is no setting of an installation."""
+
+    def index_parameters(self, crops: int, *, is_lite: bool) -> dict[str, Any]:
+        return {"index_type": "IVF_FLAT", "metric_type": "COSINE", "params": {"nlist": 1024}}
+
+    def search_parameters(self, limit: int) -> dict[str, Any]:
+        return {"metric_type": "COSINE", "params": dict(self.search)}
+
+
+# An index, and the ways in which it is searched.
+INDEXES: dict[str, list[CollectionOptions]] = {
+    "FLAT": [CollectionOptions("FLAT")],
+    "HNSW": [CollectionOptions("HNSW", search=search) for search in ({}, {"ef": 256}, {"ef": 512})],
+    "AUTOINDEX": [CollectionOptions("AUTOINDEX", search=search) for search in ({}, {"ef": 256})],
+    "IVF_FLAT": [Lists(search={"nprobe": lists}) for lists in (16, 64)],
+}
+LITE_INDEXES = {name: INDEXES[name][:1] for name in ("FLAT", "HNSW")}
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """Crops with vectors, queries, and filters by what they pass."""
+
+    crops: list[Crop]
+    vectors_ND: NDArray[np.float32]
+    queries_QD: NDArray[np.float32]
+    filters: dict[str, CropFilter]
+
+    @property
+    def properties(self) -> CollectionProperties:
+        return CollectionProperties("benchmark", "1", "", "", self.vectors_ND.shape[1])
+
+    def best(self) -> dict[str, list[set[str]]]:
+        """The ids of each query's ten best crops under each filter."""
+        exact = ExactIndex(self.vectors_ND.shape[1])
+        exact.upsert(self.crops, self.vectors_ND)
+        return {
+            name: [{hit.crop.crop_id for hit in hits} for hits in exact.search(self.queries_QD, 10, each)]
+            for name, each in self.filters.items()
+        }
 
 
 def main() -> None:
@@ -76,27 +114,29 @@ def main() -> None:
     parser.add_argument("--numbers", type=int, default=512)
     parser.add_argument("--filters", action="store_true")
     parser.add_argument("--lite", action="store_true")
+    parser.add_argument("--queries", type=int, default=40)
+    parser.add_argument("--dataset", type=Path)
     arguments = parser.parse_args()
     if arguments.lite:
         with tempfile.TemporaryDirectory() as folder, lite(Path(folder)) as address:
-            compare_indexes(address, arguments.crops, LITE_INDEXES)
+            compare_indexes(address, draw(arguments.crops, arguments.queries, arguments.dataset), LITE_INDEXES)
         return
     try:
         with tempfile.TemporaryDirectory() as folder, real_milvus(Path(folder)) as address:
             store = connected(address)
             if arguments.filters:
-                compare_indexes(address, arguments.crops, INDEXES)
+                compare_indexes(address, draw(arguments.crops, arguments.queries, arguments.dataset), INDEXES)
             else:
-                compare(store, arguments.crops, arguments.numbers)
+                compare(store, arguments.crops, arguments.numbers, arguments.queries)
     except RuntimeError as error:
         print(f"benchmarks/milvus_vectors.py: skipped, {error}")
 
 
-def compare(store: MilvusStore, count: int, numbers: int) -> None:
+def compare(store: MilvusStore, count: int, numbers: int, queries: int) -> None:
     """Fill a collection in each coding, then search them in turn."""
     people_PD = directions(count // ALIKE, numbers, seed=0)
     vectors_ND = near(people_PD.repeat(ALIKE, axis=0), seed=1)
-    queries_QD = near(people_PD[:QUERIES], seed=2)
+    queries_QD = near(people_PD[:queries], seed=2)
     crops = [replace(CROP, crop_id=f"{row:07d}") for row in range(len(vectors_ND))]
     exact = ExactIndex(numbers)
     indexes: dict[str, VectorIndex] = {"float32 in memory": exact}
@@ -121,50 +161,65 @@ def compare(store: MilvusStore, count: int, numbers: int) -> None:
         print(f"| {way} | {np.median(times):.0f} | {found[way] / 10 / len(best):.3f} |")
 
 
-def compare_indexes(address: str, count: int, indexes: dict[str, CollectionOptions]) -> None:
-    """Fill a collection for each index, then search them in turn under each filter."""
-    people = embed(Path("weights/tiny-clip"), prepare_people(PEOPLE, CACHE), 2000)
-    vectors_ND = like(people.gallery_GD, count)
-    queries_QD = people.text_QD[:: max(1, len(people.text_QD) // QUERIES)][:QUERIES]
-    mixed = np.random.default_rng(1).permutation(count)  # so that the times say nothing of the order of insertion
+def draw(count: int, queries: int, dataset: Path | None) -> Filtered:
+    """Crops a second apart in an order that says nothing, so that the times do not depend on that of insertion."""
+    people = embed(Path("weights/tiny-clip"), dataset or prepare_people(PEOPLE, CACHE), 2000)
+    mixed = np.random.default_rng(1).permutation(count)
     crops = [
         replace(CROP, crop_id=f"{row:07d}", camera_id=f"camera {row % CAMERAS}", captured_at=NOON + int(at) * SECOND)
         for row, at in enumerate(mixed)
     ]
-    exact = ExactIndex(vectors_ND.shape[1])
-    exact.upsert(crops, vectors_ND)
-    opened: dict[str, VectorIndex] = {}
-    for number, (way, options) in enumerate(indexes.items()):
-        properties = CollectionProperties("benchmark", "1", "", "", vectors_ND.shape[1])
-        opened[way] = MilvusStore(address, options=options).create(f"persons_v1_{number}", properties)
-        for start in track(range(0, count, WRITTEN), way):
-            opened[way].upsert(crops[start : start + WRITTEN], vectors_ND[start : start + WRITTEN])
-        opened[way].flush()
-    time.sleep(SETTLE_SECONDS)
-    wait_until_indexed(address, [f"persons_v1_{number}" for number in range(len(indexes))])
     filters = {f"{100 * share:g} %": CropFilter(before=NOON + round(share * count) * SECOND) for share in SHARES}
     filters |= {"one camera": CropFilter(cameras=("camera 7",)), "five cameras": CropFilter(cameras=FIVE)}
-    print_filters(opened, exact, queries_QD, filters)
+    texts_QD = people.text_QD[:: max(1, len(people.text_QD) // queries)][:queries]
+    return Filtered(crops, like(people.gallery_GD, count), texts_QD, filters)
 
 
-def print_filters(
-    opened: dict[str, VectorIndex], exact: ExactIndex, queries_QD: NDArray[np.float32], filters: dict[str, CropFilter]
-) -> None:
-    """One row for each index: recall of the ten best and the median time under each filter."""
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for passing, crop_filter in filters.items():
-        best = [{hit.crop.crop_id for hit in hits} for hits in exact.search(queries_QD, 10, crop_filter)]
-        for query_D, expected in zip(queries_QD, best, strict=True):
-            for way, index in opened.items():
-                start = time.perf_counter()
-                [hits] = index.search(query_D[None], JUDGED, crop_filter)
-                milliseconds = (time.perf_counter() - start) * 1000
-                share = len(expected & {hit.crop.crop_id for hit in hits[:10]}) / len(expected)
-                found.setdefault((way, passing), []).append((share, milliseconds))
-    print(f"| recall@10, ms | {' | '.join(filters)} |\n|---|{'---|' * len(filters)}")
-    for way in opened:
-        cells = (np.array(found[way, passing]).T for passing in filters)
-        print(f"| {way} | {' | '.join(f'{shares.mean():.3f}, {np.median(times):.0f}' for shares, times in cells)} |")
+def compare_indexes(address: str, drawn: Filtered, indexes: dict[str, list[CollectionOptions]]) -> None:
+    """Print a row for each way to search each index: recall of the ten best, and the median time, by filter."""
+    best = drawn.best()
+    print(f"| recall@10, ms | {' | '.join(drawn.filters)} |\n|---|{'---|' * len(drawn.filters)}", flush=True)
+    for index, searches in indexes.items():
+        name = prepare_index(address, drawn, searches[0])
+        for options in searches:
+            opened = MilvusStore(address, options=options).open(name)
+            opened.search(drawn.queries_QD[:1], JUDGED)
+            cells = [searched(opened, drawn, passing, best[passing]) for passing in drawn.filters]
+            way = ", ".join([index, *(f"{key} {value}" for key, value in options.search.items())])
+            print(f"| {way} | {' | '.join(f'{share:.3f}, {time:.0f}' for share, time in cells)} |", flush=True)
+
+
+def searched(opened: VectorIndex, drawn: Filtered, passing: str, best: Sequence[set[str]]) -> tuple[float, float]:
+    """Recall of the ten best and median milliseconds, under one filter."""
+    shares, milliseconds = [], []
+    for query_D, expected in zip(drawn.queries_QD, best, strict=True):
+        start = time.perf_counter()
+        [hits] = opened.search(query_D[None], JUDGED, drawn.filters[passing])
+        milliseconds.append((time.perf_counter() - start) * 1000)
+        shares.append(len(expected & {hit.crop.crop_id for hit in hits[:10]}) / len(expected))
+    return float(np.mean(shares)), float(np.median(milliseconds))
+
+
+def prepare_index(address: str, drawn: Filtered, options: CollectionOptions) -> str:
+    """A collection with all crops under an index: a server's only one gets it, Milvus Lite makes another."""
+    store, client = MilvusStore(address, options=options), MilvusClient(uri=address)
+    if FILTERED in store.names() and "lite" not in store.server_version:
+        client.release_collection(FILTERED)
+        client.drop_index(FILTERED, VECTOR)
+        wanted = client.prepare_index_params()
+        wanted.add_index(VECTOR, index_name=VECTOR, **options.index_parameters(len(drawn.crops), is_lite=False))
+        client.create_index(FILTERED, wanted)
+        wait_until_indexed(address, [FILTERED])
+        client.load_collection(FILTERED)
+        return FILTERED
+    name = FILTERED if FILTERED not in store.names() else f"{FILTERED}{options.index_type}"
+    made, count = store.create(name, drawn.properties), len(drawn.crops)
+    for start in track(range(0, count, WRITTEN), f"{name}: thousands of crops"):
+        made.upsert(drawn.crops[start : start + WRITTEN], drawn.vectors_ND[start : start + WRITTEN])
+    made.flush()
+    time.sleep(SETTLE_SECONDS)
+    wait_until_indexed(address, [name])
+    return name
 
 
 def wait_until_indexed(address: str, names: Sequence[str]) -> None:

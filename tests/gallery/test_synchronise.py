@@ -1,11 +1,13 @@
 """How a build writes: many batches of the encoder in one call, none of which counts before the call has returned."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from personsearch.errors import UserError
 from personsearch.gallery import indexing
 from personsearch.gallery.builds import BuildProgress
 from personsearch.gallery.encoding import Encoded
@@ -100,11 +102,45 @@ def test_the_caller_is_asked_between_batches_and_only_what_is_stored_counts(
     fill(gallery, 1100)
     seen: list[tuple[int, int, int]] = []
     follower = Synchroniser(gallery, OneVector(unreadable="crop00003"), index, 100, clock=Clock())
-    follower.between = lambda: seen.append((follower.encoded, index.count(), follower.waiting))
+    follower.between = lambda: seen.append((follower.settled, follower.encoded, index.count()))
     follower.compare_all()
-    assert seen == [(0, 0, 100 * batch) for batch in range(1, 10)] + [(999, 999, 0), (999, 999, 100), (999, 999, 140)]
+    assert len(seen) == 12
+    assert seen[:9] == 9 * [(0, 0, 0)]
+    assert all(settled - 1 <= encoded <= stored for settled, encoded, stored in seen)
     assert (follower.encoded, index.count(), follower.waiting) == (1139, 1139, 0)
     assert follower.unreadable == {"crop00003"}
+
+
+def test_the_next_crops_are_encoded_while_others_are_written(gallery: Gallery) -> None:
+    fill(gallery, 1100)
+    batches, next_one = iter(range(12)), threading.Event()
+
+    def encoding() -> None:
+        if next(batches) == 10:
+            next_one.set()
+
+    class Slow(RecordingIndex):
+        def upsert(self, crops: list[Crop], vectors_ND: NDArray[np.float32]) -> None:  # type: ignore[override]
+            assert next_one.wait(120)
+            super().upsert(crops, vectors_ND)
+
+    index = Slow()
+    Synchroniser(gallery, OneVector(encoding), index, 100, clock=Clock()).compare_all()
+    assert (index.written, list(index.crop_ids())) == ([1000, 140], gallery_ids(gallery))
+
+
+@pytest.mark.parametrize("crops", [40, 1400])
+def test_a_write_that_fails_ends_the_build(gallery: Gallery, crops: int) -> None:
+    fill(gallery, crops)
+
+    class Full(RecordingIndex):
+        def upsert(self, crops: list[Crop], vectors_ND: NDArray[np.float32]) -> None:  # type: ignore[override]
+            raise UserError("the disk is full")
+
+    follower = Synchroniser(gallery, OneVector(), Full(), 100, clock=Clock())
+    with pytest.raises(UserError, match="the disk is full"):
+        follower.compare_all()
+    assert follower.encoded == 0
 
 
 def test_what_was_erased_while_it_waited_is_not_written(gallery: Gallery, index: RecordingIndex) -> None:
@@ -145,5 +181,5 @@ def test_the_progress_of_a_shard_is_what_is_stored(gallery: Gallery, monkeypatch
     for shard in steps.plan(apart=True):
         steps.fill(shard)
     assert len(seen) > 6
-    assert all(done <= stored and encoded == stored for done, encoded, stored, _ in seen)
+    assert all(done <= encoded <= stored for done, encoded, stored, _ in seen)
     assert seen[-1] == (40, 40, 40, 3)

@@ -331,7 +331,7 @@ class _Note:
         """Store it now."""
         records, follower, self._stored_at = self._build.gallery.rows.builds, self._follower, time.monotonic()
         encoded, removed = follower.encoded - self._encoded, follower.removed - self._removed
-        done = max(0, self._passed - follower.waiting)  # in this order: another thread reads ahead
+        done = max(0, self._passed - follower.waiting)  # in this order: others read and write meanwhile
         records.advance(self._shard, done=done, encoded=encoded, removed=removed, finished=finished)
         self._encoded, self._removed = follower.encoded, follower.removed
         self._build.noted(_progress_of(records, self._shard.collection))

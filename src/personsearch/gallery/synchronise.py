@@ -4,6 +4,7 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -45,7 +46,8 @@ class Synchroniser:
 
     Crops are added up to change `sequence` of the gallery, and erased ones removed up to change `erased`. `feeding` is
     held whenever crops are written, several batches of the encoder in one call, and no crop is written that was erased
-    by then. `before_writing` may refuse, by raising, and `between` is called after each batch.
+    by then. `before_writing` may refuse, by raising, and `between` is called after each batch, while earlier ones may
+    be written in another thread.
     """
 
     gallery: Gallery
@@ -59,7 +61,7 @@ class Synchroniser:
     clock: Callable[[], float] = time.monotonic
     encoded: int = 0
     removed: int = 0
-    read: int = 0  # crops to encode; counted apart from `settled`, because another thread reads ahead
+    read: int = 0  # crops to encode; counted apart from `settled`, because they are read and written in threads
     settled: int = 0  # of them, those that were written or left out
     unreadable: set[str] = field(default_factory=set)
     sequence: int = 0
@@ -132,16 +134,21 @@ class Synchroniser:
         return (crop for crop in crops if self.part.holds(crop.crop_id))
 
     def _add(self, crops: Iterable[Crop]) -> None:
+        """Encode and write crops; many are written in another thread while the next ones are encoded."""
         together: list[Encoded] = []
         written_at = self.clock()
         self.settled = self.read  # what an attempt that failed had read is read again
-        for encoded in self.encoder.encode(batches(self._reading(crops), self.batch_size)):
-            together.append(encoded)
-            full = (len(together) + 1) * self.batch_size > WRITE_CROPS
-            if full or self.clock() - written_at >= WRITE_SECONDS:
-                self._write(together)
-                together, written_at = [], self.clock()
-            self.between()
+        with ThreadPoolExecutor(1, thread_name_prefix="write") as thread:
+            writing = thread.submit(lambda: None)
+            for encoded in self.encoder.encode(batches(self._reading(crops), self.batch_size)):
+                together.append(encoded)
+                full = (len(together) + 1) * self.batch_size > WRITE_CROPS
+                if full or self.clock() - written_at >= WRITE_SECONDS:
+                    writing.result()
+                    writing = thread.submit(self._write, together)
+                    together, written_at = [], self.clock()
+                self.between()
+            writing.result()
         if together:
             self._write(together)
 
