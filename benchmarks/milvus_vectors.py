@@ -203,7 +203,7 @@ def searched(opened: VectorIndex, drawn: Filtered, passing: str, best: Sequence[
 def prepare_index(address: str, drawn: Filtered, options: CollectionOptions) -> str:
     """A collection with all crops under an index: a server's only one gets it, Milvus Lite makes another."""
     store, client = MilvusStore(address, options=options), MilvusClient(uri=address)
-    if FILTERED in store.names() and "lite" not in store.server_version:
+    if FILTERED in store.names() and not store.server_version.startswith("milvus_lite"):
         client.release_collection(FILTERED)
         client.drop_index(FILTERED, VECTOR)
         wanted = client.prepare_index_params()
