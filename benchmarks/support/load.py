@@ -205,7 +205,7 @@ class Balancer:
 class Crops:
     """The crops that were sent: which were acknowledged, seen by a search, erased."""
 
-    sent_at: dict[str, datetime] = field(default_factory=dict)
+    taken_at: dict[str, datetime] = field(default_factory=dict)
     acknowledged: dict[str, float] = field(default_factory=dict)
     unstored: dict[str, float] = field(default_factory=dict)
     unseen: dict[str, float] = field(default_factory=dict)
@@ -216,17 +216,17 @@ class Crops:
     _stored_at: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def send(self, crop_id: str) -> datetime:
-        """When a crop was taken: now, unless it was sent before."""
+    def take(self, crop_id: str) -> None:
+        """A camera takes a crop, which waits until it can be sent."""
         with self._lock:
-            return self.sent_at.setdefault(crop_id, datetime.now(UTC))
+            self.taken_at[crop_id] = datetime.now(UTC)
 
     def acknowledge(self, crop_id: str) -> None:
         """The service has stored it."""
         now = time.monotonic()
         with self._lock:
             self.acknowledged[crop_id] = self.unstored[crop_id] = self.unseen[crop_id] = now
-            self.stages["acknowledged"].append((datetime.now(UTC) - self.sent_at[crop_id]).total_seconds())
+            self.stages["acknowledged"].append((datetime.now(UTC) - self.taken_at[crop_id]).total_seconds())
 
     def store(self, crop_ids: Iterable[str]) -> None:
         """The live collection has their vectors."""
@@ -324,7 +324,7 @@ class Service:
             {
                 "crop_id": crop_id,
                 "camera_id": f"camera-{crc32(crop_id.encode()) % CAMERAS}",
-                "captured_at": self.crops.send(crop_id).isoformat(),
+                "captured_at": self.crops.taken_at[crop_id].isoformat(),
                 "image": base64.b64encode(jpeg).decode(),
             }
             for crop_id, jpeg in jpegs.items()

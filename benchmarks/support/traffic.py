@@ -113,6 +113,7 @@ class Traffic:
         for number, crop_id in enumerate(crop_ids):
             if self.stop.wait(max(0.0, start + number / rate - time.monotonic())):
                 break
+            self.service.crops.take(crop_id)
             waiting.put(crop_id)
         done.set()
         for thread in threads:
@@ -235,8 +236,8 @@ class Traffic:
         return sorted(missing)
 
     def _slices(self, crop_ids: Sequence[str] | set[str]) -> set[int]:
-        sent_at = self.service.crops.sent_at
-        return {int(sent_at[each].timestamp()) // SLICE_SECONDS * SLICE_SECONDS for each in crop_ids}
+        taken_at = self.service.crops.taken_at
+        return {int(taken_at[each].timestamp()) // SLICE_SECONDS * SLICE_SECONDS for each in crop_ids}
 
 
 def held_after_erasure(settings: Settings, erased: Sequence[str]) -> int:

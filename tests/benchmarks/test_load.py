@@ -127,7 +127,7 @@ def test_a_crop_that_is_returned_after_its_erasure_was_acknowledged_is_counted(t
         balancer = Balancer([address], "key")
         balancer.ready = [True]
         service = Service(balancer, truth)
-        service.crops.send("crop")
+        service.crops.take("crop")
         service.crops.acknowledge("crop")
         assert service.search(0) == ["crop"]
         assert service.tally.erased_returned == 0
@@ -144,8 +144,10 @@ def test_each_crop_of_a_batch_is_judged_and_its_stages_are_timed(truth: Truth) -
         balancer = Balancer([address], "key")
         balancer.ready = [True]
         service = Service(balancer, truth)
-        assert service.send({"one": b"jpeg", "two": b"jpeg"})
         crops = service.crops
+        for crop_id in ("one", "two"):
+            crops.take(crop_id)
+        assert service.send({"one": b"jpeg", "two": b"jpeg"})
         assert (list(crops.acknowledged), crops.waiting(), crops.waiting_for_vectors()) == (["one"], ["one"], ["one"])
         assert (service.tally.failed, service.tally.notes[0].partition(" ")[2]) == (1, "two was sent: gone")
         crops.store(["one", "two"])
@@ -160,5 +162,6 @@ def test_a_batch_that_is_told_to_wait_is_sent_again(truth: Truth) -> None:
         balancer = Balancer([address], "key")
         balancer.ready = [True]
         service = Service(balancer, truth)
+        service.crops.take("one")
         assert not service.send({"one": b"jpeg"})
         assert (service.tally.failed, service.crops.acknowledged) == (0, {})
