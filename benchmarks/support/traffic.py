@@ -204,7 +204,8 @@ class Traffic:
                 self.stop.wait(DOWN_SECONDS)
                 engine.start()
             self._recover(name, start)
-        self.stop.wait(between)
+        if self.stop.wait(between):
+            return
         if leader := self._leader():
             leader.kill()
             self._recover("follower", time.monotonic())
@@ -216,9 +217,9 @@ class Traffic:
         while not self.stop.is_set() and time.monotonic() - start < BACK_SECONDS:
             newest = [crop_id for crop_id, at in list(crops.acknowledged.items()) if at > start + DOWN_SECONDS]
             if newest and not set(newest[:3]) & set(crops.waiting()):
-                break
+                self.recoveries[name] = time.monotonic() - start
+                return
             time.sleep(LOOK_SECONDS)
-        self.recoveries[name] = time.monotonic() - start
 
     def _leader(self) -> Process | None:
         holder = DatabaseLeases(open_database(Settings().database_address)).holder(LEASE) or ""
