@@ -13,6 +13,7 @@ from personsearch.installation.audit.anchor import AnchorSchedule, open_anchor
 from personsearch.installation.audit.opening import open_audit
 from personsearch.installation.platforms import open_gallery
 from personsearch.integrations.database.notices import DatabaseNotices
+from personsearch.integrations.database.promotions import DatabasePromotions
 from personsearch.integrations.database.schema import open_database
 from personsearch.processes import ensure_home_folder
 from serving import problems
@@ -23,7 +24,7 @@ from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics
 from serving.middleware import BodyLimit, LargeBodies, RequestEnvelope, without_query
 from serving.openapi import describe
-from serving.routes import crops, embed, health, heat_maps, ingest, page, reports, search, verdicts, webhooks
+from serving.routes import crops, embed, health, heat_maps, ingest, page, reports, search, status, verdicts, webhooks
 from serving.security import AcceptedKeys, RateLimit
 from serving.service import Service
 from serving.settings import ServingSettings
@@ -63,7 +64,7 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
         redoc_url=None,
     )
     app.state.service = service
-    for part in (search, heat_maps, embed, crops, ingest, verdicts, reports, health, webhooks, page):
+    for part in (search, heat_maps, embed, crops, ingest, verdicts, reports, status, health, webhooks, page):
         app.include_router(part.router)
     problems.install(app)
     description = describe(app)
@@ -79,7 +80,7 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
     gallery = open_gallery(settings)
     source = source or PlatformSource(settings, gallery, metrics)
     live = LiveWatcher(source, interval_seconds=settings.watch_seconds, metrics=metrics)
-    audit = open_audit(settings)
+    audit, database = open_audit(settings), open_database(settings.database_address)
     drift = DriftWatch(gallery, live)
     metrics.registry.register(drift)
     return Service(
@@ -98,7 +99,8 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
         live=live,
         backlog=Backlog(gallery, live),
         drift=drift,
-        notices=DatabaseNotices(open_database(settings.database_address)),
+        notices=DatabaseNotices(database),
+        promotions=DatabasePromotions(database),
         metrics=metrics,
         search_limit=RateLimit(settings.searches_per_minute),
         image_limit=RateLimit(settings.images_per_minute),

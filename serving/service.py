@@ -9,6 +9,7 @@ from personsearch.gallery.store import Gallery
 from personsearch.installation.audit.anchor import AnchorSchedule
 from personsearch.installation.audit.log import AuditLog
 from personsearch.integrations.database.notices import DatabaseNotices
+from personsearch.integrations.database.promotions import DatabasePromotions
 from serving.backlog import Backlog
 from serving.drift import DriftWatch
 from serving.given_verdicts import GivenVerdicts
@@ -33,6 +34,7 @@ class Service:
     live: LiveWatcher
     backlog: Backlog
     notices: DatabaseNotices
+    promotions: DatabasePromotions
     drift: DriftWatch
     metrics: Metrics
     search_limit: RateLimit

@@ -9,6 +9,7 @@ import { element, find, message } from "./elements.js";
 import { HeatMaps } from "./heat.js";
 import { Searches } from "./history.js";
 import { listKeys, listenToKeys } from "./keys.js";
+import { Operations } from "./operations.js";
 import { Pictures } from "./pictures.js";
 import { QueryForm } from "./query.js";
 import { Results } from "./results.js";
@@ -35,6 +36,7 @@ const results = new Results(actions);
 const chosen = new Chosen({ thumbnail: (crop) => thumbnails.image(crop) });
 const searches = new Searches({ go: repeat, current: () => state });
 const detail = new Detail({ actions, verdicts, heat: new HeatMaps(), moved: followDetail });
+const operations = new Operations();
 const comparison = new Comparison({ judge, verdicts });
 const form = new QueryForm({ submit, refuse: showError, thumbnail: (cropId) => thumbnails.image({ crop_id: cropId }, { alt: "" }) });
 
@@ -339,6 +341,7 @@ const COMMANDS = [
   { keys: ["h"], words: say("searches of this browser"), run: () => searches.open() },
   { keys: ["n"], words: say("next page"), run: nextPage },
   { keys: ["p"], words: say("page before"), run: previousPage },
+  { keys: ["o"], words: say("operations"), run: () => operations.open() },
   { keys: ["?"], words: say("these keys"), run: () => find("keys-dialog").showModal() },
 ];
 

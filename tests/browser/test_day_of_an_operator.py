@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from personsearch.installation.api_keys import hash_key, make_key, open_keys
 from personsearch.integrations.database.gallery import gallery_in
+from personsearch.integrations.database.promotions import Promotion
 from personsearch.search.exact import ExactStore
 from serving.settings import ServingSettings
 from tests.audit import audited
@@ -382,3 +383,16 @@ def test_a_real_map_is_recorded(page: Page, crowd: RunningService) -> None:
     page.get_by_role("button", name="where are the words?").click()
     expect(page.locator("#heat-phrases button").first).to_have_attribute("aria-pressed", "true")
     assert audited(crowd.settings)[-1]["event"] == "heat_map"
+
+
+def test_operations_show_promotions_with_reasons_and_silent_cameras(page: Page, crowd: RunningService) -> None:
+    promotions = crowd.app.state.service.promotions
+    promotions.went_live(Promotion("1", collection="persons_v1_1"))
+    open_page(page, crowd)
+    page.get_by_role("button", name="Operations").click()
+    view = page.get_by_role("dialog", name="Operations")
+    expect(view).to_contain_text("version 1 of colours, collection persons_v1_1")
+    expect(view.get_by_role("cell", name="went live as persons_v1_1")).to_be_in_viewport()
+    expect(view.get_by_role("cell", name=gate(0), exact=True)).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    expect(view).to_be_hidden()

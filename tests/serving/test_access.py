@@ -23,6 +23,7 @@ PROTECTED = [
     ("POST", "/v1/reports"),
     ("GET", "/v1/verdicts?crop_id=red-0-0"),
     ("GET", "/v1/cameras"),
+    ("GET", "/v1/status"),
     ("GET", "/v1/crops?camera_id=junction&track_id=track/0"),
     ("GET", "/v1/crops/red-0-0/image"),
 ]

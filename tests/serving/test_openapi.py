@@ -33,6 +33,7 @@ def test_every_refusal_is_documented(client: TestClient) -> None:
     assert {"401", "403", "404", "408", "413", "422", "429", "503"} <= documented["/v1/crops/{crop_id}/image"]
     assert {"401", "403", "408", "413", "422", "429", "503"} <= documented["/v1/crops"]
     assert {"401", "403", "408", "413"} <= documented["/v1/cameras"]
+    assert {"401", "403", "503"} <= documented["/v1/status"]
     sent = paths["/v1/crops"]["post"]["responses"]
     assert {"200", "201", "207", "400", "401", "403", "408", "409", "410", "413", "415", "422", "429", "503"} <= set(
         sent

@@ -6,6 +6,7 @@ follows the gallery. Its waits end by the database's clock.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from personsearch.integrations.database.builds import DatabaseBuilds
 from personsearch.integrations.database.clock import Clock, database_clock
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.leases import Lease, check_lease
+from personsearch.integrations.database.moments import from_milliseconds
 from personsearch.integrations.database.tables import HEARTBEATS, PROMOTIONS
 
 FORGOTTEN_AFTER_SECONDS = 3600.0
@@ -45,6 +47,18 @@ class Promotion:
 
 
 @dataclass(frozen=True, slots=True)
+class PastPromotion:
+    """What became of a promotion, when it began and when that last changed."""
+
+    version: str
+    collection: str
+    failure: str
+    attempts: int
+    began_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """What a promoter saw, and how many seconds ago."""
 
@@ -66,6 +80,23 @@ class DatabasePromotions:
     def live(self) -> Promotion | None:
         """The latest that went live."""
         return self._latest(PROMOTIONS.c.collection != "")
+
+    def latest(self, count: int) -> list[PastPromotion]:
+        """The latest ones, live or failed, the latest first."""
+        query = sa.select(PROMOTIONS).order_by(PROMOTIONS.c.number.desc()).limit(count)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [
+            PastPromotion(
+                row.version,
+                row.collection,
+                row.failure,
+                row.attempts,
+                began_at=from_milliseconds(row.began_at),
+                changed_at=from_milliseconds(row.changed_at),
+            )
+            for row in rows
+        ]
 
     def of_version(self, version: str) -> Promotion | None:
         """The latest with a model version."""

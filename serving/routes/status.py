@@ -1,0 +1,110 @@
+"""`GET /v1/status`: what is live, what is being built and what came of promotions, for the page's operations view."""
+
+from datetime import datetime
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from personsearch.errors import UserError
+from personsearch.gallery.builds import BuildProgress
+from personsearch.installation.promoter_memory import LONGEST_PAUSE_SECONDS
+from personsearch.integrations.database.promotions import PastPromotion
+from serving.problems import Problem, responses
+from serving.routes.crops import CameraView
+from serving.routes.search import ModelView, model_view
+from serving.security import Caller
+from serving.service import Service, ServiceDep
+
+PROMOTIONS = 10
+
+router = APIRouter(prefix="/v1", tags=["operation"])
+
+
+class BuildView(BaseModel):
+    """How far the build of a collection is."""
+
+    collection: str
+    crops: int
+    done: int
+    crops_per_second: float
+    seconds_left: float | None
+
+
+class PromotionView(BaseModel):
+    """A promotion: the collection that it made live, or why it failed."""
+
+    version: str
+    collection: str = Field(description="Empty if it failed.")
+    failure: str = Field(description="Empty if it went live.")
+    attempts: int = Field(description="In a row that failed.")
+    began_at: datetime
+    changed_at: datetime
+
+
+class PromoterView(BaseModel):
+    """What a promoter saw."""
+
+    leads: bool
+    state: str
+    failed: bool
+    seconds_ago: float
+
+
+class Status(BaseModel):
+    """The state of an installation."""
+
+    problem: str = Field(description="Why the collection that should be live is not; empty if it is.")
+    collection: str | None
+    model: ModelView | None
+    crops: int = Field(description="In the gallery.")
+    waiting: int = Field(description="Crops of the gallery that the live collection does not hold yet.")
+    cameras: list[CameraView]
+    builds: list[BuildView]
+    promotions: list[PromotionView] = Field(description="The latest ten, the latest first.")
+    promoters: list[PromoterView]
+
+
+@router.get(
+    "/status", responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
+)
+def status(service: ServiceDep, _: Caller) -> Status:
+    """What is live, how far builds are, what became of promotions, and when each camera sent its last crop."""
+    try:
+        return _status(service)
+    except UserError as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be read at the moment.") from error
+
+
+def _status(service: Service) -> Status:
+    live, promotions = service.live.current, service.promotions
+    cameras = service.gallery.cameras()
+    under_way = [build for build in promotions.builds.progress() if build.idle < LONGEST_PAUSE_SECONDS]
+    return Status(
+        problem=service.live.problem,
+        collection=None if live is None else live.collection,
+        model=None if live is None else model_view(live.properties),
+        crops=sum(camera.crops for camera in cameras),
+        waiting=service.backlog.crops(),
+        cameras=[CameraView(camera_id=c.camera_id, crops=c.crops, first=c.first, last=c.last) for c in cameras],
+        builds=[_build(build) for build in under_way],
+        promotions=[_promotion(promotion) for promotion in promotions.latest(PROMOTIONS)],
+        promoters=[
+            PromoterView(leads=beat.leads, state=beat.state, failed=beat.failed, seconds_ago=round(beat.age, 1))
+            for beat in promotions.heartbeats()
+        ],
+    )
+
+
+def _build(build: BuildProgress) -> BuildView:
+    return BuildView(
+        collection=build.collection,
+        crops=build.crops,
+        done=build.done,
+        crops_per_second=round(build.rate, 1),
+        seconds_left=build.seconds_left,
+    )
+
+
+def _promotion(promotion: PastPromotion) -> PromotionView:
+    return PromotionView.model_validate(promotion, from_attributes=True)
