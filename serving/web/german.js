@@ -140,12 +140,13 @@ export const GERMAN = {
 
   // reports
   "Report": "Bericht",
+  "Purpose of the report": "Zweck des Berichts",
   "Download": "Herunterladen",
   "A ZIP file with marked pictures, queries, model, verdicts and hashes. The audit log records it.":
     "Eine ZIP-Datei mit gekennzeichneten Bildern, Anfragen, Modell, Urteilen und Prüfsummen. Das Protokoll vermerkt sie.",
 
   // searches of this browser
-  "Searches": "Suchen dieses Browsers",
+  "Searches": "Verlauf",
   "Save this search as": "Diese Suche speichern als",
   "Save": "Speichern",
   "Saved": "Gespeichert",
@@ -185,7 +186,7 @@ export const GERMAN = {
   "Version": "Version",
   "What came of it": "Was daraus wurde",
   "Last change": "Letzte Änderung",
-  "failed {attempts} times: {failure}": "{attempts}-mal fehlgeschlagen: {failure}",
+  "failed ({attempts}×): {failure}": "fehlgeschlagen ({attempts}×): {failure}",
   "went live as {collection}": "in Betrieb als {collection}",
   "Cameras, the longest silent first": "Kameras, die am längsten stillen zuerst",
   "Last crop": "Letztes Bild",

@@ -74,7 +74,7 @@ function buildRow({ collection, crops, done, crops_per_second: rate, seconds_lef
 }
 
 function promotionRow({ version, collection, failure, attempts, changed_at: changed }) {
-  const what = failure ? say("failed {attempts} times: {failure}", { attempts, failure }) : say("went live as {collection}", { collection });
+  const what = failure ? say("failed ({attempts}×): {failure}", { attempts, failure }) : say("went live as {collection}", { collection });
   return row(version, what, localTime(changed));
 }
 

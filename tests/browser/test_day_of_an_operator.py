@@ -279,6 +279,8 @@ def test_the_page_speaks_german(browser: Browser, crowd: RunningService) -> None
         expect(page.get_by_text("Kein verlässlicher Treffer.")).to_be_in_viewport()
         expect(page.get_by_role("button", name="Kandidat 1 bestätigen", exact=True)).to_be_in_viewport()
         assert page.evaluate("document.documentElement.lang") == "de"
+        page.set_viewport_size({"width": 360, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.get_by_label("Sprache").select_option("English")
         expect(page.get_by_text("No reliable match.")).to_be_in_viewport()
 
@@ -322,7 +324,7 @@ def test_chosen_candidates_become_a_report(page: Page, crowd: RunningService) ->
     page.keyboard.press("r")
     dialog = page.get_by_role("dialog", name="Report")
     expect(dialog.locator("img")).to_have_count(2)
-    dialog.get_by_label("Purpose or case").fill("case 17")
+    dialog.get_by_label("Purpose of the report").fill("case 17")
     with page.expect_download() as download:
         dialog.get_by_role("button", name="Download").click()
     content = json.loads(zipfile.ZipFile(download.value.path()).read("report.json"))
