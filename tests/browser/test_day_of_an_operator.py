@@ -201,7 +201,7 @@ def test_a_picture_and_a_candidate_are_searched_for(page: Page, crowd: RunningSe
     expect(weight).to_be_in_viewport()
     weight.fill("0")
     expect(cards(page).first).to_contain_text(gate(1))
-    page.get_by_role("button", name="More like candidate 1").click()
+    page.get_by_role("button", name="More like candidate 1", exact=True).click()
     expect(page.locator(".term.like")).to_have_text("like this person")
     expect(cards(page).first).to_contain_text(gate(7))
     first, *_, last = [record for record in audited(crowd.settings) if record["event"] == "search"]
