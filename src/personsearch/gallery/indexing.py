@@ -330,10 +330,11 @@ class _Note:
     def store(self, *, finished: bool = False) -> None:
         """Store it now."""
         records, follower, self._stored_at = self._build.gallery.rows.builds, self._follower, time.monotonic()
-        encoded, removed = follower.encoded - self._encoded, follower.removed - self._removed
+        encoded, removed = follower.encoded, follower.removed  # once: crops are written in another thread meanwhile
         done = max(0, self._passed - follower.waiting)  # in this order: others read and write meanwhile
-        records.advance(self._shard, done=done, encoded=encoded, removed=removed, finished=finished)
-        self._encoded, self._removed = follower.encoded, follower.removed
+        more = {"encoded": encoded - self._encoded, "removed": removed - self._removed}
+        records.advance(self._shard, done=done, **more, finished=finished)
+        self._encoded, self._removed = encoded, removed
         self._build.noted(_progress_of(records, self._shard.collection))
 
 
