@@ -17,7 +17,7 @@ from serving.given_verdicts import GivenVerdict
 
 NOTICE = "Candidates for a person to confirm. Nobody in this report has been identified."
 MARK = "CANDIDATE, NOT IDENTIFIED"
-PICTURE_HEIGHT = 512
+PICTURE_HEIGHT, MOST_WIDTH = 512, 1024
 PAPER = "white"
 INK = (90, 30, 30)
 STYLE = (
@@ -77,14 +77,14 @@ def zipped(report: Report) -> bytes:
 def marked(picture: bytes, origin: str) -> bytes:
     """A picture as JPEG, enlarged, with a strip below it that says what it is. The person stays uncovered."""
     crop = open_image(picture)
-    crop = crop.resize(
-        (max(1, round(crop.width * PICTURE_HEIGHT / crop.height)), PICTURE_HEIGHT), Image.Resampling.BICUBIC
-    )
+    scale = min(PICTURE_HEIGHT / crop.height, MOST_WIDTH / crop.width)
+    size = max(1, round(crop.width * scale)), max(1, round(crop.height * scale))
+    crop = crop.resize(size, Image.Resampling.BICUBIC)
     font = ImageFont.load_default(13)
     lines = (MARK, *origin.split(", "))
     width = max(crop.width, *(round(font.getlength(line)) + 12 for line in lines))
     sheet = Image.new("RGB", (width, PICTURE_HEIGHT + 18 * len(lines) + 8), PAPER)
-    sheet.paste(crop, ((width - crop.width) // 2, 0))
+    sheet.paste(crop, ((width - crop.width) // 2, (PICTURE_HEIGHT - crop.height) // 2))
     draw = ImageDraw.Draw(sheet)
     for number, line in enumerate(lines):
         draw.text((6, PICTURE_HEIGHT + 4 + 18 * number), line, fill=INK, font=font)

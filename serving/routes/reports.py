@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from personsearch.images import ImageRejected
+from personsearch.images import ImageRejected, open_image
 from personsearch.search.crop import Crop
 from serving.json_body import JsonRoute
 from serving.problems import Problem, responses
@@ -95,10 +95,11 @@ def _reported(service: Service, chosen: ReportedCandidate) -> Reported:
         raise Problem(HTTPStatus.NOT_FOUND, detail)
     crop = service.gallery.crop(chosen.crop_id)
     try:
-        picture = None if crop is None else service.gallery.picture(crop)
+        picture = b"" if crop is None else service.gallery.picture(crop)
+        open_image(picture)
     except ImageRejected:
-        picture = None
-    if crop is None or picture is None:
+        crop = None
+    if crop is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no image of crop {chosen.crop_id!r}.")
     return Reported(crop, picture, _of_search(search, crop), service.verdicts.of([crop.crop_id]))
 

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from personsearch.search.filters import CropFilter
+from serving.report import marked
 from serving.settings import ServingSettings
 from tests.audit import audited, refused
 from tests.serving.colours import figure
@@ -63,6 +64,27 @@ def test_the_mark_covers_nobody(client: TestClient) -> None:
     strip = picture.crop((0, 516, picture.width, picture.height)).convert("L")
     darkest, lightest = strip.getextrema()
     assert darkest < 100 < lightest
+
+
+@pytest.mark.parametrize("size", [(3000, 8), (8, 3000), (65_500, 1), (1, 65_500)])
+def test_a_picture_of_any_shape_gives_one_of_a_bounded_size(size: tuple[int, int]) -> None:
+    """A picture of few rows would else be enlarged to gigabytes."""
+    narrow = io.BytesIO()
+    Image.new("RGB", size, "red").save(narrow, "JPEG")
+    sheet = Image.open(io.BytesIO(marked(narrow.getvalue(), "anna, today")))
+    assert max(sheet.size) <= 1100
+    assert sheet.convert("RGB").crop((0, 0, sheet.width, 512)).getcolors(10**6) != [
+        (sheet.width * 512, (255, 255, 255))
+    ]
+
+
+def test_a_damaged_picture_is_named(client: TestClient) -> None:
+    found = search(client)
+    best = found["candidates"][0]["crop_id"]
+    gallery = client.app.state.service.gallery
+    (gallery.folder / gallery.crop(best).image_uri).write_bytes(b"\xff\xd8\xff damaged")
+    response = client.post("/v1/reports", json=report_of(found, best))
+    assert (response.status_code, response.json()["detail"]) == (404, f"The gallery holds no image of crop {best!r}.")
 
 
 @pytest.mark.parametrize("wrong", ["crop", "search", "erased", "nobody", "purpose"])

@@ -64,7 +64,10 @@ def test_only_test_people_are_measured_and_lost_pictures_are_left_out(tmp_path: 
     assert {each.split for each in found.crops} == {"test"}
     assert 0 < len(found.crops) < 40
     (tmp_path / found.crops[0].crop.image_uri).unlink()
-    assert len(judged_pictures(log, gallery).crops) == len(found.crops) - 1
+    (tmp_path / found.crops[1].crop.image_uri).write_bytes(b"\xff\xd8\xff damaged")
+    left = judged_pictures(log, gallery)
+    assert [each.crop for each in left.crops] == [each.crop for each in found.crops[2:]]
+    assert measure_on_verdicts(ColourEncoder(), left)[VERDICT_DESCRIPTIONS] == 0
 
 
 @pytest.mark.parametrize("most", [None, 2.0])

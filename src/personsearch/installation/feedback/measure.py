@@ -57,7 +57,7 @@ def judged_pictures(log: VerdictLog, gallery: Gallery) -> JudgedPictures:
     crops, _ = judged_crops(judgements, held_crops(gallery, judgements))
     test = [each for each in crops if each.split == "test"]
     read = zip(test, gallery.read_pictures([each.crop for each in test]), strict=True)
-    held = [(each, picture) for each, picture in read if not isinstance(picture, ImageRejected)]
+    held = [(each, picture) for each, picture in read if not isinstance(picture, ImageRejected) and _opens(picture)]
     return JudgedPictures([each for each, _ in held], [picture for _, picture in held])
 
 
@@ -112,6 +112,14 @@ def _champion_figures(settings: Settings, judged: JudgedPictures) -> dict[str, f
     except UserError as error:
         logger.warning("the champion, version %s, cannot be measured on verdicts: %s", version, error)
         return None
+
+
+def _opens(picture: bytes) -> bool:
+    try:
+        open_image(picture)
+    except ImageRejected:
+        return False
+    return True
 
 
 def _encode(encoder: Encoder, pictures: Sequence[bytes]) -> NDArray[np.float32]:
