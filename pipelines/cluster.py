@@ -7,6 +7,7 @@ writes it into a compiled pipeline: the second document is the JSON form of Kube
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -38,8 +39,12 @@ GALLERY_SECRETS = ("PERSONSEARCH_DATABASE",)
 VOLUMES = {"personsearch-models": "/models"}
 SHARED = ("AWS_", "MLFLOW_")  # Kubeflow's own launcher reads or sets variables of these names in the same container
 DIGEST = re.compile("sha256:[0-9a-f]{64}")
-CPU = re.compile(r"\d+(\.\d+)?|\d+m")
-MEMORY = re.compile(r"\d+(\.\d+)?([KMGTPE]i|[kMGTPE])?")
+CPU = re.compile(r"[0-9]+(\.[0-9]+)?|[0-9]+m")
+MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGTPE]i|[kMGTPE])?")
+REGISTRY = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?|")
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+IMAGE = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_.-]+)?")
+LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 IMAGES = ("training", "platform")
 IMAGE_PREFIX = "personsearch-"
 PACKAGED = Path(__file__).with_name("cluster.yaml")
@@ -63,6 +68,30 @@ def _memory(value: str) -> str:
     return value
 
 
+def _registry(value: str) -> str:
+    if not REGISTRY.fullmatch(value):
+        raise ValueError(f"{value!r}: HOST/PATH without a scheme expected, such as registry.example.com/team")
+    return value
+
+
+def _tag(value: str) -> str:
+    if not TAG.fullmatch(value):
+        raise ValueError(f"{value!r}: a tag of letters, digits and _.- expected")
+    return value
+
+
+def _image(value: str) -> str:
+    if not IMAGE.fullmatch(value):
+        raise ValueError(f"{value!r}: the name of an image expected, such as personsearch-platform-gpu")
+    return value
+
+
+def _label(value: str) -> str:
+    if not LABEL.fullmatch(value):
+        raise ValueError(f"{value!r}: a value of a label expected: up to 63 letters, digits and _.- between them")
+    return value
+
+
 def _mount_path(value: str) -> str:
     if not value.startswith("/") or ":" in value or ".." in value.split("/"):
         raise ValueError(f"{value!r}: an absolute path without : and .. expected, such as /models")
@@ -72,15 +101,16 @@ def _mount_path(value: str) -> str:
 Cpu = Annotated[str, AfterValidator(_cpu)]
 Memory = Annotated[str, AfterValidator(_memory)]
 MountPath = Annotated[str, AfterValidator(_mount_path)]
+Label = Annotated[str, AfterValidator(_label)]
 
 
 class ImagesConfig(Config):
     """Which images the steps run in."""
 
-    registry: str = ""
+    registry: Annotated[str, AfterValidator(_registry)] = ""
     """Registry and path before the images' names, such as `registry.example.com/team`."""
 
-    tag: str = "0.1.0"
+    tag: Annotated[str, AfterValidator(_tag)] = "0.1.0"
     """Tag of the images."""
 
     digests: dict[str, Annotated[str, AfterValidator(_digest)]] = Field(default_factory=dict)
@@ -135,7 +165,7 @@ class RetriesConfig(Config):
 class StepConfig(Config):
     """What one component's pods get."""
 
-    image: str | None = None
+    image: Annotated[str, AfterValidator(_image)] | None = None
     """Name of another image than the component's, such as `personsearch-platform-gpu`."""
 
     cpu_request: Cpu | None = None
@@ -156,7 +186,7 @@ class StepConfig(Config):
     accelerator: str = "nvidia.com/gpu"
     """Kind of accelerator where the pipeline asks for one."""
 
-    node_selector: dict[str, str] = Field(default_factory=dict)
+    node_selector: dict[str, Label] = Field(default_factory=dict)
     """Labels of the nodes to run on."""
 
     tolerations: tuple[TolerationConfig, ...] = ()
@@ -165,7 +195,7 @@ class StepConfig(Config):
     volumes: dict[str, MountPath] = Field(default_factory=dict)
     """Folder by the name of the PersistentVolumeClaim that is mounted there."""
 
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, Label] = Field(default_factory=dict)
     """Labels of the pod."""
 
     annotations: dict[str, str] = Field(default_factory=dict)
@@ -177,6 +207,26 @@ class StepConfig(Config):
     deadline_seconds: int | None = Field(default=None, gt=0)
     """After so long the pod is ended; null for never."""
 
+    @model_validator(mode="after")
+    def _reserves_no_more_than_it_may_use(self) -> Self:
+        """Kubernetes refuses such a pod, and a file over the packaged one may raise a request above its limit."""
+        for kind in ("cpu", "memory"):
+            request, limit = getattr(self, f"{kind}_request"), getattr(self, f"{kind}_limit")
+            if request and limit and _amount(request) > _amount(limit):
+                raise ValueError(f"{kind}_request {request} is above {kind}_limit {limit}; no pod starts with that")
+        return self
+
+
+def _amount(quantity: str) -> Decimal:
+    """A quantity of Kubernetes as a number."""
+    if quantity.endswith("m"):
+        return Decimal(quantity[:-1]) / 1000
+    match = MEMORY.fullmatch(quantity)
+    assert match
+    number, suffix = match[1], match[2] or ""
+    base = 1024 if suffix.endswith("i") else 1000
+    return Decimal(number) * base ** " KMGTPE".index(suffix[:1].upper() or " ")
+
 
 class ClusterConfig(Config):
     """What the steps of the pipelines get on a cluster."""
@@ -187,7 +237,7 @@ class ClusterConfig(Config):
     run_as_user: int | None = Field(default=10001, gt=0)
     """Number of the user that steps run as, never root; null leaves the number to the cluster."""
 
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, Label] = Field(default_factory=dict)
     """Labels of every pod."""
 
     steps: dict[str, StepConfig] = Field(default_factory=dict)

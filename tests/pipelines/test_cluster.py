@@ -165,9 +165,47 @@ def test_a_wrong_setting_is_one_readable_line(tmp_path: Path, text: str, message
         cluster_config(override(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps: {train: {memory_request: 64Gi}}", "memory_request 64Gi is above memory_limit 32Gi; no pod starts"),
+        ("steps: {gate: {memory_limit: 900Mi}}", "memory_request 1Gi is above memory_limit 900Mi; no pod starts"),
+        ("steps: {train: {cpu_request: 8001m}}", "cpu_request 8001m is above cpu_limit 8; no pod starts"),
+        ("steps: {train: {cpu_limit: '1٣'}}", "a number of processors expected, such as 2 or 500m"),
+        ("images: {registry: 'https://registry.example.com'}", "HOST/PATH without a scheme expected"),
+        ("images: {registry: 'registry.example.com/our team'}", "HOST/PATH without a scheme expected"),
+        ("images: {tag: 'v 1'}", "'v 1': a tag of letters, digits and _.- expected"),
+        ("images: {tag: ''}", "'': a tag of letters, digits and _.- expected"),
+        ("steps: {train: {image: 'Our Image'}}", "'Our Image': the name of an image expected"),
+        ("labels: {team: computer vision}", "'computer vision': a value of a label expected"),
+        ("steps: {train: {node_selector: {pool: a/b}}}", "'a/b': a value of a label expected"),
+    ],
+)
+def test_what_no_cluster_could_start_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """Kubeflow would accept the run, and every pod of the step would be refused."""
+    with pytest.raises(UserError) as caught:
+        cluster_config(override(tmp_path, text))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "steps: {train: {memory_request: 32768Mi, cpu_request: 8000m}}",
+        "steps: {train: {memory_request: 34G}}",  # below 32Gi
+        "steps: {train: {memory_request: 64Gi, memory_limit: null}}",
+        "images: {registry: 'localhost:5000/team_a/x', tag: v1.0-rc.1}",
+        "steps: {train: {image: personsearch-platform-gpu}}",
+        "labels: {team: vision, empty: ''}",
+    ],
+)
+def test_what_clusters_take_is_accepted(tmp_path: Path, text: str) -> None:
+    cluster_config(override(tmp_path, text))
+
+
 @pytest.mark.parametrize("value", ["8Gi", "500Mi", "1.5Gi", "16000000000", "16G", "64Ki"])
 def test_memory_is_what_kubernetes_takes(tmp_path: Path, value: str) -> None:
-    given = cluster_config(override(tmp_path, f"steps: {{train: {{memory_limit: '{value}'}}}}"))
+    given = cluster_config(override(tmp_path, f"steps: {{train: {{memory_request: null, memory_limit: '{value}'}}}}"))
     assert given.steps["train"].memory_limit == value
 
 
