@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -43,6 +43,18 @@ def replacing(path: Path, *, mode: int | None = None, flush: bool = True) -> Ite
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def inner_path(name: str, source: Path | str) -> str:
+    """A name that `source`, which somebody else may have written, gives to a file of a folder.
+
+    Raises:
+        UserError: it would lie outside the folder, or be the folder itself.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in name:
+        raise UserError(f"{source}: {name!r}: a relative path without .. expected")
+    return name
 
 
 def private_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from personsearch.augmentation.augment import AugmentConfig, augment
 from personsearch.data import shards
 from personsearch.data.cache import open_cache
 from personsearch.data.dataset import Dataset
-from personsearch.data.records import dataset_hash
+from personsearch.data.records import dataset_hash, read_manifest, write_manifest
 from personsearch.data.shards import INDEX, SHARDS, Shards, pack_folder, pack_images, picture, unpack
 from personsearch.errors import UserError
 
@@ -109,7 +110,16 @@ def test_a_shard_that_was_not_copied_whole_is_refused(folder: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{}x", "[1]", '[{"name": "a"}]', '[{"name": "../a", "bytes": 0, "sha256": "", "files": {}}]']
+    "content",
+    [
+        "",
+        "{}x",
+        "[1]",
+        '[{"name": "a"}]',
+        '[{"name": "../a", "bytes": 0, "sha256": "", "files": {}}]',
+        '[{"name": "", "bytes": 0, "sha256": "", "files": {}}]',
+        '[{"name": "a", "bytes": Infinity, "sha256": "", "files": {}}]',
+    ],
 )
 def test_an_index_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / INDEX).write_text(content)
@@ -117,14 +127,45 @@ def test_an_index_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
         Shards.open(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../outside.jpg", "/tmp/outside.jpg", "a/../../outside.jpg"])
+def change_files(packed: Path, change: Callable[[dict[str, list[int]]], dict[str, list[int]]]) -> None:
+    index = json.loads((packed / INDEX).read_text())
+    index[0]["files"] = change(index[0]["files"])
+    (packed / INDEX).write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize("name", ["../outside.jpg", "/tmp/outside.jpg", "a/../../outside.jpg", "", ".", "a\0b"])
 def test_nothing_is_written_outside(folder: Path, tmp_path: Path, name: str) -> None:
     pack_folder(folder, packed := tmp_path / "packed")
-    index = json.loads((packed / INDEX).read_text())
-    index[0]["files"] = {name: next(iter(index[0]["files"].values()))}
-    (packed / INDEX).write_text(json.dumps(index))
-    with pytest.raises(UserError, match="a relative path without"):
+    change_files(packed, lambda files: {name: next(iter(files.values()))})
+    with pytest.raises(UserError, match=r"a relative path without \.\. expected"):
         unpack(packed, tmp_path / "again")
+
+
+def test_an_index_that_points_elsewhere_is_refused(folder: Path, tmp_path: Path) -> None:
+    """Each shard is what it was, but the index gives a file the bytes of another."""
+    pack_folder(folder, packed := tmp_path / "packed")
+    for moved in (512, -1, 10**30):
+        change_files(packed, lambda files: {"camera 1/5.jpg": [moved, *files["camera 1/5.jpg"][1:]]})  # noqa: B023
+        with pytest.raises(UserError, match=r"camera 1/5\.jpg has another checksum: it is damaged"):
+            unpack(packed, tmp_path / "again")
+        with pytest.raises(UserError, match=r"camera 1/5\.jpg has another checksum: it is damaged"):
+            Shards.open(packed).read("camera 1/5.jpg")
+
+
+def test_a_name_that_is_a_file_and_a_folder_is_one_readable_line(folder: Path, tmp_path: Path) -> None:
+    pack_folder(folder, packed := tmp_path / "packed")
+    change_files(packed, lambda files: files | {"camera 1/5.jpg/a": files["camera 1/5.jpg"]})
+    with pytest.raises(UserError, match=r"again/camera 1/5\.jpg/a: "):
+        unpack(packed, tmp_path / "again")
+
+
+@pytest.mark.parametrize("name", ["../outside.jpg", "images/../../outside.jpg", "/tmp/outside.jpg"])
+def test_a_data_set_whose_images_lie_outside_is_refused(tiny_dataset: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(tiny_dataset, foreign := tmp_path / "foreign")
+    first, *others = read_manifest(foreign)
+    write_manifest(foreign, [replace(first, path=name), *others])
+    with pytest.raises(UserError, match=r"a relative path without \.\. expected"):
+        Dataset.open(foreign).records()
 
 
 def pack_and_die(folder: Path, out_dir: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from personsearch.errors import UserError, check_exists
-from personsearch.files import hash_file, replacing
+from personsearch.files import hash_file, inner_path, replacing
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -76,12 +76,12 @@ def read_manifest(folder: Path, split: Split | None = None) -> list[ImageRecord]
     """The records of a prepared data set, or of one split, in the manifest's order.
 
     Raises:
-        UserError: the folder holds no manifest, or one with other columns.
+        UserError: the folder holds no manifest, or one with other columns or with images outside the folder.
     """
     columns = check_manifest(folder)
     filters = [("split", "==", split)] if split is not None else None
     table = pq.read_table(folder / MANIFEST, columns=columns, filters=filters)
-    return list(_records(table))
+    return list(_records(table, folder / MANIFEST))
 
 
 def check_manifest(folder: Path) -> list[str]:
@@ -118,7 +118,8 @@ def _groups(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
         yield group
 
 
-def _records(table: pa.Table) -> Iterator[ImageRecord]:
+def _records(table: pa.Table, path: Path) -> Iterator[ImageRecord]:
     for row in table.to_pylist():
         row["split"] = cast(Split, row["split"])
+        row["path"] = inner_path(row["path"], path)
         yield ImageRecord(**row)

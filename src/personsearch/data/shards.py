@@ -15,12 +15,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from personsearch.data.output_folder import input_key, link_image
 from personsearch.errors import UserError, explain
-from personsearch.files import Journal, replacing, write_json
+from personsearch.files import Journal, inner_path, replacing, write_json
 
 INDEX, SHARDS, JOURNAL = "shards.json", "shards", ".shards.jsonl"
 SHARD_BYTES = 128 * 2**20
@@ -69,17 +69,17 @@ class Shards:
             UserError: the shard cannot be read, or what it holds has another checksum.
         """
         shard = self.places[name]
-        offset, length, checksum = shard.files[name]
+        offset, length, _ = shard.files[name]
         path = self.folder / SHARDS / shard.name
+        if not 0 <= offset <= offset + length <= shard.bytes:
+            return _checked(b"", shard, name, path)
         try:
             with path.open("rb") as file:
                 file.seek(offset)
                 content = file.read(length)
         except OSError as error:
             raise UserError(f"{path}: {explain(error)}") from error
-        if zlib.crc32(content) != checksum:
-            raise UserError(f"{path}: {name} has another checksum: it is damaged")
-        return content
+        return _checked(content, shard, name, path)
 
 
 def is_packed(folder: Path) -> bool:
@@ -161,7 +161,7 @@ def unpack(folder: Path, out_dir: Path) -> None:
     """Write the files of a folder's shards below `out_dir`.
 
     Raises:
-        UserError: a shard is missing or does not match its hash, or a file would lie outside `out_dir`.
+        UserError: a shard is missing or damaged, a file would lie outside `out_dir`, or it cannot be written.
     """
     for shard in Shards.open(folder).shards:
         path = folder / SHARDS / shard.name
@@ -169,12 +169,22 @@ def unpack(folder: Path, out_dir: Path) -> None:
         if hashlib.sha256(content).hexdigest() != shard.sha256:
             raise UserError(f"{path}: does not match its hash; {ADVICE}")
         for name, (offset, length, _) in shard.files.items():
-            target = out_dir / name
-            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                raise UserError(f"{folder / INDEX}: {name!r}: a relative path without .. expected")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content[offset : offset + length])
+            target = out_dir / inner_path(name, folder / INDEX)
+            file = content[offset : offset + length] if 0 <= offset <= offset + length else b""
+            file = _checked(file, shard, name, path)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(file)
+            except OSError as error:
+                raise UserError(f"{target}: {explain(error)}") from error
             os.utime(target, (0, 0))  # `prepare` records when files were written, and equal shards give equal records
+
+
+def _checked(content: bytes, shard: Shard, name: str, path: Path) -> bytes:
+    _, length, checksum = shard.files[name]
+    if len(content) != length or zlib.crc32(content) != checksum:
+        raise UserError(f"{path}: {name} has another checksum: it is damaged")
+    return content
 
 
 def _groups(sizes: Mapping[str, int]) -> Iterator[list[str]]:
@@ -213,7 +223,7 @@ def _read_index(path: Path) -> tuple[Shard, ...]:
         return tuple(map(_from_json, json.loads(path.read_text(encoding="utf-8"))))
     except FileNotFoundError as error:
         raise UserError(f"{path.parent}: no shards ({INDEX} is missing)") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise UserError(f"{path}: not an index of shards; {ADVICE}") from error
 
 
@@ -226,6 +236,6 @@ def _from_json(value: Any) -> Shard:
         name: (int(offset), int(length), int(checksum)) for name, (offset, length, checksum) in value["files"].items()
     }
     name = str(value["name"])
-    if "/" in name or name.startswith("."):
+    if not name or "/" in name or name.startswith("."):
         raise ValueError(name)
     return Shard(name, int(value["bytes"]), str(value["sha256"]), files)

@@ -104,7 +104,7 @@ def test_what_another_step_has_removed_is_sent_again(folder: Path, place: str, t
     assert restored(place, tmp_path) == contents(folder)
 
 
-@pytest.mark.parametrize("damage", ["content", "missing", "state", "list"])
+@pytest.mark.parametrize("damage", ["content", "missing", "state", "list", "outside", "absolute", "nested"])
 def test_a_damaged_copy_is_not_used(
     folder: Path, place: str, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -116,10 +116,13 @@ def test_a_damaged_copy_is_not_used(
     elif damage == "missing":
         obstore.delete(stored._store, large)
     else:
-        obstore.put(stored._store, STATE, b"{" if damage == "state" else b"[1]")
+        outside = {"../outside": large} if damage == "outside" else {str(tmp_path / "outside"): large}
+        states = {"state": "{", "list": "[1]", "nested": json.dumps({"a": large, "a/b": large})}
+        obstore.put(stored._store, STATE, states.get(damage, json.dumps(outside)).encode())
     (tmp_path / "new").mkdir()
     assert not StoredFolder(place).restore(tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []
+    assert not (tmp_path / "outside").exists()
     assert f"{place}: is damaged" in caplog.text
 
 

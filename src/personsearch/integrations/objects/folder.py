@@ -18,7 +18,7 @@ from pathlib import Path
 import obstore
 
 from personsearch.errors import UserError
-from personsearch.files import hash_file
+from personsearch.files import hash_file, inner_path
 from personsearch.integrations.objects.s3 import S3Pictures
 
 STATE = "state.json"
@@ -51,8 +51,8 @@ class StoredFolder(S3Pictures):
                 files = json.loads(bytes(obstore.get(self._store, STATE).bytes()))
                 self._own |= set(files.values())
                 for name, digest in files.items():
-                    self._download(digest, folder / name)
-        except (FileNotFoundError, ValueError, AttributeError, TypeError) as error:
+                    self._download(digest, folder / _checked(name))
+        except (FileNotFoundError, FileExistsError, NotADirectoryError, ValueError, AttributeError, TypeError) as error:
             if any(folder.iterdir()) or not isinstance(error, FileNotFoundError):
                 logger.warning("%s: is damaged (%s) and not used", self.place, error)
                 shutil.rmtree(folder)
@@ -141,6 +141,13 @@ def kept(folder: Path, stored: StoredFolder) -> Iterator[None]:
         stored.forget()
     except UserError as error:
         logger.warning("what is no longer needed stays in the store: %s", error)
+
+
+def _checked(name: str) -> str:
+    try:
+        return inner_path(name, STATE)
+    except UserError as error:
+        raise ValueError(str(error)) from error
 
 
 def _keep_until(ended: threading.Event, folder: Path, stored: StoredFolder) -> None:
