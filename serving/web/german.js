@@ -54,7 +54,7 @@ export const GERMAN = {
     "Die Uhren zeigen am {date} nie {time}: Sie werden darüber hinweg vorgestellt. Wählen Sie eine Zeit davor oder danach.",
   "A page": "Je Seite",
   "Purpose or case": "Zweck oder Fall",
-  "recorded in the audit log": "wird im Protokoll vermerkt",
+  "is recorded": "wird vermerkt",
   "One result per track": "Ein Ergebnis je Spur",
 
   // candidates
