@@ -103,7 +103,7 @@ def print_plan(sizes: list[float], rates: Rates) -> None:
     table = Table("", *(f"{size:.3g} crops" for size in sizes))
     for what, values in plan_rows([plan(size, rates) for size in sizes]):
         table.add_row(what, *values)
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 def print_measured(measured: list[dict[str, Any]]) -> None:
@@ -113,7 +113,7 @@ def print_measured(measured: list[dict[str, Any]]) -> None:
     for name in dict.fromkeys(name for each in flat for name in each if name != "crops"):
         values = (each.get(name, "") for each in flat)
         table.add_row(name, *(f"{value:,.4g}" if isinstance(value, float | int) else value for value in values))
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
