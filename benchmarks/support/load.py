@@ -131,10 +131,11 @@ class Outages:
 class Balancer:
     """Sends each request to the next replica that says it is ready, as load balancers do.
 
-    A request whose connection fails is sent to the next one; every other failure is the caller's.
+    A request whose connection fails is sent to the next one, for as long as `patience`: each connection that a killed
+    replica has left in the pool fails once. Every other failure is the caller's.
     """
 
-    patience = 5.0  # seconds until a replica must be ready again
+    patience = 5.0  # seconds, also until a replica must be ready again
 
     def __init__(self, addresses: Sequence[str], key: str) -> None:
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=100)
@@ -172,17 +173,17 @@ class Balancer:
         Raises:
             httpx.HTTPError: no replica can be reached, or one did not answer in time.
         """
-        for attempt in range(2 * len(self._clients)):
+        deadline = time.monotonic() + self.patience
+        while True:
             number = self._next()
             try:
                 return self._clients[number].request(method, path, **options)
             except CONNECTION_ERRORS as error:
                 if isinstance(error, httpx.ConnectError):  # else it may only have closed a connection that was idle
                     self.ready[number] = False
-                if attempt == 2 * len(self._clients) - 1:
+                if time.monotonic() > deadline:
                     raise
                 self.tally.add(retried=1)
-        raise AssertionError("there is no replica")
 
     def _next(self) -> int:
         """The next replica that is ready; waits for one where none is, and takes any after a while."""

@@ -92,7 +92,16 @@ def test_no_replica_at_all_is_a_failure(truth: Truth) -> None:
     balancer.patience = 0.0
     service = Service(balancer, truth)
     assert service.search(0) is None
-    assert (service.tally.requests, service.tally.failed, service.tally.retried) == (1, 1, 1)
+    assert (service.tally.requests, service.tally.failed, service.tally.retried) == (1, 1, 0)
+
+
+def test_every_connection_that_a_killed_replica_left_may_fail(truth: Truth) -> None:
+    with replica(resets=True) as (address, told):
+        balancer = Balancer([address], "key")
+        balancer.ready = [True]
+        threading.Timer(0.3, lambda: setattr(told, "resets", False)).start()
+        assert balancer.request("POST", "/v1/search", json={}).status_code == 200
+        assert balancer.tally.retried == told.served - 1 > 4
 
 
 def test_a_replica_that_is_not_ready_is_waited_for(truth: Truth) -> None:
