@@ -1,11 +1,12 @@
 """Two replicas, two promoters and real engines on this machine under load, while replicas or engines are killed.
 
-Run: `python benchmarks/serving.py [--clients 32] [--rate 20] [--seconds 120] [--kill-engines] [--json]`. It starts
+Run: `python benchmarks/serving.py [--clients 32] [--rate 20] [--seconds 120] [--kill-engines | --steady]`. It starts
 PostgreSQL, SeaweedFS (S3), Milvus Lite's server, MLflow, two replicas of the service and two promoters, each with a
 home of its own. Clients search through a load balancer while one replica is killed every ten seconds, `champion` moves
 ten times between two models, crops arrive and every fifth is erased. With `--kill-engines` each engine and the promoter
-that leads are killed, too, one after the other. Nothing may fail, no answer may come from two models, no acknowledged
-crop may be lost, and no crop be returned whose erasure was acknowledged.
+that leads are killed, too, one after the other; with `--steady` nothing is, and `champion` stays. Nothing may fail, no
+answer may come from two models, no acknowledged crop may be lost, and no crop be returned whose erasure was
+acknowledged.
 """
 
 import argparse
@@ -56,7 +57,9 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=20.0, help="crops that arrive in a second")
     parser.add_argument("--seconds", type=float, default=120.0, help="how long the load lasts")
     parser.add_argument("--crops", type=int, default=500, help="crops that are there before")
-    parser.add_argument("--kill-engines", action="store_true", help="kill each engine and the leading promoter, too")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--kill-engines", action="store_true", help="kill each engine and the leading promoter, too")
+    how.add_argument("--steady", action="store_true", help="kill nothing and leave `champion` where it is")
     parser.add_argument("--keep", type=Path, help="a folder in which logs stay")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -185,9 +188,10 @@ def kinds(traffic: Traffic, options: argparse.Namespace) -> list[Callable[[], No
         traffic.erase,
         traffic.probe,
         traffic.watch_store,
-        lambda: traffic.move(moves, options.seconds / (MOVES + 0.5)),
-        lambda: traffic.kill_replicas(KILL_SECONDS),
     ]
+    if not options.steady:
+        work.append(lambda: traffic.move(moves, options.seconds / (MOVES + 0.5)))
+        work.append(lambda: traffic.kill_replicas(KILL_SECONDS))
     if options.kill_engines:
         work.append(lambda: traffic.kill_engines(KILL_SECONDS))
     return work
