@@ -26,9 +26,17 @@ PROTECTED = [
     ("GET", "/v1/status"),
     ("GET", "/v1/crops?camera_id=junction&track_id=track/0"),
     ("GET", "/v1/crops/red-0-0/image"),
+    ("POST", "/v1/crops/red-0-0/heat-maps"),
 ]
 VERDICT = {"search_request_id": "1", "crop_id": "red-0-0", "verdict": "confirmed"}
-BODIES = {"/v1/search": {"text": "red"}, "/v1/embed": {"texts": ["red"]}, "/v1/verdicts": VERDICT}
+REPORTED = {"search_request_id": "1", "crop_id": "red-0-0"}
+BODIES = {
+    "/v1/search": {"text": "red"},
+    "/v1/embed": {"texts": ["red"]},
+    "/v1/verdicts": VERDICT,
+    "/v1/reports": {"purpose": "case 17", "candidates": [REPORTED]},
+    "/v1/crops/red-0-0/heat-maps": {"text": "red"},
+}
 OPEN = ["/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/web/app.js", "/web/style.css"]
 
 
@@ -45,7 +53,7 @@ def test_a_key_is_required(client: TestClient, method: str, path: str, key: str 
 
 def test_every_route_that_is_not_open_is_protected(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
-    assert {path.split("?")[0] for _, path in PROTECTED if "image" not in path} <= set(paths)
+    assert {path.split("?")[0] for _, path in PROTECTED if "/crops/" not in path} <= set(paths)
     assert set(paths["/v1/crops"]) == {"get", "post"}
     for path, operations in paths.items():
         for operation in operations.values():
