@@ -5,7 +5,7 @@ import { get, post, readiness, setKey, takeKeyFromAddress } from "./api.js";
 import { Chosen } from "./chosen.js";
 import { Comparison } from "./compare.js";
 import { Detail } from "./detail.js";
-import { element, find, message } from "./elements.js";
+import { element, find, keep, message } from "./elements.js";
 import { HeatMaps } from "./heat.js";
 import { Searches } from "./history.js";
 import { listKeys, listenToKeys } from "./keys.js";
@@ -295,7 +295,7 @@ async function watchReadiness() {
 
 function setDensity(size) {
   document.body.dataset.density = size;
-  localStorage.setItem(STORED_DENSITY, size);
+  keep(STORED_DENSITY, size);
   find(`density-${size}`).checked = true;
 }
 

@@ -41,6 +41,16 @@ export function icon(name) {
   return drawing;
 }
 
+// Keeps a value in this browser; whether there was room: other pages behind the same proxy share it.
+export function keep(name, value) {
+  try {
+    localStorage.setItem(name, value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export function localTime(iso) {
   return LOCAL_TIME.format(new Date(iso));
 }

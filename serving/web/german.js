@@ -149,6 +149,7 @@ export const GERMAN = {
   "Searches": "Verlauf",
   "Save this search as": "Diese Suche speichern als",
   "Save": "Speichern",
+  "This browser stores no more.": "Dieser Browser speichert nichts mehr.",
   "Saved": "Gespeichert",
   "Latest": "Letzte",
   "None yet.": "Noch keine.",

@@ -1,7 +1,7 @@
 // The searches of this browser: the latest, and those that were saved under a name.
 
 import { fragmentOf, readAddress } from "./address.js";
-import { element, find, icon, localTime } from "./elements.js";
+import { element, find, icon, keep, localTime } from "./elements.js";
 import { say } from "./words.js";
 
 const RECENT = "personsearch-recent";
@@ -35,6 +35,7 @@ export class Searches {
   open() {
     const current = this.current();
     find("searches-save").hidden = !(current.text || current.like);
+    find("searches-wrong").hidden = true;
     find("searches-name").value = inWords(current);
     this.#show();
     this.dialog.showModal();
@@ -42,13 +43,15 @@ export class Searches {
 
   #save() {
     const saved = { name: find("searches-name").value.trim(), fragment: fragmentOf({ ...this.current(), open: "", cursor: "" }) };
-    this.#write(SAVED, [...read(SAVED).filter(({ name }) => name !== saved.name), saved]);
-    find("searches-save").hidden = true;
+    const isKept = this.#write(SAVED, [...read(SAVED).filter(({ name }) => name !== saved.name), saved]);
+    find("searches-save").hidden = isKept;
+    find("searches-wrong").hidden = isKept;
   }
 
   #write(place, searches) {
-    localStorage.setItem(place, JSON.stringify(searches));
+    const isKept = keep(place, JSON.stringify(searches));
     this.#show();
+    return isKept;
   }
 
   #show() {

@@ -1,5 +1,6 @@
 // The form: whom to search for, where and when. It reads and shows the state that an address holds.
 
+import { EMPTY } from "./address.js";
 import { CameraPicker } from "./cameras.js";
 import { element, find, icon } from "./elements.js";
 import { keepPicture, pictureUrl } from "./sent_picture.js";
@@ -11,7 +12,8 @@ const EXCLUDED = /[,;]?\s*\b(?:but\s+)?(?:not|without|no)\s+(.+?)(?=\s+(?:and|wi
 const DANGLING = /[\s,;]+(?:with|and|but)?\s*$/i;
 
 // "a man in red, not a hat" is a description and what he does not have: models read over "not" and "without".
-export function excludedIn(text) {
+export function excludedIn(given) {
+  const text = given.replace(/\s+/g, " "); // the patterns take the cube of the length of a run of spaces
   const without = [...text.matchAll(EXCLUDED)].map((match) => match[1].trim());
   const rest = text.replace(EXCLUDED, "").replace(DANGLING, "").trim();
   return rest ? { text: rest, without } : { text, without: [] };
@@ -58,6 +60,7 @@ export class QueryForm {
     this.after.set(state.after);
     this.before.set(state.before);
     find("k").value = state.k;
+    find("k").value ||= EMPTY.k; // a link may ask for any number
     find("grouped").checked = state.grouped;
     find("purpose").value = state.purpose;
     this.#showTerms();

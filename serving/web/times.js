@@ -49,12 +49,13 @@ export class TimeField {
     return possible[possible.length > 1 ? Number(this.choice.value) : 0].toISOString();
   }
 
-  // Shows a moment that `value` gave, "" for none.
+  // Shows a moment that `value` gave, "" for none. A broken address may hold anything: the field is then empty.
   set(iso) {
-    const moment = iso ? new Date(iso) : null;
-    this.input.value = moment ? new Date(shownAt(moment)).toISOString().slice(0, 19) : "";
+    const moment = new Date(iso);
+    const shown = new Date(shownAt(moment));
+    this.input.value = Number.isNaN(shown.getTime()) ? "" : shown.toISOString().slice(0, 19);
     this.#offer();
-    if (moment) {
+    if (this.input.value) {
       this.choice.value = String(moments(this.input.value).findIndex((one) => one.getTime() === moment.getTime()));
     }
   }

@@ -5,7 +5,7 @@ import { showVerdict } from "./cards.js";
 import { element, find, localTime } from "./elements.js";
 import { say } from "./words.js";
 
-const AT_ONCE = 100; // crops of one request: their names are part of its address
+const AT_ONCE = 50; // crops of one request: their names are part of its address, of which proxies take 8 KB
 const WITHDRAWN = "withdrawn";
 
 export class Verdicts {
@@ -23,9 +23,13 @@ export class Verdicts {
   // Brings back what was said of these candidates in answer to this search, by whomever.
   async load(candidates, asked) {
     const names = candidates.map(({ crop_id: cropId }) => cropId);
+    const { own } = this;
     for (let start = 0; start < names.length; start += AT_ONCE) {
       const given = new URLSearchParams(names.slice(start, start + AT_ONCE).map((name) => ["crop_id", name]));
       const { verdicts } = await get(`v1/verdicts?${given}`);
+      if (own !== this.own) {
+        return; // another search began meanwhile
+      }
       verdicts.forEach((said) => this.#take(said, asked));
     }
     names.forEach((name) => this.show(name));
@@ -35,9 +39,10 @@ export class Verdicts {
   async judge(searchId, cropId, verdict, note = "") {
     const isWithdrawn = this.own.get(cropId) === verdict && note === this.note(cropId);
     const taken = isWithdrawn ? WITHDRAWN : verdict;
+    const { own, notes } = this; // another search may begin before the answer comes
     await post("v1/verdicts", { search_request_id: searchId, crop_id: cropId, verdict: taken, note });
-    this.own.set(cropId, taken);
-    this.notes.set(cropId, isWithdrawn ? "" : note);
+    own.set(cropId, taken);
+    notes.set(cropId, isWithdrawn ? "" : note);
     this.show(cropId);
   }
 
