@@ -126,7 +126,7 @@ def kept(folder: Path, stored: StoredFolder) -> Iterator[None]:
     if stored.restore(folder):
         logger.warning("continuing with what is in %s", stored.place)
     ended = threading.Event()
-    keeper = threading.Thread(target=_keep_until, args=(ended, folder, stored), daemon=True)
+    keeper = threading.Thread(target=_keep_until, args=(ended, folder, stored, states(folder)), daemon=True)
     keeper.start()
     try:
         yield
@@ -150,8 +150,7 @@ def _checked(name: str) -> str:
         raise ValueError(str(error)) from error
 
 
-def _keep_until(ended: threading.Event, folder: Path, stored: StoredFolder) -> None:
-    before = states(folder)
+def _keep_until(ended: threading.Event, folder: Path, stored: StoredFolder, before: States) -> None:
     while not ended.wait(SECONDS):
         present = states(folder)
         if present != before and _keep(folder, stored):
