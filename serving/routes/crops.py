@@ -9,11 +9,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from personsearch.images import ImageRejected
+from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter
 from serving.problems import Problem, responses
 from serving.routes.search import CropView, crop_view
 from serving.security import Caller, ViewingCaller
-from serving.service import ServiceDep
+from serving.service import Service, ServiceDep
 
 router = APIRouter(prefix="/v1", tags=["gallery"])
 
@@ -63,13 +64,7 @@ def cameras(service: ServiceDep, _: Caller) -> Cameras:
 )
 def image(crop_id: Identifier, request: Request, service: ServiceDep, caller: ViewingCaller) -> Response:
     """The image of a crop. Recorded in the audit log, unless a record of the last hour names the crop already."""
-    crop = service.gallery.crop(crop_id)
-    try:
-        picture = service.gallery.picture(crop) if crop is not None else None
-    except ImageRejected:
-        picture = None
-    if picture is None:
-        raise Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no image of crop {crop_id!r}.")
+    _, picture = held_picture(service, crop_id)
     if not service.shown.holds(caller, crop_id):
         values = {"request_id": request.scope["request_id"], "who": caller, "results": [crop_id]}
         service.audit.append("image", values)
@@ -95,3 +90,23 @@ def crops(
     service.audit.append("track", {**looked, "results": crop_ids})
     service.shown.add(caller, crop_ids)
     return Track(track_id=track_id, crops=[CropView(**crop_view(crop)) for crop in held])
+
+
+def held_picture(service: Service, crop_id: str) -> tuple[Crop, bytes]:
+    """A crop of the gallery with its image file.
+
+    Raises:
+        Problem: 404, there is none.
+    """
+    crop = service.gallery.crop(crop_id)
+    if crop is None:
+        raise no_image(crop_id)
+    try:
+        return crop, service.gallery.picture(crop)
+    except ImageRejected as error:
+        raise no_image(crop_id) from error
+
+
+def no_image(crop_id: str) -> Problem:
+    """What is said of a crop that was erased, or whose image cannot be read."""
+    return Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no image of crop {crop_id!r}.")

@@ -16,6 +16,7 @@ from personsearch.search.heat_map import COLUMNS, COVERED, ROWS, heat_maps
 from personsearch.search.phrases import Phrase, phrases
 from serving.json_body import JsonRoute
 from serving.problems import Problem, responses
+from serving.routes.crops import held_picture, no_image
 from serving.routes.search import ModelView, Purpose, Text, live_or_unavailable, model_view
 from serving.security import SearchingCaller
 from serving.service import Service, ServiceDep
@@ -118,14 +119,11 @@ def _pixels(service: Service, crop_id: str, encoder: Encoder) -> NDArray[np.uint
         Problem: 404, the gallery holds no such crop, or its image cannot be read.
     """
     size = encoder.preprocessing
-    crop = service.gallery.crop(crop_id)
+    _, picture = held_picture(service, crop_id)
     try:
-        if crop is not None:
-            image = open_image(service.gallery.picture(crop))
-            return resize(image, size.height, size.width, size.interpolation)
-    except ImageRejected:
-        pass
-    raise Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no image of crop {crop_id!r}.")
+        return resize(open_image(picture), size.height, size.width, size.interpolation)
+    except ImageRejected as error:
+        raise no_image(crop_id) from error
 
 
 def _refuse_if_slow(encoder: Encoder, pixels_HW3: NDArray[np.uint8]) -> None:

@@ -13,6 +13,7 @@ from personsearch.search.crop import Crop
 from serving.json_body import JsonRoute
 from serving.problems import Problem, responses
 from serving.report import Report, Reported, zipped
+from serving.routes.crops import held_picture, no_image
 from serving.security import SearchingCaller
 from serving.service import Service, ServiceDep
 
@@ -93,14 +94,11 @@ def _reported(service: Service, chosen: ReportedCandidate) -> Reported:
     if search is None or chosen.crop_id not in search["results"]:
         detail = f"Search {chosen.search_request_id!r} is not recorded, or did not show crop {chosen.crop_id!r}."
         raise Problem(HTTPStatus.NOT_FOUND, detail)
-    crop = service.gallery.crop(chosen.crop_id)
+    crop, picture = held_picture(service, chosen.crop_id)
     try:
-        picture = b"" if crop is None else service.gallery.picture(crop)
         open_image(picture)
-    except ImageRejected:
-        crop = None
-    if crop is None:
-        raise Problem(HTTPStatus.NOT_FOUND, f"The gallery holds no image of crop {chosen.crop_id!r}.")
+    except ImageRejected as error:
+        raise no_image(chosen.crop_id) from error
     return Reported(crop, picture, _of_search(search, crop), service.verdicts.of([crop.crop_id]))
 
 
