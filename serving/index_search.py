@@ -118,6 +118,21 @@ class IndexSearch:
         """Those of these crops that the collection holds, with their vectors [N, D]."""
         return self._searcher.index.fetch(crop_ids)
 
+    def stored(self, crop_ids: Sequence[str]) -> Batch:
+        """The same of what the collection itself holds, which is ahead of a mirror."""
+        return self._stored.index.fetch(crop_ids)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether candidates have a confidence."""
+        return self._calibration is not None
+
+    def confidences(
+        self, text: str, crops: Sequence[Crop], vectors_ND: NDArray[np.float32], crop_filter: CropFilter
+    ) -> list[tuple[float, float]]:
+        """The score of each of these crops, and the confidence that a search for `text` shows for it."""
+        return self._searcher.confidences(text, crops, vectors_ND, crop_filter)
+
     @property
     def reference(self) -> Reference | None:
         """The pictures that the model was calibrated on."""

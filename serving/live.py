@@ -58,6 +58,21 @@ class LiveSearch(Protocol):
         """Those of these crops that the collection holds, with their vectors [N, D]."""
         ...
 
+    def stored(self, crop_ids: Sequence[str]) -> tuple[list[Crop], NDArray[np.float32]]:
+        """The same of what the store holds, which is ahead of what is in memory."""
+        ...
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether candidates have a confidence."""
+        ...
+
+    def confidences(
+        self, text: str, crops: Sequence[Crop], vectors_ND: NDArray[np.float32], crop_filter: CropFilter
+    ) -> list[tuple[float, float]]:
+        """The score of each of these crops, and the confidence that a search for `text` shows for it."""
+        ...
+
     @property
     def reference(self) -> Reference | None:
         """The pictures that the model was calibrated on, None for one that was not."""

@@ -133,6 +133,33 @@ class Searcher:
             uncalibrated="" if self.calibration else NEVER_CALIBRATED,
         )
 
+    def confidences(
+        self,
+        text: str,
+        crops: Sequence[Crop],
+        vectors_ND: NDArray[np.float32],
+        crop_filter: CropFilter = EVERYTHING,
+    ) -> list[tuple[float, float]]:
+        """The score of each of these crops, and the confidence that a search for `text` shows for it. The index need
+        not have them yet; they are rivals of one another.
+
+        Raises:
+            UserError: as `answer`, or the model was never calibrated.
+        """
+        if self.calibration is None:
+            raise UserError(NEVER_CALIBRATED)
+        text = checked_text(text)
+        vector_D = self.encoder.encode_texts([text])[0]
+        found = self._hits(vector_D, 1, crop_filter, group_by_track=True)
+        scores_N = vectors_ND @ vector_D
+        hits = [Hit(crop, float(score)) for crop, score in zip(crops, scores_N, strict=True)]
+        given = self._conditions(vector_D, count_facts(text), self._tracks(found, crop_filter))
+        rivals = sorted([*found, *hits], key=lambda hit: -hit.score)
+        return [
+            (hit.score, self.calibration.confidence(hit.score, lead, given))
+            for hit, lead in zip(hits, _leads(hits, rivals), strict=True)
+        ]
+
     def answer_query(
         self, query: Query, *, k: int = 10, crop_filter: CropFilter = EVERYTHING, group_by_track: bool = True
     ) -> Answer:

@@ -15,7 +15,7 @@ from personsearch.gallery.rows import CameraSummary, VideoRow
 from personsearch.integrations.database.builds import DatabaseBuilds
 from personsearch.integrations.database.engine import Database, Turn
 from personsearch.integrations.database.moments import ceiling_milliseconds, from_milliseconds, to_milliseconds
-from personsearch.integrations.database.tables import CROPS, PENDING_PICTURES, TOMBSTONES, VIDEOS
+from personsearch.integrations.database.tables import ALERTS, CROPS, PENDING_PICTURES, TOMBSTONES, VIDEOS
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.filters import CropFilter
 
@@ -205,6 +205,7 @@ class RowTurn:
         condition, now = where(crop_filter), to_milliseconds(datetime.now(UTC))
         with self._turn.transaction as connection:
             self._database.serialise(connection, "sequence")
+            self._database.serialise(connection, "alerts")
             query = sa.select(CROPS.c.crop_id, CROPS.c.image_uri).where(condition).order_by(CROPS.c.crop_id)
             held = connection.execute(query).all()
             first = last_sequence(connection) + 1
@@ -213,6 +214,8 @@ class RowTurn:
                     {"sequence": first + n, "crop_id": row.crop_id, "erased_at": now} for n, row in enumerate(held)
                 ]
                 connection.execute(sa.insert(TOMBSTONES), tombstones)
+                shown = sa.select(CROPS.c.crop_id).where(condition)
+                connection.execute(sa.delete(ALERTS).where(ALERTS.c.crop_id.in_(shown)))
                 connection.execute(sa.delete(CROPS).where(condition))
                 list_pictures(connection, [row.image_uri for row in held])
         return len(held)

@@ -26,6 +26,7 @@ REVISIONS = (  # oldest first
     "frame_tokens",
     "notices",
     "builds",
+    "alerts",
 )
 HEAD = REVISIONS[-1]
 VERSION_TABLE = "personsearch_version"  # MLflow may keep its own, alembic_version, in the same database

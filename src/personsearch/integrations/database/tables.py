@@ -149,6 +149,50 @@ FOLLOWED_PARTS = sa.Table(
     info={"stays": True},
 )
 
+WATCHED_SEARCHES = sa.Table(
+    "watched_searches",
+    METADATA,
+    sa.Column("watch_id", Text, primary_key=True),
+    *(sa.Column(name, Text, nullable=False) for name in ("owner", "name", "text", "filter")),
+    sa.Column("threshold", Real, nullable=False),
+    *(sa.Column(name, Text, nullable=False) for name in ("webhook", "quiet_from", "quiet_until", "time_zone")),
+    *(sa.Column(name, Integer, nullable=False) for name in ("most_per_hour", "enabled", "sequence")),
+    sa.Column("ended", Text, nullable=False),
+    *(sa.Column(name, Integer, nullable=False) for name in ("created_at", "changed_at")),
+    sa.Index("watched_searches_by_owner", "owner"),
+    sqlite_strict=True,
+)
+
+ALERTS = sa.Table(
+    "alerts",
+    METADATA,
+    sa.Column("number", Integer, primary_key=True, autoincrement=False),
+    sa.Column("alert_id", Text, nullable=False, unique=True),
+    *(sa.Column(name, Text, nullable=False) for name in ("watch_id", "camera_id", "track_id", "crop_id")),
+    sa.Column("captured_at", Integer, nullable=False),
+    *(sa.Column(name, Real, nullable=False) for name in ("confidence", "score", "threshold")),
+    sa.Column("raised_at", Integer, nullable=False),
+    sa.Column("released_at", Integer),
+    sa.Column("change", Integer, nullable=False),
+    sa.Column("delivery", Text, nullable=False),
+    *(sa.Column(name, Integer, nullable=False) for name in ("attempts", "next_at")),
+    sa.Column("failure", Text, nullable=False),
+    sa.Index("alerts_by_watch", "watch_id", "released_at"),
+    sa.Index("alerts_by_change", "change"),
+    sa.Index("alerts_by_crop", "crop_id"),
+    sa.Index("alerts_by_delivery", "delivery", "next_at"),
+    sqlite_strict=True,
+)
+
+# The last of numbers that are never given twice, also where the row that had it is gone.
+COUNTERS = sa.Table(
+    "counters",
+    METADATA,
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("number", Integer, nullable=False),
+    sqlite_strict=True,
+)
+
 # What may be asked of a record has a column; the record itself is the text that its hash was made of.
 AUDIT_RECORDS = sa.Table(
     "audit_records",

@@ -1,0 +1,1 @@
+"""Watches live ingest: compares new crops with watched searches, and tells webhooks."""
