@@ -23,5 +23,5 @@ def test_what_is_written_is_read() -> None:
 
 @pytest.mark.parametrize("wrong", ["abc", "z" * NUM_CELLS, "A" * NUM_CELLS])
 def test_a_layout_that_cannot_be_read_names_its_image(wrong: str) -> None:
-    with pytest.raises(UserError, match=r"images/a\.png: attribute layout is .*; expected 128 letters from a to p"):
+    with pytest.raises(UserError, match=r"images/a\.png: attribute layout is .*; expected 128 letters from a to s"):
         layouts([image(layout=wrong)])

@@ -26,7 +26,8 @@ def facts_of_attributes(attributes: Mapping[str, Any]) -> dict[str, bool]:
     `visible` lists the parts that can be made out; what is known of others is left out. Without it all can be.
     """
     told = {name: value for name, value in attributes.items() if name in FACT_INDEX and isinstance(value, bool)}
-    told.pop("beard", None)  # a key of the synthetic data sets too, true of people seen from behind
+    for name in ("beard", "suit"):  # keys of the synthetic data sets too, true of people of whom it cannot be seen
+        told.pop(name, None)
     seen = _Seen(attributes)
     known = _gender(attributes) | _types(seen) | _any(seen) | _colours(seen) | _others(seen)
     return {name: value for name, value in known.items() if value is not None} | told
@@ -42,12 +43,19 @@ class _Seen:
         self.from_behind = attributes.get("facing") == "back"
 
     def shows(self, part: str) -> bool:
+        if part == "headwear" and self.value("headwear") == "hood" and self.shows("hood"):
+            return True
         return self.visible is None or part in self.visible
 
     @property
     def is_open(self) -> bool:
         """Whether a second garment shows below the upper one."""
         return self.attributes.get("open_front") is True or (self.visible is not None and "inner" in self.visible)
+
+    @property
+    def over_it(self) -> bool:
+        """Whether a high-visibility vest is worn over the upper garment."""
+        return self.value("hi_vis_colour") not in {None, *NOTHING}
 
     def value(self, key: str) -> str | None:
         value = self.attributes.get(key)
@@ -100,17 +108,19 @@ def _said_of(seen: _Seen, part: str, name: str) -> tuple[str | None, str]:
             return seen.value("hair_colour"), "hair"
         case "sleeves":
             return value, "upper"
-        case "headwear" if value == "hood":
-            return value, "hood"
         case "lower" if value == "dress":
             return value, "upper"
     return value, part
 
 
 def _may_be_unseen(seen: _Seen, part: str, name: str, value: str) -> bool:
-    """Whether something else hides the difference: a hat a bald head, an open jacket what is worn below it."""
+    """Whether something else hides the difference: a hat a bald head, an open jacket what is worn below it, and
+    whether a high-visibility vest might be meant.
+    """
     if part == "hair":
         return name in ("bald", "short hair") and seen.value("headwear") not in (None, "none")
+    if name == "vest" and seen.over_it:
+        return True
     return name in UNDERNEATH and value not in TYPES["upper"][name] and seen.is_open
 
 
@@ -123,7 +133,7 @@ def _any(seen: _Seen) -> dict[str, bool | None]:
         elif value in NOTHING:
             known[name] = False
         else:
-            known[name] = True if seen.shows("hood" if value == "hood" else part) else None
+            known[name] = True if seen.shows(part) else None
     return known
 
 
@@ -147,7 +157,7 @@ def _colours(seen: _Seen) -> dict[str, bool | None]:
 
 def _is_mixed(seen: _Seen) -> bool:
     """Whether a second colour covers so much that it might be named instead."""
-    return seen.value("pattern") in ("two-tone", "striped", "checked") or seen.is_open
+    return seen.value("pattern") in ("two-tone", "striped", "checked") or seen.is_open or seen.over_it
 
 
 def _others(seen: _Seen) -> dict[str, bool | None]:
@@ -155,10 +165,10 @@ def _others(seen: _Seen) -> dict[str, bool | None]:
     beard = seen.attributes.get("beard")
     if isinstance(beard, bool) and not seen.hidden("beard"):
         known["beard"] = False if not beard else True if seen.shows("beard") else None
-    for name in ("scarf", "umbrella"):
-        colour = seen.value(f"{name}_colour")
-        if colour is not None:
-            known[name] = False if colour in NOTHING else True if seen.shows(name) else None
+    for name, part in (("scarf",) * 2, ("umbrella",) * 2, ("tie",) * 2, ("high-visibility vest", "hi-vis")):
+        colour = seen.value(f"{part.replace('-', '_')}_colour")
+        if colour is not None and not seen.hidden(part) and not (name == "scarf" and _in_headscarf(seen)):
+            known[name] = False if colour in NOTHING else True if seen.shows(part) else None
     opened = seen.attributes.get("open_front")
     if isinstance(opened, bool) and not seen.from_behind:
         known["open jacket"] = False if not opened else True if seen.shows("inner") else None
@@ -167,4 +177,27 @@ def _others(seen: _Seen) -> dict[str, bool | None]:
         worn = lower in ("skirt", "dress") or upper == "dress"
         part = "upper" if upper == "dress" else "lower"
         known["skirt or dress"] = worn if seen.shows(part) else None
+    return known | _suit_and_riding(seen)
+
+
+def _in_headscarf(seen: _Seen) -> bool:
+    return seen.value("headwear") == "headscarf"
+
+
+def _suit_and_riding(seen: _Seen) -> dict[str, bool | None]:
+    known: dict[str, bool | None] = {}
+    suit, vehicle = seen.attributes.get("suit"), seen.value("vehicle")
+    if isinstance(suit, bool):
+        both = seen.shows("upper") and seen.shows("lower")
+        known["suit"] = (True if both else None) if suit else None if _like_a_suit(seen) else False
+    if vehicle is not None:
+        ridden = vehicle == "ridden bicycle"
+        known["riding"] = (True if seen.shows("vehicle") else None) if ridden else False
     return known
+
+
+def _like_a_suit(seen: _Seen) -> bool:
+    """Whether jacket and trousers go together by chance."""
+    upper, lower = seen.value("upper_colour") or "", seen.value("lower_colour")
+    matching = lower in (upper, *NEAR_COLOURS.get(upper, ()))
+    return seen.value("upper") == "suit jacket" and seen.value("lower") == "trousers" and matching

@@ -36,23 +36,36 @@ TYPES: dict[str, dict[str, tuple[str, ...]]] = {
         "suitcase": ("suitcase",),
         "briefcase": ("briefcase",),
     },
-    "headwear": {"cap": ("cap",), "beanie": ("beanie",), "brimmed hat": ("hat",), "hood": ("hood",)},
+    "headwear": {
+        "cap": ("cap",),
+        "beanie": ("beanie",),
+        "brimmed hat": ("hat", "straw hat", "wide-brimmed hat"),
+        "hood": ("hood",),
+        "helmet": ("helmet", "hard hat"),
+        "hard hat": ("hard hat",),
+        "headscarf": ("headscarf",),
+        "wide-brimmed hat": ("straw hat", "wide-brimmed hat"),
+        "straw hat": ("straw hat",),
+    },
     "upper": {
-        "coat": ("coat",),
-        "jacket": ("jacket", "hooded jacket", "leather jacket", "padded jacket"),
+        "coat": ("coat", "fur coat"),
+        "jacket": ("jacket", "hooded jacket", "leather jacket", "padded jacket", "parka"),
         "suit jacket": ("suit jacket",),
-        "hooded top": ("hoodie", "hooded jacket"),
+        "hooded top": ("hoodie", "hooded jacket", "parka"),
         "sweater": ("sweater",),
         "shirt": ("shirt",),
         "t-shirt": ("t-shirt",),
         "polo shirt": ("polo shirt",),
         "tank top": ("tank top",),
-        "vest": ("vest",),
+        "vest": ("vest", "waistcoat"),
         "blouse": ("blouse",),
         "cardigan": ("cardigan",),
         "leather jacket": ("leather jacket",),
         "padded jacket": ("padded jacket",),
         "dress": ("dress",),
+        "fur coat": ("fur coat",),
+        "parka": ("parka",),
+        "waistcoat": ("waistcoat",),
     },
     "lower": {
         "jeans": ("jeans",),
@@ -80,11 +93,16 @@ TYPES: dict[str, dict[str, tuple[str, ...]]] = {
         "dark hair": ("black", "brown"),
     },
     "eyewear": {"glasses": ("glasses",), "sunglasses": ("sunglasses",)},
+    "vehicle": {
+        "bicycle": ("bicycle", "ridden bicycle"),
+        "pushchair": ("pushchair",),
+        "shopping trolley": ("shopping trolley",),
+    },
 }  # fmt: skip
 """Part → fact → the values of the attribute that make it true."""
 
 NEAR_TYPES: dict[str, tuple[str, ...]] = {
-    "coat": ("jacket", "padded jacket", "hooded jacket", "suit jacket", "cardigan", "dress"),
+    "coat": ("jacket", "padded jacket", "hooded jacket", "parka", "suit jacket", "cardigan", "dress"),
     "jacket": ("coat", "suit jacket", "vest", "cardigan", "hoodie"),
     "suit jacket": ("jacket", "leather jacket", "coat", "cardigan"),
     "hooded top": ("sweater",),
@@ -97,7 +115,9 @@ NEAR_TYPES: dict[str, tuple[str, ...]] = {
     "blouse": ("shirt", "t-shirt", "sweater"),
     "cardigan": ("sweater", "jacket"),
     "leather jacket": ("jacket", "padded jacket"),
-    "padded jacket": ("vest", "jacket", "leather jacket"),
+    "padded jacket": ("vest", "jacket", "leather jacket", "parka"),
+    "parka": ("hooded jacket",),
+    "waistcoat": ("vest",),
     "trousers": ("jeans", "leggings"),
     "jeans": ("trousers", "leggings", "tracksuit bottoms"),
     "leggings": ("jeans", "trousers", "tracksuit bottoms"),
@@ -107,6 +127,11 @@ NEAR_TYPES: dict[str, tuple[str, ...]] = {
     "briefcase": ("handbag",),
     "cap": ("beanie",),
     "beanie": ("cap",),
+    "hood": ("headscarf",),
+    "hard hat": ("helmet",),
+    "headscarf": ("hood",),
+    "wide-brimmed hat": ("hat",),
+    "straw hat": ("wide-brimmed hat",),
     "short hair": ("medium",),
     "long hair": ("medium",),
 }
@@ -114,13 +139,15 @@ NEAR_TYPES: dict[str, tuple[str, ...]] = {
 
 ANY = {"a bag": "bag", "headwear": "headwear", "something held": "handheld", "eyewear": "eyewear"}
 GENDERS = {"man": ("man",), "woman": ("woman",), "child": ("boy", "girl")}
-OTHERS = ("beard", "scarf", "umbrella", "open jacket", "skirt or dress")
+OTHERS = (
+    "beard", "scarf", "umbrella", "open jacket", "skirt or dress", "suit", "tie", "high-visibility vest", "riding",
+)  # fmt: skip
 NOTHING = {"", "none", "nothing", "no", "false"}
 ALWAYS_THERE = ("upper", "lower", "sleeves", "hair", "hair colour", "shoes")
 """Parts that everybody has, seen or not."""
 UNDERNEATH = ("shirt", "t-shirt", "polo shirt", "tank top", "blouse", "sweater")
 """What may show below an open jacket or a cardigan; there it is unknown."""
-HIDDEN_FROM_BEHIND = ("eyewear", "beard")
+HIDDEN_FROM_BEHIND = ("eyewear", "beard", "tie")
 
 
 def colour_fact(part: str, colour: str) -> str:

@@ -21,7 +21,7 @@ LAYOUT_GRID = (16, 8)
 NUM_CELLS = LAYOUT_GRID[0] * LAYOUT_GRID[1]
 PARTS = (
     "background", "skin", "hair", "beard", "eyewear", "headwear", "hood", "scarf", "upper", "inner", "pattern", "lower",
-    "shoes", "bag", "handheld", "umbrella",
+    "shoes", "bag", "handheld", "umbrella", "tie", "hi-vis", "vehicle",
 )  # fmt: skip
 """The part that each letter stands for, from "a"."""
 NO_LAYOUT = -1

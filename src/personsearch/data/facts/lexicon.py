@@ -22,6 +22,13 @@ COLOUR_WORDS: dict[str, tuple[str, ...]] = {
     "brown": ("brown", "dark brown"),
     "beige": ("beige", "tan", "cream"),
 }
+FUR_COATS = (
+    "fur coat", "fluffy coat", "furry coat", "faux fur coat", "fluffy jacket", "fur jacket", "furry jacket",
+)  # fmt: skip
+WAISTCOATS = ("waistcoat", "suit vest", "dress vest")
+HARD_HATS = ("hard hat", "safety helmet", "construction helmet")
+WIDE_HATS = ("straw hat", "sun hat", "wide-brimmed hat", "hat with a wide brim")
+RIDDEN = ("riding a bicycle", "riding a bike", "on a bicycle", "on a bike", "cyclist", "cycling")
 NOUNS: dict[str, dict[str, tuple[str, ...]]] = {
     "gender": {
         "man": ("man", "guy", "male", "gentleman", "boy", "he", "his"),
@@ -29,9 +36,9 @@ NOUNS: dict[str, dict[str, tuple[str, ...]]] = {
         "child": ("child", "kid", "boy", "young girl", "little girl", "toddler"),
     },
     "upper": {
-        "coat": ("coat", "long coat", "overcoat", "trench coat", "raincoat", "hooded coat"),
-        "jacket": ("jacket", "zip-up jacket", "anorak", "parka", "windbreaker", "hooded jacket", "jacket with a hood"),
-        "suit jacket": ("suit jacket", "blazer", "suit"),
+        "coat": ("coat", "long coat", "overcoat", "trench coat", "raincoat", "hooded coat", "winter coat", *FUR_COATS),
+        "jacket": ("jacket", "zip-up jacket", "anorak", "windbreaker", "parka", "hooded jacket", "jacket with a hood"),
+        "suit jacket": ("suit jacket", "blazer", "suit", "business suit", "two-piece suit"),
         "hooded top": (
             "hoodie", "hooded sweatshirt", "hooded top", "hooded jacket", "hooded coat", "jacket with a hood",
         ),
@@ -40,12 +47,15 @@ NOUNS: dict[str, dict[str, tuple[str, ...]]] = {
         "t-shirt": ("t-shirt", "tshirt", "tee", "t shirt"),
         "polo shirt": ("polo shirt", "polo"),
         "tank top": ("tank top", "sleeveless top", "sleeveless shirt", "singlet", "vest top"),
-        "vest": ("vest", "sleeveless jacket", "body warmer", "waistcoat", "gilet"),
+        "vest": ("vest", "sleeveless jacket", "body warmer", "gilet", *WAISTCOATS),
         "blouse": ("blouse",),
         "cardigan": ("cardigan",),
         "leather jacket": ("leather jacket",),
         "padded jacket": ("padded jacket", "puffer jacket", "down jacket", "quilted jacket", "winter jacket"),
         "dress": ("dress", "gown"),
+        "fur coat": FUR_COATS,
+        "parka": ("parka",),
+        "waistcoat": WAISTCOATS,
         "": ("top", "upper body", "clothes", "clothing", "outfit"),
     },
     "lower": {
@@ -67,9 +77,16 @@ NOUNS: dict[str, dict[str, tuple[str, ...]]] = {
     "headwear": {
         "cap": ("cap", "baseball cap"),
         "beanie": ("beanie", "knitted hat", "woolly hat"),
-        "brimmed hat": ("brimmed hat", "straw hat", "sun hat"),
+        "brimmed hat": ("brimmed hat", *WIDE_HATS),
         "hood": ("hood over the head", "hood up"),
-        "": ("hat", "helmet"),
+        "helmet": ("helmet", "bike helmet", "bicycle helmet", "cycling helmet", "crash helmet", *HARD_HATS),
+        "hard hat": HARD_HATS,
+        "headscarf": (
+            "headscarf", "head scarf", "hijab", "scarf over the head", "shawl over the head", "scarf around the head",
+        ),
+        "wide-brimmed hat": WIDE_HATS,
+        "straw hat": ("straw hat",),
+        "": ("hat",),
     },
     "shoes": {
         "boots": ("boots",),
@@ -89,6 +106,24 @@ NOUNS: dict[str, dict[str, tuple[str, ...]]] = {
     "beard": {"beard": ("beard", "facial hair", "bearded")},
     "scarf": {"scarf": ("scarf", "shawl")},
     "umbrella": {"umbrella": ("umbrella", "parasol")},
+    "suit": {"suit": ("suit", "business suit", "two-piece suit")},
+    "tie": {"tie": ("tie", "necktie")},
+    "high-visibility vest": {
+        "high-visibility vest": (
+            "high-visibility vest", "hi-vis vest", "high-vis vest", "reflective vest", "safety vest",
+            "high-visibility jacket", "hi-vis jacket", "reflective jacket", "reflective safety vest",
+            "reflective work vest", "fluorescent vest", "hi-vis",
+        ),
+    },
+    "vehicle": {
+        "bicycle": ("bicycle", "bike", "push bike"),
+        "pushchair": ("pushchair", "stroller", "pram", "buggy", "baby carriage", "baby stroller"),
+        "shopping trolley": ("shopping trolley", "shopping cart", "supermarket trolley", "trolley"),
+    },
+    "riding": {
+        "riding": ("riding", "rides", *RIDDEN),
+        "bicycle": RIDDEN,
+    },
     "hair": {
         "bald": ("bald", "bald head", "balding", "balding head", "receding hair"),
         "ponytail": ("ponytail",),
@@ -122,17 +157,21 @@ WRONG_NOUNS: dict[str, dict[str, str]] = {
         "backpack": "suitcase", "shoulder bag": "backpack", "handbag": "backpack", "plastic bag": "backpack",
         "suitcase": "backpack", "briefcase": "backpack",
     },
-    "headwear": {"cap": "brimmed hat", "beanie": "brimmed hat", "brimmed hat": "beanie", "": "hood"},
+    "headwear": {
+        "cap": "brimmed hat", "beanie": "brimmed hat", "brimmed hat": "beanie", "helmet": "beanie",
+        "hard hat": "beanie", "headscarf": "cap", "wide-brimmed hat": "beanie", "straw hat": "beanie", "": "hood",
+    },
     "upper": {
         "coat": "t-shirt", "jacket": "t-shirt", "suit jacket": "t-shirt", "hooded top": "shirt", "sweater": "coat",
         "shirt": "coat", "t-shirt": "coat", "polo shirt": "jacket", "tank top": "jacket", "vest": "t-shirt",
         "blouse": "jacket", "cardigan": "t-shirt", "leather jacket": "t-shirt", "padded jacket": "t-shirt",
-        "dress": "jacket",
+        "dress": "jacket", "fur coat": "t-shirt", "parka": "t-shirt", "waistcoat": "coat",
     },
     "lower": {
         "jeans": "shorts", "trousers": "shorts", "shorts": "trousers", "skirt": "trousers", "leggings": "shorts",
     },
     "eyewear": {"glasses": "scarf", "sunglasses": "scarf"},
+    "vehicle": {"bicycle": "pushchair", "pushchair": "bicycle", "shopping trolley": "bicycle"},
 }  # fmt: skip
 """Part → fact → another noun of that part that nobody would use for it. Glasses become what is seen elsewhere."""
 WRONG_COLOURS = {
@@ -150,5 +189,5 @@ WRONG_GENDER = {
 }  # fmt: skip
 KINDS = {
     "bag": "bag", "headwear": "headwear", "upper": "upper garment", "lower": "lower garment", "sleeves": "sleeves",
-    "hair": "hair", "eyewear": "eyewear",
+    "hair": "hair", "eyewear": "eyewear", "vehicle": "vehicle",
 }  # fmt: skip

@@ -27,7 +27,9 @@ GARMENTS = {
     "leather jacket": "a {}leather jacket", "padded jacket": "a {}padded jacket", "dress": "a {}dress",
     "jeans": "{}jeans", "trousers": "{}trousers", "shorts": "{}shorts", "skirt": "a {}skirt", "leggings": "{}leggings",
     "cap": "a {}cap", "beanie": "a {}beanie", "brimmed hat": "a {}brimmed hat", "boots": "{}boots",
-    "sandals": "{}sandals",
+    "sandals": "{}sandals", "fur coat": "a {}fur coat", "parka": "a {}parka", "waistcoat": "a {}waistcoat",
+    "helmet": "a {}helmet", "hard hat": "a {}hard hat", "headscarf": "a {}headscarf", "straw hat": "a {}straw hat",
+    "wide-brimmed hat": "a {}wide-brimmed hat",
 }  # fmt: skip
 DEFAULT_GARMENT = {"upper": "a {}top", "headwear": "a {}hat", "shoes": "{}shoes"}
 BAGS = {
@@ -67,6 +69,18 @@ OTHER_PHRASES = {
     "umbrella": ("with an umbrella", "holding an umbrella"),
     "open jacket": ("with an open jacket", "in an open jacket"),
     "skirt or dress": ("in a skirt or dress",),
+    "suit": ("in a suit", "wearing a suit", "in a business suit"),
+    "tie": ("with a tie", "wearing a tie"),
+    "high-visibility vest": (
+        "in a high-visibility vest",
+        "in a hi-vis vest",
+        "in a reflective vest",
+        "in a safety vest",
+    ),
+    "bicycle": ("with a bicycle", "with a bike", "with a bike"),
+    "riding": ("riding a bicycle", "riding a bike", "on a bike"),
+    "pushchair": ("with a pushchair", "pushing a pram", "pushing a stroller", "with a buggy"),
+    "shopping trolley": ("with a shopping trolley", "pushing a shopping cart", "with a shopping cart"),
 }
 CARRIED = ("with {}", "carrying {}", "with {}")
 MOST_FACTS = 3

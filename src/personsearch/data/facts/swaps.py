@@ -41,13 +41,13 @@ from personsearch.data.records import ImageRecord
 GENDER_NOUN = re.compile(r"\b(man|woman|lady|gentleman|girl|boy|male|female|guy)\b", re.IGNORECASE)
 GENDER_WORD = re.compile(rf"\b({'|'.join(sorted(WRONG_GENDER, key=len, reverse=True))})\b", re.IGNORECASE)
 NOT_OWNED = re.compile(r"\s*(?:$|[^\w\s]|(?:and|as|with|in|on|while|from|to|is|who|at|by)\b)", re.IGNORECASE)
-UNCOLOURED = ("hair", "gender", "sleeves", "pattern", "beard", "eyewear")
+UNCOLOURED = ("hair", "gender", "sleeves", "pattern", "beard", "eyewear", "riding")
 GENDERED = ("beard", "bald", "skirt", "dress", "blouse")
 AROUND_THE_FACE = ("eyewear", "scarf")
 """Parts that are exchanged for each other: both kinds of glasses look much alike."""
 DRAWN_FIRST = {
     "eyewear": 12.0, "headwear": 10.0, "sleeves": 5.0, "bag": 4.0, "upper garment": 3.0, "lower garment": 3.0,
-    "gender": 2.0, "hair": 1.5,
+    "gender": 2.0, "hair": 1.5, "vehicle": 4.0,
 }  # fmt: skip
 """How many times as likely a kind is drawn as a colour: more for what few captions name or other words seldom fit."""
 DESCRIBING = {word for words in COLOUR_WORDS.values() for phrase in words for word in WORD.findall(phrase)} | {

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from personsearch.data.synthetic.palette import DENIM, PALETTE, draw_colour
+from personsearch.data.synthetic.palette import DENIM, HIGH_VISIBILITY, PALETTE, draw_colour
 
 Lab = tuple[float, float, float]
 Gender = Literal["man", "woman", "boy", "girl"]
@@ -53,7 +53,8 @@ PATTERNS = {"plain": 66, "striped": 8, "checked": 6, "logo": 9, "dotted": 2, "tw
 class Person:
     """One identity. Strings are words of their group; `labs` are the true colours of the parts that have one.
 
-    `detail_colour` is the second colour of a pattern, or of the shirt under an open jacket (`open_front`).
+    `detail_colour` is the second colour of a pattern, of the shirt under an open jacket (`open_front`), a suit or a
+    waistcoat, or of the fur on a parka's hood. `hi_vis_colour` is the colour of a high-visibility vest.
     """
 
     gender: Gender
@@ -83,6 +84,11 @@ class Person:
     umbrella_colour: str
     handheld: str
     labs: dict[str, Lab] = field(repr=False)
+    suit: bool = False
+    tie_colour: str = "none"
+    hi_vis_colour: str = "none"
+    vehicle: str = "none"
+    vehicle_colour: str = "none"
 
     @property
     def female(self) -> bool:
@@ -215,10 +221,21 @@ def with_colours(person: Person, rng: np.random.Generator) -> Person:
         f"scarf:{person.scarf_colour}": PALETTE.get(person.scarf_colour, PALETTE["red"]),
         f"umbrella:{person.umbrella_colour}": PALETTE.get(person.umbrella_colour, PALETTE["black"]),
     }
+    clouds |= {
+        f"{part}:{name}": cloud[name]
+        for part, name, cloud in (
+            ("tie", person.tie_colour, PALETTE),
+            ("hi-vis", person.hi_vis_colour, HIGH_VISIBILITY),
+            ("vehicle", person.vehicle_colour, PALETTE),
+        )
+        if name != "none"
+    }
     kept = {key: person.labs.get(key) or draw_colour(cloud, rng) for key, cloud in clouds.items()}
     return replace(person, labs=kept)
 
 
 def true_lab(person: Person, part: str) -> Lab:
-    """The true colour of a part: "upper", "detail", "lower", "shoes", "bag", "headwear", "scarf" or "umbrella"."""
+    """The true colour of a part: "upper", "detail", "lower", "shoes", "bag", "headwear", "scarf", "umbrella", "tie",
+    "hi-vis" or "vehicle".
+    """
     return next(lab for key, lab in person.labs.items() if key.startswith(f"{part}:"))

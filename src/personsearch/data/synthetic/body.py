@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from personsearch.data.synthetic.attributes import Person, true_lab
+from personsearch.data.synthetic.attributes import Person
 from personsearch.data.synthetic.cloth import Cloth
+from personsearch.data.synthetic.headwear import HIDING_HAIR, headwear_tubes
 from personsearch.data.synthetic.palette import HAIR_LAB, SKIN_LAB, Floats, lab_to_linear
 from personsearch.data.synthetic.skeleton import Side, Skeleton
 from personsearch.data.synthetic.surfaces import Tube, X, Y, Z, ellipsoid, limb
@@ -32,7 +33,7 @@ def head_tubes(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
         tubes.append(
             ellipsoid("beard", beard, head - 0.045 * s * Y + 0.014 * s * Z, (0.071 * s, 0.075 * s, 0.086 * s), top=0.05)
         )
-    return [*tubes, *_hair(person, head, s, phase), *_headwear(person, head, s, phase)]
+    return [*tubes, *_hair(person, head, s, phase), *headwear_tubes(person, head, s, phase)]
 
 
 def hair_colour(person: Person, phase: float) -> Floats:
@@ -61,7 +62,7 @@ def _eyes(person: Person, head: Floats, s: float) -> list[Tube]:
 
 
 def _hair(person: Person, head: Floats, s: float, phase: float) -> list[Tube]:
-    if person.headwear == "hood":
+    if person.headwear in HIDING_HAIR:
         return []
     hair = Cloth(
         hair_colour(person, phase),
@@ -114,21 +115,6 @@ def _long_hair(person: Person, hair: Cloth, head: Floats, s: float) -> list[Tube
     )
     radii = np.array([[0.08, 0.075], [0.098, 0.07], [0.105, 0.055], [0.06, 0.03]], np.float32) * s
     return [Tube("hair", hair, centres.astype(np.float32), radii, X, Z)]
-
-
-def _headwear(person: Person, head: Floats, s: float, phase: float) -> list[Tube]:
-    if person.headwear in ("none", "hood"):
-        return []
-    cloth = Cloth(lab_to_linear(true_lab(person, "headwear")), folds=0.15, grain=0.1, phase=phase)
-    crown = head + 0.035 * s * Y - 0.008 * s * Z
-    if person.headwear == "beanie":
-        return [ellipsoid("headwear", cloth, crown, (0.094 * s, 0.118 * s, 0.104 * s), bottom=0.05)]
-    dome = ellipsoid("headwear", cloth, crown, (0.09 * s, 0.1 * s, 0.102 * s), bottom=0.1)
-    if person.headwear == "cap":
-        brim = ellipsoid("headwear", cloth, crown + (0.09 * Z + 0.012 * Y) * s, (0.07 * s, 0.012 * s, 0.1 * s))
-    else:
-        brim = ellipsoid("headwear", cloth, crown + 0.015 * s * Y, (0.165 * s, 0.012 * s, 0.17 * s))
-    return [dome, brim]
 
 
 def hands(person: Person, skeleton: Skeleton, phase: float, *, hidden: tuple[bool, bool]) -> list[Tube]:

@@ -16,15 +16,17 @@ TRAINING_STYLES = {"query": 0.2, "sentence": 0.3, "long": 0.5}
 DESCRIPTIVE_STYLES = {"long": 1.0}
 FACTS_BY_STYLE = {"query": (1, 3), "sentence": (3, 6), "long": (5, 10)}
 IMPRESSION_SHARE = 0.25
+MOVING = {"push": ("pushing", "pushing", "with"), "ride": ("riding", "riding", "on")}
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one image shows: the parts that can be made out, which way the person faces, whether they walk."""
+    """What one image shows: the parts that can be made out, which way the person faces, whether they walk or ride."""
 
     visible: frozenset[str]
     facing: Facing
     walking: bool
+    riding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,8 @@ def _follow_up(pronoun: str, facts: list[Fact], rng: np.random.Generator) -> str
         ("have", ("has",)),
         ("carry", ("is carrying", "carries", "has")),
         ("hold", ("is holding", "holds")),
+        ("push", ("is pushing", "pushes", "is pushing", "has")),
+        ("ride", ("is riding", "rides", "is riding", "is on")),
     ):
         phrases = [fact.phrase(rng) for fact in facts if fact.kind == kind]
         if phrases:
@@ -165,7 +169,7 @@ def _follow_up(pronoun: str, facts: list[Fact], rng: np.random.Generator) -> str
 
 
 def _with(fact: Fact, rng: np.random.Generator) -> str:
-    verbs = {"have": ("with",), "carry": ("with", "carrying", "with"), "hold": ("holding", "with")}[fact.kind]
+    verbs = {"have": ("with",), "carry": ("with", "carrying", "with"), "hold": ("holding", "with"), **MOVING}[fact.kind]
     return f"{choose(verbs, rng)} {fact.phrase(rng)}"
 
 
@@ -194,6 +198,8 @@ def _view(sight: Sight, rng: np.random.Generator) -> str:
         "left": ("walking to the left", "seen from the side", "facing left", "walking"),
         "right": ("walking to the right", "seen from the side", "facing right", "walking"),
     }[sight.facing]
-    if not sight.walking:
+    if sight.riding:
+        views = (*(view for view in views if "walking" not in view), "riding past", "on the move")
+    elif not sight.walking:
         views = (*(view for view in views if "walking" not in view), "standing", "standing still")
     return choose(views, rng)

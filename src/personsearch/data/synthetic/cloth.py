@@ -18,10 +18,11 @@ TORSO_RADIUS = 0.16
 class Cloth:
     """A material. Colours are linear RGB; `phase` individualises its pattern and folds.
 
-    `pattern`: plain, striped, checked, dotted, logo, back-logo, two-tone, sole, stripe (along a limb).
+    `pattern`: plain, striped, checked, dotted, logo, back-logo, two-tone, sole, stripe (along a limb), reflective (the
+    bands of a high-visibility vest), vents (of a helmet).
     `opening`: half width in radians of an unbuttoned front that shows `detail`, down to the share `opening_top` of
     the length (0: all the way); `zip_line` draws one shut.
-    `folds`, `grain`, `gloss`: strengths of creases, of weave, of highlights.
+    `folds`, `grain`, `gloss`, `fur`: strengths of creases, of weave, of highlights, of tufts.
     """
 
     colour: Floats
@@ -35,6 +36,7 @@ class Cloth:
     grain: float = 0.06
     gloss: float = 0.0
     quilted: float = 0.0
+    fur: float = 0.0
     phase: float = 0.0
     pitch: float = 0.06
 
@@ -90,6 +92,11 @@ def _pattern(cloth: Cloth, along: Floats, share: Floats, angle: Floats) -> Float
             strength = share < 0.34 + 0.1 * np.sin(cloth.phase * 6)
         case "stripe":
             strength = np.minimum(np.abs(angle), np.pi - np.abs(angle)) < 0.3
+        case "reflective":
+            bands = (np.abs(share - 0.56) < 0.055) | (np.abs(share - 0.82) < 0.055)
+            strength = bands | ((share < 0.56) & (np.abs(np.abs(np.cos(angle)) - 0.55) < 0.13))
+        case "vents":
+            strength = (angle * 11 / np.pi % 2 < 0.6) & (share > 0.18) & (share < 0.8)
         case "sole":
             strength = angle < -1.0
         case _:
@@ -115,6 +122,16 @@ def creases(cloth: Cloth, along_N: Floats, angle_N: Floats) -> Floats:
     factor = 1 + cloth.folds * (0.28 * swirl + 0.3 * drape)
     if cloth.quilted:
         factor *= 1 - cloth.quilted * np.abs(np.cos(along_N * np.pi / 0.085 + cloth.phase)) ** 3
+    if cloth.fur:
+        factor *= 1 + cloth.fur * tufts(along_N, angle_N, cloth.phase)
     if cloth.zip_line:
         factor *= np.where(np.abs(angle_N - np.pi / 2) < 0.07, 0.6, 1.0)
     return np.asarray(factor, np.float32)
+
+
+def tufts(along_N: Floats, angle_N: Floats, phase: float | Floats) -> Floats:
+    """How far the tufts of a fur stand out, -1..1 (N)."""
+    row = along_N * 42 + 0.6 * np.sin(angle_N * 5 + 9 * phase)
+    column = angle_N * 6 + 0.7 * np.sin(along_N * 31 + 5 * phase)
+    chance = np.sin(np.floor(row) * 12.9898 + np.floor(column) * 78.233 + phase) * 43758.5453
+    return np.asarray(1.5 * (chance - np.floor(chance)) - 1 + 0.5 * np.sin(2 * np.pi * row), np.float32)

@@ -14,10 +14,19 @@ from personsearch.data.synthetic.attributes import Person
 from personsearch.data.synthetic.belongings import carried_tubes
 from personsearch.data.synthetic.body import hands, head_tubes
 from personsearch.data.synthetic.cloth import creases, paint
-from personsearch.data.synthetic.garments import lower_tubes, scarf, shoe_tubes, upper_cloth, upper_tubes
+from personsearch.data.synthetic.garments import (
+    high_visibility_tubes,
+    lower_tubes,
+    scarf,
+    shoe_tubes,
+    tie_tubes,
+    upper_cloth,
+    upper_tubes,
+)
 from personsearch.data.synthetic.palette import Floats
 from personsearch.data.synthetic.skeleton import Pose, build_skeleton
 from personsearch.data.synthetic.surfaces import Points, Tube, sample
+from personsearch.data.synthetic.vehicles import vehicle_tubes
 
 EDGE_SOFTNESS = 0.6
 PART_INDEX = {part: index for index, part in enumerate(PARTS)}
@@ -83,10 +92,13 @@ def dress(person: Person, pose: Pose, phase: float) -> list[Tube]:
         *lower_tubes(person, skeleton, phase),
         *shoe_tubes(person, skeleton),
         *upper_tubes(person, skeleton, upper_cloth(person, phase)),
+        *tie_tubes(person, skeleton),
+        *high_visibility_tubes(person, skeleton, phase),
         *hands(person, skeleton, phase, hidden=hidden),
         *head_tubes(person, skeleton, phase),
         *scarf(person, skeleton, phase),
         *carried_tubes(person, skeleton, phase),
+        *vehicle_tubes(person, skeleton, phase),
     ]
 
 

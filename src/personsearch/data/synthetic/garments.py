@@ -11,6 +11,9 @@ from personsearch.data.synthetic.surfaces import Tube, X, Y, Z, ellipsoid, limb
 
 HEM_BELOW_PELVIS = {
     "coat": 0.34,
+    "fur coat": 0.3,
+    "parka": 0.26,
+    "waistcoat": 0.07,
     "suit jacket": 0.14,
     "dress": 0.42,
     "hoodie": 0.09,
@@ -20,6 +23,9 @@ HEM_BELOW_PELVIS = {
 }
 BULK = {
     "coat": 1.16,
+    "fur coat": 1.36,
+    "parka": 1.28,
+    "waistcoat": 1.06,
     "padded jacket": 1.3,
     "hooded jacket": 1.17,
     "jacket": 1.12,
@@ -37,21 +43,24 @@ def upper_cloth(person: Person, phase: float) -> Cloth:
     """The upper garment's material with its pattern, opening and folds."""
     colour, detail = lab_to_linear(true_lab(person, "upper")), lab_to_linear(true_lab(person, "detail"))
     shut_jacket = person.upper in JACKETS and not person.open_front
-    v_neck = shut_jacket and person.upper in ("suit jacket", "cardigan")
+    v_neck = (shut_jacket and person.upper in ("suit jacket", "cardigan")) or person.upper == "waistcoat"
+    fur = 0.6 if person.upper == "fur coat" else 0.0
     pattern = person.pattern if person.pattern != "logo" or np.sin(phase * 91) < 0.4 else "back-logo"
     opening = 0.42 + 0.2 * float(np.sin(phase * 13)) if person.open_front else 0.5 if v_neck else 0.0
+    opening += 0.16 if person.suit and v_neck else 0.0
     return Cloth(
         colour,
-        detail,
+        None if person.upper in ("fur coat", "parka") else detail,
         pattern=pattern,
         detail_part="inner" if opening else "pattern",
         opening=opening,
-        opening_top=0.4 if v_neck else 0.0,
-        zip_line=shut_jacket or person.upper == "shirt",
+        opening_top=0.5 if person.suit and v_neck else 0.4 if v_neck else 0.0,
+        zip_line=shut_jacket or person.upper in ("shirt", "parka", "waistcoat"),
         folds={"leather jacket": 0.5, "suit jacket": 0.2, "coat": 0.28, "t-shirt": 0.3}.get(person.upper, 0.36),
         grain=0.14 if person.upper in ("sweater", "cardigan") else 0.06,
         gloss={"leather jacket": 0.5, "padded jacket": 0.3, "jacket": 0.1}.get(person.upper, 0.03),
         quilted=0.4 if person.upper in ("padded jacket", "vest") else 0.0,
+        fur=fur,
         phase=phase,
         pitch=0.035 + 0.05 * float(np.sin(phase * 31) ** 2),
     )
@@ -109,6 +118,7 @@ def _shoulders(person: Person, skeleton: Skeleton, cloth: Cloth) -> Tube:
         cloth.detail if cloth.pattern == "two-tone" and cloth.detail is not None else cloth.colour,
         folds=cloth.folds,
         gloss=cloth.gloss,
+        fur=cloth.fur,
         phase=cloth.phase,
     )
     drop = -0.004 * s * Y
@@ -128,7 +138,7 @@ def _sleeve(person: Person, side: Side, skeleton: Skeleton, cloth: Cloth) -> lis
         return [arm]
     pattern = cloth.pattern if cloth.pattern in ("striped", "checked", "dotted", "two-tone") else "plain"
     sleeve_cloth = Cloth(
-        cloth.colour,
+        lab_to_linear(true_lab(person, "detail")) if person.upper == "waistcoat" else cloth.colour,
         cloth.detail,
         pattern,
         "pattern",
@@ -136,15 +146,17 @@ def _sleeve(person: Person, side: Side, skeleton: Skeleton, cloth: Cloth) -> lis
         grain=cloth.grain,
         gloss=cloth.gloss,
         quilted=cloth.quilted,
+        fur=cloth.fur,
         phase=cloth.phase,
         pitch=cloth.pitch,
     )
+    part = "inner" if person.upper == "waistcoat" else "upper"
     if person.sleeves == "short":
         middle = side.shoulder + (side.elbow - side.shoulder) * 0.72
-        return [arm, limb("upper", sleeve_cloth, [side.shoulder, middle], [widths[0] * bulk, widths[1] * bulk * 1.22])]
+        return [arm, limb(part, sleeve_cloth, [side.shoulder, middle], [widths[0] * bulk, widths[1] * bulk * 1.22])]
     return [
         limb(
-            "upper",
+            part,
             sleeve_cloth,
             joints,
             [w * bulk * growth for w, growth in zip(widths, (1, 1.08, 1.12), strict=True)],
@@ -172,14 +184,79 @@ def _collar(person: Person, skeleton: Skeleton, cloth: Cloth) -> list[Tube]:
             folds=cloth.folds,
             phase=cloth.phase,
         )
-        return [Tube("headwear", opened, np.array(centres, np.float32), radii, X, Z)]
+        hood_up = Tube("headwear", opened, np.array(centres, np.float32), radii, X, Z)
+        return [hood_up, *_fur_round_the_face(person, skeleton, cloth.phase)]
     if person.upper in ("hoodie", "hooded jacket"):
         hood = ellipsoid("hood", plain, neck + 0.015 * s * Y - 0.1 * s * Z, (0.115 * s, 0.075 * s, 0.062 * s))
         ring = ellipsoid("hood", plain, neck + 0.005 * s * Y, (0.098 * s, 0.04 * s, 0.09 * s))
         return [hood, ring]
+    if person.upper in ("parka", "fur coat", "waistcoat"):
+        return _uncommon_collar(person, skeleton, cloth)
     if person.upper in ("jacket", "leather jacket", "padded jacket", "coat", "shirt", "polo shirt", "vest"):
         return [limb("upper", plain, [neck - 0.04 * s * Y, neck + 0.035 * s * Y], [0.088 * s, 0.074 * s])]
     return []
+
+
+def _uncommon_collar(person: Person, skeleton: Skeleton, cloth: Cloth) -> list[Tube]:
+    s, neck = skeleton.scale, skeleton.neck
+    plain = Cloth(cloth.colour, folds=cloth.folds, fur=cloth.fur, phase=cloth.phase)
+    match person.upper:
+        case "parka":
+            hood = ellipsoid("hood", plain, neck + 0.015 * s * Y - 0.11 * s * Z, (0.13 * s, 0.1 * s, 0.075 * s))
+            place = neck + 0.035 * s * Y - 0.025 * s * Z
+            return [hood, ellipsoid("hood", _trim(person, cloth.phase), place, (0.145 * s, 0.058 * s, 0.135 * s))]
+        case "fur coat":
+            return [ellipsoid("upper", plain, neck + 0.01 * s * (Y - Z), (0.15 * s, 0.075 * s, 0.135 * s))]
+        case _:
+            shirt = Cloth(lab_to_linear(true_lab(person, "detail")), folds=0.1, phase=cloth.phase)
+            return [limb("inner", shirt, [neck - 0.04 * s * Y, neck + 0.035 * s * Y], [0.088 * s, 0.07 * s])]
+
+
+def _trim(person: Person, phase: float) -> Cloth:
+    """The fur on a parka's hood."""
+    return Cloth(lab_to_linear(true_lab(person, "detail")), folds=0.5, fur=0.7, phase=phase)
+
+
+def _fur_round_the_face(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
+    if person.upper != "parka":
+        return []
+    s = skeleton.scale * (1.1 if person.child else 1.0)
+    place = skeleton.head + (0.022 * Z - 0.005 * Y) * s
+    return [ellipsoid("hood", _trim(person, phase), place, (0.15 * s, 0.175 * s, 0.04 * s))]
+
+
+def tie_tubes(person: Person, skeleton: Skeleton) -> list[Tube]:
+    """A tie on the shirt, as far down as the jacket or the waistcoat leaves it to be seen."""
+    if person.tie_colour == "none":
+        return []
+    s, neck, chest = skeleton.scale, skeleton.neck, skeleton.chest
+    depth = (0.118 + 0.026 * person.female) * (0.4 + 0.6 * skeleton.girth) * BULK[person.upper] * s
+    end = 0.34 if person.open_front else 0.15
+    joints = [
+        neck - 0.02 * s * Y + 0.088 * s * Z,
+        neck - 0.09 * s * Y + 0.118 * s * Z,
+        chest - 0.03 * s * Y + (depth + 0.006 * s) * Z,
+        chest - end * s * Y + (depth - 0.004 * s) * Z,
+    ]
+    cloth = Cloth(lab_to_linear(true_lab(person, "tie")), folds=0.05, gloss=0.15)
+    return [limb("tie", cloth, joints, [0.024 * s, 0.026 * s, 0.034 * s, 0.03 * s], flat=0.35)]
+
+
+def high_visibility_tubes(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:
+    """A high-visibility vest with reflective bands over the upper garment."""
+    if person.hi_vis_colour == "none":
+        return []
+    s = skeleton.scale
+    silver = np.full(3, 0.72, np.float32)
+    cloth = Cloth(
+        lab_to_linear(true_lab(person, "hi-vis")), silver, "reflective", folds=0.22, zip_line=True, phase=phase
+    )
+    below = _torso(person, skeleton, cloth)
+    centres, radii = below.centres[1:].copy(), below.radii[1:] * 1.05 + 0.008 * s
+    centres[-1] = skeleton.pelvis - (0.05 + 0.06 * np.sin(phase * 19) ** 2) * s * Y
+    radii[-1] = radii[-2] * 1.06
+    radii[0] *= (0.86, 1.1)
+    return [Tube("hi-vis", cloth, centres, radii, X, Z, squareness=0.86)]
 
 
 def scarf(person: Person, skeleton: Skeleton, phase: float) -> list[Tube]:

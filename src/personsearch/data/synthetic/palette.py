@@ -51,6 +51,10 @@ DENIM: dict[str, NamedColour] = {
     "black": PALETTE["black"],
     "grey": PALETTE["grey"],
 }
+HIGH_VISIBILITY: dict[str, NamedColour] = {
+    "yellow": NamedColour((92, -26, 82), (3, 5, 8), ("yellow", "fluorescent yellow", "bright yellow", "neon yellow")),
+    "orange": NamedColour((70, 52, 66), (3, 5, 6), ("orange", "bright orange", "neon orange", "orange")),
+}
 HAIR_LAB: dict[str, tuple[float, float, float]] = {
     "black": (10, 1, 1),
     "brown": (24, 8, 11),

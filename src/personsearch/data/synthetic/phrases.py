@@ -6,18 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from personsearch.data.synthetic.attributes import Person, true_lab
-from personsearch.data.synthetic.palette import PALETTE, neighbouring_name
+from personsearch.data.synthetic.palette import HIGH_VISIBILITY, PALETTE, neighbouring_name
 from personsearch.data.synthetic.vocabulary import (
     BAG_WORDS,
     CASUAL_DARK,
     CASUAL_LIGHT,
     DARK,
     HANDHELD_WORDS,
+    HIGH_VISIBILITY_WORDS,
     LIGHT,
     LOWER_WORDS,
     PATTERN_WORDS,
     SHOE_WORDS,
+    UNCOMMON_HEADWEAR_WORDS,
     UPPER_WORDS,
+    VEHICLE_WORDS,
 )
 
 FUZZY_NAME_SHARE = 0.12
@@ -25,7 +28,7 @@ FUZZY_NAME_SHARE = 0.12
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One visible thing: its verb ("wear", "have", "carry", "hold") and a maker of its wordings."""
+    """One visible thing: its verb ("wear", "have", "carry", "hold", "push", "ride") and a maker of its wordings."""
 
     kind: str
     topic: str
@@ -59,7 +62,11 @@ def visible_facts(person: Person, visible: frozenset[str]) -> list[Fact]:
     """Everything that the visible parts show."""
     facts = [_upper(person, visible)] if "upper" in visible else []
     if "lower" in visible and person.lower != "dress":
-        facts.append(_lower(person))
+        facts.append(_lower(person, weight=1.5 if person.suit else 5.0))
+    if "hi-vis" in visible:
+        facts.append(Fact("wear", "hi-vis", 6.0, lambda rng: _high_visibility(person, rng)))
+    if "tie" in visible and not (person.suit and "lower" in visible):  # or else the suit's words name it
+        facts.append(Fact("wear", "tie", 1.5, lambda rng: _tie(person, rng)))
     if "hair" in visible:
         striking = person.hair_length == "bald" or person.hair_colour in ("blond", "grey", "red")
         facts.append(Fact("have", "hair", 1.3 if striking else 0.5, lambda rng: _hair(person, rng)))
@@ -71,6 +78,8 @@ def visible_facts(person: Person, visible: frozenset[str]) -> list[Fact]:
 def impression(person: Person, visible: frozenset[str]) -> Fact | None:
     """The clothes in one word, if upper and lower garment agree: all black, dark, light, one colour."""
     if not {"upper", "lower"} <= visible and person.lower != "dress":
+        return None
+    if person.hi_vis_colour != "none":
         return None
     colours = {person.upper_colour, person.lower_colour}
     if len(colours) == 1:
@@ -89,6 +98,12 @@ def _upper(person: Person, visible: frozenset[str]) -> Fact:
 
 
 def _upper_phrase(person: Person, visible: frozenset[str], rng: np.random.Generator) -> str:
+    if person.upper == "parka":
+        return _parka(person, visible, rng)
+    if person.upper == "waistcoat":
+        return _waistcoat(person, visible, rng)
+    if person.suit and "lower" in visible and rng.random() < 0.8:
+        return _suit(person, visible, rng)
     colour = colour_word(person, "upper", person.upper_colour, rng)
     noun = choose(UPPER_WORDS[person.upper], rng)
     sleeves = _sleeves(person, rng)
@@ -103,6 +118,51 @@ def _upper_phrase(person: Person, visible: frozenset[str], rng: np.random.Genera
     if "hood" in visible and "hood" not in noun and rng.random() < 0.3:
         extra += " with a hood" if " with" not in extra else " and a hood"
     return f"{article(' '.join(filter(None, (colour, sleeves, noun))))}{extra}"
+
+
+def _suit(person: Person, visible: frozenset[str], rng: np.random.Generator) -> str:
+    noun = choose(("suit", "suit", "business suit", "two-piece suit"), rng)
+    suit = article(f"{colour_word(person, 'upper', person.upper_colour, rng)} {noun}")
+    if "tie" in visible and rng.random() < 0.55:
+        return f"{suit} and {choose(('tie', 'a tie', _tie(person, rng), _tie(person, rng)), rng)}"
+    if "inner" in visible and rng.random() < 0.35:
+        shirt = article(f"{colour_word(person, 'detail', person.detail_colour, rng)} shirt")
+        return f"{suit}{choose((' with ', ' over '), rng)}{shirt}"
+    return suit
+
+
+def _tie(person: Person, rng: np.random.Generator) -> str:
+    noun = choose(("tie", "tie", "necktie"), rng)
+    return article(f"{colour_word(person, 'tie', person.tie_colour, rng)} {noun}" if rng.random() < 0.8 else noun)
+
+
+def _parka(person: Person, visible: frozenset[str], rng: np.random.Generator) -> str:
+    colour = colour_word(person, "upper", person.upper_colour, rng)
+    noun = choose(("parka", "parka", "winter coat", "hooded coat", "hooded jacket", "winter parka"), rng)
+    if "hood" not in visible or rng.random() < 0.3:
+        return article(f"{colour} {noun}")
+    if "hood" in noun:
+        trim = choose(("fur trim", "a fur trim", "fur round the hood"), rng)
+    else:
+        trim = choose(("a fur-trimmed hood", "a fur hood", "a furry hood", "a fluffy hood", "fur on the hood"), rng)
+    return f"{article(f'{colour} {noun}')} with {trim}"
+
+
+def _waistcoat(person: Person, visible: frozenset[str], rng: np.random.Generator) -> str:
+    noun = choose(("waistcoat", "waistcoat", "waistcoat", "vest", "suit vest", "dress vest"), rng)
+    waistcoat = article(f"{colour_word(person, 'upper', person.upper_colour, rng)} {noun}")
+    if "inner" not in visible or rng.random() < 0.2:
+        return waistcoat
+    sleeves = {"long": "long-sleeved ", "short": "short-sleeved "}[person.sleeves] if rng.random() < 0.15 else ""
+    shirt = article(f"{colour_word(person, 'detail', person.detail_colour, rng)} {sleeves}shirt")
+    return f"{waistcoat}{choose((' over ', ' over ', ' and ', ' with '), rng)}{shirt}"
+
+
+def _high_visibility(person: Person, rng: np.random.Generator) -> str:
+    noun = choose(HIGH_VISIBILITY_WORDS, rng)
+    colour = choose(HIGH_VISIBILITY[person.hi_vis_colour].words, rng)
+    bands = choose((" with reflective bands", " with silver bands"), rng) if rng.random() < 0.15 else ""
+    return article(f"{colour} {noun}" if rng.random() < 0.75 else noun) + ("" if "reflective" in noun else bands)
 
 
 def _sleeves(person: Person, rng: np.random.Generator) -> str:
@@ -134,12 +194,12 @@ def _patterned(person: Person, colour: str, rng: np.random.Generator) -> tuple[s
             ), ""
 
 
-def _lower(person: Person) -> Fact:
+def _lower(person: Person, weight: float) -> Fact:
     def phrase(rng: np.random.Generator) -> str:
         words = f"{colour_word(person, 'lower', person.lower_colour, rng)} {choose(LOWER_WORDS[person.lower], rng)}"
         return article(words) if person.lower == "skirt" else words if rng.random() < 0.92 else f"a pair of {words}"
 
-    return Fact("wear", "lower", 5.0, phrase)
+    return Fact("wear", "lower", weight, phrase)
 
 
 def _hair(person: Person, rng: np.random.Generator) -> str:
@@ -201,6 +261,7 @@ def _headwear(person: Person, rng: np.random.Generator) -> str:
         "cap": ("cap", "baseball cap", "hat"),
         "beanie": ("beanie", "knitted hat", "woolly hat", "hat"),
         "hat": ("hat", "brimmed hat"),
+        **UNCOMMON_HEADWEAR_WORDS,
     }
     return article(
         f"{colour_word(person, 'headwear', person.headwear_colour, rng)} {choose(nouns[person.headwear], rng)}"
@@ -222,7 +283,18 @@ def _carried_facts(person: Person, visible: frozenset[str]) -> list[Fact]:
                 lambda rng: article(f"{colour_word(person, 'umbrella', person.umbrella_colour, rng)} umbrella"),
             )
         )
+    if "vehicle" in visible:
+        facts.append(_vehicle(person))
     return facts
+
+
+def _vehicle(person: Person) -> Fact:
+    def phrase(rng: np.random.Generator) -> str:
+        noun = choose(VEHICLE_WORDS[person.vehicle], rng)
+        named = person.vehicle != "shopping trolley" and rng.random() < 0.35
+        return article(f"{colour_word(person, 'vehicle', person.vehicle_colour, rng)} {noun}" if named else noun)
+
+    return Fact("ride" if person.vehicle == "ridden bicycle" else "push", "vehicle", 3.5, phrase)
 
 
 def _bag(person: Person, rng: np.random.Generator) -> str:

@@ -7,12 +7,15 @@ import numpy as np
 from personsearch.data.synthetic.attributes import Person
 from personsearch.data.synthetic.palette import Floats
 
+SADDLE = 0.97
+"""The height of a bicycle's saddle, in metres."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pose:
     """A moment of walking or standing. Angles in radians, `phase` of the walking cycle in 0..2π.
 
-    `arms` names what (left, right) arm does: swing, pocket, phone, hold (forearm forward), hang.
+    `arms` names what (left, right) arm does: swing, pocket, phone, hold (forearm forward), hang, push (hands on a bar).
     """
 
     walking: bool
@@ -20,6 +23,7 @@ class Pose:
     stride: float
     lean: float
     arms: tuple[str, str]
+    riding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ def build_skeleton(person: Person, pose: Pose) -> Skeleton:
     scale *= 0.72 if person.child else 1.0
     girth = {"slim": 0.88, "average": 1.0, "heavy": 1.22}[person.build] * (0.92 if person.female else 1.0)
     shoulder_width = (0.158 if person.female else 0.187) * (0.94 + 0.06 * girth)
+    if pose.riding:
+        return _grounded(_riding(pose, girth, shoulder_width), scale, lowest=0.0)
     bob = 0.012 * np.cos(2 * pose.phase) if pose.walking else 0.0
     pelvis = _vector(0, 0.92 + bob, 0)
     lean = np.sin(pose.lean)
@@ -63,7 +69,39 @@ def build_skeleton(person: Person, pose: Pose) -> Skeleton:
     neck = pelvis + _vector(0, 0.545, 0.55 * lean)
     head = neck + _vector(0, 0.15, 0.02 + 0.15 * lean)
     left, right = (_side(pose, pelvis, neck, index=index, width=shoulder_width) for index in (0, 1))
-    return _grounded(Skeleton(pelvis, chest, neck, head, left, right, girth, shoulder_width, 1.0), scale)
+    lowest = min(float(side.toe[1]) for side in (left, right)) - 0.035
+    return _grounded(Skeleton(pelvis, chest, neck, head, left, right, girth, shoulder_width, 1.0), scale, lowest=lowest)
+
+
+def _riding(pose: Pose, girth: float, shoulder_width: float) -> Skeleton:
+    """On a bicycle whose pedals turn about (y 0.29, z 0): seated, both hands on the bar."""
+    lean = 0.18 + 2.0 * max(pose.lean, 0.0)
+    back = _vector(0, np.cos(lean), np.sin(lean))
+    pelvis = _vector(0, SADDLE + 0.05, -0.21)
+    neck = pelvis + back * 0.545
+    head = neck + _vector(0, 0.145, 0.05)
+    sides = []
+    for sign, turn in ((1.0, pose.phase), (-1.0, pose.phase + np.pi)):
+        hip = pelvis + _vector(sign * 0.088, -0.02, 0.02)
+        ankle = _vector(sign * 0.1, 0.36 + 0.16 * np.sin(turn), -0.04 + 0.16 * np.cos(turn))
+        knee = _bent(hip, ankle, 0.42, 0.41) + _vector(sign * 0.02, 0, 0)
+        shoulder = neck + _vector(sign * shoulder_width, -0.065, 0)
+        wrist = _vector(sign * 0.25, 1.06, 0.27)
+        elbow = (shoulder + wrist) / 2 + _vector(sign * 0.07, -0.06, -0.04)
+        sides.append(Side(shoulder, elbow, wrist, hip, knee, ankle, ankle + _vector(sign * 0.02, -0.05, 0.17)))
+    return Skeleton(pelvis, pelvis + back * 0.36, neck, head, sides[0], sides[1], girth, shoulder_width, 1.0)
+
+
+def _bent(start: Floats, end: Floats, first: float, second: float) -> Floats:
+    """The joint between two bones from `start` to `end` that bends forward."""
+    line = end - start
+    reach = min(float(np.linalg.norm(line)), (first + second) * 0.999)
+    along = (reach**2 + first**2 - second**2) / (2 * reach)
+    across = np.sqrt(max(first**2 - along**2, 0.0))
+    axis = line / np.linalg.norm(line)
+    forward = np.cross(_vector(1, 0, 0), axis)
+    forward *= np.sign(forward[2]) / np.linalg.norm(forward)
+    return np.asarray(start + along * axis + across * forward, np.float32)
 
 
 def _side(pose: Pose, pelvis: Floats, neck: Floats, *, index: int, width: float) -> Side:
@@ -86,6 +124,9 @@ def _arm(action: str, swing: float, sign: float, shoulder: Floats) -> tuple[Floa
     if action == "phone":
         elbow = shoulder + _vector(sign * 0.08, -0.23, 0.12)
         return elbow, shoulder + _vector(sign * -0.06, 0.08, 0.1)
+    if action == "push":
+        elbow = shoulder + _vector(sign * 0.06, -0.25, 0.03)
+        return elbow, elbow + _vector(sign * -0.03, -0.1, 0.23)
     if action == "hold":
         elbow = shoulder + _vector(sign * 0.05, -0.27, 0.02)
         return elbow, elbow + _vector(sign * -0.09, 0.05, 0.22)
@@ -102,9 +143,8 @@ def _swing(length: float, angle: float, outward: float) -> Floats:
     return _vector(length * np.sin(outward), -length * np.cos(angle) * np.cos(outward), length * np.sin(angle))
 
 
-def _grounded(skeleton: Skeleton, scale: float) -> Skeleton:
-    """The skeleton at its size, with the lower toe on the ground."""
-    lowest = min(float(side.toe[1]) for side in (skeleton.left, skeleton.right)) - 0.035
+def _grounded(skeleton: Skeleton, scale: float, *, lowest: float) -> Skeleton:
+    """The skeleton at its size, with the height `lowest` on the ground."""
     shift = _vector(0, -lowest, 0)
 
     def move(joint: Floats) -> Floats:

@@ -22,13 +22,21 @@ from personsearch.data.synthetic.skeleton import Pose
 PIXELS_PER_METRE = 92.0
 NUM_BYSTANDERS = 40
 NUM_SCENES = 40
-PART_WEIGHTS = {"background": 1.0, "upper": 1.0, "lower": 1.0, "beard": 5.0, "eyewear": 12.0}
+PART_WEIGHTS = {
+    "background": 1.0,
+    "upper": 1.0,
+    "lower": 1.0,
+    "beard": 5.0,
+    "eyewear": 12.0,
+    "hi-vis": 1.0,
+    "vehicle": 2.0,
+}
 SMALL_PART_WEIGHT = 3.0
 """Of all other parts. A cell shows the part that covers most of it, by weight."""
 MINIMUM_SHARE = {
     "upper": 0.03, "lower": 0.03, "inner": 0.008, "pattern": 0.006, "hair": 0.008, "headwear": 0.008, "bag": 0.012,
     "shoes": 0.006, "eyewear": 0.003, "beard": 0.003, "handheld": 0.004, "umbrella": 0.03, "scarf": 0.006,
-    "hood": 0.01,
+    "hood": 0.01, "tie": 0.003, "hi-vis": 0.02, "vehicle": 0.04,
 }  # fmt: skip
 """The share of a whole figure's pixels from which a part can be made out."""
 
@@ -56,14 +64,22 @@ def draw_pose(person: Person, rng: np.random.Generator) -> Pose:
         arms = [arm if arm in ("phone",) else "hang" for arm in arms]
     if person.umbrella_colour != "none":
         arms[1] = "hold"
+    if person.vehicle != "none":
+        arms = _pushing_arms(person, arms)
+    riding = person.vehicle == "ridden bicycle"
     walking = bool(rng.random() < 0.72)
     return Pose(
-        walking,
+        walking and not riding,
         float(rng.uniform(0, 2 * np.pi)),
         float(rng.uniform(0.25, 0.52)),
         float(rng.uniform(-0.03, 0.14)),
         (arms[0], arms[1]),
+        riding,
     )
+
+
+def _pushing_arms(person: Person, arms: list[str]) -> list[str]:
+    return ["push", "push"] if person.vehicle != "bicycle" else ["push", arms[1] if arms[1] != "pocket" else "hang"]
 
 
 def draw_light(camera: Camera, rng: np.random.Generator) -> Light:
@@ -88,7 +104,7 @@ def take_snapshot(person: Person, phase: float, camera: Camera, rng: np.random.G
     small = cv2.resize(canvas, (width, max(28, height)), interpolation=cv2.INTER_AREA)
     visible = visible_parts(parts, figure.parts, height)
     jpeg = encode(develop(small, for_one_shot(camera, rng), rng), camera, rng)
-    return Snapshot(jpeg, Sight(visible, facing(yaw), pose.walking), part_layout(parts))
+    return Snapshot(jpeg, Sight(visible, facing(yaw), pose.walking, pose.riding), part_layout(parts))
 
 
 def part_layout(parts_HW: NDArray[np.uint8]) -> str:
@@ -115,14 +131,25 @@ def facing(yaw: float) -> Facing:
 def jittered_box(figure: Figure, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """Left, top, right, bottom in the figure's pixels, as detectors cut: loose, tight, off centre, about 1:2."""
     height, width = figure.alpha.shape
+    middle = width / 2
+    if (figure.parts == PART_INDEX["vehicle"]).any():
+        width, middle = _width_with_vehicle(figure, rng)
     margin_top, margin_bottom = rng.normal(0.06, 0.07, 2) * height
     if rng.random() < 0.12:
         margin_bottom = -rng.uniform(0.05, 0.4) * height
     top, bottom = -margin_top, height + margin_bottom
     aspect = rng.uniform(0.34, 0.6)
     half = max(0.5 * (bottom - top) * aspect, 0.4 * min(width, 0.6 * height))
-    centre = width / 2 + rng.normal(0, 0.045) * height
+    centre = middle + rng.normal(0, 0.045) * height
     return int(centre - half), int(top), int(centre + half), int(bottom)
+
+
+def _width_with_vehicle(figure: Figure, rng: np.random.Generator) -> tuple[float, float]:
+    """Width and middle of what a detector boxes of a person with a vehicle: anything from the person to all of it."""
+    columns = np.flatnonzero(((figure.parts > 0) & (figure.parts != PART_INDEX["vehicle"])).any(axis=0))
+    share, right = rng.uniform(0.35, 1.0), figure.alpha.shape[1]
+    start, end = columns[0] * (1 - share), columns[-1] * (1 - share) + right * share
+    return float(end - start), float(start + end) / 2
 
 
 def compose(

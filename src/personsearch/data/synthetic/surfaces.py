@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from personsearch.data.synthetic.cloth import Cloth
+from personsearch.data.synthetic.cloth import Cloth, tufts
 from personsearch.data.synthetic.palette import Floats
 
 BACK_FACING = -0.1
@@ -149,6 +149,9 @@ def _facing_points(tubes: list[Tube], rows: _Rows, axes_T33: Floats, rotation: F
     bumps = 1 + _per_tube(tubes, "folds")[owner] * 0.05 * np.sin(
         values[:, 6] * 38 + 3 * angle + _per_tube(tubes, "phase")[owner] * 40
     )
+    fur = _per_tube(tubes, "fur")
+    if fur.any():
+        bumps += fur[owner] * 0.1 * tufts(values[:, 6], angle, _per_tube(tubes, "phase")[owner])
     offset = (values[:, 3] * cosine[kept] * bumps)[:, None] * side + (values[:, 4] * sine[kept] * bumps)[
         :, None
     ] * front

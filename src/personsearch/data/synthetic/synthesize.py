@@ -22,6 +22,7 @@ from personsearch.data.synthetic.camera import Camera, by_night, draw_camera
 from personsearch.data.synthetic.captions import DESCRIPTIVE_STYLES, TRAINING_STYLES, write_captions
 from personsearch.data.synthetic.snapshot import take_snapshot
 from personsearch.data.synthetic.twins import colour_twin, shape_twin
+from personsearch.data.synthetic.uncommon import with_uncommon
 from personsearch.errors import UserError
 from personsearch.files import replacing, write_json
 from personsearch.processes import end_with_parent
@@ -185,9 +186,12 @@ def person_of(config: SynthesizeConfig, identity: Identity) -> Person:
     # Each use has a stream of its own (the last number), so that a change to one leaves the others as they were.
     rng = np.random.default_rng([config.seed, identity.number, 1])
     if not identity.twin:
-        return draw_person(rng)
-    original = draw_person(np.random.default_rng([config.seed, identity.first, 1]))
-    return (colour_twin if identity.twin == "colour" else shape_twin)(original, rng)
+        person = draw_person(rng)
+    else:
+        original = draw_person(np.random.default_rng([config.seed, identity.first, 1]))
+        person = (colour_twin if identity.twin == "colour" else shape_twin)(original, rng)
+    group, own = (np.random.default_rng([config.seed, *key]) for key in ((identity.first, 9), (identity.number, 10)))
+    return with_uncommon(person, group, own)
 
 
 @lru_cache(maxsize=256)

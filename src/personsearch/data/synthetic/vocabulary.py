@@ -24,6 +24,7 @@ UPPER_WORDS = {
     "tank top": ("tank top", "sleeveless top", "sleeveless shirt", "top", "singlet"),
     "blouse": ("blouse", "top", "shirt"),
     "dress": ("dress", "dress", "gown"),
+    "fur coat": ("fur coat", "fur coat", "fluffy coat", "furry coat", "faux fur coat", "fluffy jacket", "fur jacket"),
 }
 LOWER_WORDS = {
     "jeans": ("jeans", "jeans", "jeans", "denim jeans", "pants", "denim trousers"),
@@ -46,6 +47,23 @@ BAG_WORDS = {
     "plastic bag": ("plastic bag", "shopping bag", "carrier bag", "bag"),
     "suitcase": ("suitcase", "rolling suitcase", "trolley case"),
     "briefcase": ("briefcase", "case", "bag"),
+}
+HIGH_VISIBILITY_WORDS = (
+    "high-visibility vest", "hi-vis vest", "high-vis vest", "reflective vest", "safety vest", "reflective safety vest",
+    "hi-vis jacket", "high-visibility jacket", "reflective work vest",
+)  # fmt: skip
+UNCOMMON_HEADWEAR_WORDS = {
+    "helmet": ("helmet", "bike helmet", "bicycle helmet", "cycling helmet"),
+    "hard hat": ("hard hat", "helmet", "safety helmet", "construction helmet", "hard hat"),
+    "headscarf": ("headscarf", "headscarf", "hijab", "head scarf", "scarf over the head", "shawl over the head"),
+    "straw hat": ("straw hat", "straw hat", "sun hat", "wide-brimmed hat", "hat", "summer hat"),
+    "wide-brimmed hat": ("wide-brimmed hat", "hat with a wide brim", "wide hat", "brimmed hat", "hat"),
+}
+VEHICLE_WORDS = {
+    "bicycle": ("bicycle", "bike", "bike", "push bike"),
+    "ridden bicycle": ("bicycle", "bike", "bike", "bicycle"),
+    "pushchair": ("pushchair", "stroller", "pram", "buggy", "baby carriage", "baby stroller"),
+    "shopping trolley": ("shopping trolley", "shopping cart", "trolley", "supermarket trolley"),
 }
 HANDHELD_WORDS = {
     "phone": ("a phone", "a mobile phone", "a cell phone"),

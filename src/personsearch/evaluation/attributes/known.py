@@ -12,7 +12,10 @@ from personsearch.data.facts.catalogue import FACT_INDEX, FACTS, NEAR_TYPES, TYP
 from personsearch.data.facts.known import FALSE, TRUE, UNKNOWN, fact_table, facts_in_attributes
 from personsearch.data.records import ImageRecord
 
-MAY_BE_ABSENT = ("bag", "headwear", "handheld", "eyewear", "beard", "scarf", "umbrella", "pattern")
+MAY_BE_ABSENT = (
+    "bag", "headwear", "handheld", "eyewear", "beard", "scarf", "umbrella", "pattern", "vehicle",
+    "high-visibility vest",
+)  # fmt: skip
 """Kinds of things that people need not have; whoever describes a person mentions them."""
 
 
