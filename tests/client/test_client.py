@@ -1,7 +1,9 @@
 """The client against a running service: both clients through the same cases."""
 
 import asyncio
+import io
 import json
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +35,11 @@ OURS = {
     "Cameras": models.Cameras,
     "Track": models.Track,
     "VerdictResponse": models.RecordedVerdict,
+    "ReportedCandidate": models.ReportedCandidate,
+    "BuildView": models.Build,
+    "PromotionView": models.Promotion,
+    "PromoterView": models.Promoter,
+    "Status": models.Status,
     "Readiness": models.Readiness,
     "ProblemDetails": models.ProblemDetails,
     "WrongField": models.WrongField,
@@ -131,6 +138,28 @@ def test_a_candidate_is_looked_at_and_judged(client: Any, settings: ServingSetti
 def test_cameras_and_readiness(client: Any) -> None:
     assert [camera.camera_id for camera in client.cameras()] == ["junction", "north-door"]
     assert client.ready().ready
+
+
+def test_the_state_of_the_installation_is_typed(client: Any) -> None:
+    status = client.status()
+    assert (status.problem, status.collection, status.model.version) == ("", "persons_v1_1", "1")
+    assert (status.crops, status.waiting) == (18, 0)
+    assert [(camera.camera_id, camera.crops) for camera in status.cameras] == [("junction", 9), ("north-door", 9)]
+    assert (status.builds, status.promotions, status.promoters) == ([], [], [])
+
+
+def test_chosen_candidates_become_a_report(client: Any, settings: ServingSettings) -> None:
+    found = client.search("a red coat", k=2)
+    chosen = [
+        models.ReportedCandidate(search_request_id=found.request_id, crop_id=each.crop_id) for each in found.candidates
+    ]
+    archive = zipfile.ZipFile(io.BytesIO(client.report("case 17", chosen, note="for Anna")))
+    content = json.loads(archive.read("report.json"))
+    assert (content["purpose"], content["note"]) == ("case 17", "for Anna")
+    assert [each["crop_id"] for each in content["candidates"]] == [each.crop_id for each in chosen]
+    assert audited(settings)[-1]["event"] == "report"
+    with pytest.raises(ApiError, match="404"):
+        client.report("case 17", [models.ReportedCandidate(search_request_id="none", crop_id="red-0-0")])
 
 
 def test_a_refusal_says_what_the_service_says(kind: Any, address: str) -> None:
@@ -249,7 +278,7 @@ def test_every_answer_is_read_whole(name: str) -> None:
 
 def test_every_route_has_its_method() -> None:
     paths = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
-    unasked = {"/healthz", "post /v1/crops", "/v1/reports", "/v1/status"}  # the last two are the page's own
+    unasked = {"/healthz", "post /v1/crops"}
     routes = {f"{method} {path}" if path == "/v1/crops" else path for path, ops in paths.items() for method in ops}
-    asked = {"/v1/search", "/v1/embed", "/v1/verdicts", "/v1/cameras", "get /v1/crops", "/readyz"}
-    assert routes - unasked == asked | {"/v1/crops/{crop_id}/image", "/v1/crops/{crop_id}/heat-maps"}
+    asked = {"/v1/search", "/v1/embed", "/v1/verdicts", "/v1/cameras", "/v1/status", "/v1/reports", "get /v1/crops"}
+    assert routes - unasked == asked | {"/readyz", "/v1/crops/{crop_id}/image", "/v1/crops/{crop_id}/heat-maps"}

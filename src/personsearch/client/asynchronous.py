@@ -18,6 +18,8 @@ from personsearch.client.models import (
     HeatMaps,
     Readiness,
     RecordedVerdict,
+    ReportedCandidate,
+    Status,
     Track,
     Verdict,
 )
@@ -110,6 +112,14 @@ class AsyncClient:
     async def ready(self) -> Readiness:
         """Whether searches are answered, and by which collection."""
         return await self._ask(calls.ready())
+
+    async def status(self) -> Status:
+        """What is live, how far builds are, what became of promotions, and when each camera sent its last crop."""
+        return await self._ask(calls.status())
+
+    async def report(self, purpose: str, candidates: Sequence[ReportedCandidate], *, note: str = "") -> bytes:
+        """Candidates that searches have shown as a ZIP file, with pictures, queries, models, verdicts and hashes."""
+        return await self._ask(calls.report(purpose, candidates, note))
 
     async def _ask(self, call: Call[T]) -> T:
         for again in count():

@@ -22,6 +22,8 @@ from personsearch.client.models import (
     ProblemDetails,
     Readiness,
     RecordedVerdict,
+    ReportedCandidate,
+    Status,
     Track,
     Verdict,
     WrongField,
@@ -122,6 +124,15 @@ def image(crop_id: str) -> Call[bytes]:
 
 def ready() -> Call[Readiness]:
     return Call("GET", "/readyz", _reader(Readiness), answers=(HTTPStatus.SERVICE_UNAVAILABLE,))
+
+
+def status() -> Call[Status]:
+    return Call("GET", "/v1/status", _reader(Status))
+
+
+def report(purpose: str, candidates: Sequence[ReportedCandidate], note: str) -> Call[bytes]:
+    body = {"purpose": purpose, "note": note, "candidates": [each.model_dump() for each in candidates]}
+    return Call("POST", "/v1/reports", lambda response: response.content, body)
 
 
 def encoded(picture: Picture) -> str:

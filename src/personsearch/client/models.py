@@ -133,6 +133,57 @@ class RecordedVerdict(Answered):
     record_hash: str
 
 
+class ReportedCandidate(Answered):
+    """A candidate for a report, and the search that showed it."""
+
+    search_request_id: str
+    crop_id: str
+
+
+class Build(Answered):
+    """How far the build of a collection is."""
+
+    collection: str
+    crops: int
+    done: int
+    crops_per_second: float
+    seconds_left: float | None
+
+
+class Promotion(Answered):
+    """A promotion: the collection that it made live, or why it failed."""
+
+    version: str
+    collection: str
+    failure: str
+    attempts: int
+    began_at: datetime
+    changed_at: datetime
+
+
+class Promoter(Answered):
+    """What a promoter saw."""
+
+    leads: bool
+    state: str
+    failed: bool
+    seconds_ago: float
+
+
+class Status(Answered):
+    """The state of an installation. `problem` says why the collection that should be live is not; "" if it is."""
+
+    problem: str
+    collection: str | None
+    model: Model | None
+    crops: int
+    waiting: int
+    cameras: list[Camera]
+    builds: list[Build]
+    promotions: list[Promotion]
+    promoters: list[Promoter]
+
+
 class Readiness(Answered):
     """Whether searches are answered, and what is wrong."""
 

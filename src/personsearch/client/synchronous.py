@@ -18,6 +18,8 @@ from personsearch.client.models import (
     HeatMaps,
     Readiness,
     RecordedVerdict,
+    ReportedCandidate,
+    Status,
     Track,
     Verdict,
 )
@@ -104,6 +106,14 @@ class Client:
     def ready(self) -> Readiness:
         """Whether searches are answered, and by which collection."""
         return self._ask(calls.ready())
+
+    def status(self) -> Status:
+        """What is live, how far builds are, what became of promotions, and when each camera sent its last crop."""
+        return self._ask(calls.status())
+
+    def report(self, purpose: str, candidates: Sequence[ReportedCandidate], *, note: str = "") -> bytes:
+        """Candidates that searches have shown as a ZIP file, with pictures, queries, models, verdicts and hashes."""
+        return self._ask(calls.report(purpose, candidates, note))
 
     def _ask(self, call: Call[T]) -> T:
         for again in count():
