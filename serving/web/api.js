@@ -12,15 +12,19 @@ export class ApiError extends Error {
   }
 }
 
-// A link may carry the key after "#", which browsers do not send; the key is removed from the address at once.
+// A link may carry the key after "#", which browsers do not send; the key is removed from the address at once. It does
+// not replace another one unasked: whatever is searched then would be recorded under somebody else's name.
 export function takeKeyFromAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
-  const key = given.get("key");
-  if (key) {
-    setKey(key);
+  const key = given.get("key")?.trim();
+  if (given.has("key")) {
     given.delete("key");
     const rest = given.toString();
     history.replaceState(null, "", location.pathname + location.search + (rest && `#${rest}`));
+  }
+  const own = sessionStorage.getItem(STORED_KEY);
+  if (key && (!own || own === key || confirm(say("This link has another API key. Use it in place of yours?")))) {
+    setKey(key);
   }
 }
 

@@ -225,6 +225,8 @@ export const GERMAN = {
   "Key": "Schlüssel",
   "Continue": "Weiter",
   "This key is not accepted.": "Dieser Schlüssel gilt nicht.",
+  "This link has another API key. Use it in place of yours?":
+    "Dieser Link hat einen anderen API-Schlüssel. Statt Ihres eigenen verwenden?",
   "Stored until you close this tab; never part of a web address.":
     "Gespeichert, bis Sie diesen Tab schließen; nie Teil einer Webadresse.",
 };

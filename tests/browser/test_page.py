@@ -4,7 +4,7 @@ import re
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Dialog, Page, ViewportSize, expect
 
 from tests.audit import audited, refused
 from tests.browser.conftest import KEY, RunningService, StrippingProxy
@@ -100,6 +100,28 @@ def test_the_key_leaves_the_address_and_stays_out_of_it(page: Page, service: Run
     assert not [url for url in asked if KEY in url.split("#")[0]]
     assert KEY not in page.evaluate("JSON.stringify(localStorage)")
     assert all(url.startswith((service.address, f"blob:{service.address}")) for url in asked)
+
+
+@pytest.mark.parametrize("agreed", [False, True])
+def test_a_link_replaces_nobody_s_own_key_unasked(page: Page, service: RunningService, agreed: bool) -> None:
+    asked: list[str] = []
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept() if agreed else dialog.dismiss()
+
+    page.on("dialog", answer)
+    open_page(page, service)
+    page.goto(f"{service.address}#key={KEY}&text=red")
+    expect(page.locator("#grid .card:not(.skeleton)")).to_have_count(6)
+    assert asked == []  # it is the same one
+    page.goto(f"{service.address}#key=the-key-of-somebody-else&text=green")
+    expect(page).to_have_url(f"{service.address}#text=green")
+    expect(page.locator("#key-dialog" if agreed else "#grid .card:not(.skeleton)").first).to_be_visible()
+    assert asked == ["This link has another API key. Use it in place of yours?"]
+    assert page.evaluate("sessionStorage.getItem('personsearch-key')") == (
+        "the-key-of-somebody-else" if agreed else KEY
+    )
 
 
 def test_without_a_key_the_page_asks_for_one(page: Page, service: RunningService) -> None:
