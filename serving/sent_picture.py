@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from personsearch.bundle import Preprocessing
-from personsearch.images import ImageRejected, open_image, resize
+from personsearch.images import SENT_FORMATS, ImageRejected, open_image, resize
 from serving.problems import Problem, WrongField
 
 MAX_BYTES = 2**20
@@ -49,7 +49,7 @@ def pixels_of(file: bytes, field: str, preprocessing: Preprocessing) -> NDArray[
         Problem: 422, it is no picture, or one of too many pixels.
     """
     try:
-        picture = open_image(file, max_pixels=MAX_PIXELS)
+        picture = open_image(file, max_pixels=MAX_PIXELS, formats=SENT_FORMATS)
     except ImageRejected as error:
         raise _refused(field, str(error)) from error
     return resize(picture, preprocessing.height, preprocessing.width, preprocessing.interpolation)

@@ -4,6 +4,7 @@ Shapes: H height, W width, N images; channels are RGB.
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -30,23 +31,25 @@ FORMATS = (
     "GIF",
     "TIFF",
 )  # others are attack surface (EPS starts an interpreter)
+SENT_FORMATS = ("JPEG", "PNG", "WEBP")
+"""Formats of a picture that somebody searches for."""
 
 
 class ImageRejected(UserError):
     """An image that cannot or must not be decoded; the message is the reason."""
 
 
-def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, formats: Sequence[str] = FORMATS) -> Image.Image:
     """Decode a whole image as upright RGB (EXIF rotation applied, alpha and CMYK converted).
 
     Raises:
-        ImageRejected: missing, empty, not an image in one of FORMATS, truncated, or over `max_pixels`.
+        ImageRejected: missing, empty, not an image in one of `formats`, truncated, or over `max_pixels`.
     """
     try:
         if isinstance(source, Path) and source.exists() and not source.is_file():
             raise ImageRejected("not a regular file")  # reading a pipe might never end
         file = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(file, formats=FORMATS) as image:
+        with Image.open(file, formats=formats) as image:
             if image.width * image.height > max_pixels:
                 raise ImageRejected(f"{image.width}×{image.height} pixels; at most {max_pixels:,} are read")
             deep_colour = image.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in image.tile)
@@ -62,7 +65,7 @@ def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.I
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ImageRejected(f"too many pixels; at most {max_pixels:,} are read") from error
     except UnidentifiedImageError as error:
-        raise ImageRejected(f"not an image in one of the formats {', '.join(FORMATS)}") from error
+        raise ImageRejected(f"not an image in one of the formats {', '.join(formats)}") from error
     except Exception as error:  # PIL plug-ins raise OSError, SyntaxError, ValueError, struct.error … on bad bytes
         raise ImageRejected(f"cannot be decoded: {error}") from error
 

@@ -2,9 +2,11 @@
 
 import base64
 import hashlib
+import io
 
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from serving.app import create_app
 from serving.settings import ServingSettings
@@ -33,6 +35,17 @@ def test_a_picture_finds_its_like_and_claims_no_confidence(client: TestClient) -
     assert answer["candidates"][0]["score"] > 0.99
     assert (answer["no_reliable_match"], answer["match"], answer["fitting"]) == (None, None, None)
     assert {candidate["confidence"] for candidate in answer["candidates"]} == {None}
+
+
+@pytest.mark.parametrize(("kind", "status"), [("PNG", 200), ("WEBP", 200), ("GIF", 422), ("TIFF", 422), ("BMP", 422)])
+def test_a_picture_is_a_jpeg_png_or_webp(client: TestClient, kind: str, status: int) -> None:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(figure("blue"))).save(buffer, kind)
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    for path, body in (("/v1/search", {"image": picture}), ("/v1/embed", {"images": [picture]})):
+        response = client.post(path, json=body)
+        assert response.status_code == status
+        assert status == 200 or "not an image in one of the formats JPEG, PNG, WEBP" in response.text
 
 
 def test_more_like_this_leaves_out_the_crop_s_own_track(client: TestClient) -> None:

@@ -77,13 +77,13 @@ def _read(path: Path) -> bytes:
 def _encode(encoder: "Encoder", paths: list[Path], files: list[bytes]) -> "NDArray[np.float32]":
     import numpy as np
 
-    from personsearch.images import ImageRejected, open_image, resize
+    from personsearch.images import SENT_FORMATS, ImageRejected, open_image, resize
 
     size = encoder.preprocessing
     pixels = np.empty((len(files), size.height, size.width, 3), dtype=np.uint8)
     for number, (path, file) in enumerate(zip(paths, files, strict=True)):
         try:
-            pixels[number] = resize(open_image(file), size.height, size.width, size.interpolation)
+            pixels[number] = resize(open_image(file, formats=SENT_FORMATS), size.height, size.width, size.interpolation)
         except ImageRejected as error:
             raise UserError(f"--image {path}: {error}") from error
     return encoder.encode_images(pixels)

@@ -141,11 +141,11 @@ def _checked(
 
 
 def _encode(searcher: "Searcher", file: bytes) -> "NDArray[np.float32]":
-    from personsearch.images import ImageRejected, open_image, resize
+    from personsearch.images import SENT_FORMATS, ImageRejected, open_image, resize
 
     size = searcher.encoder.preprocessing
     try:
-        pixels_HW3 = resize(open_image(file), size.height, size.width, size.interpolation)
+        pixels_HW3 = resize(open_image(file, formats=SENT_FORMATS), size.height, size.width, size.interpolation)
     except ImageRejected as error:
         raise UserError(f"--image: {error}") from error
     vector_D: NDArray[np.float32] = searcher.encoder.encode_images(pixels_HW3[None])[0]
