@@ -62,7 +62,8 @@ def measure(path: Path, dataset: Dataset, records: list[ImageRecord]) -> Table:
         asked = list(visible(sentences(json.loads(record.attributes or "{}")), parts_RC))
         pixels_HW3 = resize(open_image(dataset.picture(record)), size.height, size.width, size.interpolation)
         start = time.perf_counter()
-        maps_PRC = heat_maps(encoder, pixels_HW3, [sentence for _, sentence in asked]) if asked else []
+        [whole_D] = encoder.encode_images(pixels_HW3[None])
+        maps_PRC = heat_maps(encoder, pixels_HW3, whole_D, [sentence for _, sentence in asked]) if asked else []
         seconds.append(time.perf_counter() - start)
         for (part, _), map_RC in zip(asked, maps_PRC, strict=True):
             hits.setdefault(part, []).append(pointing(map_RC, parts_RC == PARTS.index(part)))

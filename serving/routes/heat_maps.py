@@ -17,9 +17,10 @@ from personsearch.search.phrases import Phrase, phrases
 from serving.json_body import JsonRoute
 from serving.problems import Problem, responses
 from serving.routes.crops import held_picture, no_image
-from serving.routes.search import ModelView, Purpose, Text, live_or_unavailable, model_view
+from serving.routes.search import ModelView, live_or_unavailable, model_view
 from serving.security import SearchingCaller
 from serving.service import Service, ServiceDep
+from serving.written_text import Purpose, Text
 
 LONGEST_SECONDS = 10.0
 DECIMALS = 4
@@ -83,9 +84,9 @@ def show_heat_maps(
     start = time.perf_counter()
     live = live_or_unavailable(service)
     pixels_HW3 = _pixels(service, crop_id, live.encoder)
-    _refuse_if_slow(live.encoder, pixels_HW3)
+    whole_D = _encoded_in_time(live.encoder, pixels_HW3)
     asked = phrases(body.text) or [Phrase(body.text, 0, len(body.text), body.text)]
-    maps_PRC = heat_maps(live.encoder, pixels_HW3, [phrase.sentence for phrase in asked])
+    maps_PRC = heat_maps(live.encoder, pixels_HW3, whole_D, [phrase.sentence for phrase in asked])
     request_id = request.scope["request_id"]
     record = heat_map_record(
         body.text,
@@ -126,17 +127,19 @@ def _pixels(service: Service, crop_id: str, encoder: Encoder) -> NDArray[np.uint
         raise no_image(crop_id) from error
 
 
-def _refuse_if_slow(encoder: Encoder, pixels_HW3: NDArray[np.uint8]) -> None:
-    """Keep a large model on a small machine from working for minutes while searches wait for it.
+def _encoded_in_time(encoder: Encoder, pixels_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The vector of the whole crop. How long it took keeps a large model on a small machine from working for minutes
+    while searches wait for it.
 
     Raises:
         Problem: 501, with how long it would take.
     """
     start = time.perf_counter()
-    encoder.encode_images(pixels_HW3[None])
+    [whole_D] = encoder.encode_images(pixels_HW3[None])
     needed = COVERED * (time.perf_counter() - start)
     if needed > LONGEST_SECONDS:
         detail = (
             f"The model would take about {needed:.0f} s on this machine; at most {LONGEST_SECONDS:.0f} s are spent."
         )
         raise Problem(HTTPStatus.NOT_IMPLEMENTED, detail)
+    return np.asarray(whole_D)

@@ -12,6 +12,7 @@ from personsearch.data.facts.layout import PARTS
 from personsearch.data.synthetic.attributes import draw_person
 from personsearch.data.synthetic.camera import draw_camera
 from personsearch.data.synthetic.snapshot import take_snapshot
+from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load import load_encoder
 from personsearch.images import open_image, resize
 from personsearch.search.heat_map import COLUMNS, COVERED, ROWS, heat_maps
@@ -29,12 +30,17 @@ class CountingEncoder(ColourEncoder):
         return super().encode_images(pixels_NHW3)
 
 
+def maps_of(encoder: Encoder, pixels_HW3: np.ndarray, sentences: list[str]) -> np.ndarray:
+    [whole_D] = encoder.encode_images(pixels_HW3[None])
+    return heat_maps(encoder, pixels_HW3, whole_D, sentences)
+
+
 @pytest.mark.parametrize("at", [(2, 2), (24, 8), (15, 0)])
 def test_the_hottest_cell_is_where_the_colour_is_and_moves_with_it(at: tuple[int, int]) -> None:
     pixels_HW3 = np.full((32, 16, 3), 128, np.uint8)
     pixels_HW3[at[0] : at[0] + 4, at[1] : at[1] + 4] = (255, 0, 0)
     pixels_HW3[28:32, 12:16] = (0, 0, 255)
-    red_RC, blue_RC = heat_maps(ColourEncoder(), pixels_HW3, ["a red bag", "a blue bag"])
+    red_RC, blue_RC = maps_of(ColourEncoder(), pixels_HW3, ["a red bag", "a blue bag"])
     row, column = np.unravel_index(int(red_RC.argmax()), (ROWS, COLUMNS))
     assert at[0] <= 2 * row < at[0] + 4
     assert at[1] <= 2 * column < at[1] + 4
@@ -45,9 +51,9 @@ def test_a_map_costs_as_many_pictures_as_it_says_whatever_is_asked() -> None:
     encoder = CountingEncoder()
     pixels_HW3 = resize(open_image(figure("red")), 32, 16)
     before = pixels_HW3.copy()
-    maps_PRC = heat_maps(encoder, pixels_HW3, ["red", "green", "blue"])
+    maps_PRC = maps_of(encoder, pixels_HW3, ["red", "green", "blue"])
     assert maps_PRC.shape == (3, ROWS, COLUMNS)
-    assert encoder.pictures == COVERED + 1
+    assert encoder.pictures == COVERED + 1  # the whole one is encoded for it
     np.testing.assert_array_equal(pixels_HW3, before)
 
 
@@ -58,7 +64,7 @@ def test_any_size_is_covered_whole(size: tuple[int, int]) -> None:
     for row, column in ((0, 0), (size[0] - 1, size[1] - 1), (0, size[1] - 1)):
         spotted_HW3 = pixels_HW3.copy()
         spotted_HW3[row, column] = (255, 0, 0)
-        [map_RC] = heat_maps(ColourEncoder(), spotted_HW3, ["red"])
+        [map_RC] = maps_of(ColourEncoder(), spotted_HW3, ["red"])
         cell = row * ROWS // size[0], column * COLUMNS // size[1]
         assert map_RC[cell] == pytest.approx(map_RC.max())
         assert map_RC.max() > 0
@@ -87,7 +93,7 @@ def test_the_shipped_weights_look_at_the_bag_when_asked_for_the_bag() -> None:
     right, shares = [], []
     for picture, bag_RC in backpacks(20):
         pixels_HW3 = resize(open_image(picture), size.height, size.width, size.interpolation)
-        [map_RC] = heat_maps(encoder, pixels_HW3, ["a person with a backpack"])
+        [map_RC] = maps_of(encoder, pixels_HW3, ["a person with a backpack"])
         row, column = np.unravel_index(int(map_RC.argmax()), (ROWS, COLUMNS))
         right.append(bag_RC[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].any())
         shares.append(bag_RC.mean())

@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 
 from personsearch.images import open_image, resize
 from personsearch.search.filters import CropFilter
-from personsearch.search.heat_map import heat_maps
+from personsearch.search.heat_map import COVERED, heat_maps
 from serving import routes
 from serving.settings import ServingSettings
 from tests.audit import audited, refused
@@ -23,11 +23,28 @@ def test_each_phrase_has_its_map(client: TestClient) -> None:
         each["text"] for each in answer["maps"]
     ]
     sentences = ["someone", "a person in a black and red coat", "a person with green shoes"]
-    expected_PRC = heat_maps(ColourEncoder(), resize(open_image(figure("red")), 32, 16), sentences)
+    pixels_HW3 = resize(open_image(figure("red")), 32, 16)
+    [whole_D] = ColourEncoder().encode_images(pixels_HW3[None])
+    expected_PRC = heat_maps(ColourEncoder(), pixels_HW3, whole_D, sentences)
     np.testing.assert_allclose([each["heat"] for each in answer["maps"]], expected_PRC, atol=1e-4)
     assert (answer["rows"], answer["columns"]) == expected_PRC.shape[1:]
     assert (answer["crop_id"], answer["collection"]) == ("red-0-1", "persons_v1_1")
     assert answer["model"]["fingerprint"] == "fingerprint-1"
+
+
+def test_no_picture_is_encoded_twice(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[bytes] = []
+    encode = ColourEncoder.encode_images
+
+    def count(self: ColourEncoder, pixels_NHW3: np.ndarray) -> np.ndarray:
+        encoded.extend(pixels_HW3.tobytes() for pixels_HW3 in pixels_NHW3)
+        return encode(self, pixels_NHW3)
+
+    monkeypatch.setattr(ColourEncoder, "encode_images", count)
+    assert client.post(CROP, json={"text": "a red coat"}).status_code == 200
+    whole = resize(open_image(figure("red")), 32, 16).tobytes()
+    assert len(encoded) == COVERED + 1
+    assert encoded.count(whole) == 1
 
 
 def test_words_that_name_nothing_are_asked_for_as_they_are(client: TestClient) -> None:

@@ -20,10 +20,12 @@ COVERED = ROWS * COLUMNS // 2
 """Pictures that one map costs, beside the whole one: one with each window covered."""
 
 
-def heat_maps(encoder: Encoder, pixels_HW3: NDArray[np.uint8], sentences: Sequence[str]) -> NDArray[np.float32]:
+def heat_maps(
+    encoder: Encoder, pixels_HW3: NDArray[np.uint8], whole_D: NDArray[np.float32], sentences: Sequence[str]
+) -> NDArray[np.float32]:
     """How much of the cosine similarity to each sentence is lost where the picture is covered: float32 [P, R, C].
 
-    The picture has the size that the encoder takes. COVERED + 1 pictures are encoded.
+    The picture has the size that the encoder takes, and `whole_D` is its vector. COVERED pictures are encoded.
     """
     windows = list(_windows(*pixels_HW3.shape[:2]))
     covered_NHW3 = np.repeat(pixels_HW3[None], len(windows), axis=0)
@@ -32,8 +34,7 @@ def heat_maps(encoder: Encoder, pixels_HW3: NDArray[np.uint8], sentences: Sequen
         covering_NRC[number][cells] = 1.0
         covered_NHW3[number][pixels] = pixels_HW3.mean((0, 1)).round()
     text_PD = encoder.encode_texts(sentences)
-    whole_1D, covered_ND = encoder.encode_images(pixels_HW3[None]), encoder.encode_images(covered_NHW3)
-    lost_PN = text_PD @ (whole_1D - covered_ND).T
+    lost_PN = text_PD @ (whole_D - encoder.encode_images(covered_NHW3)).T
     maps_PRC: NDArray[np.float32] = np.einsum("pn,nrc->prc", lost_PN, covering_NRC / covering_NRC.sum(axis=0))
     return maps_PRC
 
