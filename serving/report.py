@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from personsearch.images import open_image
 from personsearch.search.crop import Crop
 from serving.given_verdicts import GivenVerdict
+from serving.written_text import visible
 
 NOTICE = "Candidates for a person to confirm. Nobody in this report has been identified."
 MARK = "CANDIDATE, NOT IDENTIFIED"
@@ -113,7 +114,7 @@ def _page(content: dict[str, Any]) -> str:
     sections = "".join(map(_section, content["candidates"]))
     facts = _list({name: content[name] for name in ("purpose", "note", "made_by", "made_at", "report")})
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(content["purpose"])}</title>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_shown(content["purpose"])}</title>'
         f"<style>{STYLE}</style><h1>Report of candidates</h1><p class=notice>{NOTICE}</p>{facts}{sections}</html>\n"
     )
 
@@ -135,13 +136,17 @@ def _section(entry: dict[str, Any]) -> str:
         "SHA-256 in the gallery": entry["gallery_picture_sha256"],
         "audit record": search["record_hash"],
     }
-    picture = f'<img src="{entry["picture"]}" alt="Candidate at {html.escape(entry["camera_id"])}">'
+    picture = f'<img src="{entry["picture"]}" alt="Candidate at {_shown(entry["camera_id"])}">'
     return f"<section>{picture}{_list(facts)}</section>"
 
 
 def _list(facts: dict[str, str]) -> str:
-    rows = "".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in facts.items() if value)
+    rows = "".join(f"<dt>{name}</dt><dd>{_shown(value)}</dd>" for name, value in facts.items() if value)
     return f"<dl>{rows}</dl>"
+
+
+def _shown(text: str) -> str:
+    return html.escape(visible(text))
 
 
 def _sha256(file: bytes) -> str:

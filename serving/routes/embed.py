@@ -11,10 +11,11 @@ from personsearch.encoders.encoder import Encoder
 from personsearch.installation.audited_search import embed_record
 from serving.json_body import JsonRoute
 from serving.problems import responses
-from serving.routes.search import ModelView, Purpose, Text, live_or_unavailable, model_view
+from serving.routes.search import ModelView, live_or_unavailable, model_view
 from serving.security import SearchingCaller
 from serving.sent_picture import SentPicture, file_of, pixels_of
 from serving.service import ServiceDep
+from serving.written_text import Purpose, Text
 
 MAX_TEXTS = 64
 MAX_IMAGES = 16

@@ -16,6 +16,7 @@ from serving.report import Report, Reported, zipped
 from serving.routes.crops import held_picture, no_image
 from serving.security import SearchingCaller
 from serving.service import Service, ServiceDep
+from serving.written_text import NotTurned, Purpose
 
 MAX_CANDIDATES = 100
 MEDIA_TYPE = "application/zip"
@@ -39,10 +40,10 @@ class ReportRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    purpose: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] = Field(
+    purpose: Annotated[Purpose, StringConstraints(min_length=1)] = Field(
         description="Purpose or case; in the report and in the audit log."
     )
-    note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
+    note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000), NotTurned] = ""
     candidates: list[ReportedCandidate] = Field(min_length=1, max_length=MAX_CANDIDATES)
 
 
@@ -68,7 +69,9 @@ class ReportRequest(BaseModel):
 def report(body: ReportRequest, request: Request, service: ServiceDep, caller: SearchingCaller) -> Response:
     """Candidates with their pictures, queries, models and verdicts. Every picture is marked as a candidate's."""
     request_id = request.scope["request_id"]
-    made = Report(request_id, caller, body.purpose, body.note, [_reported(service, one) for one in body.candidates])
+    searches = {name: service.audit.find("search", name) for name in {one.search_request_id for one in body.candidates}}
+    reported = [_reported(service, one, searches[one.search_request_id]) for one in body.candidates]
+    made = Report(request_id, caller, body.purpose, body.note, reported)
     file = zipped(made)
     values = {
         "request_id": request_id,
@@ -76,7 +79,7 @@ def report(body: ReportRequest, request: Request, service: ServiceDep, caller: S
         "purpose": body.purpose,
         "note": body.note,
         "results": [candidate.crop_id for candidate in body.candidates],
-        "searches": sorted({candidate.search_request_id for candidate in body.candidates}),
+        "searches": sorted(searches),
         "sha256": hashlib.sha256(file).hexdigest(),
     }
     service.audit.append("report", values)
@@ -84,13 +87,12 @@ def report(body: ReportRequest, request: Request, service: ServiceDep, caller: S
     return Response(file, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _reported(service: Service, chosen: ReportedCandidate) -> Reported:
-    """A candidate with all that is known of it.
+def _reported(service: Service, chosen: ReportedCandidate, search: dict[str, Any] | None) -> Reported:
+    """A candidate with all that is known of it. `search` is the record of the search that showed it.
 
     Raises:
         Problem: 404, the search is not recorded or did not show it, or it was erased.
     """
-    search = service.audit.find("search", chosen.search_request_id)
     if search is None or chosen.crop_id not in search["results"]:
         detail = f"Search {chosen.search_request_id!r} is not recorded, or did not show crop {chosen.crop_id!r}."
         raise Problem(HTTPStatus.NOT_FOUND, detail)

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from personsearch.errors import UserError
 from personsearch.installation.audited_search import search_record
@@ -24,10 +24,10 @@ from serving.problems import Problem, responses
 from serving.security import SearchingCaller
 from serving.sent_picture import SentPicture, file_of, pixels_of
 from serving.service import Service, ServiceDep
+from serving.written_text import Purpose, Text
 
 NOTICE = "Candidates for a person to confirm."
 MAX_K = 200
-MAX_TEXT = 1000
 MAX_CAMERAS = 200
 MAX_CURSOR = 1000
 MAX_TERMS = 8
@@ -35,19 +35,8 @@ MAX_TERMS = 8
 router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
 
 
-def _not_blank(text: str) -> str:
-    """Python counts more characters as space than pydantic, and an encoder takes no text of these alone."""
-    if not text.strip():
-        raise ValueError("characters that are not space expected")
-    return text
-
-
-Text = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT), AfterValidator(_not_blank)
-]
 CropId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 CameraId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-Purpose = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 
 
 class SearchRequest(BaseModel):

@@ -15,6 +15,7 @@ from serving.json_body import JsonRoute
 from serving.problems import Problem, responses
 from serving.security import SearchingCaller, ViewingCaller
 from serving.service import ServiceDep
+from serving.written_text import NotTurned
 
 router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
 
@@ -31,7 +32,7 @@ class VerdictRequest(BaseModel):
     search_request_id: Identifier = Field(description="`request_id` of the search that showed the candidate.")
     crop_id: Identifier
     verdict: Literal["confirmed", "rejected", "withdrawn"]
-    note: Annotated[str, StringConstraints(max_length=500)] = ""
+    note: Annotated[str, StringConstraints(max_length=500), NotTurned] = ""
 
 
 class VerdictResponse(BaseModel):

@@ -102,6 +102,59 @@ def test_what_no_search_has_shown_is_in_no_report(client: TestClient, settings: 
     assert [record["event"] for record in audited(settings)] == ["search"]
 
 
+def test_the_audit_log_is_asked_once_for_a_search_that_showed_them_all(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, audit = search(client), client.app.state.service.audit
+    asked: list[str] = []
+    find = audit.find
+    monkeypatch.setattr(audit, "find", lambda event, name: asked.append(name) or find(event, name))
+    both = [candidate["crop_id"] for candidate in found["candidates"]]
+    assert client.post("/v1/reports", json=report_of(found, *both)).status_code == 200
+    assert asked == [found["request_id"]]
+
+
+TURNED = "case \u202e71\u202c"
+OWN_OF_THE_LOG = ("sequence", "at", "event", "previous", "hash")
+
+
+@pytest.mark.parametrize("field", ["purpose", "note"])
+def test_a_report_takes_no_text_that_is_turned_around(client: TestClient, field: str) -> None:
+    found = search(client)
+    body = report_of(found, found["candidates"][0]["crop_id"]) | {field: TURNED}
+    response = client.post("/v1/reports", json=body)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/search", {"text": TURNED}),
+        ("/v1/search", {"text": "red", "without": [TURNED]}),
+        ("/v1/search", {"text": "red", "purpose": TURNED}),
+        ("/v1/embed", {"texts": ["red"], "purpose": TURNED}),
+        ("/v1/crops/red-0-0/heat-maps", {"text": "red", "purpose": TURNED}),
+        ("/v1/verdicts", {"search_request_id": "x", "crop_id": "y", "verdict": "confirmed", "note": TURNED}),
+    ],
+)
+def test_nothing_that_people_read_later_is_turned_around(client: TestClient, path: str, body: object) -> None:
+    response = client.post(path, json=body)
+    assert response.status_code == 422
+    assert "direction" in response.text
+
+
+def test_what_was_recorded_before_is_shown_as_it_is(client: TestClient) -> None:
+    found = search(client)
+    service, best = client.app.state.service, found["candidates"][0]["crop_id"]
+    record = {**service.audit.find("search", found["request_id"]), "query": TURNED, "request_id": "earlier"}
+    service.audit.append("search", {name: record[name] for name in record if name not in OWN_OF_THE_LOG})
+    response = client.post("/v1/reports", json=report_of({"request_id": "earlier"}, best))
+    page = zipfile.ZipFile(io.BytesIO(response.content)).read("report.html").decode()
+    assert "case \ufffd71\ufffd" in page
+    assert "\u202e" not in page
+
+
 def test_a_report_that_cannot_be_recorded_is_not_sent(client: TestClient, settings: ServingSettings) -> None:
     found = search(client)
     with refused(settings.database_address):
