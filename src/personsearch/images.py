@@ -4,7 +4,6 @@ Shapes: H height, W width, N images; channels are RGB.
 """
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -39,7 +38,9 @@ class ImageRejected(UserError):
     """An image that cannot or must not be decoded; the message is the reason."""
 
 
-def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, formats: Sequence[str] = FORMATS) -> Image.Image:
+def open_image(
+    source: Path | bytes, *, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS
+) -> Image.Image:
     """Decode a whole image as upright RGB (EXIF rotation applied, alpha and CMYK converted).
 
     Raises:
