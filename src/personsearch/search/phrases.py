@@ -10,6 +10,7 @@ MOST_PHRASES = 12
 LINKS = {
     "wearing": "wearing", "wears": "wearing", "with": "with", "has": "with", "in": "in", "carrying": "carrying",
     "carries": "carrying", "holding": "holding", "holds": "holding", "pushing": "pushing", "pulling": "pulling",
+    "riding": "riding",
     "and": "",
 }  # fmt: skip
 """The words between two things, and how a sentence about the second alone says them; "" repeats the one before."""

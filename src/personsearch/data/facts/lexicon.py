@@ -110,9 +110,10 @@ NOUNS: dict[str, dict[str, tuple[str, ...]]] = {
     "tie": {"tie": ("tie", "necktie")},
     "high-visibility vest": {
         "high-visibility vest": (
-            "high-visibility vest", "hi-vis vest", "high-vis vest", "reflective vest", "safety vest",
-            "high-visibility jacket", "hi-vis jacket", "reflective jacket", "reflective safety vest",
-            "reflective work vest", "fluorescent vest", "hi-vis",
+            "high-visibility vest", "high visibility vest", "hi-vis vest", "hi-viz vest", "high-vis vest",
+            "reflective vest", "safety vest", "reflective safety vest", "reflective work vest", "fluorescent vest",
+            "high-visibility jacket", "high visibility jacket", "hi-vis jacket", "hi-viz jacket", "reflective jacket",
+            "hi-vis", "hi-viz",
         ),
     },
     "vehicle": {

@@ -96,13 +96,15 @@ def _tell(person: Person, sight: Sight, facts: list[Fact], style: str, rng: np.r
     return text[0].upper() + text[1:]
 
 
-def subject(person: Person, rng: np.random.Generator) -> str:
+def subject(person: Person, sight: Sight, rng: np.random.Generator) -> str:
     """A noun for the person, sometimes one that hides the gender."""
+    if sight.riding and "vehicle" in sight.visible and rng.random() < 0.12:
+        return "cyclist"
     return choose(NEUTRAL_SUBJECTS if rng.random() < 0.13 else SUBJECTS[person.gender], rng)
 
 
 def _query(person: Person, sight: Sight, facts: list[Fact], rng: np.random.Generator) -> str:
-    noun = subject(person, rng)
+    noun = subject(person, sight, rng)
     who = noun if noun == "someone" else article(noun) if rng.random() < 0.7 else noun
     worn = [fact.phrase(rng) for fact in facts if fact.kind == "wear"]
     other = [_with(fact, rng) for fact in facts if fact.kind != "wear"]
@@ -113,7 +115,7 @@ def _query(person: Person, sight: Sight, facts: list[Fact], rng: np.random.Gener
 
 
 def _sentence(person: Person, sight: Sight, facts: list[Fact], rng: np.random.Generator) -> str:
-    noun = subject(person, rng)
+    noun = subject(person, sight, rng)
     who = choose(("the", "a", "this"), rng) + " " + noun if noun != "someone" else noun
     if who.startswith("a "):
         who = article(noun)

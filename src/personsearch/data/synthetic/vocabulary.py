@@ -49,8 +49,8 @@ BAG_WORDS = {
     "briefcase": ("briefcase", "case", "bag"),
 }
 HIGH_VISIBILITY_WORDS = (
-    "high-visibility vest", "hi-vis vest", "high-vis vest", "reflective vest", "safety vest", "reflective safety vest",
-    "hi-vis jacket", "high-visibility jacket", "reflective work vest",
+    "high-visibility vest", "high visibility vest", "hi-vis vest", "hi-viz vest", "high-vis vest", "reflective vest",
+    "safety vest", "reflective safety vest", "hi-vis jacket", "high-visibility jacket", "reflective work vest",
 )  # fmt: skip
 UNCOMMON_HEADWEAR_WORDS = {
     "helmet": ("helmet", "bike helmet", "bicycle helmet", "cycling helmet"),
