@@ -29,6 +29,7 @@ from personsearch.search.phrases import MOST_PHRASES, phrases
             ],
         ),
         ("The woman, who is slim, wears a hat", ["The woman", "a person with slim", "a person wearing a hat"]),
+        ("a man in a helmet riding a bike", ["a man", "a person in a helmet", "a person riding a bike"]),
         ("red coat", ["red coat"]),
         ("in red", ["red"]),
         ("he is", []),

@@ -184,6 +184,17 @@ def test_a_suit_has_trousers_of_its_own_cloth() -> None:
         assert person.lower == "trousers"
 
 
+def test_a_rider_is_not_said_to_walk_and_only_a_seen_bicycle_is_named() -> None:
+    person, rng = replace(dressed("bicycle", 3), vehicle="ridden bicycle"), np.random.default_rng(0)
+    for parts in ({"upper", "lower", "vehicle"}, {"upper", "lower"}):
+        sight = Sight(frozenset(parts), "left", walking=False, riding=True)
+        told = " ".join(c for _ in range(60) for c in write_captions(person, sight, rng).captions)
+        assert "walking" not in told
+        assert "standing" not in told
+        assert ("cyclist" in told) == ("vehicle" in parts)
+        assert ("riding a" in told) == ("vehicle" in parts)
+
+
 def test_a_rider_sits_on_the_saddle_with_both_feet_off_the_ground() -> None:
     person = replace(dressed("bicycle", 3), vehicle="ridden bicycle", lower="jeans")
     pose = draw_pose(person, np.random.default_rng(0))

@@ -166,7 +166,7 @@ WRONG_NOUNS: dict[str, dict[str, str]] = {
         "coat": "t-shirt", "jacket": "t-shirt", "suit jacket": "t-shirt", "hooded top": "shirt", "sweater": "coat",
         "shirt": "coat", "t-shirt": "coat", "polo shirt": "jacket", "tank top": "jacket", "vest": "t-shirt",
         "blouse": "jacket", "cardigan": "t-shirt", "leather jacket": "t-shirt", "padded jacket": "t-shirt",
-        "dress": "jacket", "fur coat": "t-shirt", "parka": "t-shirt", "waistcoat": "coat",
+        "dress": "jacket", "fur coat": "t-shirt", "parka": "t-shirt", "waistcoat": "t-shirt",
     },
     "lower": {
         "jeans": "shorts", "trousers": "shorts", "shorts": "trousers", "skirt": "trousers", "leggings": "shorts",
