@@ -30,13 +30,15 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, help="a prepared data set (default: new synthetic people)")
     parser.add_argument("--split", default="test", choices=["train", "val", "test"])
     parser.add_argument("--swapped-captions", type=int, default=100, help="of each kind (default: 100)")
+    parser.add_argument("--facts", action="store_true", help="print the AUC of each fact, too")
     options = parser.parse_args()
     config = AttributesConfig(swapped_captions=options.swapped_captions)
     with TemporaryDirectory() as folder:
         dataset = Dataset.open(options.dataset or prepare_people(PEOPLE, Path(folder)))
         measured = {str(bundle): measure(config, bundle, dataset, options.split) for bundle in options.bundles}
     console = Console(width=max(120, 40 + 24 * len(measured)))
-    for table in (queries(measured), attributes(measured), swaps(measured)):
+    tables = [queries(measured), attributes(measured), swaps(measured)]
+    for table in [*tables, facts(measured)] if options.facts else tables:
         console.print(table)
 
 
@@ -80,6 +82,14 @@ def attributes(measured: dict[str, AttributeFigures]) -> Table:
     for rows in zip(*(figures.groups for figures in measured.values()), strict=True):
         cells = (f"{row.auc:.2f}, {'–' if row.probe_auc is None else f'{row.probe_auc:.2f}'}" for row in rows)
         table.add_row(rows[0].label, f"{rows[0].fitting} of {rows[0].known}", *cells)
+    return table
+
+
+def facts(measured: dict[str, AttributeFigures]) -> Table:
+    """The AUC of each fact, asked in words."""
+    table = Table("fact", "images that fit", *(f"{name}: AUC" for name in measured))
+    for rows in zip(*(figures.facts for figures in measured.values()), strict=True):
+        table.add_row(rows[0].label, f"{rows[0].fitting} of {rows[0].known}", *(f"{row.auc:.2f}" for row in rows))
     return table
 
 
