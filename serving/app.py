@@ -17,6 +17,8 @@ from personsearch.integrations.database.promotions import DatabasePromotions
 from personsearch.integrations.database.schema import open_database
 from personsearch.processes import ensure_home_folder
 from serving import problems
+from serving.alert_streams import Streams
+from serving.alert_watch import AlertWatch
 from serving.backlog import Backlog
 from serving.drift import DriftWatch
 from serving.given_verdicts import GivenVerdicts
@@ -24,7 +26,21 @@ from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics
 from serving.middleware import BodyLimit, LargeBodies, RequestEnvelope, without_query
 from serving.openapi import describe
-from serving.routes import crops, embed, health, heat_maps, ingest, page, reports, search, status, verdicts, webhooks
+from serving.routes import (
+    alerts,
+    crops,
+    embed,
+    health,
+    heat_maps,
+    ingest,
+    page,
+    reports,
+    search,
+    status,
+    verdicts,
+    watches,
+    webhooks,
+)
 from serving.security import AcceptedKeys, RateLimit
 from serving.service import Service
 from serving.settings import ServingSettings
@@ -32,6 +48,9 @@ from serving.shown_crops import ShownCrops
 from serving.source import PlatformSource
 
 PICTURES = ("/v1/embed", "/v1/search")  # bodies of these may hold pictures
+PARTS = (
+    *(search, heat_maps, embed, crops, ingest, verdicts, reports, watches, alerts, status, health, webhooks, page),
+)
 DESCRIPTION = (
     "Find a person in surveillance imagery by describing them. Results are candidates for a person to confirm."
 )
@@ -64,7 +83,7 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
         redoc_url=None,
     )
     app.state.service = service
-    for part in (search, heat_maps, embed, crops, ingest, verdicts, reports, status, health, webhooks, page):
+    for part in PARTS:
         app.include_router(part.router)
     problems.install(app)
     description = describe(app)
@@ -81,11 +100,11 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
     source = source or PlatformSource(settings, gallery, metrics)
     live = LiveWatcher(source, interval_seconds=settings.watch_seconds, metrics=metrics)
     audit, database = open_audit(settings), open_database(settings.database_address)
-    drift = DriftWatch(gallery, live)
+    keys, drift = AcceptedKeys(settings), DriftWatch(gallery, live)
     metrics.registry.register(drift)
     return Service(
         settings=settings,
-        keys=AcceptedKeys(settings),
+        keys=keys,
         audit=audit,
         anchor=AnchorSchedule(
             audit,
@@ -99,6 +118,16 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
         live=live,
         backlog=Backlog(gallery, live),
         drift=drift,
+        alerts=AlertWatch(
+            settings,
+            database,
+            gallery=gallery,
+            live=live,
+            audit=audit,
+            metrics=metrics,
+            accepted_owners=keys.accepted_among,
+        ),
+        alert_streams=Streams(),
         notices=DatabaseNotices(database),
         promotions=DatabasePromotions(database),
         metrics=metrics,
@@ -113,7 +142,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service.live.start()
     service.anchor.start()
     service.drift.start()
+    service.alerts.start()
     yield
+    service.alerts.stop()
     service.drift.stop()
     service.live.stop()
     service.anchor.stop()

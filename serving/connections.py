@@ -6,6 +6,8 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+ENDLESS = "/events"  # the end of the path of such a stream
+
 
 class Connection(H11Protocol):
     """One client: `uvicorn --http serving.connections:Connection`.
@@ -51,6 +53,13 @@ class Connection(H11Protocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._bound_reading()
+
+    def shutdown(self) -> None:
+        """A stream of events has no end of its own, and the server waits for every answer."""
+        super().shutdown()
+        is_open = self.cycle is not None and not self.cycle.response_complete
+        if is_open and self.scope["path"].endswith(ENDLESS):
+            self.transport.close()
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()

@@ -34,6 +34,15 @@ class Metrics:
         self.verdicts = Counter("personsearch_verdicts", "Candidates judged.", ["verdict"], registry=registry)
         self.crops_sent = Counter("personsearch_crops_sent", "Crops that cameras sent.", ["outcome"], registry=registry)
         self.refused = Counter("personsearch_refused", "Requests refused.", ["reason"], registry=registry)
+        self.alerts_raised = Counter("personsearch_alerts_raised", "Alerts of watched searches.", registry=registry)
+        self.alerts_behind = Gauge(
+            "personsearch_alerts_behind",
+            "Changes of the gallery not compared with watched searches.",
+            registry=registry,
+        )
+        self.alert_webhooks = Counter(
+            "personsearch_alert_webhooks", "Tries to tell a webhook of an alert.", ["outcome"], registry=registry
+        )
         self.webhooks = Counter("personsearch_webhooks", "Webhooks of MLflow.", ["outcome"], registry=registry)
         self.audit_failures = Counter("personsearch_audit_failures", "Records not written.", registry=registry)
         self.anchor_failures = Counter(

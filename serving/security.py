@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -67,6 +67,7 @@ class AcceptedKeys:
         """
         self._given = keys_from_text(settings.api_keys.get_secret_value())
         self._stored = open_keys(settings)
+        self._allows_anonymous = settings.allow_anonymous
         if not (settings.allow_anonymous or self._given or any(map(_is_accepted, self._stored.all()))):
             raise UserError(
                 "no API key: none is in the database and PERSONSEARCH_API_KEYS is empty; make one with "
@@ -84,6 +85,15 @@ class AcceptedKeys:
             return KnownCaller(name, SEARCH_ONLY)
         known = self._stored.find(hash_key(key))
         return KnownCaller(known.name, known.scopes) if known is not None and _is_accepted(known) else None
+
+    def accepted_among(self, names: Iterable[str]) -> set[str]:
+        """The names under which a key is accepted now; that of callers without one where these are let in.
+
+        Raises:
+            UserError: the database cannot be asked.
+        """
+        accepted = {key.name for key in self._given} | {key.name for key in self._stored.all() if _is_accepted(key)}
+        return set(names) & (accepted | ({ANONYMOUS} if self._allows_anonymous else set()))
 
 
 def _is_accepted(key: StoredKey) -> bool:

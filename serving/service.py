@@ -10,6 +10,8 @@ from personsearch.installation.audit.anchor import AnchorSchedule
 from personsearch.installation.audit.log import AuditLog
 from personsearch.integrations.database.notices import DatabaseNotices
 from personsearch.integrations.database.promotions import DatabasePromotions
+from serving.alert_streams import Streams
+from serving.alert_watch import AlertWatch
 from serving.backlog import Backlog
 from serving.drift import DriftWatch
 from serving.given_verdicts import GivenVerdicts
@@ -36,6 +38,8 @@ class Service:
     notices: DatabaseNotices
     promotions: DatabasePromotions
     drift: DriftWatch
+    alerts: AlertWatch
+    alert_streams: Streams
     metrics: Metrics
     search_limit: RateLimit
     image_limit: RateLimit

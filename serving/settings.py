@@ -1,7 +1,8 @@
 """Settings of the service, read from the environment (`PERSONSEARCH_…`), then these defaults."""
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
+from personsearch.installation.alerts.webhook import SHORTEST_SECRET
 from personsearch.installation.settings import LONGEST_SECONDS, Settings
 
 
@@ -52,3 +53,24 @@ class ServingSettings(Settings):
 
     ingest_backlog: int = Field(default=20_000, ge=0)
     """Crops that may wait to be indexed; while there are more, a camera that sends some is told to wait, with 429."""
+
+    alerts: bool = False
+    """Let people watch searches: crops are compared with them as they arrive (docs/alerts.md). Off, nothing is compared
+    and nothing can be watched; what was watched before stays stored.
+    """
+
+    alert_secret: SecretStr = SecretStr("")
+    """With which webhooks of alerts are signed, 16 characters or more; without it no search may have a webhook."""
+
+    alert_private_webhooks: bool = False
+    """Let webhooks of alerts name addresses of this machine and of private networks, and plain HTTP."""
+
+    alert_searches: int = Field(default=20, ge=1, le=1000)
+    """Searches that the holder of each key may watch. Each costs a search whenever crops have arrived."""
+
+    @field_validator("alert_secret")
+    @classmethod
+    def _is_long_enough(cls, secret: SecretStr) -> SecretStr:
+        if 0 < len(secret.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError(f"{len(secret.get_secret_value())} characters; at least {SHORTEST_SECRET} expected")
+        return secret

@@ -27,6 +27,11 @@ PROTECTED = [
     ("GET", "/v1/crops?camera_id=junction&track_id=track/0"),
     ("GET", "/v1/crops/red-0-0/image"),
     ("POST", "/v1/crops/red-0-0/heat-maps"),
+    ("POST", "/v1/watched-searches"),
+    ("GET", "/v1/watched-searches"),
+    ("GET", "/v1/alerts"),
+    ("GET", "/v1/alerts/events"),
+    ("GET", "/v1/alerts/figures"),
 ]
 VERDICT = {"search_request_id": "1", "crop_id": "red-0-0", "verdict": "confirmed"}
 REPORTED = {"search_request_id": "1", "crop_id": "red-0-0"}
@@ -36,6 +41,7 @@ BODIES = {
     "/v1/verdicts": VERDICT,
     "/v1/reports": {"purpose": "case 17", "candidates": [REPORTED]},
     "/v1/crops/red-0-0/heat-maps": {"text": "red"},
+    "/v1/watched-searches": {"name": "red", "text": "red", "threshold": 0.5},
 }
 OPEN = ["/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/web/app.js", "/web/style.css"]
 

@@ -23,7 +23,10 @@ def test_every_reference_resolves_and_errors_are_problems(client: TestClient) ->
 
 def test_every_refusal_is_documented(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
-    documented = {path: set(ops.get("get", ops.get("post"))["responses"]) for path, ops in paths.items()}
+    methods = ("get", "post", "patch")
+    documented = {
+        path: set(next(ops[method] for method in methods if method in ops)["responses"]) for path, ops in paths.items()
+    }
     judged = set(paths["/v1/verdicts"]["post"]["responses"])
     assert {"400", "401", "403", "408", "413", "415", "422", "429", "503"} <= documented["/v1/search"]
     assert documented["/v1/embed"] == documented["/v1/search"] - {"404"}
@@ -34,6 +37,9 @@ def test_every_refusal_is_documented(client: TestClient) -> None:
     assert {"401", "403", "408", "413", "422", "429", "503"} <= documented["/v1/crops"]
     assert {"401", "403", "408", "413"} <= documented["/v1/cameras"]
     assert {"401", "403", "503"} <= documented["/v1/status"]
+    for path in ("/v1/alerts", "/v1/alerts/events", "/v1/watched-searches"):
+        assert {"401", "403", "404", "429", "503"} <= documented[path]
+    assert {"400", "404", "409", "415", "422"} <= documented["/v1/watched-searches/{watch_id}"]
     sent = paths["/v1/crops"]["post"]["responses"]
     assert {"200", "201", "207", "400", "401", "403", "408", "409", "410", "413", "415", "422", "429", "503"} <= set(
         sent

@@ -24,7 +24,7 @@ from personsearch.search.filters import CropFilter
 if TYPE_CHECKING:
     from personsearch.integrations.database.alerts import DatabaseAlerts
     from personsearch.integrations.database.leases import Lease
-    from personsearch.integrations.database.promotions import DatabasePromotions
+    from personsearch.integrations.database.promotions import DatabasePromotions, Promotion
     from personsearch.integrations.database.watches import DatabaseWatches
 
 CROPS_AT_ONCE = 500
@@ -92,13 +92,11 @@ class Matcher:
         searches = self._watches.enabled()
         if not searches:
             return Turn()
-        if live is None:
-            return Turn(problem=NOTHING_LIVE)
         followed = self._promotions.live()
-        if followed is None or followed.collection != live.collection:
-            return Turn(problem=NOT_FOLLOWED)
-        if not live.is_calibrated:
-            return Turn(problem=NOT_CALIBRATED)
+        if problem := _problem(live, followed):
+            return Turn(problem=problem)
+        assert live is not None
+        assert followed is not None
         groups = defaultdict(list)
         for watched in searches:
             groups[watched.sequence].append(watched)
@@ -110,6 +108,18 @@ class Matcher:
         crops = list(self._gallery.crops_since(since, until))
         raised = self._alerts.advance(groups[since], until, list(_matches(live, groups[since], crops)), lease)
         return Turn(len(crops), tuple(raised), followed.sequence - until)
+
+    def problem(self, live: Collection | None) -> str:
+        """Why nothing can be compared, "" if it can. Raises UserError where the database cannot be read."""
+        return _problem(live, self._promotions.live())
+
+
+def _problem(live: Collection | None, followed: "Promotion | None") -> str:
+    if live is None:
+        return NOTHING_LIVE
+    if followed is None or followed.collection != live.collection:
+        return NOT_FOLLOWED
+    return "" if live.is_calibrated else NOT_CALIBRATED
 
 
 def _matches(live: Collection, searches: Iterable[WatchedSearch], crops: Sequence[Crop]) -> Iterable[Match]:
