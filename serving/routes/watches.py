@@ -19,9 +19,10 @@ from personsearch.search.filters import CropFilter, Moment
 from serving.alert_watch import Alerting, is_quiet
 from serving.json_body import JsonRoute
 from serving.problems import Problem, WrongField, responses
-from serving.routes.search import MAX_CAMERAS, CameraId, Purpose, Text, live_or_unavailable
+from serving.routes.search import MAX_CAMERAS, CameraId, live_or_unavailable
 from serving.security import Caller, SearchingCaller
 from serving.service import Service, ServiceDep
+from serving.written_text import NotTurned, Purpose, Text
 
 router = APIRouter(prefix="/v1/watched-searches", tags=["alerts"], route_class=JsonRoute)
 
@@ -50,7 +51,7 @@ def _minutes(clock: time) -> time:
     return clock
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), NotTurned]
 Zone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_known_zone)]
 Clock = Annotated[time, AfterValidator(_minutes)]
 Threshold = Annotated[float, Field(gt=0, lt=1, description="Confidence from which a crop raises an alert.")]

@@ -14,7 +14,7 @@ KEY = "a-key-for-the-client-01"
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> ServingSettings:
-    return ServingSettings(home=tmp_path_factory.mktemp("home"), api_keys=KEY, watch_seconds=0.2)
+    return ServingSettings(home=tmp_path_factory.mktemp("home"), api_keys=KEY, watch_seconds=0.2, alerts=True)
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,11 @@ OURS = {
     "PromoterView": models.Promoter,
     "Status": models.Status,
     "Readiness": models.Readiness,
+    "WatchView": models.WatchedSearch,
+    "Watches": models.WatchedSearches,
+    "QuietHoursView": models.QuietHours,
+    "AlertView": models.Alert,
+    "Alerts": models.Alerts,
     "ProblemDetails": models.ProblemDetails,
     "WrongField": models.WrongField,
 }
@@ -278,7 +283,8 @@ def test_every_answer_is_read_whole(name: str) -> None:
 
 def test_every_route_has_its_method() -> None:
     paths = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
-    unasked = {"/healthz", "post /v1/crops"}
+    unasked = {"/healthz", "post /v1/crops", "/v1/alerts/events", "/v1/alerts/figures"}
     routes = {f"{method} {path}" if path == "/v1/crops" else path for path, ops in paths.items() for method in ops}
     asked = {"/v1/search", "/v1/embed", "/v1/verdicts", "/v1/cameras", "/v1/status", "/v1/reports", "get /v1/crops"}
+    asked |= {"/v1/alerts", "/v1/watched-searches", "/v1/watched-searches/{watch_id}"}
     assert routes - unasked == asked | {"/readyz", "/v1/crops/{crop_id}/image", "/v1/crops/{crop_id}/heat-maps"}

@@ -3,6 +3,8 @@
 from personsearch.client.asynchronous import AsyncClient
 from personsearch.client.calls import ApiError, Unreachable
 from personsearch.client.models import (
+    Alert,
+    Alerts,
     Box,
     Build,
     Camera,
@@ -13,18 +15,22 @@ from personsearch.client.models import (
     Model,
     Promoter,
     Promotion,
+    QuietHours,
     Readiness,
     RecordedVerdict,
     ReportedCandidate,
     Status,
     Track,
     Verdict,
+    WatchedSearch,
     WrongField,
 )
 from personsearch.client.retries import Retries
 from personsearch.client.synchronous import Client
 
 __all__ = [
+    "Alert",
+    "Alerts",
     "ApiError",
     "AsyncClient",
     "Box",
@@ -38,6 +44,7 @@ __all__ = [
     "Model",
     "Promoter",
     "Promotion",
+    "QuietHours",
     "Readiness",
     "RecordedVerdict",
     "ReportedCandidate",
@@ -46,5 +53,6 @@ __all__ = [
     "Track",
     "Unreachable",
     "Verdict",
+    "WatchedSearch",
     "WrongField",
 ]

@@ -1,7 +1,7 @@
 """The requests of both clients, as data: what to send, and how to read the answer."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from personsearch.addresses import hide_credentials
 from personsearch.client.models import (
+    Alerts,
     Camera,
     Cameras,
     Embedded,
@@ -26,6 +27,8 @@ from personsearch.client.models import (
     Status,
     Track,
     Verdict,
+    WatchedSearch,
+    WatchedSearches,
     WrongField,
 )
 from personsearch.client.retries import Outcome
@@ -33,6 +36,7 @@ from personsearch.client.retries import Outcome
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 Picture = Path | bytes
+WATCHED = "/v1/watched-searches"
 
 
 class ApiError(Exception):
@@ -77,6 +81,33 @@ class SearchOptions(TypedDict, total=False):
     image_weight: float
 
 
+class WatchOptions(TypedDict, total=False):
+    """What a watched search is; each is described in the OpenAPI document under the same name."""
+
+    text: str
+    search_request_id: str
+    cameras: Sequence[str]
+    after: datetime
+    before: datetime
+    webhook: str
+    quiet_hours: Mapping[str, str]
+    most_per_hour: int
+    enabled: bool
+    purpose: str
+
+
+class WatchChanges(TypedDict, total=False):
+    """What may change of a watched search."""
+
+    name: str
+    threshold: float
+    webhook: str
+    quiet_hours: Mapping[str, str] | None
+    most_per_hour: int
+    enabled: bool
+    purpose: str
+
+
 @dataclass(frozen=True)
 class Call(Generic[T]):
     """One request, and what reads its answer."""
@@ -87,6 +118,7 @@ class Call(Generic[T]):
     body: dict[str, Any] | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     answers: tuple[int, ...] = ()  # statuses of an error that are an answer nevertheless
+    repeatable: bool = True  # whether it may be sent again when it is not known whether it arrived
 
 
 def search(text: str, options: SearchOptions, cursor: str = "") -> Call[Found]:
@@ -120,6 +152,28 @@ def track(camera_id: str, track_id: str, limit: int) -> Call[Track]:
 
 def image(crop_id: str) -> Call[bytes]:
     return Call("GET", f"/v1/crops/{quote(crop_id, safe='')}/image", lambda response: response.content)
+
+
+def watch(name: str, threshold: float, options: WatchOptions) -> Call[WatchedSearch]:
+    body = {"name": name, "threshold": threshold, **_as_json(dict(options))}
+    return Call("POST", WATCHED, _reader(WatchedSearch), body, repeatable=False)
+
+
+def watched() -> Call[list[WatchedSearch]]:
+    return Call("GET", WATCHED, lambda response: _reader(WatchedSearches)(response).watched_searches)
+
+
+def change_watch(watch_id: str, changes: WatchChanges) -> Call[WatchedSearch]:
+    return Call("PATCH", f"{WATCHED}/{quote(watch_id, safe='')}", _reader(WatchedSearch), dict(changes))
+
+
+def stop_watch(watch_id: str) -> Call[None]:
+    return Call("DELETE", f"{WATCHED}/{quote(watch_id, safe='')}", lambda _: None)
+
+
+def alerts(watch_id: str, limit: int, cursor: str) -> Call[Alerts]:
+    parameters = {"limit": limit, "watch_id": watch_id} | ({"cursor": cursor} if cursor else {})
+    return Call("GET", "/v1/alerts", _reader(Alerts), parameters=parameters)
 
 
 def ready() -> Call[Readiness]:
@@ -157,8 +211,10 @@ def answer_of(call: Call[T], response: httpx.Response) -> T:
 
 
 def stands(call: Call[T], outcome: Outcome) -> bool:
-    """Whether an outcome is an answer that asking again would not change."""
-    return isinstance(outcome, httpx.Response) and outcome.status_code in call.answers
+    """Whether an outcome is one that asking again would not change, or after which nobody may ask again."""
+    if isinstance(outcome, httpx.TransportError):
+        return not (call.repeatable or isinstance(outcome, httpx.ConnectError))
+    return outcome.status_code in call.answers
 
 
 def concluded(call: Call[T], outcome: Outcome, address: str) -> T:

@@ -1,6 +1,6 @@
 """What the service answers. A field that this version does not know is ignored, so a newer service can be asked."""
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -124,6 +124,67 @@ class Track(Answered):
 
     track_id: str
     crops: list[Crop]
+
+
+class QuietHours(Answered):
+    """Every day from `start` to before `end`, by the clock of a time zone; over midnight if `end` is the earlier."""
+
+    start: time
+    end: time
+    time_zone: str
+
+
+class WatchedSearch(Answered):
+    """A search that is compared with every crop that arrives. `ended` says why the service switched it off."""
+
+    watch_id: str
+    name: str
+    text: str
+    cameras: list[str] | None
+    after: datetime | None
+    before: datetime | None
+    threshold: float
+    webhook: str
+    quiet_hours: QuietHours | None
+    quiet: bool
+    most_per_hour: int
+    enabled: bool
+    ended: str
+    alerts: int
+    waiting: int
+    created_at: datetime
+    changed_at: datetime
+
+
+class WatchedSearches(Answered):
+    """The caller's watched searches, oldest first."""
+
+    watched_searches: list[WatchedSearch]
+
+
+class Alert(Crop):
+    """A track that fits a watched search, by the best crop of it. `released_at` is None while it waits for the end of
+    quiet hours or for the limit.
+    """
+
+    alert_id: str
+    watch_id: str
+    name: str
+    confidence: float
+    score: float
+    threshold: float
+    raised_at: datetime
+    released_at: datetime | None
+    delivery: Literal["none", "waiting", "delivered", "failed"]
+    attempts: int
+    failure: str
+
+
+class Alerts(Answered):
+    """One page of alerts, the latest first; `next` continues it, None at the end."""
+
+    alerts: list[Alert]
+    next: str | None
 
 
 class RecordedVerdict(Answered):

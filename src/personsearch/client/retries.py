@@ -1,4 +1,6 @@
-"""When a request is sent again, and after how long. Every request of this API may be: repeated, it changes nothing."""
+"""When a request is sent again, and after how long. Nearly every request of this API may be: repeated, it
+changes nothing. One that makes another thing each time says so itself (`Call.repeatable`).
+"""
 
 import random
 from dataclasses import dataclass

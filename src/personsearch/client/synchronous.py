@@ -9,8 +9,10 @@ import httpx
 
 from personsearch.addresses import is_on_this_machine
 from personsearch.client import calls
-from personsearch.client.calls import Call, Picture, SearchOptions
+from personsearch.client.calls import Call, Picture, SearchOptions, WatchChanges, WatchOptions
 from personsearch.client.models import (
+    Alert,
+    Alerts,
     Camera,
     Candidate,
     Embedded,
@@ -22,6 +24,7 @@ from personsearch.client.models import (
     Status,
     Track,
     Verdict,
+    WatchedSearch,
 )
 from personsearch.client.retries import Outcome, Retries
 
@@ -102,6 +105,34 @@ class Client:
     def image(self, crop_id: str) -> bytes:
         """The picture of a crop, as JPEG."""
         return self._ask(calls.image(crop_id))
+
+    def watch(self, name: str, *, threshold: float, **options: Unpack[WatchOptions]) -> WatchedSearch:
+        """Watch for somebody, by `text` or `search_request_id`: crops that arrive raise alerts from `threshold` on."""
+        return self._ask(calls.watch(name, threshold, options))
+
+    def watched_searches(self) -> list[WatchedSearch]:
+        """The searches that this key watches, oldest first."""
+        return self._ask(calls.watched())
+
+    def change_watch(self, watch_id: str, **changes: Unpack[WatchChanges]) -> WatchedSearch:
+        """Change a watched search, or switch it on or off by `enabled`."""
+        return self._ask(calls.change_watch(watch_id, changes))
+
+    def stop_watch(self, watch_id: str) -> None:
+        """Delete a watched search with its alerts."""
+        self._ask(calls.stop_watch(watch_id))
+
+    def alerts_page(self, *, watch_id: str = "", limit: int = 50, cursor: str = "") -> Alerts:
+        """One page of alerts, the latest first; `cursor` is `next` of the page before."""
+        return self._ask(calls.alerts(watch_id, limit, cursor))
+
+    def alerts(self, *, watch_id: str = "", page: int = 50) -> Iterator[Alert]:
+        """Every alert, the latest first, page by page."""
+        cursor: str | None = ""
+        while cursor is not None:
+            found = self.alerts_page(watch_id=watch_id, limit=page, cursor=cursor)
+            yield from found.alerts
+            cursor = found.next
 
     def ready(self) -> Readiness:
         """Whether searches are answered, and by which collection."""
