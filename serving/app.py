@@ -15,12 +15,14 @@ from personsearch.installation.platforms import open_gallery
 from personsearch.integrations.database.notices import DatabaseNotices
 from personsearch.integrations.database.promotions import DatabasePromotions
 from personsearch.integrations.database.schema import open_database
+from personsearch.integrations.objects.open import open_footage
 from personsearch.processes import ensure_home_folder
 from serving import problems
 from serving.alert_streams import Streams
 from serving.alert_watch import AlertWatch
 from serving.backlog import Backlog
 from serving.drift import DriftWatch
+from serving.footage import FootageViewer
 from serving.given_verdicts import GivenVerdicts
 from serving.live import LiveSource, LiveWatcher
 from serving.metrics import Metrics
@@ -30,6 +32,7 @@ from serving.routes import (
     alerts,
     crops,
     embed,
+    frames,
     health,
     heat_maps,
     ingest,
@@ -49,7 +52,8 @@ from serving.source import PlatformSource
 
 PICTURES = ("/v1/embed", "/v1/search")  # bodies of these may hold pictures
 PARTS = (
-    *(search, heat_maps, embed, crops, ingest, verdicts, reports, watches, alerts, status, health, webhooks, page),
+    *(search, heat_maps, embed, crops, frames, ingest, verdicts, reports),
+    *(watches, alerts, status, health, webhooks, page),
 )
 DESCRIPTION = (
     "Find a person in surveillance imagery by describing them. Results are candidates for a person to confirm."
@@ -115,6 +119,7 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
         shown=ShownCrops(),
         verdicts=GivenVerdicts(audit),
         gallery=gallery,
+        footage=FootageViewer(open_footage(settings.footage_address), gallery),
         live=live,
         backlog=Backlog(gallery, live),
         drift=drift,

@@ -14,6 +14,7 @@ from serving.alert_streams import Streams
 from serving.alert_watch import AlertWatch
 from serving.backlog import Backlog
 from serving.drift import DriftWatch
+from serving.footage import FootageViewer
 from serving.given_verdicts import GivenVerdicts
 from serving.live import LiveWatcher
 from serving.metrics import Metrics
@@ -33,6 +34,7 @@ class Service:
     shown: ShownCrops
     verdicts: GivenVerdicts
     gallery: Gallery
+    footage: FootageViewer
     live: LiveWatcher
     backlog: Backlog
     notices: DatabaseNotices

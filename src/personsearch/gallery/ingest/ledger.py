@@ -7,6 +7,7 @@ from datetime import datetime
 
 from personsearch.errors import UserError
 from personsearch.gallery.rows import GalleryRows, VideoRow
+from personsearch.gallery.store import path_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,12 @@ class VideoEntry:
 
     def __str__(self) -> str:
         return f"camera {self.camera_id} from {self.start.isoformat()}"
+
+    @property
+    def name(self) -> str:
+        """What the ids of a video's tracks begin with, and the name of its record."""
+        name = f"{path_name(self.camera_id)}-{_stamp(self.start)}"
+        return name if self.take == 1 else f"{name}-take{self.take}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,16 @@ def _found(row: VideoRow) -> Found:
     text = json.dumps(settings.get("settings", settings), sort_keys=True)
     entry = VideoEntry(row.camera_id, row.start, row.content_hash, text, take)
     return Found(entry, json.loads(row.result) if row.result is not None else None)
+
+
+def erased(rows: GalleryRows, entry: VideoEntry) -> int:
+    """How many crops of this take were erased."""
+    return rows.count_erased(f"{entry.name}-0", f"{entry.name}-:")  # a digit follows; ":" comes after "9"
+
+
+def _stamp(start: datetime) -> str:
+    milliseconds = f"{start.microsecond // 1000:03d}" if start.microsecond >= 1000 else ""
+    return f"{start:%Y%m%dT%H%M%S}{milliseconds}"
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:

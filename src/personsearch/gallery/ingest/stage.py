@@ -16,7 +16,7 @@ from personsearch.gallery.ingest import ledger
 from personsearch.gallery.ingest.selection import TrackViews, View
 from personsearch.gallery.ingest.tracks import IngestConfig, TrackFinder, detector_file
 from personsearch.gallery.ingest.video import VideoInfo, read_info
-from personsearch.gallery.store import Gallery, checked_camera, path_name
+from personsearch.gallery.store import Gallery, checked_camera
 from personsearch.progress import announce
 from personsearch.run_record import write_run_record
 from personsearch.search.crop import BoundingBox, Crop
@@ -56,7 +56,7 @@ def ingest(
     gallery.sweep()
     metrics = _take_in(config, video, info, gallery, entry)
     lineage = {"video": video.name, "sha256": entry.content_hash}
-    write_run_record(gallery.folder / "ingests" / _name(entry), "ingest", config, metrics, lineage)
+    write_run_record(gallery.folder / "ingests" / entry.name, "ingest", config, metrics, lineage)
     ledger.complete(gallery.rows, entry, metrics)
     return metrics
 
@@ -89,15 +89,14 @@ def _refuse_return_of_the_erased(gallery: Gallery, entry: ledger.VideoEntry) -> 
     """Erased ids are refused for good, but another take has other ids."""
     if entry.take == 1:
         return
-    before = _name(replace(entry, take=entry.take - 1))
-    erased = gallery.rows.count_erased(f"{before}-0", f"{before}-:")  # a digit follows; ":" comes after "9"
+    erased = ledger.erased(gallery.rows, replace(entry, take=entry.take - 1))
     if erased:
         raise UserError(f"{entry}: {erased} of its crops were erased; taken in again these people would come back")
 
 
 def _crops_of(gallery: Gallery, entry: ledger.VideoEntry) -> Iterator[Crop]:
     """The crops of this video from every take."""
-    own = re.compile(re.escape(_name(replace(entry, take=1))) + r"(-take\d+)?-\d+")
+    own = re.compile(re.escape(replace(entry, take=1).name) + r"(-take\d+)?-\d+")
     held = gallery.crops(crop_filter=CropFilter(cameras=(entry.camera_id,), after=entry.start))
     return (crop for crop in held if own.fullmatch(crop.track_id))
 
@@ -132,7 +131,7 @@ def _remove_other_takes(gallery: Gallery, entry: ledger.VideoEntry) -> int:
     """Erase what earlier takes left, now that this one is complete. Returns the number of crops."""
     if entry.take == 1:
         return 0
-    own = f"{_name(entry)}-"
+    own = f"{entry.name}-"
     old = tuple(crop.crop_id for crop in _crops_of(gallery, entry) if not crop.track_id.startswith(own))
     return gallery.erase(CropFilter(crop_ids=old)) if old else 0
 
@@ -140,7 +139,7 @@ def _remove_other_takes(gallery: Gallery, entry: ledger.VideoEntry) -> int:
 def _crops(
     config: IngestConfig, video: Path, entry: ledger.VideoEntry, *, number: int, track: TrackViews
 ) -> Iterator[tuple[Crop, bytes]]:
-    track_id = f"{_name(entry)}-{number:04d}"
+    track_id = f"{entry.name}-{number:04d}"
     for view in track.select(config.selection.crops_per_track):
         crop = Crop(
             crop_id=f"{track_id}-f{view.frame_index:06d}",
@@ -170,14 +169,3 @@ def settings_text(config: IngestConfig) -> str:
     if (trained := detector_file(config)) is not None:
         values["detector"] = hash_file(trained)
     return json.dumps(values, sort_keys=True)
-
-
-def _name(entry: ledger.VideoEntry) -> str:
-    """What the ids of a video's tracks begin with, and the name of its record."""
-    name = f"{path_name(entry.camera_id)}-{_stamp(entry.start)}"
-    return name if entry.take == 1 else f"{name}-take{entry.take}"
-
-
-def _stamp(start: datetime) -> str:
-    milliseconds = f"{start.microsecond // 1000:03d}" if start.microsecond >= 1000 else ""
-    return f"{start:%Y%m%dT%H%M%S}{milliseconds}"

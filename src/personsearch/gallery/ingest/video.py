@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -26,6 +27,11 @@ Pixels = NDArray[np.uint8]
 
 PROBED_PACKETS = 300
 MOST_UNREADABLE_PLACES = 1000
+SAME_SECONDS = 0.0015  # times of crops are kept to the millisecond
+
+
+class NotAVideo(UserError):
+    """A file that cannot be decoded as a video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,46 @@ def read_frames(path: Path, *, every: int = 1, frames_per_second: float | None =
                 yield Frame(index, seconds, picture.pixels(frame, stream))
 
 
+def read_between(
+    file: BinaryIO, first: float, last: float, *, seek: bool, frames_per_second: float | None = None
+) -> Iterator[Frame | None]:
+    """The frames from `first` to `last` seconds after the first frame of an opened video, and None for each one that
+    had to be decoded before them.
+
+    With `seek`, what lies before is not read; a stream without timestamps, or whose time jumps, then gives no frames
+    or others than `read_frames` has at these times. Indices count from the place where reading began.
+
+    Raises:
+        NotAVideo: as its name says.
+        UserError: reading it fails.
+    """
+    usual = 1.0
+    if not seek:
+        with _container(file) as (container, stream):
+            usual = 1 / (frames_per_second or _usual_rate(Path("video"), container, stream))
+    with _container(file) as (container, stream):
+        picture, frames = Picture(), _decoded(container, stream)
+        clock = _Clock(usual, counts_frames=frames_per_second is not None)
+        timed = _sought(container, stream, first) if seek else ((clock.read(frame), frame) for frame in frames)
+        for index, (seconds, frame) in enumerate(timed):
+            if seconds > last + SAME_SECONDS:
+                return
+            is_before = seconds < first - SAME_SECONDS
+            yield None if is_before else Frame(index, seconds, picture.pixels(frame, stream))
+
+
+def _sought(container: InputContainer, stream: VideoStream, first: float) -> Iterator[tuple[float, VideoFrame]]:
+    """Frames with their times, from a key frame before `first` on."""
+    opening = next(_decoded(container, stream), None)
+    if opening is None or opening.pts is None or not (opening.time_base and stream.time_base):
+        return
+    start = float(opening.pts * opening.time_base)
+    container.seek(int((start + max(first, 0.0)) / float(stream.time_base)), stream=stream)
+    for frame in _decoded(container, stream):
+        if frame.pts is not None and frame.time_base:
+            yield float(frame.pts * frame.time_base) - start, frame
+
+
 class _Clock:
     """Seconds since the first frame. Where a stream's time jumps back, as when a recorder restarts, it continues."""
 
@@ -141,10 +187,10 @@ def _usual_rate(path: Path, container: InputContainer, stream: VideoStream) -> f
     packets = islice(container.demux(stream), PROBED_PACKETS)
     times = sorted({float(p.pts * p.time_base) for p in packets if p.pts is not None and p.time_base})
     if not times:
-        raise UserError(f"{path}: the stream has no timestamps; say how many frames it has per second: --fps")
+        raise NotAVideo(f"{path}: the stream has no timestamps; say how many frames it has per second: --fps")
     rate = 1 / float(np.median(np.diff(times))) if len(times) > 1 else 1.0
     if not 0.1 <= rate <= 1000:
-        raise UserError(f"{path}: frame rate {rate:g}; 0.1 to 1000 frames per second expected")
+        raise NotAVideo(f"{path}: frame rate {rate:g}; 0.1 to 1000 frames per second expected")
     return round(rate, 3)
 
 
@@ -174,12 +220,22 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise UserError(f"{path}: a video file expected")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty; a video expected")
+    # A playlist must not open other files or addresses.
+    with _container(f"file:{path}", protocols="file", name=str(path)) as opened:
+        yield opened
+
+
+@contextmanager
+def _container(
+    source: str | BinaryIO, *, protocols: str = "none", name: str = "the footage"
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    if not isinstance(source, str):
+        source.seek(0)
     try:
-        # A playlist must not open other files or addresses.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        container = av.open(source, "r", options={"protocol_whitelist": protocols}, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a video") from error
+        raise NotAVideo(f"{name}: cannot be read as a video") from error
     with container:
         if not container.streams.video:
-            raise UserError(f"{path}: holds no video")
+            raise NotAVideo(f"{name}: holds no video")
         yield container, container.streams.video[0]
