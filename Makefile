@@ -99,5 +99,7 @@ INSTALLATION := $(or $(PERSONSEARCH_HOME),var)
 WRITTEN := api_key api_keys.json audit.jsonl audit.migrated.jsonl audit-heads calibrations data-repository demo dvc-remote footage gallery installation_id logs milvus.db milvus.db.lock mlflow-artifacts \
   mlflow.db models pipelines promoter.json services.json services.lock watch
 clean: down  ## Stop the services and remove what runs have written (keeps .venv).
+	@if [ -f "$(INSTALLATION)/demo/junction.avi" ]; then find "$(INSTALLATION)/videos" -samefile "$(INSTALLATION)/demo/junction.avi" -delete; fi
+	@if [ -d "$(INSTALLATION)/videos" ]; then find "$(INSTALLATION)/videos" -type d -empty -delete; fi
 	rm -rf $(foreach name,$(WRITTEN),"$(INSTALLATION)/$(name)") demo
 	@if [ -d "$(INSTALLATION)" ]; then rmdir --ignore-fail-on-non-empty "$(INSTALLATION)"; fi

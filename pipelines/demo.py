@@ -7,6 +7,7 @@ what an interrupted demo began and repeats nothing that is done.
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -193,6 +194,7 @@ def _promote(settings: Any) -> str:
 def _fill_gallery(config: DemoConfig, video: Path, settings: Any, outputs: dict[str, Any], narrator: Narrator) -> None:
     from personsearch.gallery.add_dataset import add_dataset
     from personsearch.gallery.ingest.stage import IngestConfig, ingest
+    from personsearch.gallery.store import path_name
     from personsearch.installation.platforms import open_gallery
 
     gallery = open_gallery(settings)
@@ -201,6 +203,18 @@ def _fill_gallery(config: DemoConfig, video: Path, settings: Any, outputs: dict[
         IngestConfig.from_yaml(PARAMS, "ingest"), video, gallery, camera_id=video.stem, start=config.gallery_start
     )
     narrator.tell(f"{video.name}: tracks of people {found['tracks']}, frames {found['frames']}, camera {video.stem!r}")
+    _keep_footage(video, settings.home / "videos" / path_name(video.stem))
+
+
+def _keep_footage(video: Path, folder: Path) -> None:
+    """Put the video where the service looks for whole frames: another name of the same file, where that can be had."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / video.name
+    if not kept.exists():
+        try:
+            kept.hardlink_to(video)
+        except OSError:
+            shutil.copy(video, kept)
 
 
 def _rendered_footage(plan: FootagePlan, folder: Path) -> Path:

@@ -26,6 +26,8 @@ PROTECTED = [
     ("GET", "/v1/status"),
     ("GET", "/v1/crops?camera_id=junction&track_id=track/0"),
     ("GET", "/v1/crops/red-0-0/image"),
+    ("GET", "/v1/crops/red-0-0/frame"),
+    ("GET", "/v1/crops/red-0-0/clip"),
     ("POST", "/v1/crops/red-0-0/heat-maps"),
     ("POST", "/v1/watched-searches"),
     ("GET", "/v1/watched-searches"),

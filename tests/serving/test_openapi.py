@@ -34,6 +34,8 @@ def test_every_refusal_is_documented(client: TestClient) -> None:
     assert {"400", "401", "403", "404", "408", "413", "415", "422", "429", "503"} <= judged
     assert {"401", "403", "422", "429", "503"} <= documented["/v1/verdicts"]
     assert {"401", "403", "404", "408", "413", "422", "429", "503"} <= documented["/v1/crops/{crop_id}/image"]
+    for path in ("frame", "clip"):
+        assert documented[f"/v1/crops/{{crop_id}}/{path}"] == documented["/v1/crops/{crop_id}/image"] | {"410"}
     assert {"401", "403", "408", "413", "422", "429", "503"} <= documented["/v1/crops"]
     assert {"401", "403", "408", "413"} <= documented["/v1/cameras"]
     assert {"401", "403", "503"} <= documented["/v1/status"]

@@ -117,6 +117,9 @@ def _entry(crop: Crop, rows: GalleryRows) -> ledger.VideoEntry | None:
     if stamped is None:
         return None
     text = stamped["stamp"]
-    start = datetime.strptime(text[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    try:
+        start = datetime.strptime(text[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
     found = ledger.find(rows, crop.camera_id, start.replace(microsecond=1000 * int(text[15:] or 0)))
     return found.entry if found is not None and crop.track_id.startswith(f"{found.entry.name}-") else None
