@@ -5,8 +5,11 @@
 export const EMPTY = Object.freeze({
   text: "", also: [], without: [], like: "", picture: "", weight: 0.5,
   cameras: [], after: "", before: "", grouped: true, k: 48, purpose: "",
-  cursor: "", open: "", view: "",
+  cursor: "", open: "", crop: "", look: "", view: "",
 });
+
+// What is looked at in the candidates of a search: the one that is open, a picture of its track, its frame, the time line.
+const LOOKED_AT = { open: "", crop: "", look: "", view: "" };
 
 let settled = Promise.resolve(); // resolved unless `back` is under way
 let arrived = null;
@@ -27,7 +30,7 @@ export function fragmentOf(state) {
   for (const [name, usual] of Object.entries(EMPTY)) {
     if (Array.isArray(usual)) {
       state[name].forEach((value) => given.append(name, value));
-    } else if (state[name] !== usual) {
+    } else if ((state[name] ?? usual) !== usual) {
       given.set(name, state[name]);
     }
   }
@@ -38,9 +41,14 @@ export function asksForSomebody({ text, like, picture }) {
   return Boolean(text || like || picture);
 }
 
-// Whether two addresses show the same candidates, whichever of them is open.
+// A search with none of its candidates open.
+export function unopened(state) {
+  return { ...state, ...LOOKED_AT };
+}
+
+// Whether two addresses show the same candidates, whatever of them is looked at.
 export function isSameSearch(one, other) {
-  return fragmentOf({ ...one, open: "" }) === fragmentOf({ ...other, open: "" });
+  return fragmentOf(unopened(one)) === fragmentOf(unopened(other));
 }
 
 // `remembered` returns with the entry, and survives a reload.

@@ -45,9 +45,13 @@ export async function post(path, body, options = {}) {
 }
 
 // An object URL of a crop's image; the caller must revoke it.
-export async function picture(cropId, options = {}) {
-  const blob = await (await request(`v1/crops/${encodeURIComponent(cropId)}/image`, options)).blob();
-  return URL.createObjectURL(blob);
+export function picture(cropId, options = {}) {
+  return objectUrl(`v1/crops/${encodeURIComponent(cropId)}/image`, options);
+}
+
+// The same of whatever is at a path.
+export async function objectUrl(path, options = {}) {
+  return URL.createObjectURL(await (await request(path, options)).blob());
 }
 
 export async function readiness() {

@@ -1,6 +1,6 @@
 // The search page: follows the address, queries the service, shows the candidates.
 
-import { asksForSomebody, back, isSameSearch, onArrival, readAddress, replaceAddress, visit } from "./address.js";
+import { asksForSomebody, back, isSameSearch, onArrival, readAddress, replaceAddress, unopened, visit } from "./address.js";
 import { get, post, readiness, setKey, takeKeyFromAddress } from "./api.js";
 import { Chosen } from "./chosen.js";
 import { Comparison } from "./compare.js";
@@ -31,11 +31,11 @@ const SKELETONS = 24;
 translatePage();
 const thumbnails = new Pictures();
 const verdicts = new Verdicts();
-const actions = { open: openDetail, judge, like: searchLike, choose: (candidate) => chosen.toggle(candidate, answer.request_id) };
+const actions = { open: openDetail, judge, like: searchLike, sightings: searchSightings, choose: (candidate) => chosen.toggle(candidate, answer.request_id) };
 const results = new Results(actions);
 const chosen = new Chosen({ thumbnail: (crop) => thumbnails.image(crop) });
 const searches = new Searches({ go: repeat, current: () => state });
-const detail = new Detail({ actions, verdicts, heat: new HeatMaps(), moved: followDetail });
+const detail = new Detail({ actions, verdicts, heat: new HeatMaps(), moved: followDetail, looked: followLook });
 const operations = new Operations();
 const comparison = new Comparison({ judge, verdicts });
 const form = new QueryForm({ submit, refuse: showError, thumbnail: (cropId) => thumbnails.image({ crop_id: cropId }, { alt: "" }) });
@@ -47,7 +47,7 @@ let running = null;
 function submit() {
   let asked;
   try {
-    asked = form.state();
+    asked = { ...form.state(), view: state.view };
   } catch (error) {
     showError(error);
     return;
@@ -78,6 +78,7 @@ function arrive() {
   const asked = readAddress();
   if (isSameSearch(asked, state) && answer) {
     state = asked;
+    results.lay(state.view);
     showOpen();
   } else {
     state = asked;
@@ -155,7 +156,7 @@ function showMode() {
 // A page of an answer that has been replaced: its cursor belongs to another collection.
 function refuseSearch(error, asked) {
   if (error.status === 422 && asked.cursor) {
-    const first = { ...asked, cursor: "", open: "" };
+    const first = { ...unopened(asked), view: asked.view, cursor: "" };
     replaceAddress(first, null);
     search(first, message("quiet", say("Another model went live."), say("This is the first page of its answer.")));
   } else {
@@ -176,14 +177,19 @@ function showError(error) {
 
 function searchLike(candidate) {
   detail.close();
-  const asked = { ...state, text: "", also: [], without: [], picture: "", like: candidate.crop_id, cursor: "", open: "" };
-  form.show(asked);
-  go(asked);
+  repeat({ ...unopened(state), text: "", also: [], without: [], picture: "", like: candidate.crop_id, cursor: "" });
+}
+
+// The same person at all cameras, on a time line.
+function searchSightings(candidate) {
+  detail.close();
+  const alone = { text: "", also: [], without: [], picture: "", like: candidate.crop_id };
+  repeat({ ...unopened(state), ...alone, cameras: [], cursor: "", view: "times" });
 }
 
 function nextPage() {
   if (answer?.next) {
-    go({ ...state, cursor: answer.next, open: "" }, { before: [...pagesBefore(), state.cursor] });
+    go({ ...unopened(state), view: state.view, cursor: answer.next }, { before: [...pagesBefore(), state.cursor] });
   }
 }
 
@@ -191,7 +197,7 @@ function previousPage() {
   if (state.cursor) {
     const before = pagesBefore();
     const cursor = before.pop() ?? "";
-    go({ ...state, cursor, open: "" }, { before });
+    go({ ...unopened(state), view: state.view, cursor }, { before });
   }
 }
 
@@ -211,7 +217,7 @@ function followDetail(cropId) {
     return;
   }
   const [was, isMine] = [state.open, history.state?.opened];
-  state = { ...state, open: cropId };
+  state = { ...state, open: cropId, crop: "", look: cropId ? state.look : "" };
   if (!was) {
     visit(state, { ...history.state, opened: true });
   } else if (cropId || !isMine) {
@@ -222,6 +228,18 @@ function followDetail(cropId) {
   if (!cropId) {
     results.focus(results.position(was));
   }
+}
+
+// Keeps the address in step with what is looked at in the dialog.
+function followLook(change) {
+  state = { ...state, ...change };
+  replaceAddress(state);
+}
+
+function toggleTimeline() {
+  state = { ...state, view: state.view === "times" ? "" : "times" };
+  replaceAddress(state);
+  results.lay(state.view);
 }
 
 function showOpen() {
@@ -330,11 +348,14 @@ function withCurrent(act) {
 const COMMANDS = [
   { keys: ["/"], words: say("new search"), run: () => form.focus() },
   { keys: ["ArrowLeft", "ArrowRight"], words: say("candidate before, next candidate"), within: ["detail"], run: moveSideways },
-  { keys: ["ArrowUp", "ArrowDown"], words: say("row above, row below"), run: (key) => results.move({ rows: key === "ArrowUp" ? -1 : 1 }) },
+  { keys: ["ArrowUp", "ArrowDown"], words: say("row above, row below; in a candidate earlier, later in the track"), within: ["detail"], run: moveUpOrDown },
   { keys: ["Enter"], words: say("open the candidate"), within: [], run: null },
   { keys: ["c"], words: say("confirm"), within: ["detail"], run: withCurrent((one) => judge(one, "confirmed")) },
   { keys: ["x"], words: say("reject"), within: ["detail"], run: withCurrent((one) => judge(one, "rejected")) },
   { keys: ["m"], words: say("more like this"), within: ["detail"], run: withCurrent(searchLike) },
+  { keys: ["f"], words: say("whole frame"), within: ["detail"], run: () => detail.current && detail.frames.toggle("frame") },
+  { keys: ["g"], words: say("seconds before and after"), within: ["detail"], run: () => detail.current && detail.frames.toggle("clip") },
+  { keys: ["t"], words: say("time line; of a candidate, other sightings"), within: ["detail"], run: () => (detail.current ? searchSightings(detail.current) : toggleTimeline()) },
   { keys: ["s"], words: say("choose, to compare or report"), run: withCurrent(actions.choose) },
   { keys: ["v"], words: say("compare the chosen"), run: compare },
   { keys: ["r"], words: say("report the chosen"), run: () => chosen.openReport() },
@@ -354,6 +375,15 @@ function moveSideways(key) {
   }
 }
 
+function moveUpOrDown(key) {
+  const by = key === "ArrowUp" ? -1 : 1;
+  if (detail.current) {
+    detail.stepTrack(by);
+  } else {
+    results.move({ rows: by });
+  }
+}
+
 function listen() {
   find("text").addEventListener("keydown", onTextKey);
   find("skip").addEventListener("click", (event) => {
@@ -368,6 +398,7 @@ function listen() {
   });
   find("next-page").addEventListener("click", nextPage);
   find("previous-page").addEventListener("click", previousPage);
+  find("times-toggle").addEventListener("click", toggleTimeline);
   find("compare-open").addEventListener("click", compare);
   find("keys-open").addEventListener("click", () => find("keys-dialog").showModal());
   find("keys-close").addEventListener("click", () => find("keys-dialog").close());

@@ -68,7 +68,7 @@ export function showVerdict(cropId, verdict) {
   for (const button of document.querySelectorAll(`[data-verdict-of="${crop}"]`)) {
     button.setAttribute("aria-pressed", String(button.dataset.verdict === verdict));
   }
-  for (const one of document.querySelectorAll(`.card[data-crop-id="${crop}"]`)) {
+  for (const one of document.querySelectorAll(`:is(.card, .sighting)[data-crop-id="${crop}"]`)) {
     one.classList.toggle("is-rejected", verdict === "rejected");
     one.classList.toggle("is-confirmed", verdict === "confirmed");
   }

@@ -1,8 +1,9 @@
-// Two to four candidates side by side, large.
+// Two to four candidates side by side, large, with their frames where there is footage.
 
 import { verdictButton } from "./cards.js";
 import { element, find } from "./elements.js";
 import { facts } from "./detail.js";
+import { wholeFrame } from "./frames.js";
 import { say } from "./words.js";
 
 export const MOST_COMPARED = 4;
@@ -23,9 +24,12 @@ export class Comparison {
   }
 
   #column(candidate, pictures) {
+    const frame = element("div", { class: "compare-frame small", "aria-live": "polite" }, say("loading …"));
+    wholeFrame(candidate).then((shown) => frame.replaceChildren(shown), (error) => frame.replaceChildren(error.message));
     return element("li", {},
       element("h3", {}, say("Candidate {rank}", { rank: candidate.rank })),
       element("figure", { class: "large" }, pictures.image(candidate, { zoom: 4 })),
+      frame,
       element("div", { class: "tools" },
         verdictButton(candidate, "confirmed", this.judge, { isWide: true }),
         verdictButton(candidate, "rejected", this.judge, { isWide: true })),

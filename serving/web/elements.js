@@ -3,12 +3,14 @@
 import { locale, say } from "./words.js";
 
 const LOCAL_TIME = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
+const CLOCK_TIME = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
   confirm: "m5 12.5 4.5 4.5L19 7.5",
   reject: "M6.5 6.5l11 11m0-11-11 11",
   like: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13m4.8 11.3L20 20M10.5 7.8v5.4m-2.7-2.7h5.4",
   choose: "M5 5h14v14H5zm3.5 7 2.5 2.5 4.5-5",
+  times: "M4 6h5m4 0h7M4 12h9m4 0h3M4 18h2m4 0h10",
   remove: "M7.5 7.5l9 9m0-9-9 9",
 };
 
@@ -53,6 +55,10 @@ export function keep(name, value) {
 
 export function localTime(iso) {
   return LOCAL_TIME.format(new Date(iso));
+}
+
+export function clockTime(iso) {
+  return CLOCK_TIME.format(new Date(iso));
 }
 
 export function utcTime(iso) {

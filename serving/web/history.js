@@ -1,6 +1,6 @@
 // The searches of this browser: the latest, and those that were saved under a name.
 
-import { fragmentOf, readAddress } from "./address.js";
+import { fragmentOf, readAddress, unopened } from "./address.js";
 import { element, find, icon, keep, localTime } from "./elements.js";
 import { say } from "./words.js";
 
@@ -26,7 +26,7 @@ export class Searches {
   // A picture stays in its tab: a search for one cannot be repeated later.
   remember(state) {
     if (!state.picture && !state.cursor) {
-      const fragment = fragmentOf({ ...state, open: "" });
+      const fragment = fragmentOf(unopened(state));
       const others = read(RECENT).filter((one) => one.fragment !== fragment);
       this.#write(RECENT, [{ fragment, at: new Date().toISOString() }, ...others].slice(0, MOST_RECENT));
     }
@@ -42,7 +42,7 @@ export class Searches {
   }
 
   #save() {
-    const saved = { name: find("searches-name").value.trim(), fragment: fragmentOf({ ...this.current(), open: "", cursor: "" }) };
+    const saved = { name: find("searches-name").value.trim(), fragment: fragmentOf({ ...unopened(this.current()), cursor: "" }) };
     const isKept = this.#write(SAVED, [...read(SAVED).filter(({ name }) => name !== saved.name), saved]);
     find("searches-save").hidden = isKept;
     find("searches-wrong").hidden = isKept;

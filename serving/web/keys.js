@@ -29,5 +29,5 @@ export function listKeys(commands) {
 }
 
 function isTyping(target) {
-  return target.matches("textarea, select, input:not([type=checkbox], [type=range])");
+  return target.matches("textarea, select, video, input:not([type=checkbox], [type=range])");
 }

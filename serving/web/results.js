@@ -3,6 +3,7 @@
 import { card, skeletons } from "./cards.js";
 import { find, message, percent } from "./elements.js";
 import { Pictures } from "./pictures.js";
+import { Timeline } from "./timeline.js";
 import { say } from "./words.js";
 
 export class Results {
@@ -11,6 +12,7 @@ export class Results {
     this.grid = find("grid");
     this.candidates = [];
     this.pictures = new Pictures();
+    this.timeline = new Timeline(actions);
   }
 
   clear() {
@@ -18,6 +20,7 @@ export class Results {
     this.pictures = new Pictures();
     this.candidates = [];
     this.grid.replaceChildren();
+    this.timeline.clear();
     find("messages").replaceChildren();
     find("summary").textContent = "";
     find("pages").hidden = true;
@@ -25,6 +28,7 @@ export class Results {
 
   wait(count) {
     this.clear();
+    this.lay("");
     find("results").setAttribute("aria-busy", "true");
     this.grid.replaceChildren(...skeletons(count));
   }
@@ -36,12 +40,22 @@ export class Results {
   show(found, asked) {
     this.candidates = found.candidates;
     this.grid.replaceChildren(...found.candidates.map((candidate) => card(candidate, this.pictures, this.actions)));
+    this.lay(asked.view);
+    this.timeline.show(found.candidates, this.pictures);
     find("summary").textContent = summary(found.candidates);
     find("summary").title = origin(found);
     find("pages").hidden = !asked.cursor && !found.next;
     find("previous-page").disabled = !asked.cursor;
     find("next-page").disabled = !found.next;
     this.tell(...remarks(found, asked));
+  }
+
+  // Lays the candidates out on a time line ("times") or in the order of their rank.
+  lay(view) {
+    this.isTimeline = view === "times";
+    find("times").hidden = !this.isTimeline;
+    this.grid.hidden = this.isTimeline;
+    find("times-toggle").setAttribute("aria-pressed", String(this.isTimeline));
   }
 
   tell(...messages) {
@@ -52,13 +66,17 @@ export class Results {
     return this.candidates.findIndex((candidate) => candidate.crop_id === cropId);
   }
 
-  // The candidate whose card has the focus.
+  // The candidate whose card or sighting has the focus.
   get focused() {
-    const item = document.activeElement?.closest?.(".card");
+    const item = document.activeElement?.closest?.(".card, .sighting");
     return item ? this.candidates[this.position(item.dataset.cropId)] : undefined;
   }
 
   focus(position) {
+    if (this.isTimeline) {
+      this.timeline.focus(this.candidates[position]?.crop_id);
+      return;
+    }
     const item = this.grid.children[Math.max(0, Math.min(position, this.candidates.length - 1))];
     item?.querySelector(".frame").focus();
     item?.scrollIntoView({ block: "nearest" });
@@ -66,6 +84,10 @@ export class Results {
 
   // Moves the focus by cards to the right, or by rows down; where no card has it, to the first one.
   move({ cards = 0, rows = 0 }) {
+    if (this.isTimeline) {
+      this.timeline.move({ cards, rows });
+      return;
+    }
     const from = this.focused ? this.position(this.focused.crop_id) : null;
     this.focus(from === null ? 0 : from + cards + rows * this.#columns());
   }
