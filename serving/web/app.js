@@ -64,13 +64,13 @@ function go(asked, remembered = null) {
   if (!isSameSearch(asked, readAddress())) {
     visit(asked, remembered);
   }
-  search(asked);
+  return search(asked);
 }
 
 // Searches as somebody did before.
 function repeat(asked) {
   form.show(asked);
-  go(asked);
+  return go(asked);
 }
 
 function arrive() {
@@ -181,10 +181,11 @@ function searchLike(candidate) {
 }
 
 // The same person at all cameras, on a time line.
-function searchSightings(candidate) {
+async function searchSightings(candidate) {
   detail.close();
   const alone = { text: "", also: [], without: [], picture: "", like: candidate.crop_id };
-  repeat({ ...unopened(state), ...alone, cameras: [], cursor: "", view: "times" });
+  await repeat({ ...unopened(state), ...alone, cameras: [], cursor: "", view: "times" });
+  results.focus(0);
 }
 
 function nextPage() {

@@ -22,8 +22,11 @@ SIGHT = """() => {
 
 
 @pytest.fixture
-def walked(tmp_path: Path) -> Iterator[RunningService]:
+def walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningService]:
     """Two people in a video at the junction, and six in single pictures at two cameras, of whom there is none."""
+    monkeypatch.setattr("serving.footage.FRAME_SECONDS", 120.0)
+    monkeypatch.setattr("serving.footage.CLIP_SECONDS", 120.0)
+    monkeypatch.setattr("serving.footage.WAIT_SECONDS", 120.0)
     settings = ServingSettings(home=tmp_path, api_keys=KEY, watch_seconds=0.2)
     add_walk(settings.gallery_folder, tmp_path / "videos")
     gallery = add_figures(settings.gallery_folder, COLOURS, first=20)
@@ -118,7 +121,9 @@ def test_other_sightings_stand_by_camera_on_a_time_line(page: Page, walked: Runn
     assert at == sorted(at)
     assert all("uncalibrated" in label for _, label in at)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    page.keyboard.press("ArrowRight")
+    expect(page.locator(".sighting:focus")).to_have_attribute("data-crop-id", "red-20-0")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".sighting:focus")).to_have_attribute("data-crop-id", CROPS[3])
     page.keyboard.press("ArrowRight")
     focused = page.evaluate("document.activeElement.dataset.cropId")
     page.keyboard.press("ArrowDown")
@@ -131,6 +136,8 @@ def test_other_sightings_stand_by_camera_on_a_time_line(page: Page, walked: Runn
     assert page.evaluate("document.activeElement.dataset.cropId") == below
     page.reload()
     expect(rows).to_have_count(2)
+    page.get_by_role("button", name="time line").click()
+    page.keyboard.press("t")
     page.keyboard.press("t")
     expect(page.locator("#grid .card").first).to_be_in_viewport(ratio=1)
     expect(rows.first).to_be_hidden()

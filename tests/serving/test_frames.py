@@ -27,7 +27,9 @@ def walked(settings: ServingSettings) -> Gallery:
 
 
 @pytest.fixture
-def viewer(settings: ServingSettings, walked: Gallery) -> Iterator[TestClient]:
+def viewer(settings: ServingSettings, walked: Gallery, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    monkeypatch.setattr("serving.footage.FRAME_SECONDS", 120.0)
+    monkeypatch.setattr("serving.footage.CLIP_SECONDS", 120.0)
     store = ExactStore()
     build_collection(store, walked, "persons_v1_1")
     store.switch_alias("persons", "persons_v1_1")
