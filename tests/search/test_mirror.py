@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import EVERYTHING, CropFilter
 from personsearch.search.mirror import CROP_BYTES, Mirror, mirror_bytes
 from personsearch.search.quantised import Centres, Coding
+from personsearch.search.time_of_day import TimeOfDay
 from tests.crops import make_crop
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -29,12 +30,26 @@ CODINGS = [
     Coding("binary", 2, Centres(np.full(D, 0.1, dtype=np.float32), np.zeros(D, dtype=np.float32))),
 ]
 numbers = st.integers(0, 40)
-filters = st.builds(
+SECONDS = st.integers(0, 60).map(lambda s: NOON + timedelta(seconds=s))
+CLOCKS = st.integers(0, 59).map(lambda s: time(13, 0, s))
+times_of_day = st.builds(
+    CropFilter,
+    after=SECONDS,
+    before=SECONDS,
+    time_of_day=st.builds(
+        TimeOfDay,
+        start=CLOCKS,
+        end=CLOCKS.map(lambda clock: clock.replace(microsecond=1000)),
+        zone=st.just("Europe/Vienna"),
+        zones=st.dictionaries(st.sampled_from("abx"), st.sampled_from(["UTC", "Africa/Lagos"]), max_size=2),
+    ),
+)
+filters = times_of_day | st.builds(
     CropFilter,
     cameras=st.none() | st.sets(st.sampled_from("abc"), max_size=2).map(tuple),
     tracks=st.none() | st.sets(st.sampled_from(["t0", "t1", "nobody"]), max_size=2).map(tuple),
-    after=st.none() | st.integers(0, 60).map(lambda s: NOON + timedelta(seconds=s)),
-    before=st.none() | st.integers(0, 60).map(lambda s: NOON + timedelta(seconds=s)),
+    after=st.none() | SECONDS,
+    before=st.none() | SECONDS,
     crop_ids=st.none() | st.lists(numbers.map("{:03d}".format), max_size=4).map(tuple),
 )
 

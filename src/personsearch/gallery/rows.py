@@ -125,6 +125,10 @@ class GalleryRows(Protocol):
         """A summary of every camera, by name."""
         ...
 
+    def captured_between(self) -> tuple[datetime, datetime] | None:
+        """When the first and the last crop were taken; None if there is none."""
+        ...
+
     def known_among(self, crop_ids: Sequence[str]) -> set[str]:
         """The ids that are stored or were erased."""
         ...

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, model_validator
 
 from personsearch.config import Config
 from personsearch.search.crop import Crop
+from personsearch.search.time_of_day import TimeOfDay, ZoneWindows
 
 
 def checked_moment(moment: datetime) -> datetime:
@@ -60,6 +61,15 @@ class CropFilter(Config):
     crop_ids: tuple[str, ...] | None = None
     """One of these crops."""
 
+    time_of_day: TimeOfDay | None = None
+    """Taken at this time of day by the clock of its camera; `after` and `before` have to say within which days."""
+
+    @model_validator(mode="after")
+    def _bounds_times_of_day(self) -> "CropFilter":
+        if self.time_of_day is not None and (self.after is None or self.before is None):
+            raise ValueError("time_of_day: after and before expected with it")
+        return self
+
     def admits(self, crop: Crop) -> bool:
         """Whether the filter admits a crop. This defines the filter; every index must agree with it."""
         return (
@@ -67,7 +77,14 @@ class CropFilter(Config):
             and _among(crop.track_id, self.tracks)
             and _among(crop.crop_id, self.crop_ids)
             and _within(crop.captured_at, self.after, self.before)
+            and (self.time_of_day is None or self.time_of_day.admits(crop.camera_id, crop.captured_at))
         )
+
+    def windows(self) -> Sequence[ZoneWindows]:
+        """What `time_of_day` admits, as ranges in UTC; none without it."""
+        if self.time_of_day is None or self.after is None or self.before is None:
+            return ()
+        return tuple(self.time_of_day.windows(self.after, self.before))
 
 
 EVERYTHING = CropFilter()
@@ -98,7 +115,7 @@ class Columns:
         )
 
     def admitted(self, crop_filter: CropFilter) -> NDArray[np.int64]:
-        """The rows whose camera and time the filter admits."""
+        """The rows whose camera, time and time of day the filter admits."""
         mask_N = np.ones(len(self.camera_N), dtype=bool)
         if crop_filter.cameras is not None:
             mask_N &= np.isin(self.camera_N, [self.cameras.get(name, -1) for name in crop_filter.cameras])
@@ -106,6 +123,8 @@ class Columns:
             mask_N &= self.captured_N >= utc_moment(crop_filter.after)
         if crop_filter.before is not None:
             mask_N &= self.captured_N < utc_moment(crop_filter.before)
+        if crop_filter.time_of_day is not None:
+            mask_N &= crop_filter.time_of_day.admitted(self.cameras, self.camera_N, self.captured_N)
         return np.flatnonzero(mask_N)
 
 

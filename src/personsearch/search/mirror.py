@@ -212,6 +212,10 @@ class _View:
             admitted_C &= chunk.captured_C[:used] >= utc_moment(crop_filter.after)
         if crop_filter.before is not None:
             admitted_C &= chunk.captured_C[:used] < utc_moment(crop_filter.before)
+        if crop_filter.time_of_day is not None:
+            admitted_C &= crop_filter.time_of_day.admitted(
+                self.rows.cameras, chunk.camera_C[:used], chunk.captured_C[:used]
+            )
         return admitted_C
 
     def _rows_of(self, crop_ids: Iterable[str]) -> list[int]:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from personsearch.integrations.database.schema import open_database
 from personsearch.integrations.database.tables import CROPS
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
+from personsearch.search.time_of_day import TimeOfDay
 from tests.crops import make_crop
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -75,6 +76,22 @@ def test_a_filter_means_the_same_in_a_database(
     crop_filter = CropFilter(cameras=cameras, tracks=tracks, after=after, before=before)
     assert list(rows.crops(crop_filter)) == [one] * crop_filter.admits(one)
     assert rows.count(crop_filter) == crop_filter.admits(one)
+
+
+HOURS = [NOON + timedelta(hours=5 * number) for number in range(-30, 200)]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+@pytest.mark.parametrize(("start", "end"), [(time(22), time(6)), (time(1, 30), time(3))])
+def test_a_time_of_day_means_the_same_in_a_database(rows: DatabaseRows, zone: str, start: time, end: time) -> None:
+    crops = [crop(f"c{number:03}", camera=f"camera{number % 3}", at=at) for number, at in enumerate(HOURS)]
+    add(rows, *crops)
+    night = TimeOfDay(start=start, end=end, zone=zone, zones={"camera1": "Europe/Vienna", "'": "Asia/Kolkata"})
+    for cameras in (None, ("camera0", "camera1")):
+        crop_filter = CropFilter(cameras=cameras, after=HOURS[3], before=HOURS[-3], time_of_day=night)
+        expected = [each for each in crops if crop_filter.admits(each)]
+        assert expected
+        assert list(rows.crops(crop_filter)) == expected
 
 
 def test_a_filter_may_name_more_crops_than_a_statement_may_have_parameters(rows: DatabaseRows) -> None:

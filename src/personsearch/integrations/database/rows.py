@@ -18,12 +18,16 @@ from personsearch.integrations.database.moments import ceiling_milliseconds, fro
 from personsearch.integrations.database.tables import ALERTS, CROPS, PENDING_PICTURES, TOMBSTONES, VIDEOS
 from personsearch.search.crop import BoundingBox, Crop
 from personsearch.search.filters import CropFilter
+from personsearch.search.time_of_day import DAY, Window, ZoneWindows
 
 PAGE_ROWS = 1000
 NUL = "\0"  # PostgreSQL takes it in no text, so no row holds it, and asking would be an error
 CROP_COLUMNS = [column for column in CROPS.columns if column.name != "sequence"]
 # Asked often, so built once: building costs more than running.
 ONE_CROP = sa.select(*CROP_COLUMNS).where(CROPS.c.crop_id == sa.bindparam("crop_id"))
+CAPTURED_BETWEEN = sa.select(  # two queries: an index gives each at once
+    *(sa.select(of(CROPS.c.captured_at)).scalar_subquery() for of in (sa.func.min, sa.func.max))
+)
 LATEST = sa.select(*(sa.select(sa.func.max(table.c.sequence)).scalar_subquery() for table in (CROPS, TOMBSTONES)))
 
 
@@ -96,6 +100,11 @@ class DatabaseRows:
         with self._database.reading() as connection:
             rows = connection.execute(sa.select(name, crops, tracks, first, last).group_by(name).order_by(name)).all()
         return [CameraSummary(*row[:3], *map(from_milliseconds, row[3:])) for row in rows]
+
+    def captured_between(self) -> tuple[datetime, datetime] | None:
+        with self._database.reading() as connection:
+            first, last = connection.execute(CAPTURED_BETWEEN).one()
+        return None if first is None else (from_milliseconds(first), from_milliseconds(last))
 
     def known_among(self, crop_ids: Sequence[str]) -> set[str]:
         with self._database.reading() as connection:
@@ -300,7 +309,19 @@ def where(crop_filter: CropFilter) -> ColumnElement[bool]:
         conditions.append(CROPS.c.captured_at >= ceiling_milliseconds(crop_filter.after))
     if crop_filter.before is not None:
         conditions.append(CROPS.c.captured_at < ceiling_milliseconds(crop_filter.before))
+    if crop_filter.time_of_day is not None:
+        conditions.append(sa.or_(sa.false(), *map(_in_windows, crop_filter.windows())))
     return sa.and_(sa.true(), *conditions)
+
+
+def _in_windows(zone: ZoneWindows) -> ColumnElement[bool]:
+    named = among(CROPS.c.camera_id, zone.cameras)
+    return sa.and_(sa.not_(named) if zone.is_others else named, sa.or_(sa.false(), *map(_in_window, zone.windows)))
+
+
+def _in_window(window: Window) -> ColumnElement[bool]:
+    captured, passed = CROPS.c.captured_at, CROPS.c.captured_at % DAY
+    return sa.and_(captured >= window.start, captured < window.end, passed >= window.low, passed < window.high)
 
 
 def to_row(crop: Crop) -> dict[str, Any]:

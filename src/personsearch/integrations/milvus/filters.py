@@ -1,12 +1,14 @@
 """Turns a CropFilter into Milvus' boolean expressions: the only place where a value enters an expression."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
 from personsearch.search.filters import CropFilter
+from personsearch.search.time_of_day import DAY, Window
 
 MAX_LIST = 5000
+MAX_RANGES = 100  # of days in one expression: Milvus Lite evaluates a chain by recursion
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -14,7 +16,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def expressions(crop_filter: CropFilter) -> Iterator[str]:
     """Disjoint expressions whose union is the filter; no expression if it admits nothing.
 
-    Long lists are split, so that an expression stays within what an engine parses. "" admits everything.
+    Long lists are split, so that an expression stays within what an engine parses. "" admits everything. A time of day
+    becomes a range for each day, because no engine compares a remainder with anything but one value.
     """
     times = [*_bound("captured_at >=", crop_filter.after), *_bound("captured_at <", crop_filter.before)]
     lists = (
@@ -22,7 +25,8 @@ def expressions(crop_filter: CropFilter) -> Iterator[str]:
         _memberships("track_id", crop_filter.tracks),
         _memberships("crop_id", crop_filter.crop_ids),
     )
-    for memberships in product(*lists):
+    days = [""] if crop_filter.time_of_day is None else list(_times_of_day(crop_filter))
+    for memberships in product(*lists, days):
         yield " and ".join([*filter(None, memberships), *times])
 
 
@@ -48,6 +52,32 @@ def milliseconds(moment: datetime) -> int:
 
 def _bound(comparison: str, moment: datetime | None) -> list[str]:
     return [] if moment is None else [f"{comparison} {milliseconds(moment)}"]
+
+
+def _times_of_day(crop_filter: CropFilter) -> Iterator[str]:
+    """Disjoint conditions, each for the cameras of one zone and at most MAX_RANGES days."""
+    for zone in crop_filter.windows():
+        names = ", ".join(quote(name) for name in zone.cameras if _is_text(name))
+        where = f"camera_id {'not in' if zone.is_others else 'in'} [{names}]" if names else ""
+        ranges = [f"(captured_at >= {start} and captured_at < {end})" for start, end in _days(zone.windows)]
+        for first in range(0, len(ranges) if names or zone.is_others else 0, MAX_RANGES):
+            yield " and ".join(filter(None, [where, f"({' or '.join(ranges[first : first + MAX_RANGES])})"]))
+
+
+def _days(windows: Sequence[Window]) -> list[tuple[int, int]]:
+    """The ranges of moments in windows, in order; those that touch, as around midnight, are one."""
+    found = sorted(
+        (max(day * DAY + each.low, each.start), min(day * DAY + each.high, each.end))
+        for each in windows
+        for day in range(each.start // DAY, -(-each.end // DAY))
+    )
+    joined: list[tuple[int, int]] = []
+    for start, end in found:
+        if joined and start <= joined[-1][1] < end:
+            joined[-1] = joined[-1][0], end
+        elif start < end:
+            joined.append((start, end))
+    return joined
 
 
 def _memberships(field: str, values: tuple[str, ...] | None) -> list[str]:
