@@ -30,11 +30,18 @@ from personsearch.data.synthetic.synthesize import SynthesizeConfig
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load import load_encoder
 from personsearch.evaluation.attributes.questions import SHORT_QUERIES
-from personsearch.evaluation.calibration import Judged, fit_calibration, fit_logistic, measure_kind
+from personsearch.evaluation.calibration import Judged, fit_calibration, fit_logistic, measure_kind, measure_rates
 from personsearch.evaluation.embeddings import SplitEmbeddings, embed_records
 from personsearch.evaluation.footage import Footage, FootageFiles, footage_searcher, search_footage, take_in
-from personsearch.evaluation.known_searches import Galleries, Searched, draw_short_queries, search_kinds
+from personsearch.evaluation.known_searches import (
+    Galleries,
+    Searched,
+    draw_short_queries,
+    search_kinds,
+    search_known,
+)
 from personsearch.evaluation.measured import EvaluateConfig
+from personsearch.evaluation.query_kinds import draw_kinds
 from personsearch.gallery.ingest.tracks import IngestConfig
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.calibration import SLOPES, CalibratedCurve, Calibration, Curve, Reference, features
@@ -123,7 +130,9 @@ def main() -> None:
     encoder, keep = load_encoder(bundle), arguments.data / bundle.fingerprint
     day, night = prepare_people(DAY, arguments.data / "day"), prepare_people(NIGHT, arguments.data / "night")
     val, test = (embed(encoder, day, split, keep / split) for split in ("val", "test"))
-    now = fit_calibration(val, "val", short=draw_short_queries(val, encoder), threshold=RELIABLE)
+    now = fit_calibration(
+        val, "val", short=draw_short_queries(val, encoder), others=draw_kinds(val, encoder), threshold=RELIABLE
+    )
     rules = {"before": fit_before(val), "now": now}
     print(f"{bundle.fingerprint}; reliable from {now.threshold:.2f}; {now.curve}\n")
     print(
@@ -139,6 +148,7 @@ def main() -> None:
     seen = embed(encoder, night, "test", keep / "night")
     print_kinds("at night, 360 tracks", searches(encoder, seen, reference, LARGE), rules)
     print_short_queries(encoder, test, now)
+    print_other_kinds(encoder, test, now)
     described = [path for path in (DESCRIBED, arguments.clips / "people.json") if path.is_file()]
     print("\n| footage | rule | right first answers called reliable | wrong ones, person there | absent people |")
     print("|---|---|---|---|---|")
@@ -192,6 +202,25 @@ def print_short_queries(encoder: Encoder, test: SplitEmbeddings, now: Calibratio
         shown = [answers[int(candidate.crop.crop_id), number] for candidate in answer.candidates]
         known = [value for value in shown if value != UNKNOWN]
         print(f"| {query.text} | {known.count(TRUE)} of {len(known)} | {answer.match} | {answer.fitting} |")
+
+
+def print_other_kinds(encoder: Encoder, test: SplitEmbeddings, now: Calibration) -> None:
+    """How far the confidence of other queries can be trusted, each by its own curve, and by that of descriptions."""
+    print("\n| query | gallery | best is right | curve | ECE | log loss | AUC | reliable: right | kept | absent ones |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for kind, questions in draw_kinds(test, encoder).items():
+        for name, galleries in (("360 tracks", LARGE), ("12 tracks", SMALL)):
+            found = [search_known(test, asked, now.reference, (galleries,)) for asked in questions]
+            right = np.concatenate([searched.present.best()[1] for searched in found]).mean()
+            for whose, curve in (("own", now.curves.get(kind)), ("descriptions'", now.curve)):
+                if curve is None:
+                    continue
+                judged = [Judged.by(curve, searched) for searched in found]
+                rates, error = measure_kind(judged, now.threshold), measure_rates(judged, now.threshold)
+                shares = f"{rates.precision:.2f} | {rates.right_reliable:.2f} | {rates.absent_reliable:.2f}"
+                told = f"{kind.replace('_', ' ')} | {name} | {100 * right:.0f} % | {whose}"
+                ece = error["expected_calibration_error"]
+                print(f"| {told} | {ece:.3f} | {rates.log_loss:.3f} | {rates.auc:.3f} | {shares} |", flush=True)
 
 
 def index_of(embeddings: SplitEmbeddings) -> ExactIndex:

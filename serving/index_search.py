@@ -139,11 +139,12 @@ class IndexSearch:
         return self._calibration.reference if self._calibration else None
 
     def _calibrate(self) -> None:
-        calibration = self._site() or self._stored.calibration
+        by_site = self._site()
+        calibration = by_site.with_curves_of(self._stored.calibration) if by_site else self._stored.calibration
         if calibration != self._calibration:
             self._calibration = calibration
             self._search_in(self._searcher.index)
-            logger.info("%s: calibrated by %s", self.collection, "the model" if self._site() is None else "the site")
+            logger.info("%s: calibrated by %s", self.collection, "the site" if by_site else "the model")
 
     def _follow_unmirrored(self, crops: int) -> None:
         latest = self._changes.last_sequence()

@@ -32,15 +32,20 @@ def test_several_texts_and_terms_are_averaged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "is_description"),
+    ("query", "kind"),
     [
-        (Query(("red",)), True),
-        (Query(("red",), picture_weight=0.9), True),
-        (Query(("red", "green")), False),
-        (Query(("red",), without=("a hat",)), False),
-        (Query(("red",), picture_D=A), False),
-        (Query(picture_D=A, other_than=("camera", "track", "")), False),
+        (Query(("red",)), "description"),
+        (Query(("red",), picture_weight=0.9), "description"),
+        (Query(("red",), picture_D=A, picture_weight=0.0), "description"),
+        (Query(("red", "green")), "descriptions"),
+        (Query(("red",), without=("a hat", "a bag")), "exclusion"),
+        (Query(("red",), picture_D=A), "picture_and_words"),
+        (Query(("red", "green"), picture_D=A, picture_weight=1.0), "picture"),
+        (Query(picture_D=A, picture_weight=0.2, other_than=("camera", "track", "")), "picture"),
+        (Query(("red", "green"), picture_D=A), None),
+        (Query(("red", "green"), without=("a hat",)), None),
+        (Query(without=("a hat",), picture_D=A), None),
     ],
 )
-def test_only_one_description_alone_is_calibrated(query: Query, is_description: bool) -> None:
-    assert query.is_description == is_description
+def test_each_kind_of_query_is_calibrated_apart(query: Query, kind: str | None) -> None:
+    assert query.kind == kind

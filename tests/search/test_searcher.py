@@ -1,5 +1,6 @@
 """The searcher: words in, candidates out, one per track, with calibrated confidence."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -8,10 +9,10 @@ from numpy.typing import NDArray
 
 from personsearch.bundle import Preprocessing
 from personsearch.errors import UserError
-from personsearch.search.calibration import DEPTH, Calibration, Curve, Level, Reference
+from personsearch.search.calibration import DEPTH, CalibratedCurve, Calibration, Curve, Level, Reference
 from personsearch.search.exact import ExactIndex
 from personsearch.search.filters import CropFilter
-from personsearch.search.query import Query
+from personsearch.search.query import Query, QueryKind
 from personsearch.search.searcher import MAX_TEXT, NEVER_CALIBRATED, Searcher, track_of
 from tests.crops import START, make_crop
 
@@ -252,3 +253,58 @@ def test_what_the_encoder_does_not_read_is_told() -> None:
     searcher = Searcher(Short(), gallery(("a", "1")))
     assert searcher.answer("  a person in red ").text_cut_after == 8
     assert searcher.answer("a person").text_cut_after is None
+
+
+OTHERS = {
+    "picture": Curve(intercept=-50.0, score=0.0, lead=0.0, log_tracks=0.0),
+    "exclusion": Curve(intercept=50.0, score=0.0, lead=0.0, log_tracks=0.0),
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "confidence", "match"),
+    [
+        (Query(("x",)), 0.5, "some"),
+        (Query(picture_D=np.eye(1, 2, dtype=np.float32)[0]), 0.0, "none"),
+        (Query(("x",), without=("y",)), 1.0, "many"),
+        (Query(("x", "y")), None, None),
+        (Query(("x", "y"), without=("y",)), None, None),
+    ],
+)
+def test_each_kind_of_query_has_its_own_confidence(query: Query, confidence: float | None, match: str | None) -> None:
+    even = CalibratedCurve(
+        curve=Curve(intercept=0.0, score=0.0, lead=0.0, log_tracks=0.0), threshold=0.5, curves=OTHERS
+    )
+    index = gallery(("a", "1"), ("a", "2"), ("b", "3")) if match == "many" else gallery(("a", "1"), ("a", "2"))
+    answer = Searcher(AxisEncoder(), index, even).answer_query(query)
+    best = answer.candidates[0].confidence
+    assert best == (None if confidence is None else pytest.approx(confidence, abs=1e-6))
+    assert answer.match == match
+    assert bool(answer.uncalibrated) == (confidence is None)
+
+
+def test_what_is_not_calibrated_says_why() -> None:
+    def why(curves: dict[QueryKind, Curve], query: Query) -> str:
+        flat = Curve(intercept=0.0, score=0.0, lead=0.0, log_tracks=0.0)
+        calibrated = CalibratedCurve(curve=flat, threshold=0.5, curves=curves)
+        return Searcher(AxisEncoder(), gallery(("a", "1")), calibrated).answer_query(query).uncalibrated
+
+    several = Query(("x", "y"), without=("z",))
+    assert "one description alone, not for several descriptions and what is excluded" in why({}, several)
+    assert "not calibrated for several descriptions and what is excluded in one search" in why(OTHERS, several)
+
+
+def test_crops_that_came_later_are_not_shown() -> None:
+    index = gallery(("a", "1"), ("a", "1"), ("b", "2"))
+    crops, vectors = index.fetch(["00000"])
+    index.upsert([replace(crops[0], crop_id="late", ingested_at=START + timedelta(days=1))], vectors)
+    shown = Searcher(AxisEncoder(), index).answer_query(Query(("x",), ingested_until=START), group_by_track=False)
+    assert [candidate.crop.crop_id for candidate in shown.candidates] == ["00000", "00001", "00002"]
+
+
+def test_a_site_s_calibration_keeps_the_model_s_for_other_queries() -> None:
+    flat = Curve(intercept=0.0, score=0.0, lead=0.0, log_tracks=0.0)
+    site = CalibratedCurve(curve=flat.model_copy(update={"intercept": 1.0}), threshold=0.4)
+    both = site.with_curves_of(CalibratedCurve(curve=flat, threshold=0.5, curves=OTHERS))
+    assert (both.curve.intercept, both.threshold, dict(both.curves)) == (1.0, 0.4, OTHERS)
+    assert site.with_curves_of(None) == site

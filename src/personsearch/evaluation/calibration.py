@@ -3,6 +3,7 @@
 Shapes: Q queries, K candidates of a query, N candidates in all, F features.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,14 +12,25 @@ from numpy.typing import NDArray
 
 from personsearch.evaluation.attributes.ranking import area_under_curve
 from personsearch.evaluation.embeddings import SplitEmbeddings
-from personsearch.evaluation.known_searches import GALLERIES, Candidates, Questions, Searched, search_kinds
+from personsearch.evaluation.known_searches import (
+    GALLERIES,
+    Candidates,
+    Questions,
+    Searched,
+    search_kinds,
+    search_known,
+)
 from personsearch.search.calibration import SLOPES, Calibration, Curve, KindRates, Reference
+from personsearch.search.query import QueryKind
 
 RIDGE = 1e-3
 ITERATIONS = 50
 BINS = 10
 LARGEST_LOGIT = 60.0
 OF_FACTS = ("facts", "lead_facts")
+LEAST_OUTCOMES = 20  # right first answers, and wrong ones, from which another kind of query is calibrated
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,15 +59,18 @@ def fit_calibration(
     split: str,
     *,
     short: Questions | None = None,
+    others: Mapping[QueryKind, Sequence[Questions]] | None = None,
     threshold: float = 0.5,
 ) -> Calibration:
     """Fit on all people; the stated rates come from fitting on one half of them and measuring on the other.
 
-    An answer is reliable from `threshold`.
+    An answer is reliable from `threshold`. Each kind of the `others` gets a curve of its own, unless there is too
+    little to fit it to.
     """
     kinds = search_kinds(embeddings, short, None)
     unseen = list(_held_out(kinds))
     rates = {name: measure_kind([judged[name] for judged in unseen], threshold) for name in kinds}
+    fitted = dict(_fit_others(embeddings, others or {}, threshold))
     return Calibration(
         curve=fit_curve(list(kinds.values())),
         threshold=threshold,
@@ -66,7 +81,27 @@ def fit_calibration(
         **measure_rates([judged for half in unseen for judged in half.values()], threshold),
         captions=rates["captions"],
         short_queries=rates.get("short_queries"),
+        curves={kind: curve for kind, (curve, _) in fitted.items()},
+        kinds={kind: of_kind for kind, (_, of_kind) in fitted.items()},
     )
+
+
+def _fit_others(
+    embeddings: SplitEmbeddings, others: Mapping[QueryKind, Sequence[Questions]], threshold: float
+) -> Iterator[tuple[QueryKind, tuple[Curve, KindRates]]]:
+    """The curve of each kind, and how far it can be trusted."""
+    for kind, questions in others.items():
+        found = {str(number): search_known(embeddings, asked) for number, asked in enumerate(questions)}
+        right_N = np.concatenate([part.best()[1] for each in found.values() for part in (each.present, each.absent)])
+        if min(right_N.sum(), (~right_N).sum()) < LEAST_OUTCOMES:
+            logger.warning("%s: %d right and %d wrong first answers are too few to calibrate", kind, *_counts(right_N))
+            continue
+        judged = [each for half in _held_out(found) for each in half.values()]
+        yield kind, (fit_curve(list(found.values())), measure_kind(judged, threshold))
+
+
+def _counts(right_N: NDArray[np.bool_]) -> tuple[int, int]:
+    return int(right_N.sum()), int((~right_N).sum())
 
 
 def fit_curve(kinds: Sequence[Searched]) -> Curve:

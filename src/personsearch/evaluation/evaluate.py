@@ -17,6 +17,7 @@ from personsearch.evaluation.known_searches import draw_short_queries
 from personsearch.evaluation.measured import EvaluateConfig, Evaluation, by_attribute, by_camera
 from personsearch.evaluation.metrics import rank_queries, summarise, too_few_people
 from personsearch.evaluation.paired import FirstRanks
+from personsearch.evaluation.query_kinds import draw_kinds
 from personsearch.evaluation.report import write_report
 from personsearch.files import write_json
 from personsearch.run_record import write_run_record
@@ -111,6 +112,7 @@ def _calibrate(
         embeddings,
         split,
         short=draw_short_queries(embeddings, encoder),
+        others=draw_kinds(embeddings, encoder),
         threshold=config.reliable_confidence,
     )
 

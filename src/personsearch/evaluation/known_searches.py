@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from personsearch.data.facts.catalogue import FACTS
 from personsearch.data.facts.known import FALSE, TRUE, UNKNOWN
-from personsearch.data.facts.queries import draw_query, fits
+from personsearch.data.facts.queries import ShortQuery, draw_query, fits
 from personsearch.encoders.encoder import Encoder
 from personsearch.evaluation.attributes.known import known_table
 from personsearch.evaluation.embeddings import SplitEmbeddings
@@ -51,12 +51,14 @@ class Questions:
     """Queries with their vectors, the facts they name, and the person whose gallery they are asked in, arrays [Q].
 
     `fits_QG` is TRUE, FALSE or UNKNOWN for each query and image; None if only images of the query's person are right.
+    `own_Q` is the image that a query is made of, which no gallery holds; None if it is made of none.
     """
 
     text_QD: NDArray[np.float32]
     facts_Q: NDArray[np.int64]
     person_Q: NDArray[np.int64]
     fits_QG: NDArray[np.int8] | None = None
+    own_Q: NDArray[np.int64] | None = None
 
     @classmethod
     def of_captions(cls, embeddings: SplitEmbeddings) -> "Questions":
@@ -125,15 +127,22 @@ def search_kinds(
     questions = {"captions": Questions.of_captions(embeddings)}
     if short is not None:
         questions["short_queries"] = short
-    return {
-        name: Searched(
-            *(
-                find_candidates(embeddings, asked, reference, absent=absent, galleries=galleries)
-                for absent in (False, True)
-            )
+    return {name: search_known(embeddings, asked, reference, galleries) for name, asked in questions.items()}
+
+
+def search_known(
+    embeddings: SplitEmbeddings,
+    questions: Questions,
+    reference: Reference | None = None,
+    galleries: Sequence[Galleries] = GALLERIES,
+) -> Searched:
+    """Every query in every gallery that holds its person, with those it fits and without."""
+    return Searched(
+        *(
+            find_candidates(embeddings, questions, reference, absent=absent, galleries=galleries)
+            for absent in (False, True)
         )
-        for name, asked in questions.items()
-    }
+    )
 
 
 def draw_short_queries(
@@ -141,11 +150,7 @@ def draw_short_queries(
 ) -> Questions | None:
     """Short queries about what is known of images drawn at random, the same on every run; None if nothing is known."""
     table_GF, _ = known_table(embeddings.records)
-    rng = np.random.default_rng(0)
-    images = rng.permutation(np.flatnonzero((table_GF == TRUE).any(axis=1)))
-    images = np.tile(images, -(-most // max(len(images), 1)))[: min(most, 2 * len(images))]
-    drawn = [(image, draw_query(_true_facts(table_GF[image]), rng)) for image in images]
-    asked = [(image, query) for image, query in drawn if query is not None]
+    asked = drawn_queries(table_GF, most, seed=0)
     if not asked:
         return None
     queries = [query for _, query in asked]
@@ -155,6 +160,19 @@ def draw_short_queries(
         person_Q=embeddings.image_ids[[image for image, _ in asked]],
         fits_QG=fits(queries, table_GF).T,
     )
+
+
+def drawn_queries(table_GF: NDArray[np.int8], most: int, seed: int) -> list[tuple[int, ShortQuery]]:
+    """Images drawn at random, at most twice each, with a short query about what is known of each. Which images are
+    drawn does not depend on `seed`.
+    """
+    rng = np.random.default_rng(0)
+    images = rng.permutation(np.flatnonzero((table_GF == TRUE).any(axis=1)))
+    images = np.tile(images, -(-most // max(len(images), 1)))[: min(most, 2 * len(images))]
+    if seed:
+        rng = np.random.default_rng(seed)
+    drawn = [(int(image), draw_query(_true_facts(table_GF[image]), rng)) for image in images]
+    return [(image, query) for image, query in drawn if query is not None]
 
 
 def find_candidates(
@@ -231,6 +249,8 @@ def _search(
         truth_CG = questions.truth(queries_C, chosen.images_G, people_G)
         if absent:
             similarity_CG[truth_CG != FALSE] = -np.inf
+        if questions.own_Q is not None:
+            similarity_CG[questions.own_Q[queries_C, None] == chosen.images_G] = -np.inf
         best_CK = _best_of_tracks(similarity_CG, chosen.track_G)
         score_CK, lead_CK, there_CK = _leads(np.take_along_axis(similarity_CG, best_CK, axis=1))
         known_CK = np.take_along_axis(truth_CG, best_CK, axis=1)[:, :DEPTH]

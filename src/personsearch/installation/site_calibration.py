@@ -108,7 +108,8 @@ def collect_verdicts(
         first = search.get("filters", {}).get("first_rank", 1)
         places = {crop_id: place for place, crop_id in enumerate(search["results"])}
         for crop_id in (name for name, verdict in said.items() if verdict != "withdrawn" and name in places):
-            place, rank = places[crop_id], first + places[crop_id]
+            place = places[crop_id]
+            rank = first + place if search.get("filters", {}).get("sort", "score") == "score" else 0  # none by time
             if not all(name in search for name in needed):
                 without += 1
                 continue

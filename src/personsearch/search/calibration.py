@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,11 @@ from pydantic import ValidationError
 from personsearch.config import Config, describe_validation_error
 from personsearch.data.facts.words import facts_in
 from personsearch.errors import UserError
+from personsearch.search.query import QueryKind
 
 logger = logging.getLogger(__name__)
 
-FORMAT: Final = 3  # 1 considered neither tracks nor the size of the gallery; 2 only similarity, lead and tracks
+FORMAT: Final = 4  # 1 knew neither tracks nor the size of the gallery; 2 only similarity, lead and tracks; 3 no kinds
 DEPTH = 10
 AXES = 32  # of the reference: they hold nearly all of the variance of a similarity
 FEW = 16.0  # pictures: a gallery of so many is believed as much as the reference
@@ -197,6 +198,17 @@ class CalibratedCurve(Config):
     reference: Reference | None = None
     """The pictures that the curve was fitted on; null for a curve that does not compare with them."""
 
+    curves: Mapping[QueryKind, Curve] = {}
+    """Curves of the other kinds of queries; what is missing has no confidence."""
+
+    def curve_of(self, kind: QueryKind | None) -> Curve | None:
+        """The curve for a kind of query, None if there is none."""
+        return self.curve if kind == "description" else None if kind is None else self.curves.get(kind)
+
+    def with_curves_of(self, other: "CalibratedCurve | None") -> Self:
+        """A calibration that judges single descriptions as this one does, and other queries as `other` does."""
+        return self if other is None else self.model_copy(update={"curves": other.curves})
+
     def confidence(self, score: float, lead: float, given: Conditions) -> float:
         """Probability that a candidate with this similarity and lead fits the description."""
         return self.curve.probability(score, lead, given)
@@ -231,7 +243,7 @@ class Calibration(CalibratedCurve):
     that somebody is there in half of the searches. The rates were measured on people that the fit had not seen.
     """
 
-    format: Literal[2, 3] = FORMAT
+    format: Literal[2, 3, 4] = FORMAT
     """Version of this file's layout."""
 
     split: str
@@ -261,6 +273,9 @@ class Calibration(CalibratedCurve):
     short_queries: KindRates | None = None
     """The rates of short queries, which may fit many people: right is whoever fits. Null if none could be asked."""
 
+    kinds: Mapping[QueryKind, KindRates] = {}
+    """The rates of the other kinds of queries; those that are missing were not calibrated."""
+
 
 def lead_over(score: float, others: Sequence[float]) -> float:
     """A candidate's lead: its similarity minus the mean of the best other tracks', of which the first DEPTH count.
@@ -282,7 +297,7 @@ def read_calibration(path: Path) -> Calibration | None:
     try:
         content = json.loads(path.read_bytes())
         found = content.get("format", 1) if isinstance(content, dict) else FORMAT
-        if found not in (2, FORMAT):
+        if found not in (2, 3, FORMAT):
             logger.warning(
                 "%s: format %s, but this version reads %d; no confidence until the model is evaluated again",
                 path, found, FORMAT,

@@ -74,7 +74,9 @@ def open_live(
         )
     verify_golden(bundle, encoder)  # this machine's engine may compute otherwise than the one that made the vectors
     own = read_calibration(bundle.path(CALIBRATION))
-    searcher = Searcher(encoder, store.open(live.collection), site(bundle.fingerprint) or own)
+    by_site = site(bundle.fingerprint)
+    calibration = by_site.with_curves_of(own) if by_site else own
+    searcher = Searcher(encoder, store.open(live.collection), calibration)
     return LiveIndex(searcher, live.collection, properties, bundle)
 
 

@@ -7,9 +7,13 @@ first, so that a weight of one half means half. Shapes: N texts, D embedding dim
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+QueryKind = Literal["description", "descriptions", "exclusion", "picture", "picture_and_words"]
 
 PICTURE_WEIGHT = 0.5
 WITHOUT_WEIGHT = 0.5  # of all negative terms together, beside 1 for what is searched for
@@ -20,7 +24,8 @@ Spread = Callable[[NDArray[np.float32]], float]
 @dataclass(frozen=True, slots=True)
 class Query:
     """`texts` describe one person and are averaged; `without` is what the person does not have; `picture_D` is the
-    vector of a picture, which weighs `picture_weight` of 1 beside texts. `other_than` is a track that is not shown.
+    vector of a picture, which weighs `picture_weight` of 1 beside texts. `other_than` is a track that is not shown, and
+    neither is what came into the gallery after `ingested_until`.
     """
 
     texts: tuple[str, ...] = ()
@@ -28,6 +33,7 @@ class Query:
     picture_D: NDArray[np.float32] | None = None
     picture_weight: float = PICTURE_WEIGHT
     other_than: tuple[str, str, str] | None = None
+    ingested_until: datetime | None = None
 
     @property
     def beyond_description(self) -> str:
@@ -40,9 +46,16 @@ class Query:
         return " and ".join(name for name, is_given in given.items() if is_given)
 
     @property
-    def is_description(self) -> bool:
-        """Whether it is one description and nothing else, for which confidence was calibrated."""
-        return len(self.texts) == 1 and not self.without and self.picture_D is None and self.other_than is None
+    def kind(self) -> QueryKind | None:
+        """As what its confidence is calibrated; None for a combination that is no kind of its own."""
+        weight = 0.0 if self.picture_D is None else self.picture_weight if self.texts else 1.0
+        if self.without:
+            return "exclusion" if len(self.texts) == 1 and not weight else None
+        if not self.texts or weight == 1:
+            return "picture"
+        if len(self.texts) == 1:
+            return "description" if not weight else "picture_and_words"
+        return "descriptions" if not weight else None
 
 
 def combined(

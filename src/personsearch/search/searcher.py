@@ -4,7 +4,7 @@ Shapes: D embedding dimension.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import Literal
@@ -23,10 +23,12 @@ from personsearch.search.query import Query, combined
 MAX_TEXT = 2000
 CROPS_PER_TRACK = 4  # first guess at the crops of one track among the best; if it is too low, a second search follows
 Match = Literal["none", "some", "many"]
+Judge = Callable[[float, float], float]  # a candidate's confidence by its similarity and its lead
 NO_CONDITIONS = Conditions()
 NO_LEVEL = Level()
 NEVER_CALIBRATED = "No confidence: the model was never calibrated."
 ONE_DESCRIPTION = "No confidence: it is calibrated for one description alone, not for {}."
+NOT_TOGETHER = "No confidence: it is not calibrated for {} in one search."
 SMALLEST_SPREAD = 1e-4
 MANY = 3  # candidates that fit: none of them stands out
 SAMPLE = 512  # crops from which the gallery's level is estimated …
@@ -114,24 +116,7 @@ class Searcher:
         Raises:
             UserError: an empty or too long text, or a `k` that no index can return.
         """
-        text = checked_text(text)
-        _check_k(k)
-        vector_D = self.encoder.encode_texts([text])[0]
-        hits = self._hits(vector_D, k, crop_filter, group_by_track=group_by_track)
-        chosen = list(first_of_each_track(hits) if group_by_track else hits)[:k]
-        given = self._conditions(vector_D, count_facts(text), self._tracks(hits, crop_filter))
-        candidates = [
-            Candidate(rank, hit.crop, hit.score, self._confidence(hit.score, lead, given), lead)
-            for rank, (hit, lead) in enumerate(zip(chosen, _leads(chosen, hits), strict=True), start=1)
-        ]
-        return Answer(
-            candidates,
-            self._is_reliable(candidates),
-            text_cut_after=self.encoder.text_cut_after(text),
-            fitting=self._count_fitting(hits, given),
-            given=given,
-            uncalibrated="" if self.calibration else NEVER_CALIBRATED,
-        )
+        return self.answer_query(Query((text,)), k=k, crop_filter=crop_filter, group_by_track=group_by_track)
 
     def confidences(
         self,
@@ -163,33 +148,52 @@ class Searcher:
     def answer_query(
         self, query: Query, *, k: int = 10, crop_filter: CropFilter = EVERYTHING, group_by_track: bool = True
     ) -> Answer:
-        """The k best candidates for a query of any kind. Only a single description has a calibration: candidates of
-        other queries have no confidence, and whether the best one is reliable is None.
+        """The k best candidates for a query of any kind. Of a kind for which the model has no calibration, candidates
+        have no confidence, and whether the best one is reliable is None.
 
         Raises:
             UserError: as `answer`, or the query has nothing to search for.
         """
-        if query.is_description:
-            return self.answer(query.texts[0], k=k, crop_filter=crop_filter, group_by_track=group_by_track)
+        texts, without = (tuple(map(checked_text, given)) for given in (query.texts, query.without))
+        query = replace(query, texts=texts, without=without)
         _check_k(k)
-        found = self._hits(
-            self._vector(query), k, crop_filter, group_by_track=group_by_track, other_than=query.other_than
-        )
-        hits = [hit for hit in found if track_of(hit.crop) != query.other_than]
+        vector_D = self._vector(query)
+        found = self._hits(query, vector_D, k, crop_filter, group_by_track=group_by_track)
+        hits = [hit for hit in found if _is_shown(query, hit.crop)]
         chosen = list(first_of_each_track(hits) if group_by_track else hits)[:k]
-        judged = enumerate(zip(chosen, _leads(chosen, hits), strict=True), start=1)
-        candidates = [Candidate(rank, hit.crop, hit.score, None, lead) for rank, (hit, lead) in judged]
-        cut_after = self.encoder.text_cut_after(query.texts[0]) if query.texts else None
-        given = Conditions(self._tracks(found, crop_filter))
-        uncalibrated = ONE_DESCRIPTION.format(query.beyond_description) if self.calibration else NEVER_CALIBRATED
-        return Answer(candidates, None, text_cut_after=cut_after, given=given, uncalibrated=uncalibrated)
+        given = self._conditions(vector_D, sum(map(count_facts, texts)), self._tracks(found, crop_filter))
+        judge = self._judge(query, given)
+        candidates = [
+            Candidate(rank, hit.crop, hit.score, judge and judge(hit.score, lead), lead)
+            for rank, (hit, lead) in enumerate(zip(chosen, _leads(chosen, hits), strict=True), start=1)
+        ]
+        return Answer(
+            candidates,
+            self._is_reliable(candidates) if judge else None,
+            text_cut_after=self.encoder.text_cut_after(texts[0]) if texts else None,
+            fitting=self._count_fitting(hits, judge) if judge else None,
+            given=given,
+            uncalibrated="" if judge else self._why_uncalibrated(query),
+        )
+
+    def _judge(self, query: Query, given: Conditions) -> Judge | None:
+        """The confidence by similarity and lead; None where the model has none for such queries."""
+        curve = self.calibration.curve_of(query.kind) if self.calibration else None
+        return None if curve is None else lambda score, lead: curve.probability(score, lead, given)
+
+    def _why_uncalibrated(self, query: Query) -> str:
+        if self.calibration is None:
+            return NEVER_CALIBRATED
+        told = NOT_TOGETHER if self.calibration.curves and query.kind is None else ONE_DESCRIPTION
+        return told.format(query.beyond_description)
 
     def _vector(self, query: Query) -> NDArray[np.float32]:
-        texts, without = [[checked_text(text) for text in given] for given in (query.texts, query.without)]
-        if not texts and query.picture_D is None:
+        if not query.texts and query.picture_D is None:
             raise UserError("nothing to search for: a description or a picture expected")
-        encoded_ND = self.encoder.encode_texts([*texts, *without])
-        text_ND, without_ND = encoded_ND[: len(texts)], encoded_ND[len(texts) :]
+        encoded_ND = self.encoder.encode_texts([*query.texts, *query.without])
+        text_ND, without_ND = encoded_ND[: len(query.texts)], encoded_ND[len(query.texts) :]
+        if len(encoded_ND) == 1 and query.picture_D is None:
+            return np.asarray(encoded_ND[0])
         return combined(text_ND, without_ND, query.picture_D, query.picture_weight, self._spread)
 
     def _spread(self, vector_D: NDArray[np.float32]) -> float:
@@ -204,41 +208,26 @@ class Searcher:
         reference = self.calibration.reference.level(vector_D)
         return Conditions(tracks, facts, reference, self._moments.level(vector_D, reference))
 
-    def _confidence(self, score: float, lead: float, given: Conditions) -> float | None:
-        return None if self.calibration is None else self.calibration.confidence(score, lead, given)
-
-    def _is_reliable(self, candidates: list[Candidate]) -> bool | None:
-        if self.calibration is None:
-            return None
+    def _is_reliable(self, candidates: list[Candidate]) -> bool:
         best = candidates[0].confidence if candidates else None
-        return best is not None and best >= self.calibration.threshold
+        return best is not None and self.calibration is not None and best >= self.calibration.threshold
 
-    def _count_fitting(self, hits: list[Hit], given: Conditions) -> int | None:
+    def _count_fitting(self, hits: list[Hit], judge: Judge) -> int:
         """How many of the DEPTH best tracks reach the threshold, independent of `k` and grouping."""
-        if self.calibration is None:
-            return None
+        assert self.calibration is not None
         leaders = list(islice(first_of_each_track(hits), DEPTH))
         judged = zip(leaders, _leads(leaders, hits), strict=True)
-        reached = (self.calibration.confidence(hit.score, lead, given) for hit, lead in judged)
-        return sum(confidence >= self.calibration.threshold for confidence in reached)
+        return sum(judge(hit.score, lead) >= self.calibration.threshold for hit, lead in judged)
 
     def _hits(
-        self,
-        vector_D: NDArray[np.float32],
-        k: int,
-        crop_filter: CropFilter,
-        *,
-        group_by_track: bool,
-        other_than: tuple[str, str, str] | None = None,
+        self, query: Query, vector_D: NDArray[np.float32], k: int, crop_filter: CropFilter, *, group_by_track: bool
     ) -> list[Hit]:
-        """Crops, best first: enough, without those of the track `other_than`, to judge the best one and for k
-        candidates.
-        """
+        """Crops, best first: enough of those that the query shows to judge the best one and for k candidates."""
         limit = min(max(k * CROPS_PER_TRACK if group_by_track else k, JUDGED), MAX_K)
         least_tracks, least_crops = (max(k, DEPTH + 1), 0) if group_by_track else (DEPTH + 1, k)
         while True:
             hits = self.index.search(vector_D[None], limit, crop_filter)[0]
-            shown = [hit for hit in hits if track_of(hit.crop) != other_than]
+            shown = [hit for hit in hits if _is_shown(query, hit.crop)]
             enough = len(shown) >= least_crops and sum(1 for _ in first_of_each_track(shown)) >= least_tracks
             if enough or len(hits) < limit or limit == MAX_K:
                 return hits
@@ -268,6 +257,11 @@ class Searcher:
         erased = set(self._erased_among(chosen))
         held = [crop_id for crop_id in chosen if crop_id not in erased]
         return Moments.of(self.index.fetch(held)[1] if held else np.empty((0, self.encoder.embedding_dim), np.float32))
+
+
+def _is_shown(query: Query, crop: Crop) -> bool:
+    is_late = query.ingested_until is not None and crop.ingested_at > query.ingested_until
+    return not is_late and track_of(crop) != query.other_than
 
 
 def _leads(chosen: list[Hit], hits: list[Hit]) -> list[float]:
