@@ -12,6 +12,7 @@ from personsearch.errors import UserError
 from personsearch.installation.audit.anchor import AnchorSchedule, open_anchor
 from personsearch.installation.audit.opening import open_audit
 from personsearch.installation.platforms import open_gallery
+from personsearch.integrations.database.cameras import DatabaseCameras
 from personsearch.integrations.database.notices import DatabaseNotices
 from personsearch.integrations.database.promotions import DatabasePromotions
 from personsearch.integrations.database.schema import open_database
@@ -120,6 +121,7 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
         verdicts=GivenVerdicts(audit),
         gallery=gallery,
         footage=FootageViewer(open_footage(settings.footage_address), gallery),
+        cameras=DatabaseCameras(database),
         live=live,
         backlog=Backlog(gallery, live),
         drift=drift,

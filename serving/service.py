@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from personsearch.gallery.store import Gallery
 from personsearch.installation.audit.anchor import AnchorSchedule
 from personsearch.installation.audit.log import AuditLog
+from personsearch.integrations.database.cameras import DatabaseCameras
 from personsearch.integrations.database.notices import DatabaseNotices
 from personsearch.integrations.database.promotions import DatabasePromotions
 from serving.alert_streams import Streams
@@ -35,6 +36,7 @@ class Service:
     verdicts: GivenVerdicts
     gallery: Gallery
     footage: FootageViewer
+    cameras: DatabaseCameras
     live: LiveWatcher
     backlog: Backlog
     notices: DatabaseNotices

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from personsearch.gallery.cameras import CameraDetails
 from personsearch.images import ImageRejected
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter
@@ -28,6 +29,9 @@ class CameraView(BaseModel):
     """A camera, its number of crops in the gallery, and the times of the first and the last."""
 
     camera_id: str
+    name: str = Field(description="The name to show: the id where it has no other.")
+    group: str = Field(description="The group that a search can name; empty for none.")
+    zone: str = Field(description="Time zone of its clock, such as Europe/Vienna.")
     crops: int
     first: datetime
     last: datetime
@@ -49,9 +53,7 @@ class Track(BaseModel):
 @router.get("/cameras", responses=responses(*KEY_REFUSED))
 def cameras(service: ServiceDep, _: Caller) -> Cameras:
     """The cameras to which a search can be restricted."""
-    held = service.gallery.cameras()
-    views = [CameraView(camera_id=c.camera_id, crops=c.crops, first=c.first, last=c.last) for c in held]
-    return Cameras(cameras=views)
+    return Cameras(cameras=camera_views(service))
 
 
 @router.get(
@@ -90,6 +92,30 @@ def crops(
     service.audit.append("track", {**looked, "results": crop_ids})
     service.shown.add(caller, crop_ids)
     return Track(track_id=track_id, crops=[CropView(**crop_view(crop)) for crop in held])
+
+
+def camera_views(service: Service) -> list[CameraView]:
+    """Every camera that has crops, with what people say of it.
+
+    Raises:
+        UserError: the database cannot be read.
+    """
+    known = {each.camera_id: each for each in service.cameras.all()}
+    views = []
+    for held in service.gallery.cameras():
+        details = known.get(held.camera_id, CameraDetails(held.camera_id))
+        views.append(
+            CameraView(
+                camera_id=held.camera_id,
+                name=details.name or held.camera_id,
+                group=details.group,
+                zone=details.zone or service.settings.time_zone,
+                crops=held.crops,
+                first=held.first,
+                last=held.last,
+            )
+        )
+    return views
 
 
 def held_picture(service: Service, crop_id: str) -> tuple[Crop, bytes]:

@@ -1,26 +1,28 @@
 """`POST /v1/search`: takes descriptions, a picture and filters, records the search, returns candidates."""
 
 import hashlib
-import time
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, time
 from http import HTTPStatus
+from time import perf_counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from personsearch.errors import UserError
+from personsearch.gallery.cameras import NoSuchGroup, PlaceAndTime
 from personsearch.installation.audited_search import search_record
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter, Moment
 from personsearch.search.index import CollectionProperties
+from personsearch.search.order import SORTED_AMONG, Sort, in_order
 from personsearch.search.query import PICTURE_WEIGHT, Query
 from personsearch.search.searcher import Answer, Candidate, Match, track_of
 from serving.json_body import JsonRoute
 from serving.live import LiveSearch
-from serving.paging import DEEPEST, Position, digest
-from serving.problems import Problem, responses
+from serving.paging import DEEPEST, Position, PositionInTime, digest
+from serving.problems import Problem, WrongField, responses
 from serving.security import SearchingCaller
 from serving.sent_picture import SentPicture, file_of, pixels_of
 from serving.service import Service, ServiceDep
@@ -37,6 +39,8 @@ router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
 
 CropId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 CameraId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+GroupName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
 class SearchRequest(BaseModel):
@@ -62,10 +66,30 @@ class SearchRequest(BaseModel):
         default=PICTURE_WEIGHT, ge=0, le=1, description="Of an image or a crop beside descriptions: 0 none, 1 alone."
     )
     cameras: list[CameraId] | None = Field(default=None, min_length=1, max_length=MAX_CAMERAS)
+    camera_groups: list[GroupName] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_CAMERAS,
+        description="Groups of cameras, beside `cameras`: a crop of any of them may be found.",
+    )
     after: Moment | None = Field(default=None, description="Inclusive; ISO 8601 with a zone.")
     before: Moment | None = Field(default=None, description="Exclusive; ISO 8601 with a zone.")
+    daily_after: ClockTime | None = Field(
+        default=None,
+        description="Inclusive time of day, HH:MM by the clock of each camera; after `daily_before` it is the evening "
+        "before. From midnight if only `daily_before` is given.",
+        examples=["22:00"],
+    )
+    daily_before: ClockTime | None = Field(
+        default=None, description="Exclusive; until midnight if only `daily_after` is given.", examples=["06:00"]
+    )
     k: int = Field(default=20, ge=1, le=MAX_K, description="Largest number of candidates.")
     group_by_track: bool = Field(default=True, description="Return only the best crop of each track.")
+    sort: Sort = Field(
+        default="score",
+        description=f"newest and oldest order the {SORTED_AMONG} best candidates by `captured_at`, all pages together; "
+        "`match` and confidence are those of the order by score.",
+    )
     purpose: Purpose = Field(default="", description="Purpose or case; kept in the audit log.")
     cursor: str = Field(
         default="", max_length=MAX_CURSOR, description="`next` of the page before; all other fields as there."
@@ -89,10 +113,24 @@ class SearchRequest(BaseModel):
             raise ValueError("after must be earlier than before")
         return self
 
-    def crop_filter(self) -> CropFilter:
-        """The filter on cameras and times."""
-        cameras = tuple(self.cameras) if self.cameras is not None else None
-        return CropFilter(cameras=cameras, after=self.after, before=self.before)
+    @model_validator(mode="after")
+    def _two_times_of_day(self) -> "SearchRequest":
+        if "00:00" in (self.daily_after, self.daily_before) and None in (self.daily_after, self.daily_before):
+            raise ValueError("daily_after and daily_before: from midnight to midnight is no restriction")
+        if self.daily_after is not None and self.daily_after == self.daily_before:
+            raise ValueError("daily_after and daily_before: two different times expected")
+        return self
+
+    def place_and_time(self) -> PlaceAndTime:
+        """Where and when to search."""
+        return PlaceAndTime(
+            cameras=tuple(self.cameras) if self.cameras is not None else None,
+            groups=tuple(self.camera_groups or ()),
+            after=self.after,
+            before=self.before,
+            daily_after=time.fromisoformat(self.daily_after) if self.daily_after else None,
+            daily_before=time.fromisoformat(self.daily_before) if self.daily_before else None,
+        )
 
 
 class Box(BaseModel):
@@ -121,8 +159,8 @@ class CandidateView(CropView):
     rank: int
     score: float = Field(description="Cosine similarity of the description and the image.")
     confidence: float | None = Field(
-        description="Estimated probability that this person fits the description; null if the model was never "
-        "calibrated, or for a query that is not one description alone."
+        description="Estimated probability that this person is the one searched for; null if the model has no "
+        "calibration for such a query."
     )
 
 
@@ -135,7 +173,7 @@ class ModelView(BaseModel):
 
 
 class SearchResponse(BaseModel):
-    """Candidates, best first."""
+    """Candidates in the order that was asked for, best first if it was none."""
 
     request_id: str
     notice: str = NOTICE
@@ -180,10 +218,10 @@ class SearchResponse(BaseModel):
 )
 def search(body: SearchRequest, request: Request, service: ServiceDep, caller: SearchingCaller) -> SearchResponse:
     """Rank the gallery's crops by how well they match a description."""
-    start = time.perf_counter()
+    start = perf_counter()
     live, page = _answered(service, body)
     candidates = _still_held(service, page.answer.candidates)
-    seconds = time.perf_counter() - start
+    seconds = perf_counter() - start
     is_empty = page.first_rank == 1 and not candidates
     reliable, fitting = (False, 0) if is_empty else (page.answer.reliable, page.answer.fitting)
     page = replace(page, answer=replace(page.answer, candidates=candidates, reliable=reliable, fitting=fitting))
@@ -193,7 +231,7 @@ def search(body: SearchRequest, request: Request, service: ServiceDep, caller: S
     service.shown.add(caller, [candidate.crop.crop_id for candidate in candidates])
     service.metrics.search_seconds.observe(seconds)
     service.metrics.searches.labels(_outcome(reliable)).inc()
-    if candidates and page.first_rank == 1:
+    if candidates and page.first_rank == 1 and body.sort == "score":
         service.metrics.first_candidates.labels(candidates[0].crop.camera_id, _outcome(reliable)).inc()
     return _response(live, page, request_id, seconds)
 
@@ -210,26 +248,55 @@ class _Page:
 def _answered(service: Service, body: SearchRequest) -> tuple[LiveSearch, _Page]:
     """The page, and the collection that gave it: an erasure may have dropped the one that was live a moment ago."""
     live = live_or_unavailable(service)
+    crop_filter = _crop_filter(service, body)
     try:
-        return live, _ask(live, body)
+        return live, _ask(live, body, crop_filter)
     except UserError:
         successor = service.live.successor(live)
         if successor is None:
             raise
-        return successor, _ask(successor, body)
+        return successor, _ask(successor, body, crop_filter)
 
 
-def _ask(live: LiveSearch, body: SearchRequest) -> _Page:
+def _crop_filter(service: Service, body: SearchRequest) -> CropFilter:
+    """Where and when to search, with each group resolved into its cameras.
+
+    Raises:
+        Problem: 422, a group is none.
+    """
+    try:
+        return body.place_and_time().crop_filter(service.gallery, service.cameras, service.settings.time_zone)
+    except NoSuchGroup as error:
+        errors = [WrongField(field="camera_groups", message=str(error))]
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"camera_groups: {error}", errors=errors) from error
+
+
+def _ask(live: LiveSearch, body: SearchRequest, crop_filter: CropFilter) -> _Page:
     asked = digest(body.model_dump(mode="json", exclude={"cursor", "k", "purpose"}), live.collection)
+    if body.sort != "score":
+        return _ask_in_time(live, body, crop_filter, asked)
     start = Position.read(body.cursor, asked) if body.cursor else Position(asked=asked)
     ranks = min(start.ranks + body.k, DEEPEST)
-    answer = live.search_for(
-        _query(live, body), k=ranks, crop_filter=body.crop_filter(), group_by_track=body.group_by_track
-    )
+    answer = live.search_for(_query(live, body), k=ranks, crop_filter=crop_filter, group_by_track=body.group_by_track)
     candidates = start.after(answer.candidates)[: body.k]
     may_be_more = len(answer.candidates) == ranks < DEEPEST
     following = start.moved(ranks, candidates).cursor if may_be_more else None
     return _Page(replace(answer, candidates=candidates), start.ranks + 1, following)
+
+
+def _ask_in_time(live: LiveSearch, body: SearchRequest, crop_filter: CropFilter, asked: str) -> _Page:
+    """A page of the best candidates in the order of time; what confidence says is said of the best of them."""
+    start = PositionInTime.read(body.cursor, asked) if body.cursor else None
+    query = replace(_query(live, body), ingested_until=start.newest if start else None)
+    answer = live.search_for(query, k=SORTED_AMONG, crop_filter=crop_filter, group_by_track=body.group_by_track)
+    found = start.among(answer.candidates) if start else answer.candidates
+    ordered = in_order(found, body.sort)
+    left = start.after(ordered, body.sort) if start else ordered
+    page, ranks = left[: body.k], start.ranks if start else 0
+    following = None
+    if len(left) > len(page):
+        following = (start or PositionInTime.before_the_first(asked, found)).moved(page, body.sort).cursor
+    return _Page(replace(answer, candidates=page), ranks + 1, following)
 
 
 def _query(live: LiveSearch, body: SearchRequest) -> Query:

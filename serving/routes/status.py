@@ -11,7 +11,7 @@ from personsearch.gallery.builds import BuildProgress
 from personsearch.installation.promoter_memory import LONGEST_PAUSE_SECONDS
 from personsearch.integrations.database.promotions import PastPromotion
 from serving.problems import Problem, responses
-from serving.routes.crops import CameraView
+from serving.routes.crops import CameraView, camera_views
 from serving.routes.search import ModelView, model_view
 from serving.security import Caller
 from serving.service import Service, ServiceDep
@@ -78,7 +78,7 @@ def status(service: ServiceDep, _: Caller) -> Status:
 
 def _status(service: Service) -> Status:
     live, promotions = service.live.current, service.promotions
-    cameras = service.gallery.cameras()
+    cameras = camera_views(service)
     under_way = [build for build in promotions.builds.progress() if build.idle < LONGEST_PAUSE_SECONDS]
     return Status(
         problem=service.live.problem,
@@ -86,7 +86,7 @@ def _status(service: Service) -> Status:
         model=None if live is None else model_view(live.properties),
         crops=sum(camera.crops for camera in cameras),
         waiting=service.backlog.crops(),
-        cameras=[CameraView(camera_id=c.camera_id, crops=c.crops, first=c.first, last=c.last) for c in cameras],
+        cameras=cameras,
         builds=[_build(build) for build in under_way],
         promotions=[_promotion(promotion) for promotion in promotions.latest(PROMOTIONS)],
         promoters=[

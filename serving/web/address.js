@@ -4,7 +4,7 @@
 
 export const EMPTY = Object.freeze({
   text: "", also: [], without: [], like: "", picture: "", weight: 0.5,
-  cameras: [], after: "", before: "", grouped: true, k: 48, purpose: "",
+  cameras: [], groups: [], after: "", before: "", dailyAfter: "", dailyBefore: "", sort: "score", grouped: true, k: 48, purpose: "",
   cursor: "", open: "", crop: "", look: "", view: "",
 });
 

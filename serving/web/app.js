@@ -5,7 +5,7 @@ import { get, post, readiness, setKey, takeKeyFromAddress } from "./api.js";
 import { Chosen } from "./chosen.js";
 import { Comparison } from "./compare.js";
 import { Detail } from "./detail.js";
-import { element, find, keep, message } from "./elements.js";
+import { element, find, keep, message, nameCameras } from "./elements.js";
 import { HeatMaps } from "./heat.js";
 import { Searches } from "./history.js";
 import { listKeys, listenToKeys } from "./keys.js";
@@ -116,12 +116,15 @@ async function search(asked, ...remarks) {
   }
 }
 
-function requestOf({ text, also, without, like, picture, weight, cameras, after, before, k, grouped, purpose, cursor }) {
+function requestOf(asked) {
+  const { text, also, without, like, picture, weight, cameras, groups, after, before, k, grouped, purpose, cursor } = asked;
   const hasBoth = text && (like || picture);
   return {
     text: text || null, also, without, like: like || null, image: picture ? pictureInBase64(picture) : null,
     ...(hasBoth ? { image_weight: weight } : {}),
-    cameras: cameras.length ? cameras : null, after: after || null, before: before || null,
+    cameras: cameras.length ? cameras : null, camera_groups: groups.length ? groups : null,
+    after: after || null, before: before || null,
+    daily_after: asked.dailyAfter || null, daily_before: asked.dailyBefore || null, sort: asked.sort,
     k, group_by_track: grouped, purpose, cursor,
   };
 }
@@ -285,6 +288,7 @@ function askForKey(wrong, then) {
 async function begin({ isRetry = false } = {}) {
   try {
     const { cameras } = await get("v1/cameras");
+    nameCameras(cameras);
     form.cameras.offer(cameras);
     arrive();
     if (!asksForSomebody(state)) {

@@ -1,6 +1,6 @@
-// The choice of cameras: a list with a box to find some among many.
+// The choice of cameras and of groups of them: a list with a box to find some among many.
 
-import { element, find, localTime } from "./elements.js";
+import { cameraName, element, find, localTime } from "./elements.js";
 import { say } from "./words.js";
 
 export class CameraPicker {
@@ -9,6 +9,7 @@ export class CameraPicker {
     this.list = find("cameras");
     this.search = find("cameras-find");
     this.chosen = new Set();
+    this.groups = new Set();
     this.search.addEventListener("input", () => this.#filter());
     this.list.addEventListener("change", (event) => this.#choose(event.target));
     find("cameras-all").addEventListener("click", () => this.#chooseShown());
@@ -19,15 +20,18 @@ export class CameraPicker {
   }
 
   offer(cameras) {
+    const groups = new Map();
+    cameras.forEach(({ group }) => group && groups.set(group, (groups.get(group) ?? 0) + 1));
     this.box.hidden = cameras.length < 2;
-    this.list.replaceChildren(...cameras.map(row));
-    this.set([...this.chosen]);
+    this.list.replaceChildren(...[...groups].sort().map(groupRow), ...cameras.map(row));
+    this.set([...this.chosen], [...this.groups]);
   }
 
-  set(names) {
+  set(names, groups = []) {
     this.chosen = new Set(names);
+    this.groups = new Set(groups);
     for (const box of this.list.querySelectorAll("input")) {
-      box.checked = this.chosen.has(box.value);
+      box.checked = this.#kind(box).has(box.value);
     }
     this.#summarise();
   }
@@ -36,14 +40,22 @@ export class CameraPicker {
     return [...this.chosen].sort();
   }
 
+  groupsChosen() {
+    return [...this.groups].sort();
+  }
+
+  #kind(box) {
+    return box.dataset.kind === "group" ? this.groups : this.chosen;
+  }
+
   #choose(box) {
-    this.chosen[box.checked ? "add" : "delete"](box.value);
+    this.#kind(box)[box.checked ? "add" : "delete"](box.value);
     this.#summarise();
   }
 
   #chooseShown() {
-    const shown = [...this.list.querySelectorAll("li:not([hidden]) input")].map((box) => box.value);
-    this.set([...this.chosen, ...shown]);
+    const shown = [...this.list.querySelectorAll("li:not([hidden]) input:not([data-kind])")].map((box) => box.value);
+    this.set([...this.chosen, ...shown], [...this.groups]);
   }
 
   #filter() {
@@ -55,9 +67,11 @@ export class CameraPicker {
   }
 
   #summarise() {
-    const [first, ...others] = this.value();
-    const words = !first ? say("All cameras") : others.length ? say("{count} cameras", { count: others.length + 1 }) : first;
-    find("cameras-summary").textContent = words;
+    const named = [
+      inWords(this.groupsChosen(), (count) => say("{count} groups", { count }), (group) => group),
+      inWords(this.value(), (count) => say("{count} cameras", { count }), cameraName),
+    ];
+    find("cameras-summary").textContent = named.filter(Boolean).join(", ") || say("All cameras");
   }
 
   #close(event) {
@@ -67,8 +81,20 @@ export class CameraPicker {
   }
 }
 
-function row({ camera_id: name, crops, last }) {
-  const about = say("{crops} crops, the last on {time}", { crops, time: localTime(last) });
-  return element("li", { "data-name": name.toLowerCase() },
-    element("label", {}, element("input", { type: "checkbox", value: name }), element("span", {}, name), element("small", {}, about)));
+function inWords(chosen, several, name) {
+  return chosen.length > 1 ? several(chosen.length) : chosen.map(name).join("");
+}
+
+function row({ camera_id: id, name, group, crops, last }) {
+  const about = [name === id ? "" : id, group && say("group {group}", { group }), say("{crops} crops, the last on {time}", { crops, time: localTime(last) })];
+  return choice(`${name} ${id} ${group}`, { value: id }, name, about.filter(Boolean).join(" · "));
+}
+
+function groupRow([group, count]) {
+  return choice(group, { value: group, "data-kind": "group" }, say("group {group}", { group }), say("{count} cameras of this group", { count }));
+}
+
+function choice(found, attributes, name, about) {
+  return element("li", { "data-name": found.toLowerCase() },
+    element("label", {}, element("input", { type: "checkbox", ...attributes }), element("span", {}, name), element("small", {}, about)));
 }

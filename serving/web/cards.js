@@ -1,6 +1,6 @@
 // Candidates as cards.
 
-import { element, icon, localTime, percent, utcTime } from "./elements.js";
+import { cameraName, element, icon, localTime, percent, utcTime } from "./elements.js";
 import { say } from "./words.js";
 
 // `actions` are what can be done with a candidate: open, judge, like, choose.
@@ -11,7 +11,7 @@ export function card(candidate, pictures, actions) {
     pictures.image(candidate), element("span", { class: "rank" }, String(rank)));
   const item = element("li", { class: "card" }, frame, confidence(candidate),
     element("div", { class: "about" },
-      element("strong", {}, candidate.camera_id),
+      element("strong", { title: candidate.camera_id }, cameraName(candidate.camera_id)),
       element("time", { datetime: candidate.captured_at, title: utcTime(candidate.captured_at) }, localTime(candidate.captured_at))),
     element("div", { class: "said", "data-said-of": candidate.crop_id }),
     tools(candidate, actions));

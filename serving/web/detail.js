@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { verdictButton } from "./cards.js";
-import { clockTime, element, find, icon, localTime, percent, utcTime } from "./elements.js";
+import { cameraName, clockTime, element, find, icon, localTime, percent, utcTime } from "./elements.js";
 import { Frames } from "./frames.js";
 import { say } from "./words.js";
 
@@ -153,7 +153,7 @@ export class Detail {
 export function facts(candidate) {
   const { camera_id: camera, captured_at: at, confidence, score, track_id: track, crop_id: crop, bbox: box } = candidate;
   const rows = [
-    [say("Camera"), camera],
+    [say("Camera"), cameraName(camera)],
     [say("Time"), localTime(at)],
     ["UTC", utcTime(at)],
     [say("Confidence"), confidence === null ? say("none for this search") : percent(confidence)],

@@ -69,8 +69,19 @@ export function percent(share) {
   return `${Math.round(share * 100)} %`;
 }
 
+const cameraNames = new Map();
+
+export function nameCameras(cameras) {
+  cameras.forEach(({ camera_id: id, name }) => cameraNames.set(id, name));
+}
+
+// What people call a camera.
+export function cameraName(id) {
+  return cameraNames.get(id) ?? id;
+}
+
 export function describe(crop) {
-  return say("Person at camera {camera}, {time}", { camera: crop.camera_id, time: localTime(crop.captured_at) });
+  return say("Person at camera {camera}, {time}", { camera: cameraName(crop.camera_id), time: localTime(crop.captured_at) });
 }
 
 export function message(kind, title, text) {

@@ -1,7 +1,7 @@
 // The searches of this browser: the latest, and those that were saved under a name.
 
 import { fragmentOf, readAddress, unopened } from "./address.js";
-import { element, find, icon, keep, localTime } from "./elements.js";
+import { cameraName, element, find, icon, keep, localTime } from "./elements.js";
 import { say } from "./words.js";
 
 const RECENT = "personsearch-recent";
@@ -87,8 +87,9 @@ function read(place) {
 }
 
 // "a red coat, not a hat · junction · case 17"
-function inWords({ text, also, without, like, cameras, purpose }) {
+function inWords({ text, also, without, like, cameras, groups, dailyAfter, dailyBefore, purpose }) {
   const terms = [text || (like ? say("like this person") : ""), ...also.map((term) => say("or: {term}", { term })), ...without.map((term) => say("not {term}", { term }))];
-  const places = cameras.length > 2 ? say("{count} cameras", { count: cameras.length }) : cameras.join(", ");
-  return [terms.filter(Boolean).join(", "), places, purpose].filter(Boolean).join(" · ");
+  const names = cameras.length > 2 ? [say("{count} cameras", { count: cameras.length })] : cameras.map(cameraName);
+  const hours = dailyAfter || dailyBefore ? `${dailyAfter || "00:00"}–${dailyBefore || "24:00"}` : "";
+  return [terms.filter(Boolean).join(", "), [...groups, ...names].join(", "), hours, purpose].filter(Boolean).join(" · ");
 }

@@ -42,12 +42,17 @@ export class QueryForm {
     this.#showTerms();
     const state = {
       text, ...this.terms, also: text ? this.terms.also : [], weight: Number(find("weight").value),
-      cameras: this.cameras.value(), after: this.after.value() ?? "", before: this.before.value() ?? "",
+      cameras: this.cameras.value(), groups: this.cameras.groupsChosen(),
+      dailyAfter: find("daily-after").value, dailyBefore: find("daily-before").value, sort: find("sort").value,
+      after: this.after.value() ?? "", before: this.before.value() ?? "",
       k: Number(find("k").value), grouped: find("grouped").checked, purpose: find("purpose").value.trim(),
       cursor: "", open: "", view: "",
     };
     if (state.after && state.before && state.after >= state.before) {
       throw new TimeError(say("“From” must be earlier than “Until”."));
+    }
+    if (state.dailyAfter && state.dailyAfter === state.dailyBefore) {
+      throw new TimeError(say("A time of day needs two different ends."));
     }
     return state;
   }
@@ -56,7 +61,11 @@ export class QueryForm {
     this.text.value = state.text;
     this.terms = { also: [...state.also], without: [...state.without], like: state.like, picture: state.picture };
     find("weight").value = state.weight;
-    this.cameras.set(state.cameras);
+    this.cameras.set(state.cameras, state.groups);
+    find("daily-after").value = state.dailyAfter;
+    find("daily-before").value = state.dailyBefore;
+    find("sort").value = state.sort;
+    find("sort").value ||= EMPTY.sort; // a link may ask for anything
     this.after.set(state.after);
     this.before.set(state.before);
     find("k").value = state.k;

@@ -135,7 +135,7 @@ function remarks(found, asked) {
 function remark({ candidates, match, fitting }, asked) {
   if (match === "none") {
     const share = candidates[0].confidence;
-    return message("quiet", say("No reliable match."), asked.cursor || share === null
+    return message("quiet", say("No reliable match."), asked.cursor || share === null || asked.sort !== "score"
       ? say("These are only the most similar; the person may be missing.")
       : say("The first fits with an estimated {share}. These are only the most similar; the person may be missing.", { share: percent(share) }));
   }
@@ -147,7 +147,7 @@ function remark({ candidates, match, fitting }, asked) {
     return isOneDescription(asked)
       ? message("quiet", say("No confidence."), say("This model was never calibrated: the order is by similarity alone."))
       : message("quiet", say("No confidence for this kind of search."),
-        say("It is calibrated for one description alone. The person may be missing."));
+        say("The order is by similarity alone. The person may be missing."));
   }
   return null;
 }

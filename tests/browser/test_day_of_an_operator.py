@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
+from personsearch.gallery.cameras import CameraDetails
 from personsearch.installation.api_keys import hash_key, make_key, open_keys
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.database.promotions import Promotion
@@ -121,6 +122,51 @@ def test_one_camera_among_120_is_found_by_a_part_of_its_name(page: Page, crowd: 
     expect(page.get_by_label("Find a camera")).to_be_hidden()
     ask(page, "green")
     expect(cards(page)).to_have_count(11)
+
+
+def test_cameras_have_names_and_groups_and_one_click_chooses_a_group(page: Page, crowd: RunningService) -> None:
+    crowd.app.state.service.cameras.put(
+        CameraDetails(gate(number), f"Platform {number}", "platforms" if number < 30 else "halls", "Europe/Vienna")
+        for number in range(CAMERAS)
+    )
+    open_page(page, crowd)
+    page.locator("#cameras-summary").click()
+    expect(page.locator("#cameras li:visible")).to_have_count(CAMERAS + 2)
+    page.get_by_label("Find a camera").fill("platforms")
+    expect(page.locator("#cameras li:visible")).to_have_count(31)
+    page.get_by_text("group platforms", exact=True).first.click()
+    page.get_by_label("Find a camera").fill("platform 117")
+    page.get_by_text("Platform 117", exact=True).click()
+    expect(page.locator("#cameras-summary")).to_have_text("platforms, Platform 117")
+    page.keyboard.press("Escape")
+    ask(page, "red")
+    expect(cards(page)).to_have_count(31)
+    assert page.url.endswith("#text=red&cameras=gate-117&groups=platforms")
+    expect(cards(page).first).to_contain_text("Platform")
+    page.reload()
+    expect(cards(page)).to_have_count(31)
+    expect(page.locator("#cameras-summary")).to_have_text("platforms, Platform 117")
+
+
+def test_a_time_of_day_and_the_order_are_part_of_the_address(page: Page, crowd: RunningService) -> None:
+    open_page(page, crowd)
+    page.get_by_label("Each day from").fill("10:00")
+    page.get_by_label("to", exact=True).fill("10:30")
+    page.get_by_label("Order").select_option("newest first")
+    ask(page, "red")
+    expect(cards(page)).to_have_count(30)
+    record = audited(crowd.settings)[-1]["filters"]
+    assert (record["daily_after"], record["daily_before"], record["sort"]) == ("10:00", "10:30", "newest")
+    times = cards(page).locator("time").evaluate_all("(all) => all.map((one) => one.dateTime)")
+    assert times == sorted(times, reverse=True)
+    page.goto("about:blank")
+    page.go_back()
+    expect(cards(page)).to_have_count(30)
+    expect(page.get_by_label("Order")).to_have_value("newest")
+    expect(page.get_by_label("Each day from")).to_have_value("10:00")
+    page.get_by_label("to", exact=True).fill("10:00")
+    ask(page, "red")
+    expect(page.get_by_text("A time of day needs two different ends.")).to_be_visible()
 
 
 def test_an_address_leads_a_colleague_to_the_same_candidate(

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from personsearch.cli import main
+from personsearch.gallery.cameras import CameraDetails
 from personsearch.installation.audit.opening import open_audit
+from personsearch.installation.platforms import open_cameras
 from personsearch.installation.settings import Settings
 from personsearch.search.exact import ExactStore
 from personsearch.search.searcher import Searcher
@@ -64,10 +66,28 @@ def test_a_search_is_recorded_as_the_service_records_it(
     assert record["results"] == [candidate["crop_id"] for candidate in shown]
     assert record["scores"] == [pytest.approx(candidate["score"], abs=1e-4) for candidate in shown]
     assert record["filters"] == {
-        "cameras": ["junction"], "after": None, "before": None, "k": 1, "group_by_track": True,
+        "cameras": ["junction"], "camera_groups": None, "after": None, "before": None, "daily_after": None,
+        "daily_before": None, "k": 1, "sort": "score", "group_by_track": True,
     }  # fmt: skip
     assert record["fingerprint"] == "fingerprint-1"
     assert is_intact(Settings())
+
+
+def test_groups_times_of_day_and_the_order_narrow_a_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_cameras(Settings()).put([CameraDetails("junction", group="outside", zone="Europe/Vienna")])
+    where = ["--camera-group", "outside", "--daily-after", "10:00", "--daily-before", "11:00"]
+    search(monkeypatch, tmp_path, "a red coat", *where, "--sort", "newest", "-k", "9", "--json")
+    found = json.loads(capsys.readouterr().out)["candidates"]
+    assert {each["camera"] for each in found} == {"junction"}
+    assert [each["rank"] for each in found] == [1, 2, 3]
+    assert [each["captured_at"] for each in found] == sorted((each["captured_at"] for each in found), reverse=True)
+    (record,) = audited(Settings())
+    assert record["filters"]["camera_groups"] == ["outside"]
+    assert (record["filters"]["daily_after"], record["filters"]["sort"]) == ("10:00", "newest")
+    search(monkeypatch, tmp_path, "a red coat", "--camera-group", "outside", "--daily-before", "10:00")
+    assert "Nothing in the gallery passes the filters." in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -118,6 +138,10 @@ def test_other_ways_to_ask(
         (["--image", "nowhere.jpg"], "--image nowhere.jpg: no such file"),
         (["--image", __file__], "--image: not an image"),
         (["--image", __file__, "--like", "red-0-0"], "--image or --like expected, not both"),
+        (["red", "--camera-group", "inside"], "no group 'inside'; there is none"),
+        (["red", "--daily-after", "25:00"], "--daily-after '25:00': HH:MM expected"),
+        (["red", "--daily-after", "22:00+01:00"], "without a zone expected"),
+        (["red", "--daily-after", "22:00", "--daily-before", "22:00"], "two different times of day expected"),
         (["red", "--image-weight", "0.9"], "--image-weight weighs --image or --like against a description"),
         (
             ["--like", "red-0-0", "--image-weight", "0.9"],

@@ -5,7 +5,7 @@ import io
 import json
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import pytest
 from pydantic import BaseModel
 
 from personsearch.client import ApiError, AsyncClient, Client, Retries, Unreachable, models
+from personsearch.gallery.cameras import CameraDetails
+from personsearch.installation.platforms import open_cameras
 from serving.document import DOCUMENT
 from serving.settings import ServingSettings
 from tests.audit import audited
@@ -92,6 +94,17 @@ def test_a_search_is_filtered_and_typed(client: Any) -> None:
     assert all(candidate.captured_at >= after for candidate in found.candidates)
     assert found.candidates[0].bbox.width == 64
     assert found.match == "none"
+
+
+def test_a_search_is_narrowed_to_a_group_and_a_time_of_day_in_the_order_of_time(
+    client: Any, settings: ServingSettings
+) -> None:
+    open_cameras(settings).put([CameraDetails("junction", "Kreuzung", "outside", "Europe/Vienna")])
+    asked = {"camera_groups": ["outside"], "daily_after": time(10), "daily_before": time(10, 3), "sort": "oldest"}
+    found = list(client.candidates("a red coat", most=10, k=1, **asked))
+    assert [candidate.camera_id for candidate in found] == ["junction", "junction"]
+    assert [candidate.captured_at.minute for candidate in found] == [0, 2]
+    assert [(camera.name, camera.group) for camera in client.cameras()] == [("Kreuzung", "outside"), ("north-door", "")]
 
 
 def test_a_picture_or_a_crop_is_searched_for(client: Any) -> None:

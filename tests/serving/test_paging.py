@@ -1,14 +1,21 @@
 """Pages of one search continue each other, also while crops arrive."""
 
 import base64
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from personsearch.gallery.cameras import CameraDetails
 from serving.settings import ServingSettings
 from tests.audit import audited
 from tests.serving.colours import COLOURS, ColourSource, add_figures, build_collection
 from tests.serving.test_search import ask
+
+LATER = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 def ids(answer: dict[str, object]) -> list[str]:
@@ -49,6 +56,65 @@ def test_nobody_comes_twice_while_crops_arrive(client: TestClient, source: Colou
     second = ask(client, "a red coat", k=3, cursor=first["next"])
     assert not set(ids(second)) & set(ids(first))
     assert {crop_id.rpartition("-")[0] for crop_id in ids(second)} < {f"{name}-{n}" for n, name in enumerate(COLOURS)}
+
+
+def times(answer: dict[str, object]) -> list[str]:
+    return [candidate["captured_at"] for candidate in answer["candidates"]]
+
+
+@pytest.mark.parametrize("sort", ["newest", "oldest"])
+@pytest.mark.parametrize("grouped", [True, False])
+def test_pages_in_the_order_of_time_are_the_best_in_parts(client: TestClient, sort: str, grouped: bool) -> None:
+    by_score = ask(client, "red green", k=50, group_by_track=grouped)
+    whole = ask(client, "red green", k=50, group_by_track=grouped, sort=sort)
+    assert sorted(ids(whole)) == sorted(ids(by_score))
+    assert times(whole) == sorted(times(whole), reverse=sort == "newest")
+    assert (whole["match"], whole["fitting"], whole["next"]) == (by_score["match"], by_score["fitting"], None)
+    found, cursor = [], ""
+    while cursor is not None:
+        page = ask(client, "red green", k=4, group_by_track=grouped, sort=sort, cursor=cursor)
+        found += page["candidates"]
+        cursor = page["next"]
+    assert found == whole["candidates"]
+
+
+def test_only_the_best_are_put_in_the_order_of_time(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.routes.search.SORTED_AMONG", 3)
+    best = ask(client, "a red coat", k=3)
+    assert sorted(ids(ask(client, "a red coat", sort="oldest"))) == sorted(ids(best))
+
+
+@pytest.mark.parametrize("sort", ["newest", "oldest"])
+@pytest.mark.parametrize("grouped", [True, False])
+def test_in_the_order_of_time_nobody_comes_twice_or_not_at_all_while_crops_arrive(
+    client: TestClient, source: ColourSource, sort: str, grouped: bool
+) -> None:
+    """New crops of a track that was shown, and of one that was not, are better than those before, and later."""
+    asked = {"text": "red green", "k": 2, "group_by_track": grouped, "sort": sort}
+    expected = ids(ask(client, **asked | {"k": 50}))
+    first = ask(client, **asked)
+    live = client.app.state.service.live.current
+    stored = source.store.open(live.collection)
+    crops, vectors_ND = stored.fetch(["red-0-0", "green-1-0", "blue-2-0", "white-5-0"])
+    late = [
+        replace(crop, crop_id=f"late-{n}", captured_at=crop.captured_at + shift, ingested_at=LATER, image_uri=f"{n}")
+        for n, (crop, shift) in enumerate(itertools.product(crops, (timedelta(days=1), -timedelta(days=1))))
+    ]
+    live._searcher.index.upsert(late, np.repeat(vectors_ND[:1], len(late), axis=0))
+    found, cursor = ids(first), first["next"]
+    while cursor is not None:
+        page = ask(client, **asked, cursor=cursor)
+        found += ids(page)
+        cursor = page["next"]
+    assert found == expected
+
+
+@pytest.mark.parametrize("change", [{"sort": "oldest"}, {"sort": "score"}, {"camera_groups": ["outside"]}])
+def test_a_cursor_belongs_to_its_order(client: TestClient, change: dict[str, object]) -> None:
+    client.app.state.service.cameras.put([CameraDetails("junction", group="outside")])
+    cursor = ask(client, "a red coat", k=2, sort="newest")["next"]
+    body = {"text": "a red coat", "k": 2, "sort": "newest", "cursor": cursor} | change
+    assert client.post("/v1/search", json=body).status_code == 422
 
 
 @pytest.mark.parametrize("change", [{"text": "a blue coat"}, {"cameras": ["junction"]}, {"group_by_track": False}])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
@@ -13,13 +14,56 @@ from personsearch.cli.output import JsonFlag, show, show_table
 from personsearch.errors import UserError
 
 if TYPE_CHECKING:
+    from datetime import time
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from personsearch.gallery.cameras import PlaceAndTime
+    from personsearch.gallery.store import Gallery
     from personsearch.search.filters import CropFilter
     from personsearch.search.live import LiveIndex
+    from personsearch.search.order import Sort
     from personsearch.search.query import Query
     from personsearch.search.searcher import Answer, Searcher
+
+
+CLOCK = "HH:MM by the clock of each camera"
+
+
+class SortName(StrEnum):
+    """An order of candidates."""
+
+    SCORE = "score"
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
+Text = Annotated[str | None, typer.Argument(help="The description: “a man in a dark jacket”.")]
+Also = Annotated[
+    list[str] | None, typer.Option(help="Another description of the same person, averaged; may be repeated.")
+]
+Without = Annotated[list[str] | None, typer.Option(help="What the person does not have: “a hat”; may be repeated.")]
+Image = Annotated[Path | None, typer.Option(help="A picture of a person to search for: JPEG, PNG or WebP.")]
+Like = Annotated[str | None, typer.Option(help="Id of a crop to search for; its own track is left out.")]
+ImageWeight = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Weight of the picture or the crop beside descriptions; .5 if not given."),
+]
+Camera = Annotated[list[str] | None, typer.Option(help="Only this camera; may be repeated.")]
+CameraGroup = Annotated[
+    list[str] | None, typer.Option(help="The cameras of this group, beside --camera; may be repeated.")
+]
+After = Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured then or later: {TIME}.")]
+Before = Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured earlier than this: {TIME}.")]
+DailyAfter = Annotated[
+    str | None,
+    typer.Option(metavar="CLOCK", help=f"At this time of day or later, {CLOCK}; 22:00 and 06:00 are a night."),
+]
+Order = Annotated[
+    SortName, typer.Option(help="score: the best first; newest or oldest: the best 200 in the order of time.")
+]
+DailyBefore = Annotated[str | None, typer.Option(metavar="CLOCK", help=f"Before this time of day, {CLOCK}.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,23 +72,20 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    text: Annotated[str | None, typer.Argument(help="The description: “a man in a dark jacket”.")] = None,
+    text: Text = None,
     *,
-    also: Annotated[
-        list[str] | None, typer.Option(help="Another description of the same person, averaged; may be repeated.")
-    ] = None,
-    without: Annotated[
-        list[str] | None, typer.Option(help="What the person does not have: “a hat”; may be repeated.")
-    ] = None,
-    image: Annotated[Path | None, typer.Option(help="A picture of a person to search for.")] = None,
-    like: Annotated[str | None, typer.Option(help="Id of a crop to search for; its own track is left out.")] = None,
-    image_weight: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Weight of the picture or the crop beside descriptions; .5 if not given."),
-    ] = None,
-    camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be repeated.")] = None,
-    after: Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured then or later: {TIME}.")] = None,
-    before: Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured earlier than this: {TIME}.")] = None,
+    also: Also = None,
+    without: Without = None,
+    image: Image = None,
+    like: Like = None,
+    image_weight: ImageWeight = None,
+    camera: Camera = None,
+    camera_group: CameraGroup = None,
+    after: After = None,
+    before: Before = None,
+    daily_after: DailyAfter = None,
+    daily_before: DailyBefore = None,
+    sort: Order = SortName.SCORE,
     k: Annotated[int, typer.Option("-k", help="How many candidates.", min=1, max=1000)] = 10,
     group: Annotated[bool, typer.Option("--group/--no-group", help="Show the best crop of each track only.")] = True,
     save: Annotated[Path | None, typer.Option(help="Draw the candidates into this picture (.png, .jpg).")] = None,
@@ -54,36 +95,41 @@ def search(
 ) -> None:
     """Find people in the live index by describing them, by a picture, or both.
 
-    Results are candidates, to be confirmed by a person. The confidence is calibrated for the model, or by your own
-    verdicts, and for one description alone: other queries have none. Where even the best candidate is not to be
+    Results are candidates, to be confirmed by a person. The confidence is calibrated for the model, for each kind of
+    query by itself; for one description alone your own verdicts may replace that. Where even the best candidate is not to be
     trusted, the answer says "no reliable match", and where a short description fits several people, "many fit". The
     search is recorded in the audit log under your user name before anything is shown; where it cannot be, nothing is.
     """
     text, wanted = _checked(text, also, without, image, like)
     if image_weight is not None and not (text and (image or like)):
         raise UserError("--image-weight weighs --image or --like against a description; both expected")
-    crop_filter = _crop_filter(camera, after, before)
+    asked = _place_and_time(camera, camera_group, (after, before), (daily_after, daily_before))
     if save is not None:
         picture_file("--save", save, (".png", ".jpg", ".jpeg"))
     pictures = existing_gallery(gallery)
+    crop_filter = _crop_filter(asked, pictures)
     live = open_live_index()
     query, beside_text = wanted.query(live.searcher, text, image_weight)
-    answer = live.searcher.answer_query(query, k=k, crop_filter=crop_filter, group_by_track=group)
-    filters = _filters(crop_filter, k, group_by_track=group)
+    answer = _answer(live, query, k, crop_filter, sort.value, group_by_track=group)
+    filters = _filters(asked, k, sort.value, group_by_track=group)
     _record(text, answer, live, purpose=purpose, filters=filters, beside_text=beside_text)
     if save is not None:
         from personsearch.search.grid import save_grid
 
         save_grid(save, text or "more like this", answer, pictures.picture)
+    _show(text, answer, live, pictures, as_json=as_json)
+
+
+def _show(text: str, answer: "Answer", live: "LiveIndex", pictures: "Gallery", *, as_json: bool) -> None:
     rows = [_row(candidate, pictures) for candidate in answer.candidates]
     if as_json:
         origin = {"collection": live.collection, "model_version": live.properties.model_version}
         show({"text": text, **origin, **_told(answer), "candidates": rows}, as_json=True)
-    else:
-        _print_table(rows, answer, live)
-        if answer.text_cut_after is not None:
-            unread = text[answer.text_cut_after :].strip()
-            typer.secho(f"The description is too long: the model did not read “{unread}”.", fg="yellow")
+        return
+    _print_table(rows, answer, live)
+    if answer.text_cut_after is not None:
+        unread = text[answer.text_cut_after :].strip()
+        typer.secho(f"The description is too long: the model did not read “{unread}”.", fg="yellow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +248,29 @@ def record(event: Literal["search", "embed"], values: dict[str, Any]) -> None:
         raise UserError(f"{refused}. Whoever may not write the database searches through the service") from error
 
 
-def _filters(crop_filter: "CropFilter", k: int, *, group_by_track: bool) -> dict[str, Any]:
+def _answer(
+    live: "LiveIndex", query: "Query", k: int, crop_filter: "CropFilter", sort: "Sort", *, group_by_track: bool
+) -> "Answer":
+    """The k first candidates in the order asked for, which `rank` then counts."""
+    from dataclasses import replace
+
+    from personsearch.search.order import SORTED_AMONG, in_order
+
+    limit = k if sort == "score" else max(k, SORTED_AMONG)
+    answer = live.searcher.answer_query(query, k=limit, crop_filter=crop_filter, group_by_track=group_by_track)
+    shown = enumerate(in_order(answer.candidates, sort)[:k], start=1)
+    return replace(answer, candidates=[replace(candidate, rank=rank) for rank, candidate in shown])
+
+
+def _filters(asked: "PlaceAndTime", k: int, sort: "Sort", *, group_by_track: bool) -> dict[str, Any]:
     """The filters as the service records them."""
-    cameras = None if crop_filter.cameras is None else list(crop_filter.cameras)
-    times = {"after": crop_filter.after, "before": crop_filter.before}
-    moments = {name: None if time is None else time.isoformat() for name, time in times.items()}
-    return {"cameras": cameras, **moments, "k": k, "group_by_track": group_by_track}
+    cameras, groups = (None if not names else list(names) for names in (asked.cameras, asked.groups))
+    times = {"after": asked.after, "before": asked.before}
+    moments = {name: None if moment is None else moment.isoformat() for name, moment in times.items()}
+    clocks = {"daily_after": asked.daily_after, "daily_before": asked.daily_before}
+    daily = {name: None if clock is None else f"{clock:%H:%M}" for name, clock in clocks.items()}
+    shown = {"k": k, "sort": sort, "group_by_track": group_by_track}
+    return {"cameras": cameras, "camera_groups": groups, **moments, **daily, **shown}
 
 
 def open_live_index() -> "LiveIndex":
@@ -232,14 +295,47 @@ def open_live_index() -> "LiveIndex":
     return open_live(store, open_registry(settings), load_encoder, site)
 
 
-def _crop_filter(cameras: list[str] | None, after: str | None, before: str | None) -> "CropFilter":
+def _place_and_time(
+    cameras: list[str] | None,
+    groups: list[str] | None,
+    times: tuple[str | None, str | None],
+    clocks: tuple[str | None, str | None],
+) -> "PlaceAndTime":
+    from personsearch.gallery.cameras import PlaceAndTime
+
+    return PlaceAndTime(
+        cameras=tuple(cameras) if cameras else None,
+        groups=tuple(groups or ()),
+        after=optional_moment("--after", times[0]),
+        before=optional_moment("--before", times[1]),
+        daily_after=_clock("--daily-after", clocks[0]),
+        daily_before=_clock("--daily-before", clocks[1]),
+    )
+
+
+def _clock(option: str, text: str | None) -> "time | None":
+    from datetime import time
+
+    if text is None:
+        return None
+    try:
+        clock = time.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(f"{option} {text!r}: HH:MM expected, such as 22:00") from error
+    if clock.tzinfo is not None or clock.second or clock.microsecond:
+        raise UserError(f"{option} {text!r}: HH:MM without a zone expected; it is by the clock of each camera")
+    return clock
+
+
+def _crop_filter(asked: "PlaceAndTime", gallery: "Gallery") -> "CropFilter":
+    from personsearch.installation.platforms import open_cameras
+    from personsearch.installation.settings import Settings
     from personsearch.search.filters import CropFilter
 
-    return CropFilter(
-        cameras=tuple(cameras) if cameras else None,
-        after=optional_moment("--after", after),
-        before=optional_moment("--before", before),
-    )
+    if not asked.needs_cameras:
+        return CropFilter(cameras=asked.cameras, after=asked.after, before=asked.before)
+    settings = Settings()
+    return asked.crop_filter(gallery, open_cameras(settings), settings.time_zone)
 
 
 def _row(candidate: Any, pictures: Any) -> dict[str, Any]:

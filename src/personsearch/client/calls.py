@@ -3,10 +3,10 @@
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, Literal, TypedDict, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -69,8 +69,12 @@ class SearchOptions(TypedDict, total=False):
     """What narrows a search; each is described in the OpenAPI document under the same name."""
 
     cameras: Sequence[str]
+    camera_groups: Sequence[str]
     after: datetime
     before: datetime
+    daily_after: time
+    daily_before: time
+    sort: Literal["score", "newest", "oldest"]
     k: int
     group_by_track: bool
     purpose: str
@@ -241,7 +245,7 @@ def _reader(kind: type[M]) -> Callable[[httpx.Response], M]:
 
 
 def _as_json(options: dict[str, Any]) -> dict[str, Any]:
-    """Times as ISO 8601, an image in base64.
+    """Times as ISO 8601, times of day as HH:MM, an image in base64.
 
     Raises:
         ValueError: a time without a zone.
@@ -256,4 +260,7 @@ def _as_json(options: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{name}={moment.isoformat()}: a time with a zone expected")
         else:
             options[name] = moment.isoformat()
+    for name in ("daily_after", "daily_before"):
+        if (clock := options.get(name)) is not None:
+            options[name] = f"{clock:%H:%M}"
     return options

@@ -108,6 +108,9 @@ class Camera(Answered):
     """A camera, its number of crops in the gallery, and the times of the first and the last."""
 
     camera_id: str
+    name: str = ""
+    group: str = ""
+    zone: str = ""
     crops: int
     first: datetime
     last: datetime

@@ -11,6 +11,7 @@ from personsearch.integrations.mlflow.registry import ModelRegistry
 
 if TYPE_CHECKING:
     from personsearch.installation.move import Moved
+    from personsearch.integrations.database.cameras import DatabaseCameras
     from personsearch.integrations.milvus.store import MilvusStore
 
 SQLITE = "sqlite:///"
@@ -75,6 +76,18 @@ def open_gallery(settings: Settings, folder: Path | None = None) -> Gallery:
     if folder is None or _is_own(settings, folder):
         return gallery_in(settings.gallery_folder, settings.database_address, settings.crops_address)
     return gallery_in(folder)
+
+
+def open_cameras(settings: Settings) -> "DatabaseCameras":
+    """What people say of the installation's cameras.
+
+    Raises:
+        UserError: the database cannot be used.
+    """
+    from personsearch.integrations.database.cameras import DatabaseCameras
+    from personsearch.integrations.database.schema import open_database
+
+    return DatabaseCameras(open_database(settings.database_address))
 
 
 def move_installation(settings: Settings, *, to_database: str | None, to_crops: str | None) -> "Moved":

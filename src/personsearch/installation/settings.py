@@ -14,6 +14,7 @@ from personsearch.errors import UserError
 from personsearch.gallery.store import DATABASE
 from personsearch.installation.service_records import running_address
 from personsearch.integrations.milvus.options import CollectionOptions, IndexType
+from personsearch.search.time_of_day import checked_zone
 
 LONGEST_SECONDS = 10_000_000.0  # more than a thread can wait for would end it
 
@@ -113,6 +114,16 @@ class Settings(BaseSettings):
 
     model_name: str = "personsearch"
     """Name of the registered model in MLflow."""
+
+    time_zone: str = "UTC"
+    """Zone of the clocks at cameras that have none of their own (`personsearch cameras zone`), such as Europe/Vienna: a
+    search may ask for a time of day.
+    """
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        return checked_zone(name)
 
     @field_validator("home", "gallery", "audit_file")
     @classmethod

@@ -29,7 +29,9 @@ POSTGRESQL = ("postgresql", "postgres")
 PRAGMAS = ("synchronous = FULL", "secure_delete = ON")
 KEEP_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
-LockName = Literal["writer", "index", "build", "sequence", "schema", "keys", "leases", "promotions", "audit", "alerts"]
+LockName = Literal[
+    "writer", "index", "build", "sequence", "schema", "keys", "leases", "promotions", "audit", "alerts", "cameras"
+]
 
 
 class Database:

@@ -27,6 +27,7 @@ REVISIONS = (  # oldest first
     "notices",
     "builds",
     "alerts",
+    "cameras",
 )
 HEAD = REVISIONS[-1]
 VERSION_TABLE = "personsearch_version"  # MLflow may keep its own, alembic_version, in the same database

@@ -60,6 +60,14 @@ PENDING_PICTURES = sa.Table(
     info={"stays": True},
 )
 
+CAMERAS = sa.Table(
+    "cameras",
+    METADATA,
+    sa.Column("camera_id", Text, primary_key=True),
+    *(sa.Column(name, Text, nullable=False) for name in ("name", "group_name", "zone")),
+    sqlite_strict=True,
+)
+
 API_KEYS = sa.Table(
     "api_keys",
     METADATA,
