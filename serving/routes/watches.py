@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from personsearch.errors import UserError
 from personsearch.gallery.alerts import QuietHours, WatchedSearch
+from personsearch.gallery.cameras import NoSuchGroup, PlaceAndTime
 from personsearch.installation.alerts.delivery import watch_record
 from personsearch.installation.alerts.matching import NOT_CALIBRATED
 from personsearch.installation.alerts.webhook import LONGEST_ADDRESS, checked_address
@@ -253,8 +254,29 @@ def _asked(service: Service, body: WatchRequest, caller: str) -> tuple[str, Crop
         errors = [WrongField(field="search_request_id", message="a search for one description alone expected")]
         detail = "Confidence is calibrated for one description alone, so no other search can be watched."
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
-    filters = {name: search["filters"].get(name) for name in CropFilter.model_fields}
-    return search["query"], CropFilter.model_validate({name: value for name, value in filters.items() if value})
+    filters = search["filters"]
+    if filters.get("daily_after") or filters.get("daily_before"):
+        errors = [WrongField(field="search_request_id", message="a search at any time of day expected")]
+        detail = "A search by the time of day cannot be watched; quiet hours say when not to tell."
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+    kept = {name: filters.get(name) for name in CropFilter.model_fields}
+    crop_filter = CropFilter.model_validate({name: value for name, value in kept.items() if value})
+    return search["query"], _with_groups(service, crop_filter, tuple(filters.get("camera_groups") or ()))
+
+
+def _with_groups(service: Service, crop_filter: CropFilter, groups: tuple[str, ...]) -> CropFilter:
+    """The filter with the cameras that are in these groups now.
+
+    Raises:
+        Problem: 422, a group is none any more.
+    """
+    place = PlaceAndTime(crop_filter.cameras, groups)
+    try:
+        cameras = place.crop_filter(service.gallery, service.cameras, service.settings.time_zone).cameras
+    except NoSuchGroup as error:
+        errors = [WrongField(field="search_request_id", message=str(error))]
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"camera_groups: {error}", errors=errors) from error
+    return crop_filter.model_copy(update={"cameras": cameras})
 
 
 def _check_calibrated(service: Service) -> None:

@@ -137,7 +137,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
         read_calibration(tmp_path / CALIBRATION)
 
 
-@pytest.mark.parametrize(("content", "found"), [({"by_score": {}, "by_query": {}}, 1), ({"format": 4}, 4)])
+@pytest.mark.parametrize(("content", "found"), [({"by_score": {}, "by_query": {}}, 1), ({"format": 5}, 5)])
 def test_another_format_is_as_good_as_none_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: dict[str, object], found: int
 ) -> None:
@@ -146,3 +146,13 @@ def test_another_format_is_as_good_as_none_and_says_so(
         assert read_calibration(tmp_path / CALIBRATION) is None
     assert f"format {found}" in caplog.text
     assert "evaluated again" in caplog.text
+
+
+def test_a_calibration_of_single_descriptions_alone_is_read_and_has_no_other_curve(tmp_path: Path) -> None:
+    earlier = {**calibration().model_dump(mode="json"), "format": 3}
+    del earlier["curves"], earlier["kinds"]
+    (tmp_path / CALIBRATION).write_text(json.dumps(earlier))
+    read = read_calibration(tmp_path / CALIBRATION)
+    assert read is not None
+    assert read.curve_of("description") == calibration().curve
+    assert read.curve_of("picture") is None

@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 
+from personsearch.gallery.cameras import CameraDetails
 from personsearch.installation.api_keys import make_key, open_keys
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.database.promotions import Promotion
@@ -184,6 +185,18 @@ def test_a_model_without_calibration_watches_nothing(settings: ServingSettings) 
     made = client.post(PATH, json={**RED, "enabled": False}).json()
     assert client.patch(f"{PATH}/{made['watch_id']}", json={"enabled": True}).status_code == 409
     assert "never calibrated" in client.get("/v1/alerts/figures").json()["problem"]
+
+
+def test_a_search_in_a_group_is_watched_at_its_cameras_and_none_by_the_time_of_day(
+    anna: TestClient, installation: Installation
+) -> None:
+    installation.app.state.service.cameras.put([CameraDetails("junction", group="outside")])
+    by_group = anna.post("/v1/search", json={"text": "red", "camera_groups": ["outside"]}).json()["request_id"]
+    at_night = anna.post("/v1/search", json={"text": "red", "daily_after": "22:00"}).json()["request_id"]
+    named = {"name": "red", "threshold": 0.9}
+    assert anna.post(PATH, json={**named, "search_request_id": by_group}).json()["cameras"] == ["junction"]
+    refused = anna.post(PATH, json={**named, "search_request_id": at_night})
+    assert (refused.status_code, "time of day" in refused.json()["detail"]) == (422, True)
 
 
 def test_a_search_that_was_made_is_watched(anna: TestClient, berta: TestClient) -> None:

@@ -96,9 +96,10 @@ def search(
     """Find people in the live index by describing them, by a picture, or both.
 
     Results are candidates, to be confirmed by a person. The confidence is calibrated for the model, for each kind of
-    query by itself; for one description alone your own verdicts may replace that. Where even the best candidate is not to be
-    trusted, the answer says "no reliable match", and where a short description fits several people, "many fit". The
-    search is recorded in the audit log under your user name before anything is shown; where it cannot be, nothing is.
+    query by itself; for one description alone your own verdicts may replace that. Where even the best candidate is not
+    to be trusted, the answer says "no reliable match", and where a short description fits several people, "many fit".
+    The search is recorded in the audit log under your user name before anything is shown; where it cannot be, nothing
+    is.
     """
     text, wanted = _checked(text, also, without, image, like)
     if image_weight is not None and not (text and (image or like)):

@@ -135,7 +135,7 @@ class Searcher:
             raise UserError(NEVER_CALIBRATED)
         text = checked_text(text)
         vector_D = self.encoder.encode_texts([text])[0]
-        found = self._hits(vector_D, 1, crop_filter, group_by_track=True)
+        found = self._hits(Query((text,)), vector_D, 1, crop_filter, group_by_track=True)
         scores_N = vectors_ND @ vector_D
         hits = [Hit(crop, float(score)) for crop, score in zip(crops, scores_N, strict=True)]
         given = self._conditions(vector_D, count_facts(text), self._tracks(found, crop_filter))
