@@ -3,7 +3,8 @@
 Calibrates a bundle on synthetic people, then lets others pass, one track after the other, and compares each with every
 watched description as the service does: by the confidence that a search would show at that moment. Half of the watched
 people pass, the others do not. Once with drawn people, and once with the described people of real footage, where each
-clip passes after all others. Prints a table by threshold; with --write it replaces the figures that the page shows.
+clip passes after all others. Prints a table by threshold; with --write it replaces the figures that the page shows,
+and those of docs/alerts.md.
 
     python benchmarks/alerts.py [BUNDLE] [--clips ../shared/data] [--write]
 
@@ -11,6 +12,7 @@ Shapes: D embedding dimension.
 """
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 from confidence import DAY, RELIABLE, embed, index_of
-from footage_search import CLIPS, CROPS, DESCRIBED
+from footage_search import CLIPS, CROPS, DESCRIBED, ROOT
 from numpy.typing import NDArray
 from support.people import prepare_people
 
-from personsearch.bundle import Bundle
+from personsearch.bundle import Bundle, Preprocessing
 from personsearch.encoders.encoder import Encoder
 from personsearch.encoders.load import load_encoder
 from personsearch.evaluation.calibration import fit_calibration
@@ -37,12 +39,40 @@ from personsearch.search.calibration import Calibration
 from personsearch.search.crop import Crop
 from personsearch.search.exact import ExactIndex
 from personsearch.search.searcher import Searcher, track_of
-from serving.metrics import Metrics
-from serving.query_encoder import QueryEncoder
 
+GUIDE = ROOT / "docs" / "alerts.md"
+TABLE = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- end of figures -->)", re.DOTALL)
+TITLES = {"synthetic": "Drawn people", "footage": "Real footage"}
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PASSING, STAYING = 80, 40  # drawn people
 Track = tuple[str, str, str]
+
+
+class Remembering:
+    """An encoder that encodes each text once."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._texts: dict[str, NDArray[np.float32]] = {}
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._encoder.preprocessing
+
+    @property
+    def embedding_dim(self) -> int:
+        return self._encoder.embedding_dim
+
+    def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._encoder.encode_images(pixels_NHW3)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if new := [text for text in dict.fromkeys(texts) if text not in self._texts]:
+            self._texts |= dict(zip(new, self._encoder.encode_texts(new), strict=True))
+        return np.stack([self._texts[text] for text in texts])
+
+    def text_cut_after(self, text: str) -> int | None:
+        return self._encoder.text_cut_after(text)
 
 
 @dataclass(frozen=True)
@@ -70,7 +100,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="replace the figures that the page shows")
     arguments = parser.parse_args()
     bundle = Bundle.open(arguments.bundle)
-    encoder: Encoder = QueryEncoder(load_encoder(bundle), metrics=Metrics(), kept=10_000)
+    encoder = Remembering(load_encoder(bundle))
     keep = arguments.data / bundle.fingerprint
     day = prepare_people(DAY, arguments.data / "day")
     val, test = (embed(encoder, day, split, keep / split) for split in ("val", "test"))
@@ -79,10 +109,12 @@ def main() -> None:
     described = [path for path in (DESCRIBED, arguments.clips / "people.json") if path.is_file()]
     if described:
         streams.append(real_people(encoder, calibration, described, arguments.clips, keep))
-    for stream in streams:
-        print_table(stream)
+    text = "\n".join(table(stream) for stream in streams)
+    print(text)
     if arguments.write:
         write_figures(Figures(fingerprint=bundle.fingerprint, streams=streams))
+        guide = GUIDE.read_text(encoding="utf-8")
+        GUIDE.write_text(TABLE.sub(lambda _: f"{text}\n", guide), encoding="utf-8")
 
 
 def drawn_people(encoder: Encoder, calibration: Calibration, people: SplitEmbeddings) -> Stream:
@@ -176,16 +208,19 @@ def measured(name: str, watched: Sequence[Watched], compared: Sequence[Compared]
     return Stream(name=name, searches=len(watched), absent=absent, tracks=tracks, passes=passes, points=points)
 
 
-def print_table(stream: Stream) -> None:
+def table(stream: Stream) -> str:
     """A row for each threshold."""
-    print(
-        f"\n{stream.name}: {stream.searches} searches, {stream.absent} of them for nobody who passes; "
-        f"{stream.tracks} tracks, {stream.passes} passes of people watched for\n"
-    )
-    print("| threshold | alerts | right | precision | recall |\n|---|---|---|---|---|")
+    lines = [
+        f"{TITLES[stream.name]}: {stream.tracks} tracks, {stream.searches} searches, {stream.absent} of them for nobody who "
+        f"is there; {stream.passes} passes to find.\n",
+        "| threshold | alerts | right | precision | recall |\n|---|---|---|---|---|",
+    ]
     for point in stream.points:
         precision = "–" if point.precision is None else f"{100 * point.precision:.0f} %"
-        print(f"| {point.threshold} | {point.alerts} | {point.right} | {precision} | {100 * point.recall:.0f} % |")
+        lines.append(
+            f"| {point.threshold} | {point.alerts} | {point.right} | {precision} | {100 * point.recall:.0f} % |"
+        )
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

@@ -59,7 +59,14 @@ export async function readiness() {
   return response.json();
 }
 
-async function request(path, options) {
+// PATCH or DELETE; the answer's JSON, if it has any.
+export async function send(method, path, body = null) {
+  const headers = body ? { "Content-Type": "application/json" } : {};
+  const response = await request(path, { method, headers, body: body && JSON.stringify(body) });
+  return response.status === 204 ? null : response.json();
+}
+
+export async function request(path, options) {
   const headers = new Headers(options.headers);
   const key = sessionStorage.getItem(STORED_KEY);
   if (key) {

@@ -2,6 +2,7 @@
 
 import { asksForSomebody, back, isSameSearch, onArrival, readAddress, replaceAddress, unopened, visit } from "./address.js";
 import { get, post, readiness, setKey, takeKeyFromAddress } from "./api.js";
+import { AlertsView } from "./alerts.js";
 import { Chosen } from "./chosen.js";
 import { Comparison } from "./compare.js";
 import { Detail } from "./detail.js";
@@ -37,6 +38,7 @@ const chosen = new Chosen({ thumbnail: (crop) => thumbnails.image(crop) });
 const searches = new Searches({ go: repeat, current: () => state });
 const detail = new Detail({ actions, verdicts, heat: new HeatMaps(), moved: followDetail, looked: followLook });
 const operations = new Operations();
+const alerts = new AlertsView({ current: () => state, like: searchLike });
 const comparison = new Comparison({ judge, verdicts });
 const form = new QueryForm({ submit, refuse: showError, thumbnail: (cropId) => thumbnails.image({ crop_id: cropId }, { alt: "" }) });
 
@@ -290,6 +292,7 @@ async function begin({ isRetry = false } = {}) {
     const { cameras } = await get("v1/cameras");
     nameCameras(cameras);
     form.cameras.offer(cameras);
+    alerts.start();
     arrive();
     if (!asksForSomebody(state)) {
       form.focus();
@@ -368,6 +371,7 @@ const COMMANDS = [
   { keys: ["n"], words: say("next page"), run: nextPage },
   { keys: ["p"], words: say("page before"), run: previousPage },
   { keys: ["o"], words: say("operations"), run: () => operations.open() },
+  { keys: ["a"], words: say("alerts"), run: () => alerts.open() },
   { keys: ["?"], words: say("these keys"), run: () => find("keys-dialog").showModal() },
 ];
 

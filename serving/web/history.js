@@ -78,6 +78,10 @@ export class Searches {
   }
 }
 
+export function savedSearches() {
+  return read(SAVED);
+}
+
 function read(place) {
   try {
     return JSON.parse(localStorage.getItem(place)) ?? [];

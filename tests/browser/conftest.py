@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from personsearch.search.exact import ExactStore
 from serving.app import create_app
+from serving.connections import Connection
 from serving.settings import ServingSettings
 from tests.serving.colours import COLOURS, ColourSource, add_figures, build_collection
 
@@ -53,7 +54,9 @@ class RunningService:
         self.source = source
         self.app = create_app(settings, source=source)
         # The browser holds connections open that have asked nothing yet, and may open one as the service ends.
-        config = uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            self.app, host="127.0.0.1", port=0, http=Connection, log_level="warning", timeout_graceful_shutdown=2
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 

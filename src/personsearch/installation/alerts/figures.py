@@ -21,10 +21,7 @@ class Point(Config):
     """Alerts of all searches together."""
 
     right: int
-    """Those whose track shows the person described."""
-
-    found: int
-    """Passes of people who were watched for that raised an alert."""
+    """Those whose track shows the person described: that pass was found."""
 
     precision: float | None
     """Share of right ones among the alerts; null without any."""

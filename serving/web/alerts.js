@@ -1,0 +1,219 @@
+// Alerts: watch a search from a threshold on, whose figures are said before, and see whom that finds as it happens.
+
+import { readAddress } from "./address.js";
+import { get, post, request, send } from "./api.js";
+import { element, find, icon, localTime, message, percent } from "./elements.js";
+import { savedSearches } from "./history.js";
+import { Pictures } from "./pictures.js";
+import { say } from "./words.js";
+
+const RETRY = 2000;
+const SHOWN = 60;
+const STREAMS = {
+  synthetic: (values) => say("Drawn people: {right} of the alerts were right; {found} of the people watched for raised one.", values),
+  footage: (values) => say("Real footage: {right} of the alerts were right; {found} of the people watched for raised one.", values),
+};
+
+export class AlertsView {
+  // `current()` is the search that is shown, `like(crop)` searches for somebody like this.
+  constructor({ current, like }) {
+    this.current = current;
+    this.like = like;
+    this.dialog = find("alerts");
+    this.pictures = new Pictures();
+    this.figures = null;
+    this.unseen = 0;
+    this.lastEvent = "";
+    find("alerts-open").addEventListener("click", () => this.open());
+    find("alerts-close").addEventListener("click", () => this.dialog.close());
+    find("alerts-threshold").addEventListener("input", () => this.#sayFigures());
+    find("alerts-search").addEventListener("change", () => this.#nameSearch());
+    find("alerts-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#watch();
+    });
+  }
+
+  // Once the key is known: shows the view where alerts are switched on, and listens.
+  async start() {
+    try {
+      this.figures = await get("v1/alerts/figures");
+    } catch {
+      return; // an older service, or one that is away: the page works without
+    }
+    find("alerts-open").hidden = !this.figures.enabled;
+    if (this.figures.enabled && !this.listening) {
+      this.listening = true;
+      this.#listen();
+    }
+  }
+
+  async open() {
+    if (!this.figures?.enabled) {
+      return;
+    }
+    this.#count(0);
+    this.#offerSearches();
+    this.#sayFigures();
+    find("alerts-webhook-box").hidden = !this.figures.webhooks;
+    find("alerts-wrong").hidden = true;
+    this.dialog.showModal();
+    await this.#load();
+  }
+
+  // What can be watched: one description and nothing else. That of the page first, then those saved in this browser.
+  #offerSearches() {
+    const current = { name: this.current().text, state: this.current() };
+    const saved = savedSearches().map(({ name, fragment }) => ({ name, state: readAddress(fragment) }));
+    this.searches = [current, ...saved].filter(({ state }) => isOneDescription(state));
+    find("alerts-search").replaceChildren(...this.searches.map(({ name }, place) => new Option(name, place)));
+    find("alerts-form").hidden = !this.searches.length;
+    find("alerts-none").hidden = this.searches.length > 0;
+    this.#nameSearch();
+  }
+
+  #nameSearch() {
+    find("alerts-name").value = this.searches[find("alerts-search").value]?.name ?? "";
+  }
+
+  #sayFigures() {
+    const threshold = Number(find("alerts-threshold").value);
+    find("alerts-from").textContent = percent(threshold);
+    const said = this.figures.measured.streams.map((stream) => figuresOf(stream, threshold)).filter(Boolean);
+    find("alerts-figures").replaceChildren(...(said.length ? said : [say("How right alerts are was not measured.")])
+      .map((words) => element("li", {}, words)));
+  }
+
+  async #watch() {
+    const { state } = this.searches[find("alerts-search").value];
+    const [start, end] = [find("alerts-quiet-start").value, find("alerts-quiet-end").value];
+    const quiet = start && end ? { start, end, time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone } : null;
+    await this.#try(() => post("v1/watched-searches", {
+      name: find("alerts-name").value, text: state.text, cameras: state.cameras.length ? state.cameras : null,
+      threshold: Number(find("alerts-threshold").value), webhook: find("alerts-webhook").value, quiet_hours: quiet, purpose: state.purpose,
+    }));
+  }
+
+  // Does something, and shows what is watched afterwards; a refusal stands below the form.
+  async #try(act) {
+    find("alerts-wrong").hidden = true;
+    try {
+      await act();
+    } catch (error) {
+      find("alerts-wrong").textContent = error.message;
+      find("alerts-wrong").hidden = false;
+    }
+    await this.#load();
+  }
+
+  async #load() {
+    try {
+      const [{ watched_searches: watched }, { alerts }] = await Promise.all([get("v1/watched-searches"), get(`v1/alerts?limit=${SHOWN}`)]);
+      const { problem } = this.figures = await get("v1/alerts/figures");
+      find("alerts-problem").replaceChildren(...(problem && watched.length ? [message("error", say("Nothing is compared at the moment."), problem)] : []));
+      find("alerts-watched").replaceChildren(...watched.map((one) => this.#watchedRow(one)));
+      find("alerts-watched-none").hidden = watched.length > 0;
+      this.pictures.release();
+      this.pictures = new Pictures();
+      find("alerts-list").replaceChildren(...alerts.map((alert) => this.#card(alert)));
+      find("alerts-list-none").hidden = alerts.length > 0;
+    } catch (error) {
+      find("alerts-problem").replaceChildren(message("error", say("The alerts could not be loaded."), error.message));
+    }
+  }
+
+  #watchedRow(watched) {
+    const path = `v1/watched-searches/${watched.watch_id}`;
+    const change = ({ target }) => this.#try(() => send("PATCH", path, { enabled: target.checked }));
+    const forget = () => this.#try(() => send("DELETE", path));
+    const label = say("Stop watching for “{title}”, and forget its alerts", { title: watched.name });
+    const state = [
+      watched.text, watched.cameras?.join(", "), say("from {threshold}", { threshold: percent(watched.threshold) }), say("{count} alerts", { count: watched.alerts }),
+      watched.waiting ? say("{count} wait", { count: watched.waiting }) : "", watched.quiet ? say("quiet hours") : "", watched.ended,
+    ];
+    return element("li", {},
+      element("label", { class: "switch" }, element("input", { type: "checkbox", checked: watched.enabled, onchange: change }), element("span", {}, watched.name)),
+      element("small", {}, state.filter(Boolean).join(" · ")),
+      element("button", { type: "button", class: "forget", "aria-label": label, title: label, onclick: forget }, icon("remove")));
+  }
+
+  #card(alert) {
+    const like = () => {
+      this.dialog.close();
+      this.like(alert);
+    };
+    const waits = alert.released_at === null ? [element("small", { class: "waits" }, say("waits"))] : [];
+    return element("li", { "data-alert-id": alert.alert_id },
+      this.pictures.image(alert),
+      element("strong", {}, alert.name),
+      element("small", {}, `${alert.camera_id}, ${localTime(alert.captured_at)}`),
+      element("small", {}, say("confidence {share}", { share: percent(alert.confidence) })), ...waits,
+      element("button", { type: "button", class: "chip", onclick: like }, say("more like this")));
+  }
+
+  // Follows the stream of events for as long as the page is open; after a break from the last event on.
+  async #listen() {
+    for (;;) {
+      try {
+        const headers = this.lastEvent ? { "Last-Event-ID": this.lastEvent } : {};
+        const response = await request("v1/alerts/events", { headers, cache: "no-store" });
+        await this.#read(response.body.pipeThrough(new TextDecoderStream()).getReader());
+      } catch { /* the service is away or ends: the same as the end of the stream */ }
+      await new Promise((resolve) => setTimeout(resolve, RETRY));
+    }
+  }
+
+  async #read(reader) {
+    let rest = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) {
+        return;
+      }
+      const events = (rest + value).split("\n\n");
+      rest = events.pop();
+      events.forEach((event) => this.#take(event));
+    }
+  }
+
+  #take(event) {
+    const fields = Object.fromEntries(event.split("\n").map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]));
+    if (fields.event !== "alert") {
+      return;
+    }
+    this.lastEvent = fields.id;
+    const alert = JSON.parse(fields.data);
+    const [card, list] = [this.#card(alert), find("alerts-list")];
+    const before = list.querySelector(`[data-alert-id="${alert.alert_id}"]`);
+    if (before) {
+      before.replaceWith(card);
+      return;
+    }
+    list.prepend(card);
+    find("alerts-list-none").hidden = true;
+    find("alerts-news").textContent = say("New alert: {name}, camera {camera}", { name: alert.name, camera: alert.camera_id });
+    if (!this.dialog.open) {
+      this.#count(this.unseen + 1);
+    }
+  }
+
+  #count(unseen) {
+    this.unseen = unseen;
+    find("alerts-unseen").textContent = unseen ? ` (${unseen})` : "";
+  }
+}
+
+// Only for one description is confidence calibrated.
+function isOneDescription({ text, also, without, like, picture, after, before }) {
+  return text && !(also.length || without.length || like || picture || after || before);
+}
+
+// What alerts were at the next lower threshold that was measured; "" if at none.
+function figuresOf({ name, points }, threshold) {
+  const point = points.filter((one) => one.threshold <= threshold + 1e-9).at(-1);
+  if (!point || !(name in STREAMS)) {
+    return "";
+  }
+  const right = point.precision === null ? "–" : percent(point.precision);
+  return STREAMS[name]({ right, found: percent(point.recall) });
+}

@@ -1,0 +1,126 @@
+"""An operator watches a search: reads how right alerts are, switches it on, and sees somebody arrive."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from personsearch.installation.alerts import figures
+from personsearch.installation.alerts.figures import Figures, Point, Stream
+from personsearch.integrations.database.promotions import Promotion
+from personsearch.search.exact import ExactStore
+from serving.settings import ServingSettings
+from tests.audit import audited
+from tests.browser.conftest import KEY, RunningService
+from tests.serving.colours import COLOURS, ColourSource, add_figures, build_collection
+
+POINTS = [
+    Point(threshold=0.5, alerts=10, right=6, precision=0.6, recall=0.8),
+    Point(threshold=0.7, alerts=4, right=4, precision=1.0, recall=0.45),
+]
+MEASURED = Figures(
+    fingerprint="0123456789abcdef",
+    streams=[Stream(name="footage", searches=9, absent=3, tracks=40, passes=8, points=POINTS)],
+)
+
+
+class Street:
+    """A service with alerts; people pass by."""
+
+    def __init__(self, service: RunningService, store: ExactStore) -> None:
+        self.service = service
+        self._store = store
+
+    def pass_by(self, *colours: str, first: int) -> None:
+        gallery = add_figures(self.service.settings.gallery_folder, colours, first=first)
+        build_collection(self._store, gallery, "next")
+        for crops, vectors_ND in self._store.open("next").iterate():
+            self._store.open("persons_v1_1").upsert(crops, vectors_ND)
+        self._store.drop("next")
+        promotions = self.service.app.state.service.promotions
+        promotions.went_live(Promotion("1", "persons_v1_1", gallery.last_sequence()))
+
+
+@pytest.fixture
+def street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Street]:
+    monkeypatch.setattr(figures, "FIGURES", tmp_path / "figures.json")
+    figures.write_figures(MEASURED)
+    settings = ServingSettings(home=tmp_path, api_keys=KEY, watch_seconds=0.2, alerts=True)
+    gallery, store = add_figures(settings.gallery_folder, COLOURS), ExactStore()
+    build_collection(store, gallery, "persons_v1_1")
+    store.switch_alias("persons", "persons_v1_1")
+    with RunningService(settings, ColourSource(store, gallery)) as running:
+        made = Street(running, store)
+        made.pass_by("white", first=9)
+        yield made
+
+
+def test_somebody_is_watched_for_and_arrives(page: Page, street: Street) -> None:
+    page.goto(f"{street.service.address}#key={KEY}&text=red")
+    expect(page.locator("#grid .card:not(.skeleton)").first).to_be_visible()
+    page.locator("#alerts-open").click()
+    dialog = page.get_by_role("dialog", name="Alerts")
+    slider = dialog.get_by_label("Confidence from which to alert")
+    slider.fill("0.5")
+    expect(dialog.locator("#alerts-figures")).to_contain_text("60 % of the alerts were right; 80 % of the people")
+    slider.fill("0.9")
+    expect(dialog.locator("#alerts-figures")).to_contain_text("100 % of the alerts were right; 45 % of the people")
+    slider.fill("0.2")
+    expect(dialog.locator("#alerts-figures")).to_contain_text("was not measured")
+    slider.fill("0.9")
+    expect(dialog.get_by_label("Name")).to_have_value("red")
+    dialog.get_by_role("button", name="Watch", exact=True).click()
+    watched = dialog.get_by_role("list", name="Watched searches")
+    expect(watched).to_contain_text("red · from 90 % · 0 alerts")
+    street.pass_by("red", "blue", first=20)
+    alerts = dialog.get_by_role("list", name="Latest alerts").get_by_role("listitem")
+    expect(alerts).to_have_count(1)
+    expect(alerts.first.get_by_role("img")).to_be_in_viewport()
+    expect(alerts.first).to_contain_text("junction")
+    page.keyboard.press("Escape")
+    street.pass_by("red", first=30)
+    expect(page.locator("#alerts-open")).to_have_text("Alerts (1)")
+    expect(page.locator("#alerts-news")).to_have_text("New alert: red, camera junction")
+    page.locator("#home").focus()
+    page.keyboard.press("a")
+    expect(alerts).to_have_count(2)
+    expect(page.locator("#alerts-open")).to_have_text("Alerts")
+    watched.get_by_role("checkbox", name="red").uncheck()
+    expect(watched).to_contain_text("2 alerts")
+    alerts.first.get_by_role("button", name="more like this").click()
+    expect(page).to_have_url(f"{street.service.address}#like=red-30-0")
+    page.keyboard.press("a")
+    watched.get_by_role("button", name="Stop watching for “red”").click()
+    expect(watched.get_by_role("listitem")).to_have_count(0)
+    events = [record["event"] for record in audited(street.service.settings)]
+    assert events.count("watch") == 3
+    assert "alerts" in events
+
+
+def test_a_saved_search_is_watched(page: Page, street: Street) -> None:
+    page.goto(f"{street.service.address}#key={KEY}&text=blue&cameras=junction")
+    expect(page.locator("#grid .card:not(.skeleton)").first).to_be_visible()
+    page.locator("#searches-open").click()
+    page.get_by_label("Save this search as").fill("the man in blue")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.locator("#searches-close").click()
+    page.locator("#home").click()
+    page.locator("#alerts-open").click()
+    dialog = page.get_by_role("dialog", name="Alerts")
+    dialog.get_by_label("Search", exact=True).select_option(label="the man in blue")
+    expect(dialog.get_by_label("Name")).to_have_value("the man in blue")
+    dialog.get_by_label("Quiet from").fill("22:00")
+    dialog.get_by_label("Quiet until").fill("06:00")
+    dialog.get_by_role("button", name="Watch", exact=True).click()
+    expect(dialog.get_by_role("list", name="Watched searches")).to_contain_text("blue · junction · from 60 %")
+    [stored] = street.service.app.state.service.alerts.stored.watches.enabled()
+    assert stored.quiet_hours is not None
+    assert stored.quiet_hours.time_zone == "Europe/Vienna"
+
+
+def test_where_alerts_are_off_the_page_offers_none(page: Page, service: RunningService) -> None:
+    page.goto(f"{service.address}#key={KEY}")
+    expect(page.locator("#status-text")).to_have_text("model version 1")
+    page.keyboard.press("Escape")
+    expect(page.locator("#alerts-open")).to_be_hidden()
