@@ -210,9 +210,9 @@ def measured(name: str, watched: Sequence[Watched], compared: Sequence[Compared]
 
 def table(stream: Stream) -> str:
     """A row for each threshold."""
+    told = f"{stream.tracks} tracks, {stream.searches} searches, {stream.absent} of them for nobody who is there"
     lines = [
-        f"{TITLES[stream.name]}: {stream.tracks} tracks, {stream.searches} searches, {stream.absent} of them for nobody who "
-        f"is there; {stream.passes} passes to find.\n",
+        f"{TITLES[stream.name]}: {told}; {stream.passes} passes to find.\n",
         "| threshold | alerts | right | precision | recall |\n|---|---|---|---|---|",
     ]
     for point in stream.points:

@@ -108,7 +108,7 @@ def test_a_saved_search_is_watched(page: Page, street: Street) -> None:
     page.locator("#home").click()
     page.locator("#alerts-open").click()
     dialog = page.get_by_role("dialog", name="Alerts")
-    dialog.get_by_label("Search", exact=True).select_option(label="the man in blue")
+    dialog.locator("#alerts-search").select_option(label="the man in blue")
     expect(dialog.get_by_label("Name")).to_have_value("the man in blue")
     dialog.get_by_label("Quiet from").fill("22:00")
     dialog.get_by_label("Quiet until").fill("06:00")
