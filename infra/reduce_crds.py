@@ -2,8 +2,8 @@
 
     python infra/reduce_crds.py FOLDER    # FOLDER holds the CRDs, one YAML file each
 
-Descriptions, defaults, rules in CEL and old versions are left out. Of a Milvus so are the fields in UNUSED, most of
-which hold whole pods: an object of ours that uses one of them fails the check until it is kept here.
+Descriptions, defaults, rules in CEL and old versions are left out. So are the fields in UNUSED, most of which hold
+whole pods or choices that we do not make: an object of ours that uses one of them fails the check until it is kept.
 """
 
 import sys
@@ -19,24 +19,24 @@ SOURCES = {
     "prometheusrules.monitoring.coreos.com": "prometheus-operator/prometheus-operator v0.93.0",
     "pipelines.pipelines.kubeflow.org": "kubeflow/pipelines 2.17.0",
     "pipelineversions.pipelines.kubeflow.org": "kubeflow/pipelines 2.17.0",
+    "trainingruntimes.trainer.kubeflow.org": "kubeflow/trainer v2.3.0",
+    "trainjobs.trainer.kubeflow.org": "kubeflow/trainer v2.3.0",
 }
 LIMITS = {"type", "required", "enum", "pattern", "nullable", "format", "anyOf", "oneOf", "minimum", "maximum"}
 LIMITS |= {"minLength", "maxLength", "minItems", "maxItems"}
 LIMITS |= {f"x-kubernetes-{name}" for name in ("preserve-unknown-fields", "int-or-string", "embedded-resource")}
+OF_MILVUS = "affinity cdc commands dataCoord env groups hookConfig indexCoord indexNode ingress initContainers"
+OF_MILVUS += " podSecurityContext probes queryCoord rootCoord securityContext sidecars status tei volumeMounts volumes"
+OF_TRAINER = "affinity awsElasticBlockStore azureDisk azureFile cephfs cinder csi dnsConfig downwardAPI ephemeral fc"
+OF_TRAINER += " ephemeralContainers flexVolume flocker flux gcePersistentDisk gitRepo glusterfs hostPath initContainers"
+OF_TRAINER += " initializer iscsi jax lifecycle livenessProbe mpi nfs photonPersistentDisk podFailurePolicy quobyte rbd"
+OF_TRAINER += " podGroupPolicy portworxVolume projected readinessProbe resourceClaims scaleIO startupProbe status"
+OF_TRAINER += " storageos topologySpreadConstraints volumeClaimPolicies vsphereVolume xgboost"
 UNUSED = {
-    "affinity",
-    "cdc",
-    "commands",
-    "dataCoord",
-    "env",
-    "groups",
-    "hookConfig",
-    "indexCoord",
-    "indexNode",
-    "ingress",
+    "Milvus": set(OF_MILVUS.split()),
+    "TrainJob": set(OF_TRAINER.split()),
+    "TrainingRuntime": set(OF_TRAINER.split()),
 }
-UNUSED |= {"initContainers", "podSecurityContext", "probes", "queryCoord", "rootCoord", "securityContext", "sidecars"}
-UNUSED |= {"status", "tei", "volumeMounts", "volumes"}
 
 
 def main(folder: Path) -> None:
@@ -50,7 +50,7 @@ def main(folder: Path) -> None:
 def reduced(crd: dict[str, Any]) -> dict[str, Any]:
     """A CRD with the schema of its stored version alone."""
     (version,) = (version for version in crd["spec"]["versions"] if version["storage"])
-    unused = UNUSED if crd["spec"]["names"]["kind"] == "Milvus" else set[str]()
+    unused = UNUSED.get(crd["spec"]["names"]["kind"], set[str]())
     schema = {"openAPIV3Schema": _reduced(version["schema"]["openAPIV3Schema"], unused)}
     spec = {
         "group": crd["spec"]["group"],

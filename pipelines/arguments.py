@@ -19,7 +19,8 @@ def pipeline_arguments(
 
     A setting is NAME=VALUE, the value parsed as YAML, except that a string parameter takes it literally.
 
-    `code_version` and `dataset_hash` are filled in if the pipeline has such a parameter and no value was given.
+    `code_version` and `dataset_hash` are filled in if the pipeline has such a parameter and no value was given. With
+    several `nodes` the training step's own pod asks for no `accelerators`.
 
     Raises:
         UserError: a file is not a YAML mapping, a setting is not NAME=VALUE, or a stage would refuse its section.
@@ -38,6 +39,8 @@ def pipeline_arguments(
         from personsearch.integrations.dvc.data import dataset_identity
 
         given["dataset_hash"] = dataset_identity(*(given[name] for name in DATASET_VERSION))
+    if "nodes" in known and isinstance(given.get("nodes"), int) and given["nodes"] > 1:
+        given.setdefault("accelerators", "0")  # the step's own pod only follows
     arguments = without_nulls(given)
     _check_sections({name: value for name, value in arguments.items() if name in known})
     return arguments

@@ -46,6 +46,13 @@ class Data(NamedTuple):
     hash: Any
 
 
+class Nodes(NamedTuple):
+    """How many nodes train, and the accelerators of each where there are several."""
+
+    number: Any
+    accelerators: Any
+
+
 class Model(NamedTuple):
     """A folder with a model bundle of a name, and the bundle's fingerprint."""
 
@@ -79,8 +86,15 @@ def _augment(prepared: Data, config: dict[str, Any], code_version: str, *, gpus:
     return Data(task.outputs["dataset"], task.outputs["Output"])
 
 
-def _train(data: Data, config: dict[str, Any], code_version: str, *, gpus: str) -> Model:
-    task = train(dataset=data.folder, dataset_hash=data.hash, config=config, code_version=code_version)
+def _train(data: Data, config: dict[str, Any], code_version: str, *, gpus: str, nodes: Nodes) -> Model:
+    task = train(
+        dataset=data.folder,
+        dataset_hash=data.hash,
+        config=config,
+        code_version=code_version,
+        nodes=nodes.number,
+        accelerators_per_node=nodes.accelerators,
+    )
     place(task, secrets=REGISTRY_SECRETS)
     accelerate(task, gpus)
     return Model(task.outputs["model"], "bundle", task.outputs["Output"])
@@ -170,13 +184,19 @@ def training_pipeline(  # noqa: PLR0917 (kfp passes them by position)
     accelerators: str = "1",
     augment_accelerators: str = "0",
     compress_accelerators: str = "0",
+    nodes: int = 1,
+    accelerators_per_node: int = 1,
 ) -> Trained:
-    """Fetch → prepare → augment → train → compress → gate → register, with an evaluation before and after compress."""
+    """Fetch → prepare → augment → train → compress → gate → register, with an evaluation before and after compress.
+
+    With several `nodes` the step creates a TrainJob and follows it; `accelerators` is what the step's own pod asks for.
+    """
     source = Source(dataset_repository, dataset_revision, dataset_path, dataset_hash)
     raw = _fetch(source, code_version)
     prepared = _prepare(raw, source, prepare_config, code_version)
     data = _augment(prepared, augment_config, code_version, gpus=augment_accelerators)
-    trained = _train(data, train_config, code_version, gpus=accelerators)
+    on = Nodes(nodes, accelerators_per_node)
+    trained = _train(data, train_config, code_version, gpus=accelerators, nodes=on)
     chosen = _compress(trained, data, compress_config, code_version, gpus=compress_accelerators)
     before = _evaluate(trained, data, evaluate_config, code_version)
     after = _evaluate(chosen, data, evaluate_config, code_version)

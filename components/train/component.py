@@ -14,18 +14,20 @@ def train(
     code_version: str,
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
+    nodes: int = 1,
+    accelerators_per_node: int = 0,
 ) -> str:
     """Train one model, or resume from its checkpoints; return the fingerprint of its bundle."""
     from pathlib import Path
 
     from personsearch.bundle import Bundle
-    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, resumable_folder, start_step
-    from personsearch.integrations.mlflow.runs import mlflow_callbacks
+    from personsearch.integrations.kubeflow.steps import parse_config, report_metrics, start_step
+    from personsearch.integrations.kubeflow.training import train_step
+    from personsearch.integrations.kubeflow.trainjobs import Nodes
     from personsearch.training.config import TrainConfig
-    from personsearch.training.launch import train_on_every_gpu as run
 
     start_step(code_version)
-    with resumable_folder(Path(model.path), dataset_hash, config, code_version) as out_dir:
-        results = run(parse_config(TrainConfig, config), Path(dataset.path), out_dir, callbacks=mlflow_callbacks)
+    identity, on = (dataset_hash, config, code_version), Nodes(nodes, accelerators_per_node)
+    results = train_step(parse_config(TrainConfig, config), Path(dataset.path), Path(model.path), identity, on)
     report_metrics(results, metrics)
     return Bundle.open(Path(model.path) / "bundle").fingerprint

@@ -1,4 +1,6 @@
-"""The training step in a process of its own: `python -m tests.components.killed_training DATASET OUT CONFIG [EPOCH]`.
+"""The training step in a process of its own.
+
+    python -m tests.components.killed_training DATASET OUT CONFIG [EPOCH [NODES]]
 
 It stays in the report of EPOCH for ever, for somebody to end it there.
 """
@@ -17,7 +19,7 @@ from personsearch.integrations.objects import folder
 from personsearch.training.watch import Watch
 
 
-def main(dataset: str, out: str, config: str, stay_in: int | None = None) -> None:
+def main(dataset: str, out: str, config: str, stay_in: int | None = None, nodes: int = 1) -> None:
     folder.SECONDS = 0.1
     report = Watch.epoch
 
@@ -35,6 +37,7 @@ def main(dataset: str, out: str, config: str, stay_in: int | None = None) -> Non
         code_version=code_version(),
         model=SimpleNamespace(path=out),
         metrics=metrics,
+        nodes=nodes,
     )
 
 

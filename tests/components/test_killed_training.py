@@ -15,6 +15,7 @@ from PIL import Image
 
 from personsearch.data.records import ImageRecord, Split, write_manifest
 from personsearch.integrations.kubeflow.steps import CHECKPOINTS_VARIABLE
+from personsearch.integrations.kubeflow.trainjobs import DATA
 from personsearch.integrations.objects.folder import STATE, StoredFolder
 from tests.servers.s3 import S3Server
 
@@ -83,7 +84,7 @@ def kept_files(address: str) -> set[str]:
     """The files whose copies are in the store, below the only step's name."""
     store = StoredFolder(address)._store
     paths = [each["path"] for listed in obstore.list(store) for each in listed]
-    (state,) = [path for path in paths if path.endswith(STATE)] or [""]
+    (state,) = [path for path in paths if path.endswith(STATE) and f"{DATA}/" not in path] or [""]
     return set(json.loads(bytes(obstore.get(store, state).bytes()))) if state else set()
 
 

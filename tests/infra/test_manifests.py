@@ -25,6 +25,8 @@ from personsearch.installation.service_commands import KINDS
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.schema import migrate
 from personsearch.integrations.kubeflow.cluster import POD_TOKEN_VARIABLE
+from personsearch.integrations.kubeflow.trainjobs import NODE, RUNTIME
+from personsearch.integrations.telemetry.tracer import ENDPOINT
 from pipelines.cluster import (
     ADDRESSES,
     GALLERY_SECRETS,
@@ -92,11 +94,14 @@ def of_kind(manifests: Objects, *kinds: str) -> Objects:
 def template(manifest: dict[str, Any]) -> dict[str, Any]:
     """The template of the pods that an object starts."""
     spec = manifest["spec"]
+    if manifest["kind"] == "TrainingRuntime":
+        (job,) = spec["template"]["spec"]["replicatedJobs"]
+        spec = job["template"]["spec"]
     return (spec["jobTemplate"]["spec"] if manifest["kind"] == "CronJob" else spec)["template"]
 
 
 def workloads(manifests: Objects) -> Objects:
-    return of_kind(manifests, "Deployment", "StatefulSet", "Job", "CronJob")
+    return of_kind(manifests, "Deployment", "StatefulSet", "Job", "CronJob", "TrainingRuntime")
 
 
 def containers(manifest: dict[str, Any]) -> Objects:
@@ -274,8 +279,47 @@ def test_the_promoter_may_reach_kubeflow(with_every_component: Objects) -> None:
     assert Path(token).parent.as_posix() in {mount["mountPath"] for mount in container["volumeMounts"]}
     (projected,) = (each["projected"] for each in promoter["volumes"] if "projected" in each)
     assert projected["sources"][0]["serviceAccountToken"]["path"] == Path(token).name
-    (binding,) = of_kind(with_every_component, "RoleBinding")
+    binding = named(with_every_component, "RoleBinding", "personsearch-runs")
     assert binding["subjects"][0]["name"] == promoter["serviceAccountName"]
+
+
+def test_nodes_of_a_training_find_their_store_and_each_other(with_every_component: Objects) -> None:
+    runtime = named(with_every_component, "TrainingRuntime", RUNTIME)
+    (container,) = containers(runtime)
+    assert container["name"] == NODE
+    read = {each["name"]: each["valueFrom"] for each in container["env"] if "valueFrom" in each}
+    secret = {name for name, source in read.items() if "secretKeyRef" in source}
+    assert secret == set(REGISTRY_SECRETS)
+    for key in read.keys() - secret:
+        assert read[key] == {"configMapKeyRef": {"name": SETTINGS, "key": key}}
+        assert key in settings(with_every_component)
+    name = template(runtime)["metadata"]["labels"]["app.kubernetes.io/name"]
+    label = {"matchLabels": {"app.kubernetes.io/name": name}}
+    rule = named(with_every_component, "NetworkPolicy", "personsearch-training")["spec"]
+    assert rule["podSelector"] == label
+    assert rule["ingress"] == [{"from": [{"podSelector": label}]}]
+    assert rule["egress"] == [{"to": [{"podSelector": label}]}]
+    (selected,) = named(with_every_component, "NetworkPolicy", "personsearch-to-mlflow")["spec"]["podSelector"].values()
+    assert name in selected[0]["values"]
+
+
+def test_traces_reach_their_collector(with_every_component: Objects) -> None:
+    address = urlsplit(settings(with_every_component)[ENDPOINT])
+    (out,) = named(with_every_component, "NetworkPolicy", "personsearch-to-otel")["spec"]["egress"]
+    assert out["ports"] == [{"protocol": "TCP", "port": address.port}]
+    labels = {"kubernetes.io/metadata.name": str(address.hostname).split(".")[1]}
+    assert out["to"] == [{"namespaceSelector": {"matchLabels": labels}}]
+
+
+def test_the_training_step_may_do_what_it_does_and_no_more(with_every_component: Objects) -> None:
+    allowed = {
+        (resource, verb)
+        for rule in named(with_every_component, "Role", "personsearch-trainjobs")["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    asked = {("trainjobs", verb) for verb in ("create", "get", "delete")}
+    assert allowed == asked | {("pods", "get"), ("pods", "list"), ("pods/log", "get")}
 
 
 def test_the_promoter_reads_what_its_runs_get(with_every_component: Objects, tmp_path: Path) -> None:

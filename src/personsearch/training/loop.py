@@ -27,7 +27,7 @@ from personsearch.training.checkpoint import (
 )
 from personsearch.training.config import TrainConfig
 from personsearch.training.distillation import Teacher
-from personsearch.training.distributed import average_gradients, barrier, rank
+from personsearch.training.distributed import average_gradients, barrier, rank, share
 from personsearch.training.noise import divide
 from personsearch.training.objective import TOTAL, Objective
 from personsearch.training.optimiser import learning_rate, make_optimiser, set_learning_rate
@@ -110,7 +110,7 @@ class Loop:
             self.watch.epoch(epoch, self.progress.step, division.shares())
             with replacing(path) as temporary, temporary.open("wb") as file:
                 np.save(file, division.trust_P)
-        barrier()
+        share(path)
         return replace(self.run.source, trust_P=torch.from_numpy(np.load(path)))
 
     def step(self, batch: Batch) -> None:
@@ -185,6 +185,7 @@ class Loop:
 
     def _resume(self) -> RunProgress:
         path = self.run.checkpoints / LAST
+        share(path)
         if not path.is_file():
             return RunProgress(self.run.identity)
         progress = load_checkpoint(path, self.trained)

@@ -22,14 +22,14 @@ from personsearch.errors import UserError
 from personsearch.evaluation.metrics import too_few_people
 from personsearch.models.build import BuiltModel, build_model
 from personsearch.models.device import choose_device
-from personsearch.run_record import read_run_record, write_run_record
+from personsearch.run_record import RUN_RECORD, read_run_record, write_run_record
 from personsearch.training.batches import BatchSource
 from personsearch.training.callbacks import Callback
 from personsearch.training.checkpoint import BEST, RunProgress, load_trained_weights
 from personsearch.training.config import WHERE_NOT_WHAT, TrainConfig
 from personsearch.training.cpu import flushed_denormals, kept_memory
 from personsearch.training.distillation import load_teacher
-from personsearch.training.distributed import barrier, local_device, process_group, rank, world_size
+from personsearch.training.distributed import barrier, local_device, process_group, rank, share, world_size
 from personsearch.training.facts import FactSource
 from personsearch.training.loop import Loop, Run
 from personsearch.training.model_bundle import TrainingFacts, write_bundle
@@ -61,13 +61,14 @@ def train_on(
 ) -> dict[str, float]:
     """`train` on a data set that is open."""
     identity = run_identity(config, dataset)
-    finished = _finished(out_dir, identity)
-    if finished is not None:
-        return finished
     if config.threads:
         torch.set_num_threads(config.threads)
     device = local_device(choose_device(config.device))
     with flushed_denormals(), kept_memory(), process_group(device):
+        share(out_dir / RUN_RECORD)
+        finished = _finished(out_dir, identity)
+        if finished is not None:
+            return finished
         try:
             run = make_run(config, dataset, out_dir, identity=identity, device=device, callbacks=callbacks)
             return _train(run, dataset, out_dir)
@@ -151,18 +152,18 @@ def _training_records(config: TrainConfig, dataset: Dataset) -> tuple[list[Image
 
 
 def _build(config: TrainConfig, records: Sequence[ImageRecord], out_dir: Path) -> BuiltModel:
-    """The model with weights that follow from the seed. The first process writes the tokenizer, the others read it."""
+    """The model with weights that follow from the seed. The first process makes the tokenizer, the others read it."""
     tokenizer_file = out_dir / CHECKPOINTS / TOKENIZER
 
     def captions() -> list[str]:
         return [caption for record in records for caption in record.captions]
 
     if rank() != 0:
-        barrier()
+        share(tokenizer_file)
     torch.manual_seed(config.seed)
     built = build_model(config.model, captions, tokenizer_file)
     if rank() == 0:
-        barrier()
+        share(tokenizer_file)
     return built
 
 
@@ -240,6 +241,7 @@ def _validator(config: TrainConfig, dataset: Dataset, built: BuiltModel, device:
 
 def _finish(run: Run, out_dir: Path, progress: RunProgress, data: str, remarks: Sequence[str]) -> dict[str, float]:
     """Load the best epoch's weights, measure them and write the bundle."""
+    share(run.checkpoints / BEST)
     load_trained_weights(run.checkpoints / BEST, run.model)
     metrics = run.validator() | {"best_epoch": progress.best_epoch + 1, "steps": progress.step}
     if rank() == 0:

@@ -2,10 +2,11 @@
 
 import contextlib
 import json
+import re
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import obstore
@@ -14,12 +15,25 @@ import pytest
 from personsearch.errors import UserError
 from personsearch.integrations.objects import folder as module
 from personsearch.integrations.objects.folder import STATE, StoredFolder, kept, states
+from tests.servers.google import TOKEN, Google, google_storage
 from tests.servers.s3 import READER, S3Server
 
 
 @pytest.fixture
-def place(s3: S3Server) -> str:
-    return s3.new_place()
+def google(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
+    with google_storage(s3.endpoint) as server:
+        monkeypatch.setenv("GOOGLE_BASE_URL", server.address)
+        monkeypatch.setenv("GOOGLE_BEARER_TOKEN", TOKEN)
+        yield server
+
+
+@pytest.fixture(params=["s3", "gs"])
+def place(request: pytest.FixtureRequest, s3: S3Server) -> str:
+    """The store as Amazon's and as Google's client reach it."""
+    if request.param == "s3":
+        return s3.new_place()
+    request.getfixturevalue("google")
+    return s3.new_google_place()
 
 
 @pytest.fixture
@@ -230,3 +244,32 @@ def test_no_file_is_kept_of_a_folder_that_is_empty(place: str, tmp_path: Path) -
     (tmp_path / "run").mkdir()
     assert StoredFolder(place).keep(tmp_path / "run")
     assert restored(place, tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        (
+            "az://checkpoints/runs",
+            "gs://BUCKET/PREFIX or a folder expected; stores of the kind az:// are not supported",
+        ),
+        ("gs://", "'gs://': gs://BUCKET/PREFIX expected"),
+        ("gs://user:secret@bucket/a", "gs://BUCKET/PREFIX expected"),
+    ],
+)
+def test_other_stores_are_refused_with_what_is_supported(address: str, said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        StoredFolder(address)
+
+
+def test_a_bucket_of_google_that_is_not_there_is_said(google: Google, folder: Path) -> None:
+    with pytest.raises(UserError, match=r"gs://no-such-bucket/a: the (bucket does not exist|store does not permit it)"):
+        StoredFolder("gs://no-such-bucket/a").keep(folder)
+
+
+def test_a_token_that_google_does_not_know_is_said(
+    google: Google, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "another")
+    with pytest.raises(UserError, match=r"the store does not permit it; this account needs storage\.objects\.get"):
+        StoredFolder("gs://checkpoints/a").keep(folder)

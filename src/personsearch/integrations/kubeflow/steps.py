@@ -22,7 +22,6 @@ from personsearch.files import hash_file, locked, write_json
 
 CHECKPOINTS_VARIABLE = "PERSONSEARCH_CHECKPOINTS"
 
-S3 = "s3://"
 STEP_PREFIX = "PERSONSEARCH_STEP_"
 TRACKING_URI, RUN_ID = "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"
 
@@ -143,7 +142,8 @@ def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
     """Yield a folder named by `identity` for a stage that checkpoints; it moves to `destination` on success.
 
     A step that is killed and started again gets a new `destination` but finds its checkpoints, because their place
-    lies below `PERSONSEARCH_CHECKPOINTS`, a folder or `s3://BUCKET/PREFIX`, and its name depends on `identity` alone.
+    lies below `PERSONSEARCH_CHECKPOINTS`, a folder, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`, and its name depends
+    on `identity` alone.
     In a folder a second process with the same identity waits for the first. Without the variable the stage works in
     `destination`.
 
@@ -164,15 +164,13 @@ def resumable_folder(destination: Path, *identity: Any) -> Iterator[Path]:
     with locked(folder.with_suffix(".lock")):
         folder.mkdir(exist_ok=True)
         yield folder
-        _deliver(folder, destination)
+        deliver(folder, destination)
         shutil.rmtree(folder)
 
 
 @contextmanager
 def _folder_in_store(root: str, name: str, destination: Path) -> Iterator[Path]:
     """Yield a folder beside `destination` whose copy in the store outlives this machine."""
-    if not root.startswith(S3):
-        raise UserError(f"{CHECKPOINTS_VARIABLE} {root!r}: a folder or {S3}BUCKET/PREFIX expected")
     from personsearch.integrations.objects.folder import StoredFolder, kept
 
     destination.parent.mkdir(parents=True, exist_ok=True)
@@ -181,10 +179,11 @@ def _folder_in_store(root: str, name: str, destination: Path) -> Iterator[Path]:
         folder.mkdir()
         with kept(folder, StoredFolder(f"{root.rstrip('/')}/{name}")):
             yield folder
-            _deliver(folder, destination)
+            deliver(folder, destination)
 
 
-def _deliver(folder: Path, destination: Path) -> None:
+def deliver(folder: Path, destination: Path) -> None:
+    """Copy what a stage leaves, without its checkpoints."""
     shutil.copytree(folder, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints"))
 
 

@@ -13,15 +13,19 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import obstore
+from obstore.store import ObjectStore
 
 from personsearch.errors import UserError
 from personsearch.files import hash_file, inner_path
+from personsearch.integrations.objects.google import GS, GoogleBucket
+from personsearch.integrations.objects.open import S3
 from personsearch.integrations.objects.s3 import S3Pictures
 
-STATE = "state.json"
+STATE, SIGNED = "state.json", "signed"
 SECONDS = 10.0
 COPIED_BYTES = 2**20  # a file that is appended to is small; a large one is replaced as a whole
 PART_BYTES = 32 * 2**20
@@ -32,13 +36,31 @@ logger = logging.getLogger(__name__)
 States = dict[str, tuple[int, int, int]]
 
 
-class StoredFolder(S3Pictures):
-    """The copy of one folder; the bucket is reached, and its errors are told, as for pictures."""
+class StoredFolder:
+    """The copy of one folder, below `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`."""
 
     def __init__(self, address: str) -> None:
-        super().__init__(address)
+        """Contacts nothing.
+
+        Raises:
+            UserError: another kind of store is named, or what is needed to reach it is not in the environment.
+        """
+        self._store: ObjectStore
+        if address.startswith(S3):
+            s3 = S3Pictures(address)
+            self.place, self._store, self._readable_errors = s3.place, s3.store, s3.readable_errors
+        elif address.startswith(GS):
+            google = GoogleBucket(address)
+            self.place, self._store, self._readable_errors = google.place, google.store, google.readable_errors
+        else:
+            kind = address.partition("://")[0]
+            raise UserError(
+                f"checkpoints {address!r}: {S3}BUCKET/PREFIX, {GS}BUCKET/PREFIX or a folder expected; stores of the "
+                f"kind {kind}:// are not supported, unless they also speak S3 (AWS_ENDPOINT_URL)"
+            )
         self._own: set[str] = set()
         self._known: dict[tuple[int, int, int], str] = {}
+        self._signed_at = datetime.fromtimestamp(0, UTC)
 
     def restore(self, folder: Path) -> bool:
         """Write the copy into an empty folder; whether there was a whole one.
@@ -101,6 +123,30 @@ class StoredFolder(S3Pictures):
             for listed in obstore.list(self._store):
                 obstore.delete(self._store, [str(each["path"]) for each in listed])
 
+    def sign(self, *, unless_within: timedelta = timedelta(0)) -> None:
+        """Say that somebody still needs the copy, unless this was said within some time.
+
+        Raises:
+            UserError: as `restore`.
+        """
+        now = datetime.now(UTC)
+        if now - self._signed_at >= unless_within:
+            with self._readable_errors():
+                obstore.put(self._store, SIGNED, b"")
+            self._signed_at = now
+
+    def signed_ago(self) -> timedelta | None:
+        """How long ago somebody signed the copy, None if nobody did.
+
+        Raises:
+            UserError: as `restore`.
+        """
+        try:
+            with self._readable_errors():
+                return datetime.now(UTC) - obstore.head(self._store, SIGNED)["last_modified"]
+        except FileNotFoundError:
+            return None
+
     def _download(self, digest: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         size = obstore.head(self._store, digest)["size"]
@@ -115,13 +161,14 @@ class StoredFolder(S3Pictures):
 
 
 @contextmanager
-def kept(folder: Path, stored: StoredFolder) -> Iterator[None]:
+def kept(folder: Path, stored: StoredFolder, *, hand_over: bool = False) -> Iterator[None]:
     """Restore a folder, keep its copy up to date while the block runs, and remove the copy when it succeeds.
 
-    A store that fails meanwhile is a warning: the work continues, and the next try may succeed.
+    A store that fails meanwhile is a warning: the work continues, and the next try may succeed. To `hand_over` is to
+    leave the whole copy for somebody else.
 
     Raises:
-        UserError: the store cannot be reached at the beginning, or does not permit it.
+        UserError: the store cannot be reached at the beginning, or at the end of what is handed over.
     """
     if stored.restore(folder):
         logger.warning("continuing with what is in %s", stored.place)
@@ -137,6 +184,10 @@ def kept(folder: Path, stored: StoredFolder) -> Iterator[None]:
         raise
     ended.set()
     keeper.join()
+    if hand_over:
+        if not stored.keep(folder):
+            raise UserError(f"{folder}: changed while its copy was written to {stored.place}")
+        return
     try:
         stored.forget()
     except UserError as error:

@@ -16,8 +16,8 @@ class S3Heads(S3Pictures):
         Raises:
             UserError: the store cannot be reached or does not permit it.
         """
-        with self._readable_errors():
-            obstore.put(self._store, name, text.encode(), attributes={"Content-Type": "application/json"})
+        with self.readable_errors():
+            obstore.put(self.store, name, text.encode(), attributes={"Content-Type": "application/json"})
 
     def kept(self) -> Iterator[str]:
         """The names, in their order.
@@ -25,6 +25,6 @@ class S3Heads(S3Pictures):
         Raises:
             UserError: as `keep`.
         """
-        with self._readable_errors():
-            for listed in obstore.list(self._store, chunk_size=1000):
+        with self.readable_errors():
+            for listed in obstore.list(self.store, chunk_size=1000):
                 yield from (str(each["path"]) for each in listed)

@@ -24,6 +24,7 @@ from personsearch.gallery.pictures import IMAGES, PictureMissing
 from personsearch.images import ImageRejected
 from personsearch.integrations.objects.signature import Signer
 from personsearch.integrations.objects.versions import Versions
+from personsearch.tracing import step
 
 CONCURRENT = 16  # requests under way at a time
 TIMEOUT_SECONDS = 30
@@ -64,7 +65,7 @@ class S3Pictures:
         self._endpoint = next(filter(None, map(os.environ.get, ENDPOINTS)), "")
         self.versions_left = 0
         _check_environment(self.place, self._endpoint)
-        self._store = _store(self._bucket, self._prefix, self._endpoint)
+        self.store = _store(self._bucket, self._prefix, self._endpoint)
         signer = Signer.from_environment(self._endpoint)
         self._versions = None if signer is None else Versions(self._bucket, signer)
         self._threads = ThreadPoolExecutor(CONCURRENT, thread_name_prefix="pictures")
@@ -80,8 +81,8 @@ class S3Pictures:
 
     def read(self, name: str) -> bytes:
         try:
-            with self._readable_errors():
-                return bytes(obstore.get(self._store, name).bytes())
+            with step("read picture"), self.readable_errors():
+                return bytes(obstore.get(self.store, name).bytes())
         except FileNotFoundError:
             raise PictureMissing from None
 
@@ -92,8 +93,8 @@ class S3Pictures:
         if not names:
             return
         versioned = [name for name, version in zip(names, self._each(self._version, names), strict=True) if version]
-        with self._readable_errors():
-            obstore.delete(self._store, list(names))
+        with self.readable_errors():
+            obstore.delete(self.store, list(names))
         self._each(self._verify_gone, names)
         if self._versions is None:
             self.versions_left += len(versioned)
@@ -101,13 +102,13 @@ class S3Pictures:
             self._each(self._versions.remove, [f"{self._prefix}/{name}".lstrip("/") for name in versioned])
 
     def names(self) -> Iterator[list[str]]:
-        with self._readable_errors():
-            for listed in obstore.list(self._store, IMAGES, chunk_size=1000):
+        with self.readable_errors():
+            for listed in obstore.list(self.store, IMAGES, chunk_size=1000):
                 yield [str(each["path"]) for each in listed]
 
     def _put(self, name: str, jpeg: bytes) -> None:
-        with self._readable_errors():
-            obstore.put(self._store, name, jpeg, attributes={"Content-Type": "image/jpeg"}, use_multipart=False)
+        with self.readable_errors():
+            obstore.put(self.store, name, jpeg, attributes={"Content-Type": "image/jpeg"}, use_multipart=False)
 
     def _read_or_say(self, name: str) -> bytes | ImageRejected:
         try:
@@ -118,15 +119,15 @@ class S3Pictures:
     def _version(self, name: str) -> str | None:
         """The version of an object in a bucket that keeps versions."""
         try:
-            with self._readable_errors():
-                return obstore.head(self._store, name).get("version")
+            with self.readable_errors():
+                return obstore.head(self.store, name).get("version")
         except FileNotFoundError:
             return None
 
     def _verify_gone(self, name: str) -> None:
         try:
-            with self._readable_errors():
-                obstore.head(self._store, name)
+            with self.readable_errors():
+                obstore.head(self.store, name)
         except FileNotFoundError:
             return
         raise UserError(f"{self.address(name)}: was removed, but the store still has it; is it locked?")
@@ -140,7 +141,7 @@ class S3Pictures:
         return [future.result() for future in futures]
 
     @contextmanager
-    def _readable_errors(self) -> Iterator[None]:
+    def readable_errors(self) -> Iterator[None]:
         """Translate all errors but that of an object that is missing from a bucket that exists."""
         try:
             yield
