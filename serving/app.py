@@ -1,6 +1,7 @@
 """The application: `create_app(settings)` assembles the service; importing this module does nothing."""
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,7 @@ from personsearch.integrations.database.notices import DatabaseNotices
 from personsearch.integrations.database.promotions import DatabasePromotions
 from personsearch.integrations.database.schema import open_database
 from personsearch.integrations.objects.open import open_footage
+from personsearch.integrations.telemetry.tracer import traced, traces_address
 from personsearch.processes import ensure_home_folder
 from serving import problems
 from serving.alert_streams import Streams
@@ -76,8 +78,9 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
     """Create the application. `source` replaces Milvus and MLflow.
 
     Raises:
-        UserError: there is no API key, or the gallery or the audit log cannot be opened.
+        UserError: there is no API key, the gallery or the audit log cannot be opened, or traces have no such endpoint.
     """
+    traces_address(os.environ)
     service = _service(settings, source)
     app = FastAPI(
         title="personsearch",
@@ -146,12 +149,13 @@ def _service(settings: ServingSettings, source: LiveSource | None) -> Service:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    service.live.start()
-    service.anchor.start()
-    service.drift.start()
-    service.alerts.start()
-    yield
-    service.alerts.stop()
-    service.drift.stop()
-    service.live.stop()
-    service.anchor.stop()
+    with traced("personsearch-serving"):
+        service.live.start()
+        service.anchor.start()
+        service.drift.start()
+        service.alerts.start()
+        yield
+        service.alerts.stop()
+        service.drift.stop()
+        service.live.stop()
+        service.anchor.stop()

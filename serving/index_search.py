@@ -21,6 +21,7 @@ from personsearch.search.index import CollectionProperties, VectorIndex
 from personsearch.search.mirror import Mirror, mirror_bytes
 from personsearch.search.query import Query
 from personsearch.search.searcher import Answer, Searcher
+from personsearch.tracing import step
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,8 @@ class IndexSearch:
 
     def search_for(self, query: Query, *, k: int, crop_filter: CropFilter, group_by_track: bool) -> Answer:
         """Candidates, best first, and whether the best one is reliable."""
-        return self._searcher.answer_query(query, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
+        with step("search", {"mirrored": self._mirror is not None}):
+            return self._searcher.answer_query(query, k=k, crop_filter=crop_filter, group_by_track=group_by_track)
 
     def vector_of(self, crop_id: str) -> tuple[Crop, NDArray[np.float32]] | None:
         """A crop of the collection with its vector, None if it holds none."""

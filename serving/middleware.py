@@ -5,18 +5,22 @@ import logging
 import re
 import time
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from personsearch import tracing
 from serving.metrics import Metrics
 from serving.problems import problem_response
 
 logger = logging.getLogger(__name__)
 
 BODY_SECONDS = 10.0
+UNTRACED = ("/healthz", "/readyz", "/metrics")
+METHODS = frozenset(HTTPMethod)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src blob:; "
@@ -68,18 +72,21 @@ class RequestEnvelope:
         inner = scope
         if scope["method"] == "HEAD":
             inner = {**scope, "method": "GET"}
-        try:
-            await self.app(inner, receive, send_enveloped)
-        except Exception:
-            logger.exception("request %s failed", request_id)
-            if started:
-                raise
-            detail = "Internal error. The service's log has the details under this request id."
-            response = problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id)
-            await response(scope, receive, send_enveloped)
-        finally:
-            route = getattr(inner.get("route"), "path", "none")
-            self.metrics.request(scope["method"], route, status, time.perf_counter() - start)
+        with _traced(scope) as span:
+            try:
+                await self.app(inner, receive, send_enveloped)
+            except Exception:
+                logger.exception("request %s failed", request_id)
+                if started:
+                    raise
+                detail = "Internal error. The service's log has the details under this request id."
+                response = problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id)
+                await response(scope, receive, send_enveloped)
+            finally:
+                route = getattr(inner.get("route"), "path", "none")
+                self.metrics.request(scope["method"], route, status, time.perf_counter() - start)
+                span.rename(f"{_method(scope)} {route}")
+                span.tell({"http.route": route, "http.response.status_code": int(status)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +190,19 @@ def without_query(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
         record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
     return True
+
+
+def _traced(scope: Scope) -> AbstractContextManager[tracing.Span]:
+    """A request's span, below that of a caller who traces too. Probes have none."""
+    if scope["path"] in UNTRACED:
+        return nullcontext(tracing.NOTHING)
+    method = _method(scope)
+    return tracing.span(method, {"http.request.method": method}, headers=Headers(scope=scope))
+
+
+def _method(scope: Scope) -> str:
+    """The method if HTTP knows it: anybody may send any word as one."""
+    return scope["method"] if scope["method"] in METHODS else "_OTHER"
 
 
 def _add_headers(headers: MutableHeaders, request_id: str) -> None:

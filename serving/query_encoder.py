@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from personsearch.bundle import Preprocessing
 from personsearch.encoders.encoder import Encoder
+from personsearch.tracing import step
 from serving.metrics import Metrics
 
 KEPT_QUERIES = 256
@@ -36,7 +37,8 @@ class QueryEncoder:
         return self._encoder.embedding_dim
 
     def encode_images(self, pixels_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._encoder.encode_images(pixels_NHW3)
+        with step("encode image"):
+            return self._encoder.encode_images(pixels_NHW3)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if not texts:
@@ -52,7 +54,7 @@ class QueryEncoder:
                 self._vectors.move_to_end(text)
                 return self._vectors[text]
         # not under the lock, so that one query does not wait for another; two equal ones may both be encoded
-        with self._metrics.encode_seconds.time():
+        with self._metrics.encode_seconds.time(), step("encode text"):
             vector_D: NDArray[np.float32] = self._encoder.encode_texts([text])[0]
         with self._lock:
             self._vectors[text] = vector_D

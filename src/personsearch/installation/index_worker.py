@@ -19,6 +19,7 @@ from personsearch import progress
 from personsearch.errors import LeaseLost, UserError
 from personsearch.installation.settings import Settings
 from personsearch.processes import end_with_parent, why_it_failed
+from personsearch.tracing import span
 
 if TYPE_CHECKING:
     from personsearch.gallery.following import Follower
@@ -169,6 +170,7 @@ def serve(requests: Connection, home: Path, params: Path, pipeline: Path | None 
     from personsearch.installation.cluster_build import ClusterBuild
     from personsearch.installation.platforms import Platforms
     from personsearch.integrations.database.schema import open_database
+    from personsearch.integrations.telemetry.tracer import traced
 
     end_with_parent()  # work that stands still would outlive a killed promoter and hold the lock
     settings = Settings(home=home)
@@ -188,7 +190,7 @@ def serve(requests: Connection, home: Path, params: Path, pipeline: Path | None 
                 raise SystemExit(1) from None
 
     progress.listener = beat
-    with suppress(EOFError, OSError, KeyboardInterrupt, SystemExit):
+    with traced("personsearch-promoter"), suppress(EOFError, OSError, KeyboardInterrupt, SystemExit):
         requests.send(Beat())
         while True:
             requests.send(resident.work(requests.recv()))
@@ -230,8 +232,10 @@ class Resident:
         """Do what a request asks for. Never raises."""
         try:
             if isinstance(request, FollowRequest):
-                return self._follow_parts(request)
-            return self._index(request) if request.version else self._purge(request)
+                with span("follow", {"parts": len(request.leases)}):
+                    return self._follow_parts(request)
+            with span("index" if request.version else "purge"):
+                return self._index(request) if request.version else self._purge(request)
         except LeaseLost as error:
             return Outcome(failure=str(error), lost=True)
         except UserError as error:

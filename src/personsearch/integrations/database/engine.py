@@ -19,6 +19,7 @@ from personsearch.addresses import hide_credentials
 from personsearch.errors import EngineFailed, UserError
 from personsearch.files import alone, locked, private_file
 from personsearch.integrations.database.advice import advice
+from personsearch.tracing import step
 
 logger = logging.getLogger(__name__)
 
@@ -48,19 +49,20 @@ class Database:
         self.file = Path(address.removeprefix(SQLITE)) if address.startswith(SQLITE) else None
         self.place = str(self.file) if self.file else hide_credentials(address)
         self._engine = _sqlite(self.file) if self.file else _postgresql(address)
+        self._traced = {"db.system.name": "sqlite" if self.file else "postgresql"}
         self._turns = threading.BoundedSemaphore(POOLED_CONNECTIONS)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A connection on which each statement sees what is committed when it starts."""
-        with self._readable_errors(), self._reader.connect() as connection:
+        with step("database read", self._traced), self._readable_errors(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """One transaction: committed if the block succeeds, else rolled back."""
-        with self._readable_errors(), self._engine.begin() as connection:
+        with step("database write", self._traced), self._readable_errors(), self._engine.begin() as connection:
             if self.file:
                 # take SQLite's write lock now: upgrading a read lock can fail later
                 connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -5,6 +5,7 @@ works on one machine works on a cluster. Shapes: N crops, Q queries, D embedding
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -28,6 +29,7 @@ from personsearch.search.index import (
     latest_of_each,
     rank,
 )
+from personsearch.tracing import step
 
 WRITE_ROWS = 1000
 QUERY_ROWS = 100
@@ -62,11 +64,11 @@ class MilvusIndex:
         columns = self._layout.columns(vectors_ND)
         rows = [row_of(crop) | vector for crop, vector in zip(crops, columns, strict=True)]
         for start in range(0, len(rows), WRITE_ROWS):
-            with readable_errors(self.uri, f"write to {self.name!r}"):
+            with self._called("upsert", f"write to {self.name!r}"):
                 self._client.upsert(self.name, rows[start : start + WRITE_ROWS])
 
     def flush(self) -> None:
-        with readable_errors(self.uri, f"flush {self.name!r}"):
+        with self._called("flush", f"flush {self.name!r}"):
             self._client.flush(self.name)
 
     def delete(self, crop_filter: CropFilter) -> int:
@@ -74,7 +76,7 @@ class MilvusIndex:
             raise ValueError("an empty filter would delete every crop; drop the collection instead")
         removed = self.count(crop_filter)  # engines disagree on what their delete returns
         for expression in expressions(crop_filter):
-            with readable_errors(self.uri, f"delete from {self.name!r}"):
+            with self._called("delete", f"delete from {self.name!r}"):
                 self._client.delete(self.name, filter=expression)
         return removed
 
@@ -142,7 +144,7 @@ class MilvusIndex:
 
     def _search(self, vectors_QD: NDArray[np.float32], limit: int, expression: str) -> list[list[Any]]:
         """The raw results of the engine's search."""
-        with readable_errors(self.uri, f"search {self.name!r}"):
+        with self._called("search", f"search {self.name!r}"):
             found = self._client.search(
                 self.name,
                 data=self._layout.queries(vectors_QD),
@@ -161,9 +163,16 @@ class MilvusIndex:
         return [Hit(crop_of(row), round(float(score), SCORE_DECIMALS)) for row, score in zip(rows, scores, strict=True)]
 
     def _query(self, expression: str, **options: Any) -> list[dict[str, Any]]:
-        with readable_errors(self.uri, f"read {self.name!r}"):
+        with self._called("query", f"read {self.name!r}"):
             rows = self._client.query(self.name, filter=expression, consistency_level="Strong", **options)
         return list(rows)
+
+    @contextmanager
+    def _called(self, operation: str, doing: str) -> Iterator[None]:
+        """A call of Milvus: its span, and its errors in words."""
+        attributes = {"db.system.name": "milvus", "db.operation.name": operation, "db.collection.name": self.name}
+        with step(f"milvus {operation}", attributes), readable_errors(self.uri, doing):
+            yield
 
 
 def _tied(results: Sequence[Any], count: int, limit: int) -> bool:

@@ -17,8 +17,8 @@ class S3Footage(S3Pictures):
     def open(self, name: str) -> BinaryIO | None:
         """A file as `Footage.open`."""
         try:
-            with self._readable_errors():
-                reader = obstore.open_reader(self._store, inner_path(name, self.place), buffer_size=READ_BYTES)
+            with self.readable_errors():
+                reader = obstore.open_reader(self.store, inner_path(name, self.place), buffer_size=READ_BYTES)
         except FileNotFoundError:
             return None
         return cast(BinaryIO, io.BufferedReader(_Object(reader, self), READ_BYTES))
@@ -38,7 +38,7 @@ class _Object(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        with self._footage._readable_errors():
+        with self._footage.readable_errors():
             content = bytes(self._reader.read(len(buffer)))
         buffer[: len(content)] = content
         return len(content)
