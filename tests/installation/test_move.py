@@ -121,6 +121,15 @@ def test_an_interrupted_move_continues(
     assert move_installation(embedded, **engines) == moved
 
 
+def test_what_a_killed_move_left_half_written_does_not_stop_the_next(embedded: Settings, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    left = there / f"{next(iter(open_gallery(embedded).crops())).image_uri}.7-7.partial"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    assert move_installation(embedded, to_database=None, to_crops=str(there)).pictures == CROPS_HELD
+    assert not left.exists()
+
+
 def _after(calls: int, whole: Callable[..., Any]) -> Callable[..., Any]:
     left = [calls]
 

@@ -14,7 +14,19 @@ from personsearch.processes import ensure_home_folder
 VALUES = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
 GROUPS = (
     *("data", "generation", "model", "importing", "probe", "study", "gallery", "watch", "registry", "search", "embed"),
-    *("calibration", "feedback", "platform", "doctor", "keys", "cameras", "alerts", "audit", "pipeline", "runs"),
+    *(
+        "calibration",
+        "feedback",
+        "platform",
+        "backup",
+        "doctor",
+        "keys",
+        "cameras",
+        "alerts",
+        "audit",
+        "pipeline",
+        "runs",
+    ),
 )
 
 

@@ -15,7 +15,8 @@ from personsearch.files import private_folder, replacing
 from personsearch.images import ImageRejected
 
 IMAGES = "images"
-SUFFIXES = (".jpg", ".partial")
+UNFINISHED = ".partial"
+SUFFIXES = (".jpg", UNFINISHED)
 LISTED_AT_ONCE = 1000
 
 
@@ -69,6 +70,12 @@ class Pictures(Protocol):
     def names(self) -> Iterator[list[str]]:
         """All names, some at a time, in no particular order."""
         ...
+
+
+def remove_unfinished(pictures: Pictures) -> None:
+    """Remove what a killed writer left half written, where nobody writes now."""
+    for names in pictures.names():
+        pictures.remove([name for name in names if name.endswith(UNFINISHED)])
 
 
 class FolderPictures:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from personsearch.config import Config
 from personsearch.errors import UserError
-from personsearch.gallery.pictures import Pictures
+from personsearch.gallery.pictures import Pictures, remove_unfinished
 from personsearch.gallery.store import Gallery
 from personsearch.images import ImageRejected
 from personsearch.integrations.database.copying import (
@@ -95,6 +95,7 @@ def _is_same(place: str, other: str) -> bool:
 
 def _copy_pictures(gallery: Gallery, source: Pictures, target: Pictures) -> None:
     is_empty = True
+    remove_unfinished(target)
     for names in target.names():
         is_empty = False
         if others := set(names) - gallery.rows.pictures_among(names):

@@ -72,6 +72,16 @@ class Settings(BaseSettings):
     mlflow_uri: str | None = None
     """Address of an MLflow server. Unset: the server that `personsearch up` started, else `<home>/mlflow.db`."""
 
+    mlflow_database: str | None = None
+    """Database that the MLflow server itself uses, for backups: `sqlite:///FILE` or
+    `postgresql://USER:PASSWORD@HOST/DATABASE`. Unset: the one that `personsearch up` uses.
+    """
+
+    mlflow_artifacts: str | None = None
+    """Where that MLflow keeps its files, for backups: a folder or `s3://BUCKET/PREFIX`. Unset: `mlflow-artifacts`
+    beside the database.
+    """
+
     audit_file: Path | None = None
     """Audit log of an earlier version, which is carried into the database; `<home>/audit.jsonl` if unset."""
 

@@ -31,7 +31,18 @@ PRAGMAS = ("synchronous = FULL", "secure_delete = ON")
 KEEP_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 LockName = Literal[
-    "writer", "index", "build", "sequence", "schema", "keys", "leases", "promotions", "audit", "alerts", "cameras"
+    "writer",
+    "index",
+    "build",
+    "sequence",
+    "schema",
+    "keys",
+    "leases",
+    "promotions",
+    "audit",
+    "alerts",
+    "cameras",
+    "backup",
 ]
 
 
@@ -57,6 +68,16 @@ class Database:
     def reading(self) -> Iterator[sa.Connection]:
         """A connection on which each statement sees what is committed when it starts."""
         with step("database read", self._traced), self._readable_errors(), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """A connection on which every statement sees what was committed before the first one."""
+        with self._readable_errors(), self._engine.connect() as connection:
+            if self.file:
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
 
     @contextmanager

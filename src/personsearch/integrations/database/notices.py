@@ -1,5 +1,7 @@
 """Notices: something happened that another process should look at, counted under a name."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -7,6 +9,7 @@ from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.tables import NOTICES
 
 ALIAS_MOVED = "alias moved"
+BACKED_UP = "backed up"  # its number is a time, in milliseconds since 1970
 
 
 class DatabaseNotices:
@@ -17,13 +20,19 @@ class DatabaseNotices:
 
     def post(self, name: str) -> None:
         """Count one more."""
-        insert = sqlite.insert if self._database.file else postgresql.insert
-        new = insert(NOTICES).values(name=name, number=1)
-        more = new.on_conflict_do_update(index_elements=["name"], set_={"number": NOTICES.c.number + 1})
-        with self._database.writing() as connection:
-            connection.execute(more)
+        self._put(name, 1, NOTICES.c.number + 1)
+
+    def note(self, name: str, number: int) -> None:
+        """Set its number."""
+        self._put(name, number, number)
 
     def number(self, name: str) -> int:
         """How many there have been."""
         with self._database.reading() as connection:
             return connection.execute(sa.select(NOTICES.c.number).where(NOTICES.c.name == name)).scalar() or 0
+
+    def _put(self, name: str, first: int, next_one: Any) -> None:
+        insert = sqlite.insert if self._database.file else postgresql.insert
+        new = insert(NOTICES).values(name=name, number=first)
+        with self._database.writing() as connection:
+            connection.execute(new.on_conflict_do_update(index_elements=["name"], set_={"number": next_one}))

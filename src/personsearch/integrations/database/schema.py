@@ -66,16 +66,17 @@ def schema_revision(database: Database) -> str | None:
         return _revision(database, connection)
 
 
-def migrate(database: Database) -> str | None:
-    """Bring a database to the schema of this code; returns the revision that it had, None if it was empty.
+def migrate(database: Database, *, to: str = HEAD) -> str | None:
+    """Bring a database to the schema of this code, or to an earlier one that a backup has; one that is there already
+    stays as it is. Returns the revision that it had, None if it was empty.
 
     Raises:
         UserError: as `schema_revision`.
     """
-    return _migrate_file(database, database.file) if database.file else _migrate(database)
+    return _migrate_file(database, database.file, to) if database.file else _migrate(database, to)
 
 
-def _migrate_file(database: Database, file: Path) -> str | None:
+def _migrate_file(database: Database, file: Path, to: str = HEAD) -> str | None:
     """`migrate` where necessary, alone: SQLite does not wait for a reader when it changes a file's journal."""
     with ExitStack() as held:
         try:
@@ -84,24 +85,24 @@ def _migrate_file(database: Database, file: Path) -> str | None:
             held.enter_context(alone(file.with_name(".schema.lock"), aloud=False))
         except OSError as error:
             raise UserError(f"{file.parent}: cannot hold a gallery: {explain(error)}") from error
-        if schema_revision(database) == HEAD:
-            return HEAD
+        if schema_revision(database) == to:
+            return to
         _refuse_foreign(database)
         with database.reading() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-        return _migrate(database)
+        return _migrate(database, to)
 
 
-def _migrate(database: Database) -> str | None:
+def _migrate(database: Database, to: str) -> str | None:
     with database.writing() as connection:
         database.serialise(connection, "schema")
         revision = _revision(database, connection)
-        if revision != HEAD:
-            _upgrade(connection, revision)
+        if revision is None or REVISIONS.index(revision) < REVISIONS.index(to):
+            _upgrade(connection, revision, to=to)
         if database.file:
             connection.exec_driver_sql(f"PRAGMA user_version = {NAMED}")
-    if revision not in (None, HEAD):
-        logger.warning("%s: brought from the schema %r to %r", database.place, revision, HEAD)
+    if revision not in (None, HEAD, to):
+        logger.warning("%s: brought from the schema %r to %r", database.place, revision, to)
     return revision
 
 
@@ -134,7 +135,7 @@ def _named_revision(connection: sa.Connection) -> str | None:
     return connection.execute(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE))).scalar()
 
 
-def _upgrade(connection: sa.Connection, revision: str | None, *, to: str = "head") -> None:
+def _upgrade(connection: sa.Connection, revision: str | None, *, to: str = HEAD) -> None:
     from alembic import command
     from alembic.config import Config
 

@@ -1,0 +1,1 @@
+"""Backups of an installation: rows, pictures, vectors and MLflow, in a place of their own."""

@@ -1,0 +1,213 @@
+"""Keeps backups right and lawful: compares them with their hashes, removes old ones, and erases in all of them what the
+installation has erased.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime, timedelta
+
+from personsearch.config import Config
+from personsearch.errors import UserError
+from personsearch.gallery.store import Gallery
+from personsearch.installation.backup.archive import (
+    Archive,
+    Damaged,
+    Manifest,
+    Part,
+    PictureLists,
+    Tables,
+    VectorLists,
+    Writer,
+)
+from personsearch.installation.backup.contents import (
+    at_once,
+    key_of,
+    packed,
+    picture_crop_id,
+    rows_in,
+    table_of,
+    vectors_content,
+    vectors_in,
+)
+from personsearch.installation.backup.create import dump_tables
+from personsearch.installation.backup.opening import Stores
+from personsearch.integrations.database.schema import open_database
+from personsearch.integrations.database.tables import CROPS, TOMBSTONES
+from personsearch.progress import track
+
+
+class Verified(Config):
+    """What a comparison of backups with their hashes found."""
+
+    backups: int
+    """Backups that were read."""
+
+    contents: int
+    """Contents that they name."""
+
+    damaged: tuple[str, ...] = ()
+    """What is missing or differs."""
+
+
+class Removed(Config):
+    """What was removed from backups."""
+
+    backups: int
+    """Backups that were removed, or changed."""
+
+    contents: int
+    """Contents that no backup names any more."""
+
+
+def verify(archive: Archive, manifests: Iterable[Manifest]) -> Verified:
+    """Read everything that backups name, and compare it with its hash."""
+    seen: set[str] = set()
+    damaged: dict[str, None] = {}
+    count = 0
+    for manifest in manifests:
+        count += 1
+        lists = {part.sha256 for part in manifest.lists()}
+        for _, part in track(list(manifest.parts()), f"verify: {manifest.name}, parts"):
+            if part.sha256 not in seen:
+                damaged.update(dict.fromkeys(_faults(archive, part, seen, is_list=part.sha256 in lists)))
+    return Verified(backups=count, contents=len(seen), damaged=tuple(damaged))
+
+
+def _faults(archive: Archive, part: Part, seen: set[str], *, is_list: bool) -> Iterator[str]:
+    seen.add(part.sha256)
+    try:
+        named = [sha256 for sha256 in archive.named_by(part) if sha256 not in seen] if is_list else []
+        if not is_list:
+            archive.load([part.sha256])
+    except Damaged as error:
+        yield str(error)
+        return
+    seen.update(named)
+    for some in at_once(named):
+        try:
+            archive.load(some)
+        except Damaged:
+            yield from _one_by_one(archive, some)
+
+
+def _one_by_one(archive: Archive, hashes: list[str]) -> Iterator[str]:
+    for sha256 in hashes:
+        try:
+            archive.load([sha256])
+        except Damaged as error:
+            yield str(error)
+
+
+def expire(stores: Stores, archive: Archive, *, days: float) -> Removed:
+    """Remove the backups that are older than some days, but never the newest.
+
+    Raises:
+        UserError: the place cannot be used.
+    """
+    with _turn(stores):
+        limit = datetime.now(UTC) - timedelta(days=days)
+        old = [manifest for manifest in archive.manifests()[:-1] if manifest.began_at < limit]
+        for manifest in old:
+            archive.forget(manifest)
+        return Removed(backups=len(old), contents=archive.sweep())
+
+
+def erase(stores: Stores, archive: Archive) -> Removed:
+    """Remove from every backup the rows, pictures and vectors of crops that the installation has erased.
+
+    A backup is replaced by one without them; then the contents are removed that no backup names any more.
+
+    Raises:
+        UserError: the place cannot be used, or a backup is of another installation.
+    """
+    gallery, changed = stores.gallery(), 0
+    with _turn(stores):
+        for manifest in archive.manifests():
+            if (without := _without_erased(stores, archive, gallery, manifest)) != manifest:
+                archive.write(without)
+                changed += 1
+        return Removed(backups=changed, contents=archive.sweep())
+
+
+def _turn(stores: Stores) -> AbstractContextManager[None]:
+    """Nobody else changes the backups of this installation meanwhile."""
+    from personsearch.installation.platforms import database_exists
+
+    settings = stores.settings
+    return open_database(settings.database_address).held("backup") if database_exists(settings) else nullcontext()
+
+
+def _without_erased(stores: Stores, archive: Archive, gallery: Gallery, manifest: Manifest) -> Manifest:
+    writer = Writer(archive)
+    found = {
+        "database": manifest.database and _without_rows(stores, writer, gallery, manifest.database),
+        "crops": manifest.crops and _without_pictures(writer, gallery, manifest.crops),
+        "milvus": manifest.milvus and _without_vectors(writer, gallery, manifest.milvus),
+    }
+    return manifest.model_copy(update=found)
+
+
+def _without_rows(stores: Stores, writer: Writer, gallery: Gallery, tables: Tables) -> Tables:
+    named = {table.name: table for table in tables.tables}
+    crops, archive = named[CROPS.name], writer.archive
+    place = crops.columns.index("crop_id")
+    if not any(gallery.erased_among([row[place] for row in some]) for some in at_once(rows_in(archive, crops))):
+        return tables
+    _check_is_ours(archive, gallery, tables)
+    left = (
+        row
+        for some in at_once(rows_in(archive, crops))
+        for erased in [set(gallery.erased_among([row[place] for row in some]))]
+        for row in some
+        if row[place] not in erased
+    )
+    named[CROPS.name] = table_of(writer, crops.name, crops.columns, left, key=[crops.columns.index("sequence")])
+    database = open_database(stores.settings.database_address)
+    (named[TOMBSTONES.name],) = dump_tables(writer, database, [TOMBSTONES], revision=tables.revision).tables
+    return tables.model_copy(update={"tables": tuple(named[table.name] for table in tables.tables)})
+
+
+def _check_is_ours(archive: Archive, gallery: Gallery, tables: Tables) -> None:
+    """What was erased by then must still count as erased, or this backup is not of this installation."""
+    (tombstones,) = (table for table in tables.tables if table.name == TOMBSTONES.name)
+    place = tombstones.columns.index("crop_id")
+    for some in at_once(rows_in(archive, tombstones)):
+        crop_ids = [row[place] for row in some]
+        if others := set(crop_ids) - set(gallery.erased_among(crop_ids)):
+            raise UserError(
+                f"{archive.place.place}: a backup there says that {min(others)} was erased, {gallery.rows.place} does "
+                "not: they are not of one installation"
+            )
+
+
+def _without_pictures(writer: Writer, gallery: Gallery, lists: PictureLists) -> PictureLists:
+    parts = []
+    for part in lists.parts:
+        entries = [(line, *json.loads(line)) for line in writer.archive.lines(part)]
+        ids = {name: picture_crop_id(name) for _, name, _, _ in entries}
+        erased = set(gallery.erased_among(list(ids.values())))
+        if not erased:
+            parts.append(part)
+            continue
+        left = [entry for entry in entries if ids[entry[1]] not in erased]
+        missing = sum(not hashes for *_, hashes in left)
+        key = "" if missing else key_of("pictures", *(name for _, name, _, _ in left))
+        named = sum(size for _, _, size, _ in left)
+        content = packed(line for line, *_ in left)
+        parts.append(writer.write(key, content, items=len(left), named=named, missing=missing))
+    return PictureLists(parts=tuple(parts))
+
+
+def _without_vectors(writer: Writer, gallery: Gallery, lists: VectorLists) -> VectorLists:
+    parts = []
+    for part in lists.parts:
+        crop_ids, vectors_ND = vectors_in(*writer.archive.load([part.sha256]))
+        erased = set(gallery.erased_among(crop_ids))
+        if not erased:
+            parts.append(part)
+            continue
+        rows = [row for row, crop_id in enumerate(crop_ids) if crop_id not in erased]
+        content = vectors_content([crop_ids[row] for row in rows], vectors_ND[rows])
+        parts.append(writer.write("", content, items=len(rows)))
+    return lists.model_copy(update={"parts": tuple(parts)})
