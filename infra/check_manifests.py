@@ -26,9 +26,9 @@ KUBERNETES = INFRA / "kubernetes"
 COMPONENTS = KUBERNETES / "components"
 PIPELINES = INFRA.parent / "pipelines" / "compiled" / "kubernetes"
 WHOLE = ("data", "milvus", "protection", "overlays/try", "overlays/production")
-OPTIONAL = ("watch", "retention", "ingress", "prometheus", "scaling", "gpu", "backup", "kubeflow", "trainer", "otel")
-OPTIONAL += ("istio",)  # last: it also marks what the others bring
-IMAGES = ("personsearch-platform", "personsearch-training", "postgres", "amazon/aws-cli")  # tagged by overlays
+OPTIONAL = ("watch", "retention", "ingress", "prometheus", "scaling", "gpu", "backup", "backup-volume", "kubeflow")
+OPTIONAL += ("trainer", "otel", "istio")  # last istio: it also marks what the others bring
+IMAGES = ("personsearch-platform", "personsearch-training")  # tagged by overlays
 CRDS = KUBERNETES / "crds"
 INSTALLED = Path.home() / ".cache" / "personsearch"
 CHECKOV = INSTALLED / "checkov" / "bin" / "checkov"
@@ -67,13 +67,18 @@ def pipelines_text() -> str:
 
 def rendered(folder: Path) -> list[dict[str, Any]]:
     """The objects of a kustomization."""
-    kubectl = shutil.which("kubectl") or str(KUBECTL)
-    if not Path(kubectl).is_file():
-        sys.exit("kubectl is missing: run infra/require_kubectl.sh")
-    done = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    done = subprocess.run([kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{folder}: {done.stderr.strip()}")
     return [manifest for manifest in yaml.load_all(done.stdout, yaml.CSafeLoader) if manifest]
+
+
+def kubectl() -> str:
+    """The program that renders."""
+    found = shutil.which("kubectl") or str(KUBECTL)
+    if not Path(found).is_file():
+        sys.exit("kubectl is missing: run infra/require_kubectl.sh")
+    return found
 
 
 def with_components(*components: str, resources: str = "base") -> list[dict[str, Any]]:

@@ -477,13 +477,15 @@ def test_every_command_parses(whole: dict[str, Objects], with_every_component: O
         for manifest in workloads(objects):
             for container in containers(manifest):
                 words = container.get("command", [])
-                script = words[2] if words[:2] == ["sh", "-c"] else shlex.join(words)
-                found |= set(re.findall(r"personsearch (?:[^;&>]|\$\([^)]*\))+", script))
+                script = words[2] if words[:1] == ["sh"] and len(words) > 2 else shlex.join(words)
+                found |= set(re.findall(r"personsearch (?:[^;&>\n]|\$\([^)]*\))+", script))
     ours = {
-        line.replace('"$(date --utc --date "$RETENTION_DAYS days ago" +%Y-%m-%dT%H:%M:%SZ)"', "2026-01-01T00:00:00Z")
+        line.replace('"$BACKUP_DAYS"', "30").replace(
+            '"$(date --utc --date "$RETENTION_DAYS days ago" +%Y-%m-%dT%H:%M:%SZ)"', "2026-01-01T00:00:00Z"
+        )
         for line in found
     }
-    assert {line.split()[1] for line in ours} == {"audit", "gallery", "keys", "migrate", "promoter", "watch"}
+    assert {line.split()[1] for line in ours} == {"audit", "backup", "gallery", "keys", "migrate", "promoter", "watch"}
     assert mistakes(command_line, ours) == []
 
 
@@ -508,7 +510,7 @@ GUIDE = (ROOT / "docs" / "cluster.md").read_text()
 def test_the_guide_makes_every_secret_that_pods_read(whole: dict[str, Objects]) -> None:
     commands = re.findall(r"create secret generic (\S+) --namespace (\S+) ((?:.*\\\n)*.*)", GUIDE)
     made = {(name, space): set(re.findall(r"--from-literal (\w+)=", text)) for name, space, text in commands}
-    assert len(made) == 2
+    assert len(made) == 3
     for manifest in workloads(whole["overlays/try"]):
         space = manifest["metadata"]["namespace"]
         for container in containers(manifest):
@@ -529,10 +531,13 @@ def test_what_the_guide_applies_and_waits_for_exists(whole: dict[str, Objects]) 
     assert set(re.findall(r"apply --kustomize (infra/\S+)", GUIDE)) <= {
         f"infra/kubernetes/{name}" for name in check.WHOLE
     }
-    kinds = {"job": "Job", "deploy": "Deployment", "svc": "Service"}
+    kinds = {"job": "Job", "deploy": "Deployment", "deployment": "Deployment", "svc": "Service", "cronjob": "CronJob"}
     everything = [*whole["data"], *whole["overlays/try"]]
     there = {(m["kind"], m["metadata"]["name"]) for m in everything}
-    named_there = {(kinds[kind], name) for kind, name in re.findall(r"\b(job|deploy|svc)/([\w.-]+)", GUIDE)}
+    named_there = {
+        (kinds[kind], name) for kind, name in re.findall(r"\b(job|deploy(?:ment)?|svc|cronjob)/([\w.-]+)", GUIDE)
+    }
+    there |= {("Job", name) for name in re.findall(r"create job (\S+) --from cronjob/", GUIDE)}
     assert named_there - there == {("Service", "ml-pipeline")}, "which Kubeflow brings"
     alerts = {
         rule["alert"]

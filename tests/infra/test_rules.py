@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from personsearch.addresses import direct_opener
 from personsearch.gallery.watch.health import StreamState, write_health
 from personsearch.installation.api_keys import make_key, open_keys
-from personsearch.installation.process_metrics import PromoterMetrics, StreamMetrics, answering
+from personsearch.installation.process_metrics import BackupMetrics, PromoterMetrics, StreamMetrics, answering
 from serving.app import create_app
 from serving.settings import ServingSettings
 from tests.serving.colours import ColourSource
@@ -29,7 +29,7 @@ __all__ = ["home", "settings", "source"]  # fixtures of the service's tests
 PROMETHEUS = Path(__file__).parents[2] / "infra" / "kubernetes" / "components" / "prometheus"
 FETCHED = Path.home() / ".cache" / "personsearch" / "prometheus" / "usr" / "bin" / "promtool"
 ADDED_BY_PROMETHEUS = {"namespace", "pod", "le"}
-OF_KUBE_STATE_METRICS = {"kube_deployment_status_replicas_available", "kube_job_status_failed"}
+OF_KUBE_STATE_METRICS = {"kube_cronjob_created", "kube_deployment_status_replicas_available", "kube_job_status_failed"}
 HERE = 'namespace="here"'
 
 
@@ -59,6 +59,8 @@ WATCHES = f'kube_deployment_status_replicas_available{{{HERE},deployment="person
 SHIFT = f"personsearch_camera_shift{{{HERE},camera="
 FIRST = f"personsearch_first_candidates_total{{{HERE},camera="
 ONCE = "0 0 1 1x30"
+BACKED_UP = f'personsearch_last_backup_timestamp_seconds{{{HERE},pod="a"}}'
+NIGHTLY = f'kube_cronjob_created{{{HERE},cronjob="personsearch-backup"}}'
 
 CASES = (
     Case("PersonsearchDown", {}, 1, 3, {"severity": "critical"}),
@@ -132,6 +134,9 @@ CASES = (
         300,
         None,
     ),
+    Case("PersonsearchBackupOld", {BACKED_UP: "0x1700"}, 1564, 1567, CRITICAL),  # minutes; 26 hours are 1560
+    Case("PersonsearchBackupOld", {NIGHTLY: "0x1700"}, 1564, 1567, CRITICAL),
+    Case("PersonsearchBackupOld", {NIGHTLY: "0x1700", BACKED_UP: "0x700 42000x1000"}, 1700, None),
     Case(
         "PersonsearchJobFailed",
         {f'kube_job_status_failed{{{HERE},job_name="personsearch-audit-29"}}': "0 1x30"},
@@ -205,7 +210,8 @@ def of_promoter_and_watch(folder: Path) -> str:
     camera.count_frame()
     camera.lag, camera.clock_offset = 0.2, 0.0
     write_health(folder, camera.health())
-    with answering("127.0.0.1:0", PromoterMetrics(LeadingPromoter()), StreamMetrics(folder, ["gate 3"])) as port:
+    of_watch, of_backups = StreamMetrics(folder, ["gate 3"]), BackupMetrics(lambda: 1_772_366_400_000)
+    with answering("127.0.0.1:0", PromoterMetrics(LeadingPromoter()), of_watch, of_backups) as port:
         return direct_opener().open(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
 
 

@@ -7,7 +7,9 @@ import pytest
 from personsearch.addresses import direct_opener
 from personsearch.errors import EngineFailed, UserError
 from personsearch.gallery.watch.health import StreamState, write_health
-from personsearch.installation.process_metrics import PromoterMetrics, StreamMetrics, answering
+from personsearch.installation.process_metrics import BackupMetrics, PromoterMetrics, StreamMetrics, answering
+from personsearch.integrations.database.notices import BACKED_UP, DatabaseNotices
+from personsearch.integrations.database.schema import open_database
 
 
 def read(port: int) -> dict[str, float]:
@@ -57,6 +59,21 @@ def test_a_promoter_says_whether_it_leads_and_what_failed() -> None:
     with answering("127.0.0.1:0", PromoterMetrics(Promoter())) as port:
         seen = read(port)
     assert (seen["personsearch_promoter_leads"], seen["personsearch_promoter_failures_total"]) == (1, 3)
+
+
+def test_the_time_of_the_last_backup_is_told_where_there_was_one(tmp_path: Path) -> None:
+    notices = DatabaseNotices(open_database(f"sqlite:///{tmp_path / 'gallery' / 'gallery.db'}"))
+    with answering("127.0.0.1:0", BackupMetrics(lambda: notices.number(BACKED_UP))) as port:
+        name = "personsearch_last_backup_timestamp_seconds"
+        assert name not in read(port)
+        notices.note(BACKED_UP, 1_772_366_400_500)
+        assert read(port)[name] == 1_772_366_400.5
+
+    def unreachable() -> int:
+        raise EngineFailed("database", "cannot be reached")
+
+    with answering("127.0.0.1:0", BackupMetrics(unreachable)) as port:
+        assert name not in read(port)
 
 
 def test_what_engines_refuse_is_counted() -> None:

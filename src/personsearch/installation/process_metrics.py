@@ -1,7 +1,7 @@
 """Metrics for Prometheus of the processes that answer no requests: `personsearch watch` and `personsearch promoter`."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -84,6 +84,21 @@ class PromoterMetrics(Collector):
         yield CounterMetricFamily(
             "personsearch_promoter_failures", "Looks that saw something fail.", value=self._promoter.failures
         )
+
+
+class BackupMetrics(Collector):
+    """When the last whole backup began; nothing where there was none, or while the database cannot say."""
+
+    def __init__(self, last_backup: Callable[[], int]) -> None:
+        """`last_backup` gives milliseconds since 1970, 0 where there was none."""
+        self._last_backup = last_backup
+
+    def collect(self) -> Iterable[Metric]:
+        gauge = GaugeMetricFamily("personsearch_last_backup_timestamp_seconds", "When the last whole backup began.")
+        with suppress(UserError):
+            if moment := self._last_backup():
+                gauge.add_metric([], moment / 1000)
+        yield gauge
 
 
 @contextmanager

@@ -24,12 +24,12 @@ from personsearch.installation.index_worker import IndexWorker, Outcome, WorkerF
 from personsearch.installation.leadership import Leadership, holder_name
 from personsearch.installation.part_leases import PartLeases
 from personsearch.installation.platforms import Platforms
-from personsearch.installation.process_metrics import PromoterMetrics, answering
+from personsearch.installation.process_metrics import BackupMetrics, PromoterMetrics, answering
 from personsearch.installation.promoter_memory import open_memory
 from personsearch.installation.promotion import tag_failure
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database.leases import DatabaseLeases, Lease
-from personsearch.integrations.database.notices import ALIAS_MOVED, DatabaseNotices
+from personsearch.integrations.database.notices import ALIAS_MOVED, BACKED_UP, DatabaseNotices
 from personsearch.integrations.database.parts import DatabaseParts, Reached
 from personsearch.integrations.database.promotions import Promotion
 from personsearch.integrations.database.schema import open_database
@@ -403,7 +403,8 @@ def run_promoter(settings: Settings, params: Path, pipeline: Path | None = None)
         parts = SharedParts(shared, DatabaseParts(database))
     promoter = Promoter(Installation(settings, params, pipeline), open_memory(settings), leadership, parts=parts)
     load_libraries()  # a standby, too, so that it takes over within seconds
-    with closing(promoter), answering(settings.metrics, PromoterMetrics(promoter)):
+    backups = BackupMetrics(partial(DatabaseNotices(database).number, BACKED_UP))
+    with closing(promoter), answering(settings.metrics, PromoterMetrics(promoter), backups):
         _look_again_and_again(promoter, settings)
 
 
