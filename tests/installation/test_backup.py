@@ -1,4 +1,4 @@
-"""An installation is backed up while it is used, and comes back whole: with every answer, and without whom it erased."""
+"""An installation is backed up while it is used, and comes back whole, with every answer and without whom it erased."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from personsearch.installation.backup.create import create
 from personsearch.installation.backup.opening import Stores, kinds_of, open_archive
 from personsearch.installation.backup.restore import restore
 from personsearch.installation.backup.upkeep import erase, expire, verify
-from personsearch.installation.platforms import open_gallery, open_registry, open_store
+from personsearch.installation.platforms import open_gallery, open_store
 from personsearch.installation.promoter_memory import open_memory
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database import schema
@@ -134,7 +134,7 @@ def test_a_full_backup_mends_what_was_damaged(settings: Settings, archive: Archi
     found = verify(archive, archive.manifests()).damaged
     assert any(f"{lost.name}: is missing" in line for line in found)
     assert any(f"{changed.name}: is damaged" in line for line in found)
-    with pytest.raises(UserError, match="is missing|is damaged"):
+    with pytest.raises(UserError, match=r"is missing|is damaged"):
         restore(Stores(elsewhere(settings, tmp_path)), archive, archive.manifest(None), KINDS[:3])
     create(Stores(settings), archive, KINDS, full=True)
     assert verify(archive, archive.manifests()).damaged == ()
@@ -160,7 +160,7 @@ def test_backups_of_newer_versions_are_refused(settings: Settings, archive: Arch
     with pytest.raises(UserError, match=r"schema 'of the year 2030' of a newer version of personsearch"):
         restore(Stores(elsewhere(settings, tmp_path)), archive, archive.manifest(None), ("database",))
     archive.write(made.model_copy(update={"format": 2}))
-    with pytest.raises(UserError, match="was made by a newer version of personsearch"):
+    with pytest.raises(UserError, match=r"was made by a newer version of personsearch"):
         archive.manifest(None)
 
 
@@ -301,12 +301,12 @@ class Interrupted(Exception):
 
 @pytest.mark.parametrize("after", [1, 6, 15])
 def test_an_interrupted_backup_counts_for_nothing_and_is_continued(
-    settings: Settings, archive: Archive, monkeypatch: pytest.MonkeyPatch, after: int
+    settings: Settings, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     stored = [0]
     whole = archive.store
 
-    def failing(some: list[bytes]) -> list[str]:
+    def failing(some: Sequence[bytes]) -> list[str]:
         stored[0] += 1
         if stored[0] > after:
             raise Interrupted
@@ -316,18 +316,24 @@ def test_an_interrupted_backup_counts_for_nothing_and_is_continued(
     with pytest.raises(Interrupted):
         create(Stores(settings), archive, KINDS)
     assert archive.manifests() == []
-    again = open_archive(archive.place.place)
-    calls = [0]
-    whole = again.store
-    monkeypatch.setattr(again, "store", lambda some: calls.__setitem__(0, calls[0] + 1) or whole(some))
-    create(Stores(settings), again, KINDS)
-    assert verify(again, again.manifests()).damaged == ()
-    fresh = open_archive(f"{archive.place.place}-fresh")
-    expected = [0]
-    whole_fresh = fresh.store
-    monkeypatch.setattr(fresh, "store", lambda some: expected.__setitem__(0, expected[0] + 1) or whole_fresh(some))
-    create(Stores(settings), fresh, KINDS)
-    assert calls[0] <= expected[0] - after // 2
+    calls = {place: stored_by(place, settings, monkeypatch) for place in (archive.place.place, f"{tmp_path}/fresh")}
+    continued, fresh = calls.values()
+    assert continued <= fresh - after // 2
+    assert verify(archive, archive.manifests()).damaged == ()
+
+
+def stored_by(place: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often a backup writes contents there."""
+    archive, calls = open_archive(place), [0]
+    whole = archive.store
+
+    def counting(some: Sequence[bytes]) -> list[str]:
+        calls[0] += 1
+        return whole(some)
+
+    monkeypatch.setattr(archive, "store", counting)
+    create(Stores(settings), archive, KINDS)
+    return calls[0]
 
 
 @pytest.mark.parametrize("step", ["_put_rows", "_put_vectors"])
@@ -364,8 +370,8 @@ def test_kill_9_at_any_moment(settings: Settings, tmp_path: Path) -> None:
     """A backup and a restore by their commands, killed once they have begun, then run again."""
     place, there = tmp_path / "backups", tmp_path / "restored"
     begun = {
-        "create": lambda: (place / CONTENTS).exists(),
-        "restore": lambda: (there / "gallery" / "images").exists(),
+        "create": (place / CONTENTS).exists,
+        "restore": (there / "gallery" / "images").exists,
     }
     for verb, home in (("create", settings.home), ("restore", there)):
         process = personsearch(verb, str(place), home=home)
@@ -407,7 +413,7 @@ def test_what_cannot_be_written_is_said(settings: Settings, tmp_path: Path, monk
     with pytest.raises(UserError, match=r"/dev/full: the backup cannot be written"):
         create(Stores(settings), full, KINDS)
     assert full.manifests() == []
-    with pytest.raises(UserError, match="ftp://host/x.*: a folder or s3://BUCKET/PREFIX expected"):
+    with pytest.raises(UserError, match=r"ftp://host/x.*: a folder or s3://BUCKET/PREFIX expected"):
         open_archive("ftp://host/x")
     with pytest.raises(UserError, match="--what 'rows': database, crops, milvus, mlflow expected"):
         kinds_of("database,rows")

@@ -27,7 +27,8 @@ OUT_OF_REACH = (
     "crops that `personsearch evaluate --footage` keeps",
     "MLflow artifacts and reports that show them",
     "pictures that people saved",
-    "backups, and what a Milvus server keeps until its next garbage collection",
+    "backups, where `personsearch backup erase` removes them",
+    "what a Milvus server keeps until its next garbage collection",
 )
 
 

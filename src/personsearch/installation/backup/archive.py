@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from personsearch.config import Config
 from personsearch.errors import UserError
 from personsearch.integrations.objects.backups import BackupPlace
 
@@ -30,7 +29,13 @@ class Damaged(UserError):
     """A content of a backup is missing, or is not what was written."""
 
 
-class Part(Config):
+class Record(BaseModel):
+    """What a manifest is made of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Part(Record):
     """Some of the things of a backup, in one content, perhaps with others that it names. `key` is equal for equal
     things, "" where they may change; `bytes` are of all these contents, and `missing` things had none.
     """
@@ -42,7 +47,7 @@ class Part(Config):
     missing: int = 0
 
 
-class Table(Config):
+class Table(Record):
     """The rows of one table, the hash of all of them, and the names of their columns."""
 
     name: str
@@ -52,7 +57,7 @@ class Table(Config):
     parts: tuple[Part, ...]
 
 
-class Tables(Config):
+class Tables(Record):
     """The tables of a database at one moment, and the revision of its schema."""
 
     at: datetime
@@ -60,7 +65,7 @@ class Tables(Config):
     tables: tuple[Table, ...]
 
 
-class PictureLists(Config):
+class PictureLists(Record):
     """The pictures that those rows name."""
 
     parts: tuple[Part, ...]
@@ -71,7 +76,7 @@ class PictureLists(Config):
         return sum(part.missing for part in self.parts)
 
 
-class VectorLists(Config):
+class VectorLists(Record):
     """The vectors of the live collection, and its properties as Milvus keeps them."""
 
     collection: str
@@ -79,7 +84,7 @@ class VectorLists(Config):
     parts: tuple[Part, ...]
 
 
-class Registry(Config):
+class Registry(Record):
     """MLflow's tables, the version that they are of, and its files."""
 
     version: str
@@ -88,7 +93,7 @@ class Registry(Config):
     parts: tuple[Part, ...]
 
 
-class Manifest(Config):
+class Manifest(Record):
     """One whole backup."""
 
     format: int = FORMAT
