@@ -32,7 +32,7 @@ from personsearch.integrations.database.audit import DatabaseAudit
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.notices import BACKED_UP, DatabaseNotices
 from personsearch.integrations.database.schema import HEAD, migrate, open_database
-from personsearch.integrations.database.tables import CROPS
+from personsearch.integrations.database.tables import ALERTS, CROPS
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import LIVE_ALIAS
 from tests.gallery.builds import add, build, gallery_ids
@@ -42,6 +42,11 @@ from tests.servers.s3 import READER, S3Server
 HELD = 40
 GONE = ("crop00003", "crop00017")
 LATER = CropFilter(crop_ids=("crop00005", "crop00021"))
+
+ALERTED = (
+    {"number": 1, "alert_id": "a1", "crop_id": "crop00005"},
+    {"number": 2, "alert_id": "a2", "crop_id": "crop00006"},
+)
 
 
 @pytest.fixture
@@ -60,7 +65,11 @@ def fill(settings: Settings) -> Settings:
     gallery = open_gallery(settings)
     add(gallery, 0, HELD + len(GONE))
     gallery.erase(CropFilter(crop_ids=GONE))
-    log = AuditLog(DatabaseAudit(open_database(settings.database_address)))
+    database = open_database(settings.database_address)
+    with database.writing() as connection:  # an alert on somebody who is erased later, and on somebody who is not
+        row = {column.name: column.type.python_type(7) for column in ALERTS.columns}
+        connection.execute(sa.insert(ALERTS), [row | own for own in ALERTED])
+    log = AuditLog(DatabaseAudit(database))
     for number in range(20):
         log.append("search", {"request_id": f"r{number}"})
     store = open_store(settings)
@@ -263,7 +272,10 @@ def test_an_erasure_reaches_every_backup(settings: Settings, archive: Archive, t
     assert not any(vectors_ND.tobytes() in content for content in kept)
     assert verify(archive, archive.manifests()).damaged == ()
     for manifest in archive.manifests():
-        assert crop.crop_id not in {row[1] for row in contents.rows_in(archive, manifest.database.tables[0])}  # type: ignore[union-attr]
+        assert manifest.database is not None
+        rows = {table.name: list(contents.rows_in(archive, table)) for table in manifest.database.tables}
+        assert crop.crop_id not in {row[1] for row in rows["crops"]}
+        assert [row[0] for row in rows["alerts"]] == [2]
         there = elsewhere(settings, tmp_path, manifest.name)
         restore(Stores(there), archive, manifest, KINDS[:3])
         assert open_gallery(there).is_erased(crop.crop_id)

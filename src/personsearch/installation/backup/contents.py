@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from personsearch.installation.backup.archive import Archive, Table, Writer
 from personsearch.integrations.database.dumping import Row, RowsHash, line_of, row_of
 
+CROP_ID = "crop_id"  # the column of tables that say something of one crop
 USUAL_PART = 1024  # things
 LARGEST_PART = 4096
 AT_ONCE = 64  # contents read or written at the same time

@@ -26,7 +26,7 @@ from personsearch.installation.backup.archive import (
     Tables,
     VectorLists,
 )
-from personsearch.installation.backup.contents import at_once, picture_crop_id, rows_in, vectors_in
+from personsearch.installation.backup.contents import CROP_ID, at_once, picture_crop_id, rows_in, vectors_in
 from personsearch.installation.backup.opening import Stores
 from personsearch.integrations.database.dumping import (
     PAGE_ROWS,
@@ -130,11 +130,11 @@ class View:
         self._erased = set(self._erased_by(self._tombstones)) - before
 
     def rows(self, table: Table) -> Iterator[Row]:
-        """The rows of a table: of crops without those erased since, of tombstones with theirs."""
+        """The rows of a table: without those of crops erased since, and with their tombstones."""
         if table.name == TOMBSTONES.name and self._erased and self._tombstones:
             yield from rows_in(self.archive, self._tombstones)
-        elif table.name == CROPS.name:
-            place = table.columns.index("crop_id")
+        elif CROP_ID in table.columns:
+            place = table.columns.index(CROP_ID)
             yield from (row for row in rows_in(self.archive, table) if row[place] not in self._erased)
         else:
             yield from rows_in(self.archive, table)

@@ -16,11 +16,13 @@ from personsearch.installation.backup.archive import (
     Manifest,
     Part,
     PictureLists,
+    Table,
     Tables,
     VectorLists,
     Writer,
 )
 from personsearch.installation.backup.contents import (
+    CROP_ID,
     at_once,
     key_of,
     packed,
@@ -33,7 +35,7 @@ from personsearch.installation.backup.contents import (
 from personsearch.installation.backup.create import dump_tables
 from personsearch.installation.backup.opening import Stores
 from personsearch.integrations.database.schema import open_database
-from personsearch.integrations.database.tables import CROPS, TOMBSTONES
+from personsearch.integrations.database.tables import TOMBSTONES
 from personsearch.progress import track
 
 
@@ -149,29 +151,36 @@ def _without_erased(stores: Stores, archive: Archive, gallery: Gallery, manifest
 
 
 def _without_rows(stores: Stores, writer: Writer, gallery: Gallery, tables: Tables) -> Tables:
-    named = {table.name: table for table in tables.tables}
-    crops, archive = named[CROPS.name], writer.archive
-    place = crops.columns.index("crop_id")
-    if not any(gallery.erased_among([row[place] for row in some]) for some in at_once(rows_in(archive, crops))):
+    changed = {table.name: _without(writer, gallery, table) for table in tables.tables if table.name != TOMBSTONES.name}
+    if all(changed[table.name] == table for table in tables.tables if table.name in changed):
         return tables
-    _check_is_ours(archive, gallery, tables)
+    _check_is_ours(writer.archive, gallery, tables)
+    database = open_database(stores.settings.database_address)
+    (changed[TOMBSTONES.name],) = dump_tables(writer, database, [TOMBSTONES], revision=tables.revision).tables
+    return tables.model_copy(update={"tables": tuple(changed[table.name] for table in tables.tables)})
+
+
+def _without(writer: Writer, gallery: Gallery, table: Table) -> Table:
+    """A table without what it says of erased crops."""
+    if CROP_ID not in table.columns:
+        return table
+    place, archive = table.columns.index(CROP_ID), writer.archive
+    if not any(gallery.erased_among([row[place] for row in some]) for some in at_once(rows_in(archive, table))):
+        return table
     left = (
         row
-        for some in at_once(rows_in(archive, crops))
+        for some in at_once(rows_in(archive, table))
         for erased in [set(gallery.erased_among([row[place] for row in some]))]
         for row in some
         if row[place] not in erased
     )
-    named[CROPS.name] = table_of(writer, crops.name, crops.columns, left, key=[crops.columns.index("sequence")])
-    database = open_database(stores.settings.database_address)
-    (named[TOMBSTONES.name],) = dump_tables(writer, database, [TOMBSTONES], revision=tables.revision).tables
-    return tables.model_copy(update={"tables": tuple(named[table.name] for table in tables.tables)})
+    return table_of(writer, table.name, table.columns, left, key=[0])  # a number, by which they are in order
 
 
 def _check_is_ours(archive: Archive, gallery: Gallery, tables: Tables) -> None:
     """What was erased by then must still count as erased, or this backup is not of this installation."""
     (tombstones,) = (table for table in tables.tables if table.name == TOMBSTONES.name)
-    place = tombstones.columns.index("crop_id")
+    place = tombstones.columns.index(CROP_ID)
     for some in at_once(rows_in(archive, tombstones)):
         crop_ids = [row[place] for row in some]
         if others := set(crop_ids) - set(gallery.erased_among(crop_ids)):
