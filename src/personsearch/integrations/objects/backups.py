@@ -91,8 +91,8 @@ class S3Backups(S3Pictures):
 
     def get(self, name: str) -> bytes | None:
         try:
-            with self._readable_errors():
-                return bytes(obstore.get(self._store, name).bytes())
+            with self.readable_errors():
+                return bytes(obstore.get(self.store, name).bytes())
         except FileNotFoundError:
             return None
 
@@ -100,13 +100,13 @@ class S3Backups(S3Pictures):
         return self._each(self.get, names)
 
     def names(self, prefix: str = "") -> Iterator[list[str]]:
-        with self._readable_errors():
-            for listed in obstore.list(self._store, prefix or None, chunk_size=LISTED_AT_ONCE):
+        with self.readable_errors():
+            for listed in obstore.list(self.store, prefix or None, chunk_size=LISTED_AT_ONCE):
                 yield [str(each["path"]) for each in listed]
 
     def _put_one(self, name: str, content: bytes) -> None:
-        with self._readable_errors():
-            obstore.put(self._store, name, content, use_multipart=False)
+        with self.readable_errors():
+            obstore.put(self.store, name, content, use_multipart=False)
 
 
 def open_backups(address: str) -> BackupPlace:

@@ -93,8 +93,8 @@ class S3Files(S3Pictures):
         return self.place
 
     def all(self) -> Iterator[KeptFile]:
-        with self._readable_errors():
-            for listed in obstore.list(self._store, chunk_size=1000):
+        with self.readable_errors():
+            for listed in obstore.list(self.store, chunk_size=1000):
                 for each in listed:
                     state = str(each["e_tag"] or each["last_modified"])
                     yield KeptFile(str(each["path"]), int(each["size"]), state)
@@ -103,15 +103,15 @@ class S3Files(S3Pictures):
         try:
             for start in range(0, file.size, PIECE_BYTES):
                 end = min(file.size, start + PIECE_BYTES)
-                with self._readable_errors():
-                    piece = bytes(obstore.get_range(self._store, file.name, start=start, end=end))
+                with self.readable_errors():
+                    piece = bytes(obstore.get_range(self.store, file.name, start=start, end=end))
                 yield piece
         except FileNotFoundError:
             raise UserError(f"{self.address(file.name)}: was removed meanwhile") from None
 
     def put(self, name: str, pieces: Iterable[bytes]) -> None:
-        with self._readable_errors():
-            obstore.put(self._store, inner_path(name, self.place), iter(pieces))
+        with self.readable_errors():
+            obstore.put(self.store, inner_path(name, self.place), iter(pieces))
 
 
 def open_files(address: str) -> Files:
