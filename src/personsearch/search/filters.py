@@ -124,7 +124,8 @@ class Columns:
         if crop_filter.before is not None:
             mask_N &= self.captured_N < utc_moment(crop_filter.before)
         if crop_filter.time_of_day is not None:
-            mask_N &= crop_filter.time_of_day.admitted(self.cameras, self.camera_N, self.captured_N)
+            rows = np.flatnonzero(mask_N)
+            mask_N[rows] = crop_filter.time_of_day.admitted(self.cameras, self.camera_N[rows], self.captured_N[rows])
         return np.flatnonzero(mask_N)
 
 

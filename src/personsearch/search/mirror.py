@@ -213,8 +213,9 @@ class _View:
         if crop_filter.before is not None:
             admitted_C &= chunk.captured_C[:used] < utc_moment(crop_filter.before)
         if crop_filter.time_of_day is not None:
-            admitted_C &= crop_filter.time_of_day.admitted(
-                self.rows.cameras, chunk.camera_C[:used], chunk.captured_C[:used]
+            rows = np.flatnonzero(admitted_C)
+            admitted_C[rows] = crop_filter.time_of_day.admitted(
+                self.rows.cameras, chunk.camera_C[rows], chunk.captured_C[rows]
             )
         return admitted_C
 

@@ -86,15 +86,15 @@ class TimeOfDay(Config):
         self, cameras: Mapping[str, int], camera_N: NDArray[np.integer], captured_N: NDArray[np.datetime64]
     ) -> NDArray[np.bool_]:
         """The same of many crops; `cameras` gives each camera's number in `camera_N`."""
-        passed_N = np.floor_divide(captured_N.astype("datetime64[us]").astype(np.int64), 1000)
-        offset_N = _offsets(self.zone, passed_N)
+        passed_N = captured_N.astype("datetime64[ms]").view(np.int64)
+        shifted_N = passed_N + _offsets(self.zone, passed_N)
         for zone, names in self._zones().items():
-            here_N = np.isin(camera_N, [cameras[name] for name in names if name in cameras])
-            offset_N[here_N] = _offsets(zone, passed_N[here_N])
-        local_N = (passed_N + offset_N) % DAY
+            here_N = np.flatnonzero(np.isin(camera_N, [cameras[name] for name in names if name in cameras]))
+            shifted_N[here_N] = passed_N[here_N] + _offsets(zone, passed_N[here_N])
+        shifted_N %= DAY
         found_N = np.zeros(len(passed_N), dtype=bool)
         for low, high in self._ranges(0):
-            found_N |= (local_N >= low) & (local_N < high)
+            found_N |= (shifted_N >= low) & (shifted_N < high)
         return found_N & (passed_N >= FIRST)
 
     def windows(self, after: datetime, before: datetime) -> Iterator[ZoneWindows]:
@@ -161,7 +161,9 @@ def _offset(zone: str, passed: int) -> int:
 def _offsets(zone: str, passed_N: NDArray[np.int64]) -> NDArray[np.int64]:
     if not len(passed_N):
         return np.empty(0, dtype=np.int64)
-    periods = np.array(_periods(zone, int(passed_N.min()), int(passed_N.max())), dtype=np.int64)
+    # whole days, so that parts of a gallery ask for the same periods
+    first, last = int(passed_N.min()) // DAY * DAY, (int(passed_N.max()) // DAY + 1) * DAY
+    periods = np.array(_periods(zone, first, last), dtype=np.int64)
     offset_N: NDArray[np.int64] = periods[np.searchsorted(periods[1:, 0], passed_N, side="right"), 1]
     return offset_N
 
