@@ -55,6 +55,13 @@ def test_the_latest_verdict_counts_and_a_withdrawn_one_does_not() -> None:
     assert judged.searches == 2
 
 
+def test_in_the_order_of_time_nobody_has_a_rank() -> None:
+    by_time = search(1, "a", "b", filters={"sort": "newest", "first_rank": 1})
+    by_score = search(2, "a", "b", filters={"sort": "score", "first_rank": 3})
+    said = [verdict(n, crop) for n in (1, 2) for crop in "ab"]
+    assert collect_verdicts([by_time, by_score], said, MODEL, OWN).judged.rank_N.tolist() == [0, 0, 3, 4]
+
+
 def test_verdicts_on_another_model_or_without_scores_are_left_out() -> None:
     older = {name: value for name, value in search(2, "a").items() if name not in ("scores", "leads", "tracks")}
     said = [verdict(n, "a") for n in (1, 2, 3)]

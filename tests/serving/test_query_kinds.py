@@ -8,10 +8,15 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from personsearch.search.calibration import CalibratedCurve, Curve
+from personsearch.search.filters import EVERYTHING
+from personsearch.search.query import Query
+from personsearch.search.searcher import Answer, Searcher
 from serving.app import create_app
+from serving.index_search import IndexSearch
 from serving.settings import ServingSettings
 from tests.audit import audited
-from tests.serving.colours import ColourSource, figure
+from tests.serving.colours import CALIBRATION, ColourEncoder, ColourSource, figure
 from tests.serving.conftest import KEY
 
 
@@ -149,6 +154,25 @@ def test_an_answer_says_why_it_has_no_confidence(client: TestClient, asked: dict
     has_confidence = answer["candidates"][0]["confidence"] is not None
     assert has_confidence is (why is None)
     assert answer["uncalibrated"] is None if why is None else why in str(answer["uncalibrated"])
+
+
+def test_the_site_judges_descriptions_and_the_model_all_other_queries(source: ColourSource) -> None:
+    sure, name = Curve(intercept=2.0, score=0.0, lead=0.0, log_tracks=0.0), "persons_v1_1"
+    own = CALIBRATION.model_copy(update={"curves": {"picture": sure}})
+    site = CalibratedCurve(curve=sure.model_copy(update={"intercept": -2.0}), threshold=0.5)
+    searcher = Searcher(ColourEncoder(), source.store.open(name), own)
+    live = IndexSearch(name, source.store.properties(name), searcher, source.gallery, site=lambda: site)
+    live.refresh()
+    picture_D = ColourEncoder().encode_texts(["blue"])[0]
+
+    def answer(query: Query) -> Answer:
+        return live.search_for(query, k=3, crop_filter=EVERYTHING, group_by_track=True)
+
+    picture = answer(Query(picture_D=picture_D))
+    assert picture.candidates[0].confidence == pytest.approx(0.88, abs=0.01)
+    assert (picture.match, picture.uncalibrated) == ("many", "")
+    assert answer(Query(("red",))).match == "none"
+    assert "one search" in answer(Query(without=("red",), picture_D=picture_D)).uncalibrated
 
 
 def test_a_model_that_was_never_calibrated_says_so(settings: ServingSettings, source: ColourSource) -> None:

@@ -27,6 +27,7 @@ from personsearch.evaluation.metrics import QueryRanks, RetrievalMetrics, too_fe
 from personsearch.files import replacing
 from personsearch.images import open_image
 from personsearch.search.calibration import Calibration
+from personsearch.search.query import QueryKind
 
 TEMPLATE = "report_template.html"
 CHART_WIDTH, CHART_HEIGHT, MARGIN = 640, 260, 36
@@ -53,6 +54,14 @@ class Example:
     described: Picture
     first_rank: int
     candidates: list[Picture]
+
+
+OTHER_KINDS: dict[QueryKind, str] = {
+    "picture": "A picture",
+    "picture_and_words": "A picture and a description",
+    "descriptions": "Several descriptions",
+    "exclusion": "A description, and what is excluded",
+}
 
 
 def write_report(path: Path, evaluation: Evaluation, config: EvaluateConfig, bundle: Bundle, dataset: Dataset) -> None:
@@ -198,6 +207,7 @@ def _calibration(calibration: Calibration) -> str:
 
 def _kinds(calibration: Calibration) -> str:
     kinds = {"Captions: one person is right": calibration.captions, "Short queries": calibration.short_queries}
+    kinds |= {OTHER_KINDS[kind]: rates for kind, rates in calibration.kinds.items()}
     head = ["Kind", "Searches", "Log loss", "AUC", "Right of those called reliable, %"]
     head += ["Right ones called reliable, %", "Absent ones called reliable, %"]
     rows = [
