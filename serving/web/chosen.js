@@ -3,7 +3,7 @@
 import { post } from "./api.js";
 import { showChosen } from "./cards.js";
 import { MOST_COMPARED } from "./compare.js";
-import { element, find, localTime } from "./elements.js";
+import { cameraName, element, find, localTime } from "./elements.js";
 import { say } from "./words.js";
 
 export class Chosen {
@@ -57,7 +57,7 @@ export class Chosen {
   }
 
   #row(candidate) {
-    return element("li", {}, this.thumbnail(candidate), element("span", {}, candidate.camera_id), element("small", {}, localTime(candidate.captured_at)));
+    return element("li", {}, this.thumbnail(candidate), element("span", {}, cameraName(candidate.camera_id)), element("small", {}, localTime(candidate.captured_at)));
   }
 
   async #report() {

@@ -1,7 +1,7 @@
 // The whole frame around a crop with the person's place in it, and the seconds before and after, where there is footage.
 
 import { objectUrl } from "./api.js";
-import { element, find, localTime } from "./elements.js";
+import { cameraName, element, find, localTime } from "./elements.js";
 import { say } from "./words.js";
 
 const CLIP_SECONDS = 4; // before, and after
@@ -61,7 +61,7 @@ export class Frames {
 // A frame as an element of the page. Its shape is the frame's own, whatever room there is.
 export async function wholeFrame(crop) {
   const url = await objectUrl(pathOf(crop, "frame"));
-  const words = say("Whole frame of camera {camera}, {time}", { camera: crop.camera_id, time: localTime(crop.captured_at) });
+  const words = say("Whole frame of camera {camera}, {time}", { camera: cameraName(crop.camera_id), time: localTime(crop.captured_at) });
   const image = element("img", { src: url, alt: words });
   try {
     await image.decode();
@@ -79,7 +79,7 @@ export async function wholeFrame(crop) {
 
 async function clip(crop) {
   const url = await objectUrl(`${pathOf(crop, "clip")}?seconds=${CLIP_SECONDS}`);
-  const words = say("The seconds before and after, camera {camera}, {time}", { camera: crop.camera_id, time: localTime(crop.captured_at) });
+  const words = say("The seconds before and after, camera {camera}, {time}", { camera: cameraName(crop.camera_id), time: localTime(crop.captured_at) });
   const moves = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   const video = element("video", { src: url, controls: true, loop: true, playsinline: true, "aria-label": words });
   video.muted = true;

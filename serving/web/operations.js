@@ -1,7 +1,7 @@
 // The operations view: what is live, what is being built, what came of promotions, which cameras are silent.
 
 import { get } from "./api.js";
-import { element, find, localTime, message, percent } from "./elements.js";
+import { cameraName, element, find, localTime, message, percent } from "./elements.js";
 import { locale, say } from "./words.js";
 
 const INTERVAL = 5000;
@@ -79,7 +79,7 @@ function promotionRow({ version, collection, failure, attempts, changed_at: chan
 }
 
 function cameraRow({ camera_id: camera, crops, last }) {
-  return row(camera, String(crops), `${ago((Date.now() - new Date(last)) / 1000)}, ${localTime(last)}`);
+  return row(cameraName(camera), String(crops), `${ago((Date.now() - new Date(last)) / 1000)}, ${localTime(last)}`);
 }
 
 function ago(seconds) {

@@ -1,6 +1,6 @@
 // The candidates of a search as rows of cameras over time: where else somebody was, and when.
 
-import { element, find, percent } from "./elements.js";
+import { cameraName, element, find, percent } from "./elements.js";
 import { locale, say } from "./words.js";
 
 const WIDTH = 56; // of a sighting with its margin, in pixels; the style sheet has the same
@@ -34,7 +34,7 @@ export class Timeline {
     }
     this.first = ordered[0]?.at ?? 0;
     this.last = ordered.at(-1)?.at ?? 0;
-    this.rows = [...byCamera].map(([camera, sightings]) => row(camera, sightings));
+    this.rows = [...byCamera].map(([camera, sightings]) => row(cameraName(camera), sightings));
     find("times-rows").replaceChildren(...this.rows.map(({ item }) => item));
     this.#lay();
   }
@@ -67,7 +67,7 @@ export class Timeline {
     const { rank, camera_id: camera, confidence } = candidate;
     const word = confidence === null ? say("uncalibrated") : percent(confidence);
     const label = say("Open candidate {rank}: camera {camera}, {time}, {confidence}",
-      { rank, camera, time: DATE.format(new Date(candidate.captured_at)), confidence: word });
+      { rank, camera: cameraName(camera), time: DATE.format(new Date(candidate.captured_at)), confidence: word });
     const button = element("button",
       { type: "button", class: "sighting", "aria-label": label, title: label, onclick: () => this.actions.open(candidate) },
       pictures.image(candidate, { zoom: 1, alt: "" }), element("small", {}, confidence === null ? `${rank}` : word));
