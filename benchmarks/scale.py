@@ -9,9 +9,10 @@ continues. A generator makes the crops, rows without pictures, and random unit v
     rows     into SQLite and PostgreSQL
     build    of 2,000 crops with pictures, which are decoded, beside the encoder alone (see benchmarks/indexing.py)
     memory   of a process that builds an index of all crops (see benchmarks/indexing.py)
-    search   vectors go into a real Milvus 2.3.5 (the one of the tests); one and two processes of the service search
-             it with the shipped small CLIP, without a mirror, each request recorded in the audit log; "÷" is a
-             request's median over that of the text encoder plus that of a bare `MilvusClient.search` for as many
+    search   vectors go into a real Milvus 2.3.5 (the one of the tests) and their rows into PostgreSQL; one and two
+             processes of the service search them with the shipped small CLIP, without a mirror, each request recorded
+             in the audit log; "÷" is a request's median over that of the text encoder plus that of a bare
+             `MilvusClient.search` for as many, both asked in turns with requests of one client
 """
 
 import argparse
@@ -34,7 +35,7 @@ from pymilvus import MilvusClient
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import make_url
-from support.replicas import Replica, Served, megabytes, requests_ms, serve
+from support.replicas import Replica, Served, client_of, megabytes, request_ms, requests_ms, serve
 from support.sizing import Rates, plan, plan_rows
 
 from personsearch.bundle import Bundle
@@ -61,7 +62,8 @@ CAMERAS = 100
 ENCODED = 2000  # crops that a build encodes …
 ROUNDS = 3  # … so often, in turns with the encoder alone
 SHARDS = (1, 4)
-BARE_QUERIES = 60
+TURNS = 100  # of a bare search and a request, after …
+WARM_UP = 20
 CLIENTS = (1, 8, 32)
 REPLICAS = (1, 2)
 REQUESTS = 60  # and four for each client more
@@ -171,12 +173,12 @@ def measure_search(folder: Path, size: int) -> dict[str, Any]:
         encoder = load_graph_encoder(Bundle.open(folder / "bundle"))
         database = new_database()
         migrate(Database(database))
+        _fill_rows(gallery_in(folder / "elsewhere", database), size)
         vectors = _fill_milvus(uri, size, encoder.embedding_dim)
-        bare = _bare_ms(uri, encoder)
-        served = Served(folder / "bundle", database, uri, COLLECTION)
+        served, bare = Served(folder / "bundle", database, uri, COLLECTION), Bare(uri, encoder)
         service = {f"{replicas} of the service": _search(served, folder, replicas, bare) for replicas in REPLICAS}
         memory = {"Milvus, memory MB": megabytes("milvus", folder)}
-        return {"Milvus": vectors, "bare": bare} | service | memory
+        return {"Milvus": vectors} | service | memory
 
 
 STAGES: dict[str, Callable[[Path, int], dict[str, Any]]] = {
@@ -239,33 +241,33 @@ def _fill_milvus(uri: str, size: int, numbers: int) -> dict[str, float]:
     return {"vectors/s": size / seconds, "index complete after s": took()}
 
 
-def _bare_ms(uri: str, encoder: Encoder) -> dict[str, float]:
-    """Medians of a text encoded, and of a search as the service asks for it."""
-    client, encode, search = MilvusClient(uri=uri), [], []
-    for number in range(BARE_QUERIES):
-        with _timed() as took:
-            vector_1D = encoder.encode_texts([_text(number)])
-        encode.append(took())
-        with _timed() as took:
-            client.search(
+class Bare:
+    """A text encoded, and a search as the service asks for it, without the service."""
+
+    def __init__(self, uri: str, encoder: Encoder) -> None:
+        self._client = MilvusClient(uri=uri)
+        self._encoder = encoder
+
+    def ask(self, text: str) -> tuple[float, float]:
+        """Milliseconds of both."""
+        with _timed() as encoding:
+            vector_1D = self._encoder.encode_texts([text])
+        with _timed() as searching:
+            self._client.search(
                 COLLECTION,
                 data=vector_1D.tolist(),
                 limit=JUDGED + 1,
                 output_fields=CROP_FIELDS,
                 search_params=DEFAULTS.search_parameters(JUDGED + 1),
             )
-        search.append(took())
-    p95 = 1000 * float(np.percentile(search, 95))
-    return {"encode p50 ms": 1000 * float(np.median(encode)), "search p50 ms": 1000 * float(np.median(search))} | {
-        "search p95 ms": p95
-    }
+        return 1000 * encoding(), 1000 * searching()
 
 
 def _text(number: int) -> str:
     return f"a woman in a red jacket and blue jeans with bag number {number}"
 
 
-def _search(served: Served, folder: Path, replicas: int, bare: dict[str, float]) -> dict[str, Any]:
+def _search(served: Served, folder: Path, replicas: int, bare: Bare) -> dict[str, Any]:
     """Latencies of requests to replicas in turn, by the number of clients."""
     found: dict[str, Any] = {}
     asked = iter(range(10**6))
@@ -274,6 +276,7 @@ def _search(served: Served, folder: Path, replicas: int, bare: dict[str, float])
             stack.enter_context(serve(served, folder / f"replica-{replicas}-{n}")) for n in range(replicas)
         ]
         addresses = [each.address for each in running]
+        found["beside bare searches"] = _in_turns(addresses, bare)
         for clients in CLIENTS:
             count = REQUESTS + 4 * clients
             texts = [_text(10**6 + next(asked)) for _ in range(count)]
@@ -281,10 +284,22 @@ def _search(served: Served, folder: Path, replicas: int, bare: dict[str, float])
             p50, p95 = np.percentile(milliseconds, [50, 95])
             found[f"{clients} clients"] = {"p50 ms": p50, "p95 ms": p95, "requests/s": count / seconds}
         found["memory MB of each"] = float(np.mean([each.megabytes() for each in running]))
-    found["one request ÷ (encode + bare search)"] = found["1 clients"]["p50 ms"] / (
-        bare["encode p50 ms"] + bare["search p50 ms"]
-    )
     return found
+
+
+def _in_turns(addresses: list[str], bare: Bare) -> dict[str, float]:
+    """Medians of a request, and of encoding and searching without the service."""
+    clients, turns = [client_of(address) for address in addresses], []
+    for number in range(WARM_UP + TURNS):
+        requesting = request_ms(clients[number % len(clients)], _text(2 * number + 1))
+        turns.append((*bare.ask(_text(2 * number)), requesting))
+    encode, search, request = (float(value) for value in np.median(turns[WARM_UP:], axis=0))
+    return {
+        "encode p50 ms": encode,
+        "bare search p50 ms": search,
+        "request p50 ms": request,
+        "÷": request / (encode + search),
+    }
 
 
 def _postgresql_bytes(database: str) -> float:

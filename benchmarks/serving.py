@@ -1,12 +1,12 @@
 """Two replicas, two promoters and real engines on this machine under load, while replicas or engines are killed.
 
-Run: `python benchmarks/serving.py [--clients 32] [--rate 20] [--seconds 120] [--kill-engines | --steady]`. It starts
-PostgreSQL, SeaweedFS (S3), Milvus Lite's server, MLflow, two replicas of the service and two promoters, each with a
-home of its own. Clients search through a load balancer while one replica is killed every ten seconds, `champion` moves
-ten times between two models, crops arrive and every fifth is erased. With `--kill-engines` each engine and the promoter
-that leads are killed, too, one after the other; with `--steady` nothing is, and `champion` stays. Nothing may fail, no
-answer may come from two models, no acknowledged crop may be lost, and no crop be returned whose erasure was
-acknowledged.
+Run: `python benchmarks/serving.py [--clients 32] [--rate 20] [--seconds 120] [--kill-engines | --steady]
+[--milvus standalone]`. It starts PostgreSQL, SeaweedFS (S3), a Milvus (Lite's server, or a standalone 2.3.5), MLflow,
+two replicas of the service and two promoters, each with a home of its own. Clients search through a load balancer while
+one replica is killed every ten seconds, `champion` moves ten times between two models, crops arrive and every fifth is
+erased. With `--kill-engines` each engine and the promoter that leads are killed, too, one after the other; with
+`--steady` nothing is, and `champion` stays. Nothing may fail, no answer may come from two models, no acknowledged crop
+may be lost, and no crop be returned whose erasure was acknowledged.
 """
 
 import argparse
@@ -60,6 +60,9 @@ def main() -> int:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--kill-engines", action="store_true", help="kill each engine and the leading promoter, too")
     how.add_argument("--steady", action="store_true", help="kill nothing and leave `champion` where it is")
+    parser.add_argument(
+        "--milvus", choices=("lite", "standalone"), default="lite", help="Milvus Lite's server, or 2.3.5"
+    )
     parser.add_argument("--keep", type=Path, help="a folder in which logs stay")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -78,7 +81,10 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     say("making two models")
     models = two_models(folder)
     say("starting engines")
-    with server_engines(folder) as engines, installation(folder, engines) as machines:
+    with (
+        server_engines(folder, milvus_lite=options.milvus == "lite") as engines,
+        installation(folder, engines) as machines,
+    ):
         try:
             migrate(Database(Settings().database_address))
             gallery = open_gallery(Settings())

@@ -22,6 +22,7 @@ import httpx
 from personsearch.integrations.milvus.server import server_command
 from personsearch.processes import HOST, is_listening
 from tests.servers.milvus_lite_server import answers as milvus_answers
+from tests.servers.real_milvus import RealMilvus
 from tests.servers.s3 import s3_server
 from tests.servers.starting import free_port, wait_until
 
@@ -216,13 +217,17 @@ def installation(folder: Path, engines: Engines) -> Iterator[Installation]:
 
 
 @contextmanager
-def server_engines(folder: Path) -> Iterator[Engines]:
-    """PostgreSQL, SeaweedFS, Milvus Lite's server and MLflow, all on this machine."""
+def server_engines(folder: Path, *, milvus_lite: bool = True) -> Iterator[Engines]:
+    """PostgreSQL, SeaweedFS, Milvus (Lite's server or a standalone one) and MLflow, all on this machine.
+
+    Raises:
+        RuntimeError: what is missing to run a standalone Milvus.
+    """
     with ExitStack() as stack:
         database = Postgresql(folder / "postgresql")
         stack.callback(database.close)
         objects = stack.enter_context(s3_server())
-        milvus, milvus_uri = milvus_server(folder)
+        milvus, milvus_uri = milvus_server(folder) if milvus_lite else standalone_milvus(folder)
         stack.callback(milvus.kill)
         mlflow, mlflow_uri = mlflow_server(folder)
         stack.callback(mlflow.kill)
@@ -256,6 +261,12 @@ def milvus_server(folder: Path) -> tuple[Process, str]:
     command = server_command(folder / "milvus.db", port)
     process = Process("Milvus", command, {}, folder / "milvus.log", lambda: milvus_answers(port))
     return process, f"http://{HOST}:{port}"
+
+
+def standalone_milvus(folder: Path) -> tuple[RealMilvus, str]:
+    """Milvus 2.3.5, not started, and its address."""
+    milvus = RealMilvus(folder)
+    return milvus, milvus.address
 
 
 def mlflow_server(folder: Path) -> tuple[Process, str]:

@@ -60,6 +60,18 @@ def serve(served: Served, home: Path) -> Iterator[Replica]:
         process.join()
 
 
+def client_of(address: str) -> httpx.Client:
+    """A client that keeps its connection to a replica."""
+    return httpx.Client(base_url=address, timeout=120, trust_env=False)
+
+
+def request_ms(client: httpx.Client, text: str) -> float:
+    """Milliseconds of one search."""
+    start = time.perf_counter()
+    client.post("/v1/search", json={"text": text, "k": 10}).raise_for_status()
+    return 1000 * (time.perf_counter() - start)
+
+
 def requests_ms(addresses: Sequence[str], texts: Sequence[str], clients: int) -> tuple[list[float], float]:
     """The milliseconds of each search by clients that ask at the same time, replicas in turn, and all seconds."""
     numbers, local = count(), threading.local()
@@ -67,10 +79,8 @@ def requests_ms(addresses: Sequence[str], texts: Sequence[str], clients: int) ->
     def ask(text: str) -> float:
         if not hasattr(local, "client"):
             address = addresses[next(numbers) % len(addresses)]
-            local.client = httpx.Client(base_url=address, timeout=120, trust_env=False)
-        start = time.perf_counter()
-        local.client.post("/v1/search", json={"text": text, "k": 10}).raise_for_status()
-        return 1000 * (time.perf_counter() - start)
+            local.client = client_of(address)
+        return request_ms(local.client, text)
 
     start = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:

@@ -28,21 +28,46 @@ def real_milvus(folder: Path) -> Iterator[str]:
     Raises:
         RuntimeError: what is missing to run it, in one line.
     """
-    require_namespaces()
-    command = [sys.executable, str(Path(__file__).with_name("install_milvus.py"))]
-    installed = subprocess.run(command, capture_output=True, text=True, check=False)
-    if installed.returncode:
-        raise RuntimeError(installed.stderr.strip())
-    log = folder / "milvus.log"
-    with log.open("wb") as output:
-        process = start(Path(installed.stdout.strip()), folder / "data", output.fileno())
-        try:
-            address = connect_namespace(process)
-            wait_until_listening(address, process, log)
-            yield f"http://{address}:{PORT}"
-        finally:
-            process.kill()
-            process.wait()
+    milvus = RealMilvus(folder)
+    try:
+        milvus.start()
+        yield milvus.address
+    finally:
+        milvus.kill()
+
+
+class RealMilvus:
+    """A Milvus that keeps its data in `folder`; killed and started again, it has the same address."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is started.
+
+        Raises:
+            RuntimeError: what is missing to run it, in one line.
+        """
+        require_namespaces()
+        command = [sys.executable, str(Path(__file__).with_name("install_milvus.py"))]
+        installed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if installed.returncode:
+            raise RuntimeError(installed.stderr.strip())
+        self._server = Path(installed.stdout.strip())
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.address = f"http://{ends_of_the_cable()[1]}:{PORT}"
+
+    def start(self) -> None:
+        """Start it, and wait until it accepts connections."""
+        log = self._folder / "milvus.log"
+        with log.open("ab") as output:
+            self._process = start(self._server, self._folder / "data", output.fileno())
+        wait_until_listening(connect_namespace(self._process), self._process, log)
+
+    def kill(self) -> None:
+        """End it as kill -9 does; its namespace and cable end with it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            wait_until_unplugged()
 
 
 def require_namespaces() -> None:
@@ -63,11 +88,8 @@ def start(server: Path, data: Path, output: int) -> subprocess.Popen[bytes]:
 
 def connect_namespace(process: subprocess.Popen[bytes]) -> str:
     """Lay the cable, let the server start, return its address."""
-    number = os.getpid() % 16384
-    network = f"10.213.{number // 64}.{number % 64 * 4}"
     here, there = f"ps{os.getpid()}", f"pt{os.getpid()}"
-    base = network.rsplit(".", 1)
-    ends = [f"{base[0]}.{int(base[1]) + end}" for end in (1, 2)]
+    ends = ends_of_the_cable()
     inside = ["nsenter", "--net", "--target", namespace_member(process)]
     for command in (
         ["ip", "link", "add", here, "type", "veth", "peer", "name", there],
@@ -82,6 +104,20 @@ def connect_namespace(process: subprocess.Popen[bytes]) -> str:
     process.stdin.write(b"go\n")
     process.stdin.close()
     return ends[1]
+
+
+def ends_of_the_cable() -> tuple[str, str]:
+    """The address on this side, and that of Milvus: the same for as long as this process runs."""
+    number = os.getpid() % 16384
+    network, first = f"10.213.{number // 64}", number % 64 * 4
+    return f"{network}.{first + 1}", f"{network}.{first + 2}"
+
+
+def wait_until_unplugged() -> None:
+    """Return once the cable is gone: the kernel removes it a moment after the last process of the namespace."""
+    deadline = time.monotonic() + 60
+    while Path(f"/sys/class/net/ps{os.getpid()}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def namespace_member(process: subprocess.Popen[bytes]) -> str:
