@@ -3,7 +3,10 @@
 import numpy as np
 
 from personsearch.data.facts.layout import LAYOUT_GRID, PARTS
-from personsearch.data.synthetic.snapshot import part_layout, visible_parts
+from personsearch.data.synthetic.attributes import draw_person
+from personsearch.data.synthetic.camera import draw_camera
+from personsearch.data.synthetic.figure import Light, View, draw_figure
+from personsearch.data.synthetic.snapshot import compose, draw_pose, part_layout, visible_parts
 
 
 def test_glasses_name_their_cell_though_the_face_covers_more_of_it() -> None:
@@ -23,3 +26,13 @@ def test_a_few_pixels_of_glasses_cannot_be_made_out() -> None:
     assert "eyewear" in visible_parts(seen, whole, seen.shape[0])
     assert "eyewear" not in visible_parts(hardly, whole, seen.shape[0])
     assert "eyewear" not in visible_parts(seen, whole, 60)
+
+
+def test_a_box_of_a_few_pixels_is_drawn_whatever_stands_in_front() -> None:
+    rng = np.random.default_rng(0)
+    light, camera = Light((0.0, 1.0, 0.0), 0.5, 0.7), draw_camera("camera", rng)
+    view = View(0.0, 0.2)
+    figure = draw_figure(draw_person(rng), draw_pose(draw_person(rng), rng), view, light, pixels_per_metre=20, phase=0)
+    boxes = [compose(figure, (0, 0, 9, 36), camera, light, np.random.default_rng(seed)) for seed in range(60)]
+    assert all(np.isfinite(canvas).all() for canvas, _ in boxes)
+    assert len({np.count_nonzero(parts) for _, parts in boxes}) > 1, "nothing ever stood in front"

@@ -274,7 +274,7 @@ def _occlude(canvas: Floats, parts: NDArray[np.uint8], rng: np.random.Generator)
         parts[target][other.alpha[source] > 0.5] = 0
         return
     if kind < 0.65:
-        x, wide = int(rng.uniform(0, width)), int(rng.uniform(0.04, 0.16) * width)
+        x, wide = int(rng.uniform(0, width)), max(1, int(rng.uniform(0.04, 0.16) * width))
         area = (slice(None), slice(x, x + wide))
     else:
         area = (slice(int(height * rng.uniform(0.62, 0.95)), None), slice(None))
