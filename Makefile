@@ -63,13 +63,19 @@ down: setup  ## Stop the services that `make up` or `make demo` started.
 	@.venv/bin/personsearch down
 
 PRETRAINING := data/pretraining
-pretrain: setup  ## Rebuild weights/: synthetic people, a small CLIP and CTLG's towers from scratch (4 hours).
-	.venv/bin/personsearch data synthesize $(PRETRAINING)/raw --identities-train 60000 --identities-val 200 \
-	  --identities-test 240 --images-per-identity 2 --cameras 150 --seed 2027
+PRETRAINING_PEOPLE := --identities-val 200 --identities-test 240 --cameras 150
+pretrain: setup  ## Rebuild weights/: synthetic people, a small CLIP and CTLG's towers from scratch (5 hours).
+	.venv/bin/personsearch data synthesize $(PRETRAINING)/raw $(PRETRAINING_PEOPLE) \
+	  --identities-train 60000 --images-per-identity 2 --seed 2027
+	.venv/bin/personsearch data synthesize $(PRETRAINING)/further-raw $(PRETRAINING_PEOPLE) \
+	  --identities-train 90000 --images-per-identity 1 --seed 2030
 	.venv/bin/personsearch data prepare $(PRETRAINING)/raw $(PRETRAINING)/prepared
+	.venv/bin/personsearch data prepare $(PRETRAINING)/further-raw $(PRETRAINING)/further-prepared
 	.venv/bin/personsearch train recipes/tiny/pretrain-image.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/image
 	.venv/bin/personsearch train recipes/tiny/pretrain.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/run
-	rm -rf weights/tiny-clip && cp -r $(PRETRAINING)/run/bundle weights/tiny-clip
+	.venv/bin/personsearch train recipes/tiny/pretrain-further.yaml --dataset $(PRETRAINING)/further-prepared \
+	  --out $(PRETRAINING)/further
+	rm -rf weights/tiny-clip && cp -r $(PRETRAINING)/further/bundle weights/tiny-clip
 	.venv/bin/personsearch train recipes/tiny/ctlg-pretrain.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/ctlg
 	rm -rf weights/tiny-ctlg && cp -r $(PRETRAINING)/ctlg/bundle weights/tiny-ctlg
 
