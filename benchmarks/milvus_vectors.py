@@ -77,8 +77,8 @@ class Lists(CollectionOptions):
 # An index, and the ways in which it is searched.
 INDEXES: dict[str, list[CollectionOptions]] = {
     "FLAT": [CollectionOptions("FLAT")],
-    "HNSW": [CollectionOptions("HNSW", search=search) for search in ({}, {"ef": 256}, {"ef": 512})],
-    "AUTOINDEX": [CollectionOptions("AUTOINDEX", search=search) for search in ({}, {"ef": 256})],
+    "HNSW": [CollectionOptions("HNSW", search=search) for search in ({}, {"ef": 88}, {"ef": 256})],
+    "AUTOINDEX": [CollectionOptions("AUTOINDEX", search=search) for search in ({}, {"ef": 88})],
     "IVF_FLAT": [Lists(search={"nprobe": lists}) for lists in (16, 64)],
 }
 LITE_INDEXES = {name: INDEXES[name][:1] for name in ("FLAT", "HNSW")}

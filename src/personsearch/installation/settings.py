@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     """Parameters of the index in JSON, instead of ours: `{"M": 32, "efConstruction": 400}` for HNSW."""
 
     milvus_search: dict[str, int] = {}
-    """Parameters of a search in JSON, instead of ours: `{"ef": 256}` looks at more candidates."""
+    """Parameters of a search in JSON, instead of ours: `{"ef": 1024}` looks at more candidates."""
 
     milvus_replicas: int = Field(default=1, ge=1)
     """Copies of a collection that a Milvus cluster loads, each on query nodes of its own."""
