@@ -6,6 +6,7 @@ FOOTAGE ?=
 REGISTRY ?=
 TAG ?=
 PYTHON_IMAGE ?=
+TARGETS ?=
 export DVC_NO_ANALYTICS := 1
 # Idle OpenMP threads sleep instead of spinning: on shared cores spinning halves everybody's speed.
 export OMP_WAIT_POLICY := PASSIVE
@@ -46,12 +47,13 @@ format: setup  ## Format the code and fix what ruff can fix.
 
 lock: setup  ## Resolve pyproject.toml into requirements.lock again.
 	.venv/bin/uv $(shell cat infra/lock.args) -q pyproject.toml -o requirements.lock
+	.venv/bin/uv $(shell cat infra/docker/gpu.args) -q infra/docker/gpu.in -o infra/docker/gpu.lock
 
 compile: setup  ## Write the compiled pipelines.
 	.venv/bin/personsearch pipeline compile
 
-images:  ## Build the container images with docker or buildah; REGISTRY=, TAG=, PYTHON_IMAGE=.
-	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" PYTHON_IMAGE="$(PYTHON_IMAGE)" infra/build_images.sh
+images:  ## Build the container images with docker or buildah; REGISTRY=, TAG=, PYTHON_IMAGE=, TARGETS=.
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" PYTHON_IMAGE="$(PYTHON_IMAGE)" TARGETS="$(TARGETS)" infra/build_images.sh
 
 reference: setup  ## Write docs/settings.md and docs/commands.md.
 	$(PYTHON) infra/write_reference.py

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# requirements.lock must be what pyproject.toml resolves to, keeping the versions that are already locked.
+# The locks must be what pyproject.toml and infra/docker/gpu.in resolve to, keeping the versions that are already locked.
 set -euo pipefail
 
 resolved=$(mktemp)
@@ -10,7 +10,13 @@ if ! diff --unified=0 requirements.lock "$resolved"; then
     echo "requirements.lock is not in step with pyproject.toml: run make lock" >&2
     exit 1
 fi
-if grep -nE 'https?://' requirements.lock; then
-    echo "requirements.lock names an index address" >&2
+cp infra/docker/gpu.lock "$resolved"
+.venv/bin/uv $(cat infra/docker/gpu.args) --quiet infra/docker/gpu.in --output-file "$resolved" >/dev/null
+if ! diff --unified=0 infra/docker/gpu.lock "$resolved"; then
+    echo "infra/docker/gpu.lock is not in step with requirements.lock: run make lock" >&2
+    exit 1
+fi
+if grep -nE 'https?://' requirements.lock infra/docker/gpu.lock; then
+    echo "a lock names an index address" >&2
     exit 1
 fi

@@ -184,7 +184,10 @@ class StepConfig(Config):
     """Size of /dev/shm, which counts as memory; null for the runtime's 64 MB, with which several GPUs cannot work."""
 
     accelerator: str = "nvidia.com/gpu"
-    """Kind of accelerator where the pipeline asks for one."""
+    """Kind of accelerator where the pipeline or `accelerators` asks for one."""
+
+    accelerators: int = Field(default=0, ge=0)
+    """How many of them, for a step whose pipeline has no parameter for it."""
 
     node_selector: dict[str, Label] = Field(default_factory=dict)
     """Labels of the nodes to run on."""
@@ -317,7 +320,8 @@ def placed(text: str, cluster: ClusterConfig) -> str:
     for label, step in steps.items():
         container = spec["deploymentSpec"]["executors"][label]["container"]
         container["image"] = cluster.images.qualified(step.image or container["image"])
-        container["resources"] = _resources(step, container.get("resources", {}).get("accelerator"))
+        asked = container.get("resources", {}).get("accelerator") or _accelerator(step)
+        container["resources"] = _resources(step, asked)
         executors[label] = executors.get(label, {}) | _kubernetes(step, cluster)
     for task in _tasks(spec):
         label = spec["components"][task["componentRef"]["name"]].get("executorLabel")
@@ -336,6 +340,11 @@ def _components(spec: Mapping[str, Any]) -> dict[str, str]:
 def _tasks(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for graph in (spec["root"], *spec["components"].values()):
         yield from graph.get("dag", {}).get("tasks", {}).values()
+
+
+def _accelerator(step: StepConfig) -> dict[str, Any] | None:
+    """The accelerators that the settings give a step, as kfp writes those of a pipeline's parameter."""
+    return {"resourceCount": str(step.accelerators), "type": step.accelerator} if step.accelerators else None
 
 
 def _resources(step: StepConfig, accelerator: Mapping[str, Any] | None) -> dict[str, Any]:

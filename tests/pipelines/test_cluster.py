@@ -130,6 +130,15 @@ def test_images_are_qualified_by_registry_tag_and_digest(tmp_path: Path) -> None
     assert container(spec, "gate")["image"] == "registry.example.com/team/personsearch-platform:0.2.0"
 
 
+def test_each_shard_of_an_index_may_be_encoded_on_an_accelerator(tmp_path: Path) -> None:
+    ours = "steps: {index_shard: {image: personsearch-platform-gpu, accelerators: 1}}"
+    shard = container(compiled(tmp_path, ours, "indexing")[0], "index-shard")
+    assert shard["image"] == "personsearch-platform-gpu:0.1.0"
+    expected = {"resourceCount": "1", "type": "nvidia.com/gpu", "resourceType": "nvidia.com/gpu"}
+    assert shard["resources"]["accelerator"] == expected
+    assert "accelerator" not in container(compiled(tmp_path, "{}", "indexing")[0], "index-shard")["resources"]
+
+
 def test_a_step_can_run_in_another_image_on_another_accelerator(tmp_path: Path) -> None:
     ours = "steps: {augment: {image: personsearch-training-rocm, accelerator: amd.com/gpu}}"
     spec, _ = compiled(tmp_path, ours, tag="1")

@@ -52,4 +52,7 @@ def load_graph(path: Path, threads: int) -> Graph:
 
 def _engines() -> list[str]:
     """Providers of this build in order of preference; ONNX Runtime itself falls back if the machine has no GPU."""
-    return [name for name in ENGINES if name in onnxruntime.get_available_providers()]
+    engines = [name for name in ENGINES if name in onnxruntime.get_available_providers()]
+    if ENGINES[0] in engines:
+        onnxruntime.preload_dlls()  # of CUDA, where they are packages of Python, which the linker does not search
+    return engines
