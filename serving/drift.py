@@ -48,6 +48,11 @@ class DriftWatch(Collector):
             except Exception as error:  # whatever fails in a platform, the service continues
                 logger.warning("drift cannot be measured: %s", error)
 
+    @property
+    def found(self) -> dict[str, CameraDrift]:
+        """What the last look saw, by camera."""
+        return self._found
+
     def collect(self) -> Iterable[Metric]:
         """The figures of the last look, by camera."""
         shift = GaugeMetricFamily(

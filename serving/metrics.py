@@ -53,6 +53,18 @@ class Metrics:
         self.live_switches = Counter("personsearch_live_switches", "Collections gone live.", registry=registry)
         self.live_failures = Counter("personsearch_live_failures", "Collections that failed.", registry=registry)
 
+    def first_candidates_of(self, camera: str) -> tuple[int, int]:
+        """How many first candidates of searches this camera gave since the start, and how many of them were no
+        reliable match.
+        """
+        counts = {
+            sample.labels["outcome"]: int(sample.value)
+            for metric in self.first_candidates.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total") and sample.labels["camera"] == camera
+        }
+        return sum(counts.values()), counts.get("no_reliable_match", 0)
+
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
         self._requests.labels(method if method in METHODS else "other", route, str(status)).inc()

@@ -51,6 +51,19 @@ class PromoterView(BaseModel):
     seconds_ago: float
 
 
+class DriftView(BaseModel):
+    """How a camera's newest crops differ from those that the model was calibrated on, and how its answers are."""
+
+    camera_id: str
+    shift: float | None = Field(
+        description="Distance of the newest crops from those of the calibration, in their deviations; null before the "
+        "first look, and with too few crops."
+    )
+    quality: float | None = Field(description="Mean quality of the newest crops, from 0 to 1; null as the shift.")
+    first_candidates: int = Field(description="Of searches since this service started.")
+    no_reliable_match: int = Field(description="How many of them were no reliable match.")
+
+
 class Status(BaseModel):
     """The state of an installation."""
 
@@ -60,6 +73,7 @@ class Status(BaseModel):
     crops: int = Field(description="In the gallery.")
     waiting: int = Field(description="Crops of the gallery that the live collection does not hold yet.")
     cameras: list[CameraView]
+    drift: list[DriftView] = Field(description="By camera, in the order of `cameras`.")
     builds: list[BuildView]
     promotions: list[PromotionView] = Field(description="The latest ten, the latest first.")
     promoters: list[PromoterView]
@@ -87,12 +101,25 @@ def _status(service: Service) -> Status:
         crops=sum(camera.crops for camera in cameras),
         waiting=service.backlog.crops(),
         cameras=cameras,
+        drift=[_drift(service, camera.camera_id) for camera in cameras],
         builds=[_build(build) for build in under_way],
         promotions=[_promotion(promotion) for promotion in promotions.latest(PROMOTIONS)],
         promoters=[
             PromoterView(leads=beat.leads, state=beat.state, failed=beat.failed, seconds_ago=round(beat.age, 1))
             for beat in promotions.heartbeats()
         ],
+    )
+
+
+def _drift(service: Service, camera: str) -> DriftView:
+    seen = service.drift.found.get(camera)
+    shown, unsure = service.metrics.first_candidates_of(camera)
+    return DriftView(
+        camera_id=camera,
+        shift=None if seen is None else round(seen.shift, 3),
+        quality=None if seen is None else round(seen.quality, 3),
+        first_candidates=shown,
+        no_reliable_match=unsure,
     )
 
 

@@ -211,6 +211,13 @@ export const GERMAN = {
   "Last change": "Letzte Änderung",
   "failed ({attempts}×): {failure}": "fehlgeschlagen ({attempts}×): {failure}",
   "went live as {collection}": "in Betrieb als {collection}",
+  "Drift by camera, the largest first": "Abweichung der Kameras, die größte zuerst",
+  "Shift": "Verschiebung",
+  "Quality": "Güte",
+  "No reliable match": "Kein verlässlicher Treffer",
+  "{share} of {count}": "{share} von {count}",
+  "Shift: how far the newest crops are from those of the calibration, in their deviations. No reliable match: of the first candidates since the service started.":
+    "Verschiebung: wie weit die neuesten Bilder von denen der Kalibrierung entfernt sind, in deren Abweichungen. Kein verlässlicher Treffer: von den ersten Kandidaten, seit der Dienst läuft.",
   "Cameras, the longest silent first": "Kameras, die am längsten stillen zuerst",
   "Last crop": "Letztes Bild",
 

@@ -1,4 +1,4 @@
-// The operations view: what is live, what is being built, what came of promotions, which cameras are silent.
+// The operations view: what is live, what is being built, what came of promotions, which cameras are silent or drift.
 
 import { get } from "./api.js";
 import { cameraName, element, find, localTime, message, percent } from "./elements.js";
@@ -11,6 +11,7 @@ const UNITS = [["day", 86_400], ["hour", 3600], ["minute", 60], ["second", 1]];
 export class Operations {
   constructor() {
     this.dialog = find("operations");
+    this.openings = 0;
     find("operations-open").addEventListener("click", () => this.open());
     find("operations-close").addEventListener("click", () => this.dialog.close());
   }
@@ -18,11 +19,13 @@ export class Operations {
   open() {
     find("operations-body").replaceChildren(element("p", { class: "small" }, say("loading …")));
     this.dialog.showModal();
-    this.#follow();
+    this.openings += 1;
+    this.#follow(this.openings);
   }
 
-  async #follow() {
-    while (this.dialog.open) {
+  // An opening ends the following of the one before, which may still wait for its next turn.
+  async #follow(opening) {
+    while (this.dialog.open && opening === this.openings) {
       try {
         find("operations-body").replaceChildren(...parts(await get("v1/status")));
       } catch (error) {
@@ -33,7 +36,7 @@ export class Operations {
   }
 }
 
-function parts({ problem, collection, model, crops, waiting, cameras, builds, promotions, promoters }) {
+function parts({ problem, collection, model, crops, waiting, cameras, drift, builds, promotions, promoters }) {
   const [leader] = promoters;
   const live = model ? say("version {version} of {name}, collection {collection}", { ...model, collection }) : say("nothing yet");
   return [
@@ -47,6 +50,10 @@ function parts({ problem, collection, model, crops, waiting, cameras, builds, pr
     table(say("Promotions"), [say("Version"), say("What came of it"), say("Last change")], promotions.map(promotionRow), say("None yet.")),
     table(say("Cameras, the longest silent first"), [say("Camera"), say("Crops"), say("Last crop")],
       cameras.sort((one, other) => one.last.localeCompare(other.last)).map(cameraRow), say("None yet.")),
+    table(say("Drift by camera, the largest first"), [say("Camera"), say("Shift"), say("Quality"), say("No reliable match")],
+      drift.sort((one, other) => (other.shift ?? -1) - (one.shift ?? -1)).map(driftRow), say("None yet.")),
+    element("p", { class: "small" },
+      say("Shift: how far the newest crops are from those of the calibration, in their deviations. No reliable match: of the first candidates since the service started.")),
   ];
 }
 
@@ -80,6 +87,11 @@ function promotionRow({ version, collection, failure, attempts, changed_at: chan
 
 function cameraRow({ camera_id: camera, crops, last }) {
   return row(cameraName(camera), String(crops), `${ago((Date.now() - new Date(last)) / 1000)}, ${localTime(last)}`);
+}
+
+function driftRow({ camera_id: camera, shift, quality, first_candidates: count, no_reliable_match: unsure }) {
+  return row(camera, shift === null ? "–" : shift.toFixed(2), quality === null ? "–" : percent(quality),
+    count ? say("{share} of {count}", { share: percent(unsure / count), count }) : "–");
 }
 
 function ago(seconds) {

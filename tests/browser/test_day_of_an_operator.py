@@ -444,3 +444,25 @@ def test_operations_show_promotions_with_reasons_and_silent_cameras(page: Page, 
     expect(view.get_by_role("cell", name=gate(0), exact=True)).to_be_in_viewport()
     page.keyboard.press("Escape")
     expect(view).to_be_hidden()
+
+
+def test_operations_opened_again_ask_no_more_often(page: Page, crowd: RunningService) -> None:
+    crowd.app.state.service.drift.look()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/v1/status") else None)
+    page.clock.install()
+    open_page(page, crowd)
+    view = page.get_by_role("dialog", name="Operations")
+    for _ in range(3):
+        page.get_by_role("button", name="Operations").click()
+        expect(view.get_by_role("heading", name="Drift by camera, the largest first")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(view).to_be_hidden()
+    page.get_by_role("button", name="Operations").click()
+    expect(view.get_by_role("heading", name="Drift by camera, the largest first")).to_be_visible()
+    before = len(asked)
+    for turn in (1, 2):
+        with page.expect_response("**/v1/status"):
+            page.clock.run_for(5000)
+        page.clock.run_for(1000)
+        assert len(asked) == before + turn

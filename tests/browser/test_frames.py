@@ -1,5 +1,6 @@
 """Whole frames, the seconds around them, the track as a strip, and other sightings on a time line."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,7 +134,8 @@ def test_other_sightings_stand_by_camera_on_a_time_line(page: Page, walked: Runn
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
-    assert page.evaluate("document.activeElement.dataset.cropId") == below
+    expect(page.locator(".sighting:focus")).to_have_attribute("data-crop-id", below)
+    expect(page).to_have_url(re.compile("&view=times$"))  # going back has ended
     page.reload()
     expect(rows).to_have_count(2)
     page.get_by_role("button", name="time line").click()

@@ -41,6 +41,7 @@ OURS = {
     "BuildView": models.Build,
     "PromotionView": models.Promotion,
     "PromoterView": models.Promoter,
+    "DriftView": models.Drift,
     "Status": models.Status,
     "Readiness": models.Readiness,
     "WatchView": models.WatchedSearch,

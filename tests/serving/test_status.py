@@ -29,3 +29,19 @@ def test_status_has_what_is_live_built_and_promoted(client: TestClient, settings
     (build,) = found["builds"]
     assert (build["collection"], build["done"], build["crops"]) == ("persons_v3_1", 50, 200)
     assert [camera["camera_id"] for camera in found["cameras"]] == ["junction", "north-door"]
+
+
+def test_status_has_the_drift_of_each_camera(client: TestClient) -> None:
+    service = client.app.state.service
+    service.drift._found = {}  # what its thread may have seen already
+    client.post("/v1/search", json={"text": "red"})
+    client.post("/v1/search", json={"text": "nothing of this", "cameras": ["junction"]})
+    before = client.get("/v1/status").json()["drift"]
+    assert [(each["camera_id"], each["shift"]) for each in before] == [("junction", None), ("north-door", None)]
+    assert [(each["first_candidates"], each["no_reliable_match"]) for each in before] == [(2, 1), (0, 0)]
+    service.drift.look()
+    after = client.get("/v1/status").json()["drift"]
+    assert [each["quality"] for each in after] == [0.9, 0.9]
+    assert [each["shift"] for each in after] == [
+        round(service.drift.found[camera].shift, 3) for camera in ("junction", "north-door")
+    ]

@@ -234,6 +234,19 @@ class Promoter(Answered):
     seconds_ago: float
 
 
+class Drift(Answered):
+    """How a camera's newest crops differ from those of the calibration, and how its answers are; see docs/feedback.md.
+
+    `shift` and `quality` are None before the service's first look, and with too few crops.
+    """
+
+    camera_id: str
+    shift: float | None
+    quality: float | None
+    first_candidates: int
+    no_reliable_match: int
+
+
 class Status(Answered):
     """The state of an installation. `problem` says why the collection that should be live is not; "" if it is."""
 
@@ -243,6 +256,7 @@ class Status(Answered):
     crops: int
     waiting: int
     cameras: list[Camera]
+    drift: list[Drift]
     builds: list[Build]
     promotions: list[Promotion]
     promoters: list[Promoter]
