@@ -1,6 +1,7 @@
 """Takes the pictures of docs/operator.md from a running installation: `python infra/operator_pictures.py --key KEY`.
 
-Run it against the installation of `make demo`, whose people are all drawn: pictures of real people belong in no manual.
+Run it against the installation of `make demo` without FOOTAGE, whose people are all drawn: pictures of real people
+belong in no manual. Whole frames are of the demo's video, whose camera is `junction`.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 FOLDER = Path("docs/pictures/operator")
 DESCRIPTION = "a woman in a red jacket and blue jeans"
+CAMERA = "junction"
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 WIDE: ViewportSize = {"width": 1920, "height": 1080}
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -61,6 +63,26 @@ def ask(page: Page, words: str) -> None:
     page.locator("#grid .card:not(.skeleton)").first.wait_for()
 
 
+def take_frames(photographer: Photographer, page: Page) -> None:
+    """A candidate of the demo's video in its frame, and where else that person was seen."""
+    choose_camera(page, CAMERA)
+    ask(page, DESCRIPTION)
+    page.get_by_role("button", name="Open candidate 1", exact=True).click()
+    page.get_by_role("button", name="whole frame").click()
+    page.locator(".whole-frame img").wait_for()
+    photographer.take(page, "frame")
+    page.get_by_role("button", name="Other sightings").click()
+    page.locator(".sighting").first.wait_for()
+    photographer.take(page, "timeline")
+    page.get_by_role("button", name="time line").click()
+
+
+def choose_camera(page: Page, name: str) -> None:
+    page.locator("#cameras-summary").click()
+    page.locator("#cameras").get_by_text(name, exact=True).click()
+    page.keyboard.press("Escape")
+
+
 def take_all(photographer: Photographer) -> None:
     """The pictures of docs/operator.md, in its order."""
     with photographer.page(DESKTOP) as page:
@@ -76,14 +98,21 @@ def take_all(photographer: Photographer) -> None:
         page.get_by_role("button", name="a red jacket", exact=True).click()
         photographer.take(page, "candidate")
         page.keyboard.press("Escape")
+        take_frames(photographer, page)
+        ask(page, DESCRIPTION)
         for rank in (2, 3, 4):
             page.get_by_role("button", name=f"Choose candidate {rank}", exact=True).click()
         page.get_by_role("button", name="Compare", exact=True).click()
+        page.locator(".compare-frame").filter(has_text="loading").first.wait_for(state="detached")
         photographer.take(page, "compare")
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Report", exact=True).click()
         page.locator("#report-purpose").fill("case 17")
         photographer.take(page, "report")
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Operations").click()
+        page.locator("#operations-body table").first.wait_for()
+        photographer.take(page, "operations")
     with photographer.page(WIDE, dark=True) as page:
         ask(page, DESCRIPTION)
         photographer.take(page, "wide")

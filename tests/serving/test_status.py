@@ -1,5 +1,7 @@
 """The state of an installation, as the operations view shows it."""
 
+from datetime import UTC, datetime
+
 from fastapi.testclient import TestClient
 
 from personsearch.gallery.builds import Shard
@@ -7,6 +9,8 @@ from personsearch.integrations.database.leases import DatabaseLeases
 from personsearch.integrations.database.promotions import Promotion
 from personsearch.integrations.database.schema import open_database
 from serving.settings import ServingSettings
+from tests.crops import make_crop
+from tests.serving.colours import figure
 
 
 def test_status_has_what_is_live_built_and_promoted(client: TestClient, settings: ServingSettings) -> None:
@@ -33,15 +37,15 @@ def test_status_has_what_is_live_built_and_promoted(client: TestClient, settings
 
 def test_status_has_the_drift_of_each_camera(client: TestClient) -> None:
     service = client.app.state.service
-    service.drift._found = {}  # what its thread may have seen already
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    service.gallery.add([(make_crop("new", camera_id="gate", captured_at=at), figure("red"))])  # not indexed yet
     client.post("/v1/search", json={"text": "red"})
     client.post("/v1/search", json={"text": "nothing of this", "cameras": ["junction"]})
-    before = client.get("/v1/status").json()["drift"]
-    assert [(each["camera_id"], each["shift"]) for each in before] == [("junction", None), ("north-door", None)]
-    assert [(each["first_candidates"], each["no_reliable_match"]) for each in before] == [(2, 1), (0, 0)]
     service.drift.look()
-    after = client.get("/v1/status").json()["drift"]
-    assert [each["quality"] for each in after] == [0.9, 0.9]
-    assert [each["shift"] for each in after] == [
-        round(service.drift.found[camera].shift, 3) for camera in ("junction", "north-door")
-    ]
+    drift = {each["camera_id"]: each for each in client.get("/v1/status").json()["drift"]}
+    assert list(drift) == ["gate", "junction", "north-door"]
+    assert (drift["gate"]["shift"], drift["gate"]["quality"], drift["gate"]["first_candidates"]) == (None, None, 0)
+    assert drift["junction"]["shift"] == round(service.drift.found["junction"].shift, 3)
+    assert drift["junction"]["quality"] == 0.9
+    assert (drift["junction"]["first_candidates"], drift["junction"]["no_reliable_match"]) == (2, 1)
+    assert drift["north-door"]["first_candidates"] == 0
