@@ -74,7 +74,8 @@ def take_frames(photographer: Photographer, page: Page) -> None:
     page.get_by_role("button", name="Other sightings").click()
     page.locator(".sighting").first.wait_for()
     photographer.take(page, "timeline")
-    page.get_by_role("button", name="time line").click()
+    page.locator("#home").click()
+    page.locator('[data-mode="start"]').wait_for()
 
 
 def choose_camera(page: Page, name: str) -> None:
@@ -99,6 +100,7 @@ def take_all(photographer: Photographer) -> None:
         photographer.take(page, "candidate")
         page.keyboard.press("Escape")
         take_frames(photographer, page)
+        choose_camera(page, CAMERA)
         ask(page, DESCRIPTION)
         for rank in (2, 3, 4):
             page.get_by_role("button", name=f"Choose candidate {rank}", exact=True).click()

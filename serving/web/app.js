@@ -190,7 +190,7 @@ async function searchSightings(candidate) {
   detail.close();
   const alone = { text: "", also: [], without: [], picture: "", like: candidate.crop_id };
   await repeat({ ...unopened(state), ...alone, cameras: [], cursor: "", view: "times" });
-  results.focus(0);
+  results.move({}); // to the first of them
 }
 
 function nextPage() {

@@ -90,7 +90,7 @@ function cameraRow({ camera_id: camera, crops, last }) {
 }
 
 function driftRow({ camera_id: camera, shift, quality, first_candidates: count, no_reliable_match: unsure }) {
-  return row(camera, shift === null ? "–" : shift.toFixed(2), quality === null ? "–" : percent(quality),
+  return row(cameraName(camera), shift === null ? "–" : shift.toFixed(2), quality === null ? "–" : percent(quality),
     count ? say("{share} of {count}", { share: percent(unsure / count), count }) : "–");
 }
 

@@ -115,5 +115,5 @@ export class Timeline {
 
 function row(camera, sightings) {
   const lane = element("ul", { class: "lane" }, ...sightings.map(({ button }) => element("li", {}, button)));
-  return { lane, sightings, item: element("li", { class: "times-row" }, element("h2", {}, camera), lane) };
+  return { lane, sightings, item: element("li", { class: "times-row" }, element("h2", { title: camera }, cameraName(camera)), lane) };
 }

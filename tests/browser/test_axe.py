@@ -26,7 +26,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
     """People of whom some were seen in a video."""
     for limit in ("FRAME_SECONDS", "CLIP_SECONDS", "WAIT_SECONDS"):
         monkeypatch.setattr(f"serving.footage.{limit}", 120.0)
-    settings = ServingSettings(home=tmp_path, api_keys=KEY, watch_seconds=0.2)
+    settings = ServingSettings(home=tmp_path, api_keys=KEY, watch_seconds=0.2, alerts=True)
     add_walk(settings.gallery_folder, tmp_path / "videos")
     gallery, store = add_figures(settings.gallery_folder, COLOURS, first=20), ExactStore()
     build_collection(store, gallery, "persons_v1_1")
@@ -110,6 +110,12 @@ def operations(page: Page) -> None:
     expect(page.get_by_role("heading", name="Drift by camera, the largest first")).to_be_visible()
 
 
+def alerts(page: Page) -> None:
+    expect(page.locator("#grid .card:not(.skeleton)").first).to_be_visible()
+    page.locator("#alerts-open").click()
+    expect(page.locator("#alerts-form")).to_be_visible()
+
+
 def keys(page: Page) -> None:
     page.evaluate("document.getElementById('keys-dialog').showModal()")
 
@@ -137,6 +143,7 @@ STATES: dict[str, tuple[State, str]] = {
     "time line": (time_line, "text=red&view=times"),
     "searches": (searches, "text=red"),
     "operations": (operations, ""),
+    "alerts": (alerts, "text=a+red+coat"),
     "keys": (keys, ""),
     "nobody": (nobody, "text=red&after=2030-01-01T00:00:00Z"),
     "failed": (failed, "text=red&after=nonsense"),
