@@ -47,6 +47,7 @@ IMAGE = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_.-]+)?")
 LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 IMAGES = ("training", "platform")
 IMAGE_PREFIX = "personsearch-"
+LONGEST_WAIT_SECONDS, MOST_RETRIES = 86_400, 100
 PACKAGED = Path(__file__).with_name("cluster.yaml")
 
 
@@ -93,8 +94,8 @@ def _label(value: str) -> str:
 
 
 def _mount_path(value: str) -> str:
-    if not value.startswith("/") or ":" in value or ".." in value.split("/"):
-        raise ValueError(f"{value!r}: an absolute path without : and .. expected, such as /models")
+    if not value.startswith("/") or not value.strip("/.") or ":" in value or ".." in value.split("/"):
+        raise ValueError(f"{value!r}: an absolute path below / without : and .. expected, such as /models")
     return value
 
 
@@ -149,16 +150,16 @@ class TolerationConfig(Config):
 class RetriesConfig(Config):
     """How often a step that failed is tried again."""
 
-    count: int = Field(default=0, ge=0)
+    count: int = Field(default=0, ge=0, le=MOST_RETRIES)
     """Tries after the first."""
 
-    wait_seconds: int = Field(default=30, ge=0)
+    wait_seconds: int = Field(default=30, ge=0, le=LONGEST_WAIT_SECONDS)
     """Wait before the second try."""
 
     factor: float = Field(default=2.0, ge=1)
     """By which each wait is longer than the one before."""
 
-    longest_wait_seconds: int = Field(default=3600, ge=0)
+    longest_wait_seconds: int = Field(default=3600, ge=0, le=LONGEST_WAIT_SECONDS)
     """No wait is longer."""
 
 

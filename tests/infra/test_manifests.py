@@ -470,6 +470,24 @@ def test_a_sidecar_reaches_istio_and_no_job_has_one(whole: dict[str, Objects], w
         assert gateway["ports"] == [{"protocol": "TCP", "port": 8000}]
 
 
+def test_the_gateway_leads_to_search_below_a_prefix(with_every_component: Objects) -> None:
+    """What is relative in the page stays below the prefix only if the address ends with a slash."""
+    route = named(with_every_component, "VirtualService", "personsearch")
+    page, service = route["spec"]["http"]
+    prefix = service["match"][0]["uri"]["prefix"]
+    assert page["redirect"]["uri"] == prefix == f"{page['match'][0]['uri']['exact']}/"
+    assert service["rewrite"] == {"uri": "/"}
+    destination = service["route"][0]["destination"]
+    (port,) = named(with_every_component, "Service", destination["host"])["spec"]["ports"]
+    assert destination["port"] == {"number": port["port"]}
+    schemas = check.custom_schemas(check.CRDS)
+    assert list(check.manifest_problems(route, schemas)) == []
+    service["rewrite"] = {"url": "/"}
+    assert any("url" in problem for problem in check.manifest_problems(route, schemas))
+    here = (ROOT / "serving" / "web" / "index.html").read_text()
+    assert re.findall(r"""(?:src|href)=["'](/[^"']*)""", here) == []
+
+
 def test_every_command_parses(whole: dict[str, Objects], with_every_component: Objects) -> None:
     """Nothing is run; in a shell's script each call of ours is looked at."""
     command_line, found = app.command_line(), set[str]()

@@ -165,7 +165,12 @@ def test_a_step_can_run_in_another_image_on_another_accelerator(tmp_path: Path) 
         ("steps: {train: {shared_memory: 8 Gi}}", r"steps\.train\.shared_memory: '8 Gi': .*such as 8Gi or 500Mi"),
         ("steps: {train: {cpu_request: 2 cores}}", r"steps\.train\.cpu_request: '2 cores': .*such as 2 or 500m"),
         ("steps: {train: {volumes: {mine: models}}}", r"steps\.train\.volumes\.mine: 'models': .*an absolute path"),
-        ("steps: {train: {volumes: {mine: /models/../etc}}}", r"an absolute path without : and \.\. expected"),
+        ("steps: {train: {volumes: {mine: /models/../etc}}}", r"an absolute path below / without : and \.\. expected"),
+        ("steps: {train: {volumes: {mine: /}}}", r"steps\.train\.volumes\.mine: '/': an absolute path below /"),
+        ("steps: {train: {volumes: {mine: //./}}}", r"'//\./': an absolute path below /"),
+        ("steps: {train: {retries: {wait_seconds: 99999999999}}}", r"retries\.wait_seconds.*at most 86400"),
+        ("steps: {train: {retries: {longest_wait_seconds: 1000000}}}", r"longest_wait_seconds.*at most 86400"),
+        ("steps: {train: {retries: {count: 101}}}", r"retries\.count.*at most 100"),
         ("images: {digests: {training: latest}}", r"ours\.yaml: .*sha256: and 64 hex digits expected"),
     ],
 )

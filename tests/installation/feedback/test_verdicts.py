@@ -141,6 +141,21 @@ def test_a_person_stays_in_their_split_while_verdicts_come_in() -> None:
     assert len({each.split for each in alone.values()}) > 1
 
 
+def test_a_person_stays_in_their_split_when_their_first_track_is_erased() -> None:
+    judgements, held = [], {}
+    for number in range(40):
+        for track in ("first", "second"):
+            name = f"{number}-{track}"
+            judgements.append(Judgement(f"text {number}", name, True))
+            held[name] = make_crop(name, track_id=name)
+        judgements.append(Judgement(f"later text {number}", f"{number}-second", True))
+    before = {each.crop.crop_id: each.split for each in judged_crops(judgements, held)[0]}
+    left = {name: crop for name, crop in held.items() if name.endswith("second")}
+    after = {each.crop.crop_id: each.split for each in judged_crops(judgements, left)[0]}
+    assert after == {name: before[name] for name in left}
+    assert set(after.values()) == {"train", "val", "test"}
+
+
 def test_crops_that_are_gone_are_left_out() -> None:
     found, _ = judged_crops(said(RED, a1=True, b1=True, x1=False), crops("b1"))
     assert [each.crop.crop_id for each in found] == ["b1"]

@@ -30,7 +30,7 @@ from personsearch.installation.feedback.verdicts import JudgedCrop, held_crops, 
 from personsearch.progress import track
 from personsearch.run_record import RUN_RECORD, write_run_record
 
-ALGORITHM = "feedback-1"
+ALGORITHM = "feedback-2"
 JOURNAL = ".journal.jsonl"
 SOURCE = "verdicts"
 LEFT_OUT = (

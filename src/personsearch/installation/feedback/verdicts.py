@@ -7,9 +7,9 @@ it: those tracks stay different people, of one group.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from personsearch.data.checks import Refused, clean_caption
 from personsearch.data.records import REJECTED_FOR, Split
@@ -22,6 +22,7 @@ TEST_SHARE, VAL_SHARE = 0.25, 0.1
 MAX_WORDS = 200
 
 Track = tuple[str, str, str]
+T = TypeVar("T", bound=Hashable)
 
 
 class VerdictLog(Protocol):
@@ -107,13 +108,14 @@ def held_crops(gallery: Gallery, judgements: Sequence[Judgement]) -> dict[str, C
 def judged_crops(judgements: Sequence[Judgement], crops: Mapping[str, Crop]) -> tuple[list[JudgedCrop], Counter[str]]:
     """What the verdicts on these crops say, and how many of them were left out by reason.
 
-    People are split by a hash, so that no person is in two splits, and everybody stays where they are while verdicts
-    come in. A rejection counts only beside a confirmed crop of the same description and split.
+    People are split by a hash of the first description that was confirmed for them, also on a crop that is erased now.
+    So no person is in two splits, and everybody stays where they are while verdicts come in and tracks are erased. A
+    rejection counts only beside a confirmed crop of the same description and split.
     """
     held = [each for each in judgements if each.crop_id in crops]
     tracks = {each.crop_id: track_of(crops[each.crop_id]) for each in held}
     confirmed = [each for each in held if each.is_confirmed]
-    people, groups = _Components(), _Components()
+    people, groups = _Components[Track](), _Components[Track]()
     for each in confirmed:
         people.name(tracks[each.crop_id])
     _join_by_text(people, ((each.text, tracks[each.crop_id]) for each in confirmed if not each.many))
@@ -124,7 +126,8 @@ def judged_crops(judgements: Sequence[Judgement], crops: Mapping[str, Crop]) -> 
     captions: dict[str, list[str]] = {}
     for each in confirmed:
         captions.setdefault(each.crop_id, []).append(each.text)
-    splits = {name: _split_of(name) for name in people.names()}
+    described = _first_descriptions(judgements, tracks, people)
+    splits = {name: _split_of((described[name],) if name in described else name) for name in people.names()}
     rejections, left_out = _rejections(held, tracks, people, fits, splits)
     numbers = {name: number for number, name in enumerate(splits)}
     shared = Counter(groups.name(name) for name in set().union(*fits.values()) if name in splits)
@@ -145,7 +148,7 @@ def judged_crops(judgements: Sequence[Judgement], crops: Mapping[str, Crop]) -> 
 def _rejections(
     held: Sequence[Judgement],
     tracks: Mapping[str, Track],
-    people: "_Components",
+    people: "_Components[Track]",
     fits: Mapping[str, Sequence[Track]],
     splits: dict[Track, Split],
 ) -> tuple[dict[str, list[str]], Counter[str]]:
@@ -167,36 +170,51 @@ def _rejections(
     return found, left_out
 
 
-def _split_of(track: Track) -> Split:
-    share = int.from_bytes(hashlib.sha256("\0".join(track).encode()).digest()[:4]) / 2**32
+def _first_descriptions(
+    judgements: Iterable[Judgement], tracks: Mapping[str, Track], people: "_Components[Track]"
+) -> dict[Track, str]:
+    """The first description of each person, where one fits them alone. Descriptions of one crop or person belong
+    together, and those of erased crops still do.
+    """
+    texts, first = _Components[str](), dict[str | Track, str]()
+    for each in judgements:
+        if each.is_confirmed and not each.many:
+            track = tracks.get(each.crop_id)
+            for shown in (each.crop_id, *([people.name(track)] if track else [])):
+                texts.join(first.setdefault(shown, each.text), each.text)
+    return {person: texts.name(text) for person, text in first.items() if not isinstance(person, str)}
+
+
+def _split_of(name: tuple[str, ...]) -> Split:
+    share = int.from_bytes(hashlib.sha256("\0".join(name).encode()).digest()[:4]) / 2**32
     return "test" if share < TEST_SHARE else "val" if share < TEST_SHARE + VAL_SHARE else "train"
 
 
-def _join_by_text(components: "_Components", described: Iterable[tuple[str, Track]]) -> None:
+def _join_by_text(components: "_Components[Track]", described: Iterable[tuple[str, Track]]) -> None:
     first: dict[str, Track] = {}
     for text, track in described:
         components.join(first.setdefault(text, track), track)
 
 
-class _Components:
-    """Tracks that belong together; a component has the name of the one that came first."""
+class _Components(Generic[T]):
+    """Tracks, or descriptions, that belong together; a component has the name of the one that came first."""
 
     def __init__(self) -> None:
-        self._parents: dict[Track, Track] = {}
-        self._places: dict[Track, int] = {}
+        self._parents: dict[T, T] = {}
+        self._places: dict[T, int] = {}
 
-    def name(self, track: Track) -> Track:
+    def name(self, track: T) -> T:
         """The name of a track's component; a new track is one of its own."""
         self._places.setdefault(track, len(self._places))
         while (parent := self._parents.setdefault(track, track)) != track:
             track = parent
         return track
 
-    def names(self) -> list[Track]:
+    def names(self) -> list[T]:
         """Every component, in the order in which they came."""
         return [track for track in self._places if self._parents[track] == track]
 
-    def join(self, one: Track, other: Track) -> None:
+    def join(self, one: T, other: T) -> None:
         """Let two tracks belong together."""
         first, second = sorted((self.name(one), self.name(other)), key=self._places.__getitem__)
         self._parents[second] = first
