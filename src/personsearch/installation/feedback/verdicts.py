@@ -179,8 +179,10 @@ def _first_descriptions(
     texts, first = _Components[str](), dict[str | Track, str]()
     for each in judgements:
         if each.is_confirmed and not each.many:
-            track = tracks.get(each.crop_id)
-            for shown in (each.crop_id, *([people.name(track)] if track else [])):
+            shown_in: list[str | Track] = [each.crop_id]
+            if each.crop_id in tracks:
+                shown_in.append(people.name(tracks[each.crop_id]))
+            for shown in shown_in:
                 texts.join(first.setdefault(shown, each.text), each.text)
     return {person: texts.name(text) for person, text in first.items() if not isinstance(person, str)}
 
