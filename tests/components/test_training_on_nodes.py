@@ -22,7 +22,7 @@ from tests.servers.s3 import S3Server
 from tests.servers.trainer import POD, Trainer, end, serving
 
 __all__ = ["dataset"]
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]  # a dozen processes that load torch, one after the other
 STEADY = {"optimiser": {"lr": 3e-3, "eps": 1e-4}}  # with Adam's usual eps, rounding would become steps
 
 
