@@ -39,9 +39,8 @@ class CollectionOptions:
 
     def search_parameters(self, limit: int) -> dict[str, Any]:
         """Of float vectors, for so many results; an index that is scanned ignores them."""
-        ef = max(
-            self.search.get("ef", max(LEAST_CANDIDATES, 2 * limit)), limit
-        )  # an engine refuses fewer candidates than results
+        # an engine refuses fewer candidates than results
+        ef = max(self.search.get("ef", max(LEAST_CANDIDATES, 2 * limit)), limit)
         return {"metric_type": "COSINE", "params": {**self.search, "ef": ef}}
 
     def refuse_graph(self, vectors: str) -> None:
