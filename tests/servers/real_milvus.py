@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,13 +54,15 @@ class RealMilvus:
         self._server = Path(installed.stdout.strip())
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
+        # a server dies with the thread that started it: one that lives as long as this process
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="milvus")
         self.address = f"http://{ends_of_the_cable()[1]}:{PORT}"
 
     def start(self) -> None:
         """Start it, and wait until it accepts connections."""
         log = self._folder / "milvus.log"
         with log.open("ab") as output:
-            self._process = start(self._server, self._folder / "data", output.fileno())
+            self._process = self._starter.submit(start, self._server, self._folder / "data", output.fileno()).result()
         wait_until_listening(connect_namespace(self._process), self._process, log)
 
     def kill(self) -> None:
