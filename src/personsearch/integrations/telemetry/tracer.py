@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from personsearch import __version__, tracing
+from personsearch.addresses import is_on_this_machine
 from personsearch.errors import UserError
 from personsearch.tracing import Attributes
 
 if TYPE_CHECKING:
     from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
 
 ENDPOINT, TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
@@ -72,12 +74,19 @@ def _provider(service: str, address: str) -> "TracerProvider":
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    from personsearch.integrations.telemetry.exporter import OtlpExporter
-
     named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: service}
     provider = TracerProvider(resource=Resource.create({**named, "service.version": __version__}))
-    provider.add_span_processor(BatchSpanProcessor(OtlpExporter(address)))
+    provider.add_span_processor(BatchSpanProcessor(_exporter(address)))
     return provider
+
+
+def _exporter(address: str) -> "OTLPSpanExporter":
+    import requests
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    session = requests.Session()
+    session.trust_env = not is_on_this_machine(address)  # a proxy does not reach a collector of this machine
+    return OTLPSpanExporter(address, session=session)
 
 
 class OpenTelemetryTracer:
