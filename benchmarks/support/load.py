@@ -131,8 +131,8 @@ class Outages:
 class Balancer:
     """Sends each request to the next replica that says it is ready, as load balancers do.
 
-    A request whose connection fails is sent to the next one, for as long as `patience`: each connection that a killed
-    replica has left in the pool fails once. Every other failure is the caller's.
+    A request whose connection fails is sent to the next one, for as long as `patience` after the first failure: each
+    connection that a killed replica has left in the pool fails once. Every other failure is the caller's.
     """
 
     patience = 5.0  # seconds, also until a replica must be ready again
@@ -173,7 +173,7 @@ class Balancer:
         Raises:
             httpx.HTTPError: no replica can be reached, or one did not answer in time.
         """
-        deadline = time.monotonic() + self.patience
+        failed_at = None
         while True:
             number = self._next()
             try:
@@ -181,7 +181,8 @@ class Balancer:
             except CONNECTION_ERRORS as error:
                 if isinstance(error, httpx.ConnectError):  # else it may only have closed a connection that was idle
                     self.ready[number] = False
-                if time.monotonic() > deadline:
+                failed_at = failed_at or time.monotonic()
+                if time.monotonic() - failed_at >= self.patience:
                     raise
                 self.tally.add(retried=1)
 
