@@ -111,6 +111,30 @@ def test_it_is_given_up_after_many_tries(world: World, monkeypatch: pytest.Monke
     assert world.states() == [("failed", 2)]
 
 
+def test_one_whose_telling_breaks_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def broken_for_one(address: str, *_: object, **__: object) -> None:
+        if "broken" in address:
+            raise ValueError("an address that nobody thought of")
+        told.append(address)
+
+    monkeypatch.setattr(delivery, "send", broken_for_one)
+    world.raise_alerts("https://broken.example.org/")
+    world.watches.put(watched("x", "a red coat", webhook="https://example.org/"))
+    search = world.watches.find("x")
+    assert search is not None
+    crops = [crop for crop, _ in figures("red", 0, crops=1)]
+    world.alerts.advance([search], search.sequence + 1, [Match("x", crop, 0.9, 0.4) for crop in crops], world.lease)
+    world.alerts.release(world.watches.enabled(), world.lease)
+    assert world.turn() == Delivered(taken=1, failed=1)
+    assert told == ["https://example.org/"]
+    assert {alert.delivery: alert.failure for alert in world.alerts.latest("anna", 9)} == {
+        "delivered": "",
+        "waiting": "an address that nobody thought of",
+    }
+
+
 def test_waits_grow_to_an_hour_and_all_of_them_take_about_a_day() -> None:
     waits = [wait_after(attempts) for attempts in range(delivery.MOST_ATTEMPTS)]
     assert 3.75 <= waits[0] <= 5.0

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from tests.installation.alerts.receiver import Receiver
 
 SECRET = "a-secret-for-the-tests"
 PUBLIC = "93.184.216.34"
+NAT64 = f"https://[64:ff9b::{PUBLIC}]/"  # what every name resolves to on a network of IPv6 alone
 
 
 def test_the_signature_is_that_of_standard_webhooks() -> None:
@@ -48,6 +50,11 @@ def test_the_signature_is_that_of_standard_webhooks() -> None:
         "https://[::ffff:127.0.0.1]/hook",
         "https://[2002:7f00:1::]/hook",
         "https://[fe80::1]/hook",
+        "https://[fec0::1]/hook",
+        "https://[::127.0.0.1]/hook",
+        "https://[::ffff:0:127.0.0.1]/hook",
+        "https://[64:ff9b::169.254.169.254]/hook",
+        "https://[64:ff9b:1::7f00:1]/hook",
         "https://example.org/" + "a" * 2000,
     ],
 )
@@ -57,7 +64,7 @@ def test_no_other_address_is_taken(address: str) -> None:
 
 
 def test_public_addresses_are_taken_and_private_ones_where_that_is_allowed() -> None:
-    for address in ("https://example.org/hook?a=b", "https://example.org:8443", f"https://{PUBLIC}/"):
+    for address in ("https://example.org/hook?a=b", "https://example.org:8443", f"https://{PUBLIC}/", NAT64):
         assert checked_address(address, private=False) == address
     for address in ("http://127.0.0.1:8080/hook", "https://localhost/hook", "http://[::1]/"):
         assert checked_address(address, private=True) == address
@@ -71,13 +78,15 @@ def named(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     monkeypatch.setattr(webhook.socket, "getaddrinfo", lambda *_, **__: found)
 
 
-@pytest.mark.parametrize("addresses", [("127.0.0.1",), (PUBLIC, "10.0.0.1"), ("169.254.169.254",)])
+@pytest.mark.parametrize("addresses", [("127.0.0.1",), (PUBLIC, "10.0.0.1"), ("64:ff9b::a9fe:a9fe",)])
 def test_a_public_name_of_a_private_address_is_refused(
     monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...]
 ) -> None:
     named(monkeypatch, *addresses)
-    with pytest.raises(WebhookFailed, match="no public address"):
+    with pytest.raises(WebhookFailed, match="no public address") as refused:
         send("https://example.org/hook", {}, b"", private=False)
+    # who may watch a search is not told how names of this network resolve
+    assert addresses[-1] not in str(refused.value)
 
 
 def test_the_body_and_the_headers_arrive_as_they_are() -> None:
@@ -127,3 +136,21 @@ def test_one_that_never_ends_its_answer_is_left(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(webhook, "ANSWER_SECONDS", 0.5)
     with pytest.raises(WebhookFailed, match=r"no answer in 0\.5 s"):
         send(dripping, {}, b"", private=True)
+
+
+class SlowTls:
+    """Shakes hands for longer than a webhook may take."""
+
+    def wrap_socket(self, plain: socket.socket, *, server_hostname: str) -> socket.socket:
+        timeout = plain.gettimeout()
+        wrapped = socket.socket(fileno=plain.detach())  # as TLS does: who has the plain one can no longer end it
+        wrapped.settimeout(timeout)
+        time.sleep(2 * webhook.ANSWER_SECONDS)
+        return wrapped
+
+
+def test_one_that_shakes_hands_until_the_limit_is_left(monkeypatch: pytest.MonkeyPatch, dripping: str) -> None:
+    monkeypatch.setattr(webhook, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(webhook.ssl, "create_default_context", SlowTls)
+    with pytest.raises(WebhookFailed, match=r"no answer in 0\.5 s"):
+        send(dripping.replace("http:", "https:"), {}, b"", private=True)

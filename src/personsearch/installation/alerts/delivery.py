@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from personsearch.errors import UserError
 from personsearch.gallery.alerts import Alert, WatchedSearch
 from personsearch.installation.alerts.webhook import send, signed_headers
-from personsearch.installation.audit.log import AuditLog, AuditUnavailable
+from personsearch.installation.audit.log import AuditLog
 
 if TYPE_CHECKING:
     from personsearch.integrations.database.alerts import DatabaseAlerts, Due
@@ -74,7 +73,7 @@ class Deliverer:
                 body,
                 private=self._private,
             )
-        except (UserError, AuditUnavailable) as error:
+        except Exception as error:  # whatever fails of one, the others are told
             logger.warning("alert %s is not delivered: %s", alert.alert_id, error)
             return str(error) or type(error).__name__
         return ""

@@ -25,6 +25,7 @@ LONGEST_ADDRESS = 2000
 ANSWER_SECONDS = 10.0  # for connection and answer together
 LATE = "no answer in {:g} s"
 PORTS = {"https": 443, "http": 80}
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 
 
 class WebhookFailed(UserError):
@@ -71,7 +72,7 @@ def send(address: str, headers: Mapping[str, str], body: bytes, *, private: bool
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", path, body, {"content-type": "application/json", **headers})
         status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         late = connection.aborted or isinstance(error, TimeoutError)
         raise WebhookFailed(LATE.format(ANSWER_SECONDS) if late else f"not reached: {error}") from error
     finally:
@@ -97,6 +98,8 @@ class _Pinned(http.client.HTTPConnection):
         self.sock = socket.create_connection((self._resolved, self.port), self.timeout)
         if self._secure:
             self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+        if self.aborted:  # before there was a socket that could be shut down
+            raise TimeoutError
 
     def abort(self) -> None:
         """Let whatever waits on it end."""
@@ -128,8 +131,8 @@ def _resolved(host: str, port: int, *, private: bool) -> str:
         found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError) as error:
         raise WebhookFailed(f"{host} has no address: {error}") from error
-    if not private and (refused := next(filter(_is_private, found), None)):
-        raise WebhookFailed(f"{host} is {refused}, which is no public address")
+    if not private and any(map(_is_private, found)):
+        raise WebhookFailed(f"{host} leads to no public address")  # which one is nobody's business
     return found[0]
 
 
@@ -141,5 +144,16 @@ def _is_private(host: str) -> bool:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-    return not (mapped or address).is_global or (mapped or address).is_multicast
+    reached = _carried(address) or address
+    if isinstance(reached, ipaddress.IPv6Address) and (reached.is_reserved or reached.is_site_local):
+        return True
+    return not reached.is_global or reached.is_multicast
+
+
+def _carried(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that one of IPv6 leads to, None if it leads to none."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour
