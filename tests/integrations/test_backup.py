@@ -28,6 +28,8 @@ app = typer.Typer()
 for group in (audit, backup, doctor, platform, registry):
     group.register(app)
 
+pytestmark = pytest.mark.timeout(900)  # MLflow makes its tables several times
+
 ADDRESSES = ("database", "crops", "milvus_uri", "mlflow_uri", "mlflow_database", "mlflow_artifacts", "audit_anchor")
 
 
@@ -141,7 +143,7 @@ def test_one_machine(machine: Machine, tiny_dataset: Path, tmp_path: Path) -> No
     assert shown == made
 
 
-@pytest.mark.parametrize("milvus", ["lite_server", "milvus_server"])
+@pytest.mark.parametrize("milvus", ["lite_server", pytest.param("milvus_server", marks=pytest.mark.slow)])
 def test_engines(
     milvus: str,
     machine: Machine,
