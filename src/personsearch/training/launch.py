@@ -45,5 +45,12 @@ def train_in_processes(config: TrainConfig, dataset: Path, out_dir: Path, proces
         recipe.write_text(yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8")
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command = ["-m", "personsearch", "train", str(recipe), "--dataset", str(dataset), "--out", str(out_dir)]
-        if subprocess.run([*launcher, *command], check=False).returncode:
+        process = subprocess.Popen([*launcher, *command])
+        try:
+            status = process.wait()
+        except BaseException:
+            process.terminate()  # torchrun ends its processes
+            process.wait()
+            raise
+        if status:
             raise UserError(f"training in {processes} processes failed; what they printed above says why")

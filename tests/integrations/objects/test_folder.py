@@ -14,7 +14,7 @@ import pytest
 
 from personsearch.errors import UserError
 from personsearch.integrations.objects import folder as module
-from personsearch.integrations.objects.folder import STATE, StoredFolder, kept, states
+from personsearch.integrations.objects.folder import CLAIM, STATE, StoredFolder, TakenOver, kept, states
 from tests.servers.google import TOKEN, Google, google_storage
 from tests.servers.s3 import READER, S3Server
 
@@ -81,11 +81,12 @@ def test_what_is_kept_comes_back_without_what_is_being_written(folder: Path, pla
 
 def test_what_has_changed_is_sent_and_what_has_passed_is_removed(folder: Path, place: str, tmp_path: Path) -> None:
     stored = StoredFolder(place)
+    stored.claim()
     stored.keep(folder)
     (old,) = (path for path, size in objects(place).items() if size > 10**6)
     (folder / "checkpoints/last.safetensors").write_bytes(b"step 2" * 300_000)
     assert stored.keep(folder)
-    assert len(objects(place)) == 3
+    assert len(objects(place)) == 4
     assert old not in objects(place)
     assert restored(place, tmp_path) == contents(folder)
     stored.forget()
@@ -95,27 +96,146 @@ def test_what_has_changed_is_sent_and_what_has_passed_is_removed(folder: Path, p
 def test_a_step_that_is_tried_again_removes_what_the_one_before_it_left(
     folder: Path, place: str, tmp_path: Path
 ) -> None:
-    StoredFolder(place).keep(folder)
-    second, again = StoredFolder(place), tmp_path / "again" / "run"
+    first, second, again = StoredFolder(place), StoredFolder(place), tmp_path / "again" / "run"
+    first.claim()
+    first.keep(folder)
     again.mkdir(parents=True)
+    second.claim()
     assert second.restore(again)
     (again / "checkpoints/last.safetensors").write_bytes(b"step 3" * 300_000)
     assert second.keep(again)
-    assert len(objects(place)) == 3
+    assert len(objects(place)) == 4
     assert restored(place, tmp_path) == contents(again)
 
 
-def test_what_another_step_has_removed_is_sent_again(folder: Path, place: str, tmp_path: Path) -> None:
-    """Two pods of one step, one of them on a node that was thought lost."""
-    first, second = StoredFolder(place), StoredFolder(place)
-    first.keep(folder)
-    other = tmp_path / "other"
-    other.mkdir()
-    second.restore(other)
-    (other / "checkpoints/last.safetensors").write_bytes(b"other" * 300_000)
-    second.keep(other)
-    assert first.keep(folder)
+def test_what_was_kept_before_folders_were_claimed_is_found_and_removed_later(
+    folder: Path, place: str, tmp_path: Path
+) -> None:
+    StoredFolder(place).keep(folder)
+    stored, again = StoredFolder(place), tmp_path / "again" / "run"
+    again.mkdir(parents=True)
+    stored.claim()
+    assert stored.restore(again)
+    stored.keep(again)
     assert restored(place, tmp_path) == contents(folder)
+    assert [name for name in objects(place) if not name.startswith("000001-")] == []
+
+
+class Pods:
+    """Two pods of one step: the first one's node was thought lost, and the second has taken over."""
+
+    def __init__(self, place: str, folder: Path, tmp_path: Path) -> None:
+        self.first, self.second, self.place = StoredFolder(place), StoredFolder(place), place
+        self.mine, self.other = folder, tmp_path / "second" / "run"
+        self.other.mkdir(parents=True)
+        self.first.claim()
+        self.first.keep(folder)
+        self.second.claim()
+
+    def work(self, folder: Path, step: bytes) -> None:
+        (folder / "checkpoints/last.safetensors").write_bytes(step * 300_000)
+
+
+@pytest.fixture
+def pods(place: str, folder: Path, tmp_path: Path) -> Pods:
+    return Pods(place, folder, tmp_path)
+
+
+def test_a_pod_that_was_thought_lost_neither_writes_nor_removes_anything(pods: Pods, tmp_path: Path) -> None:
+    before = objects(pods.place)
+    pods.work(pods.mine, b"step 9")
+    for act in (lambda: pods.first.keep(pods.mine), pods.first.forget, pods.first.check):
+        with pytest.raises(TakenOver, match="another pod of this step has taken over; this one ends"):
+            act()
+    assert objects(pods.place) == before
+    assert pods.second.restore(pods.other)
+    pods.work(pods.other, b"step 2")
+    assert pods.second.keep(pods.other)
+    assert restored(pods.place, tmp_path) == contents(pods.other)
+
+
+def test_what_a_lost_pod_was_sending_when_it_was_replaced_removes_nothing_of_the_next(
+    pods: Pods, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second pod claims, restores and keeps while the first is about to write its state."""
+    third, put = StoredFolder(pods.place), obstore.put
+    pods.work(pods.mine, b"step 9")
+
+    def put_late(store: object, path: str, *given: object, **others: object) -> object:
+        if path.endswith(STATE) and path.startswith("000002-") and not pods.other.exists():
+            monkeypatch.setattr(module.obstore, "put", put)
+            pods.other.mkdir()
+            third.claim()
+            assert third.restore(pods.other)
+            assert third.keep(pods.other)
+        return put(store, path, *given, **others)
+
+    pods.other.rmdir()
+    monkeypatch.setattr(module.obstore, "put", put_late)
+    pods.second.keep(pods.mine)
+    assert restored(pods.place, tmp_path) == contents(pods.other)
+    assert third.keep(pods.other)
+    assert [name for name in objects(pods.place) if not name.startswith("000003-")] == []
+
+
+def test_contents_that_the_former_pod_removes_while_they_are_read_are_read_again(
+    pods: Pods, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, get_range = pods.first._store, obstore.get_range
+
+    def get_late(*given: object, **others: object) -> object:
+        monkeypatch.setattr(module.obstore, "get_range", get_range)
+        pods.work(pods.mine, b"step 9")
+        monkeypatch.setattr(pods.first, "_check", lambda names: None)  # it looked before the claim
+        pods.first.keep(pods.mine)
+        return get_range(*given, **others)
+
+    obstore.delete(store, [f"{pods.second._claimed}claim"])  # what a listing before the claim did not show
+    monkeypatch.setattr(module.obstore, "get_range", get_late)
+    assert pods.second.restore(pods.other)
+    assert contents(pods.other) == contents(pods.mine)
+
+
+def test_of_two_that_claim_at_once_one_ends(place: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = StoredFolder(place), StoredFolder(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(StoredFolder, "_names", lambda self: set())
+        first.claim()
+        second.claim()
+    ended = []
+    for stored in (first, second):
+        try:
+            stored.keep(folder)
+        except TakenOver:
+            ended.append(stored)
+    assert len(ended) == 1
+
+
+def test_what_nobody_needs_any_more_is_not_brought_back(pods: Pods) -> None:
+    """The second pod has finished; the first still runs, and has written after that."""
+    pods.second.forget()
+    obstore.put(pods.first._store, f"{pods.first._claimed}{STATE}", b"{}")
+    with pytest.raises(TakenOver):
+        pods.first.keep(pods.mine)
+    assert objects(pods.place) == {}
+
+
+def test_work_is_interrupted_where_another_pod_takes_over(
+    folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.05)
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+    def work() -> None:
+        with kept(folder, StoredFolder(place)):
+            StoredFolder(place).claim()
+            time.sleep(120)
+            pytest.fail("nobody has interrupted it")
+
+    with pytest.raises(TakenOver, match="another pod of this step has taken over"):
+        work()
+    assert len([name for name in objects(place) if name.endswith(CLAIM)]) == 2
 
 
 @pytest.mark.parametrize("damage", ["content", "missing", "state", "list", "outside", "absolute", "nested"])
@@ -147,7 +267,7 @@ def test_a_copy_is_of_one_moment(folder: Path, place: str, tmp_path: Path, monke
     before = contents(folder)
 
     def put_slowly(store: object, path: str, file: object, **others: object) -> object:
-        if path != STATE and not (folder / "later").exists():
+        if not path.endswith(STATE) and not (folder / "later").exists():
             (folder / "later").touch()
             (folder / ".new.partial").write_bytes(b"step 2" * 300_000)
             (folder / ".new.partial").replace(folder / "checkpoints/last.safetensors")
@@ -221,7 +341,7 @@ def test_a_store_that_fails_meanwhile_does_not_end_the_work(
         (empty / "a").touch()
         patiently(lambda: "checkpoints are not kept for now: http://store cannot be reached" in caplog.text)
         failing.clear()
-        patiently(lambda: STATE in objects(place))
+        patiently(lambda: any(name.endswith(STATE) for name in objects(place)))
 
 
 def test_a_key_that_may_only_read_is_refused_when_the_copy_is_kept(

@@ -1,8 +1,8 @@
 """The training step: here, or on several nodes by a TrainJob that it creates and follows.
 
 What the nodes read and write lies in the object store below PERSONSEARCH_CHECKPOINTS: the data set under the run's name
-and `-data`, checkpoints and at the end the result under the run's name. So nodes need no volume, and whoever tries a
-step again finds the TrainJob, or else its checkpoints.
+and `-data`, checkpoints and at the end the result under the run's name, and under `-step` which pod follows them. So
+nodes need no volume, and whoever tries a step again finds the TrainJob, or else its checkpoints.
 """
 
 import json
@@ -27,7 +27,7 @@ from personsearch.integrations.kubeflow.steps import (
     identity_hash,
     resumable_folder,
 )
-from personsearch.integrations.kubeflow.trainjobs import DATA, Nodes, TrainJobs, is_evicted, manifest
+from personsearch.integrations.kubeflow.trainjobs import DATA, STEP, Nodes, TrainJobs, is_evicted, manifest
 from personsearch.integrations.mlflow.runs import mlflow_callbacks
 from personsearch.integrations.objects.folder import StoredFolder
 from personsearch.run_record import read_run_record
@@ -65,8 +65,9 @@ def train_on_nodes(
     _check(config, nodes)
     name = identity_hash(*identity)
     place = f"{os.environ[CHECKPOINTS_VARIABLE].rstrip('/')}/{name}"
-    data, result = StoredFolder(f"{place}{DATA}"), StoredFolder(place)
+    data, result, turn = StoredFolder(f"{place}{DATA}"), StoredFolder(place), StoredFolder(f"{place}{STEP}")
     destination.parent.mkdir(parents=True, exist_ok=True)
+    turn.claim()
     data.keep(dataset)
     data.sign()
     jobs, job = TrainJobs(), f"personsearch-{name}"
@@ -74,12 +75,19 @@ def train_on_nodes(
     env = {RUN_ID: os.environ[RUN_ID]} if os.environ.get(RUN_ID) else {}
     with _deleted_when_cancelled(jobs, job):
         jobs.create_or_adopt(manifest(job, jobs.own_pod(), nodes, command, env))
-        jobs.follow(job, lambda: data.sign(unless_within=FOLLOWED_EVERY))
+        jobs.follow(job, lambda: _sign(data, turn))
+    turn.check()
     metrics = _fetch(result, destination)
     jobs.delete(job)
-    for stored in (result, data):
+    for stored in (result, data, turn):
         stored.forget()
     return metrics
+
+
+def _sign(data: StoredFolder, turn: StoredFolder) -> None:
+    """Say that this step follows the nodes, unless another pod of it does by now."""
+    turn.check()
+    data.sign(unless_within=FOLLOWED_EVERY)
 
 
 def _check(config: TrainConfig, nodes: Nodes) -> None:

@@ -2,17 +2,25 @@
 
 Below the prefix lie the contents, each under its SHA-256, and `state.json`, which names them. It is written when all of
 them are there, so whoever restores the folder finds a state in which it has been, whenever its process was killed.
+
+Two pods may work on one step, where the node of the first is thought lost and is not. So whoever keeps a folder claims
+it, and writes below `<number>-<token>/`, with a higher number than all before. The highest claim counts: its owner
+removes what earlier ones left once it has kept a state of its own, and an earlier one that sees it ends, removing
+nothing.
 """
 
 import hashlib
 import json
 import logging
 import os
+import re
+import secrets
 import shutil
+import signal
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,7 +33,9 @@ from personsearch.integrations.objects.google import GS, GoogleBucket
 from personsearch.integrations.objects.open import S3
 from personsearch.integrations.objects.s3 import S3Pictures
 
-STATE, SIGNED = "state.json", "signed"
+STATE, CLAIM, SIGNED = "state.json", "claim", "signed"
+CLAIMED = re.compile(r"\d{6}-[0-9a-f]{8}/")
+TRIES = 3  # while an earlier owner removes what is read
 SECONDS = 10.0
 COPIED_BYTES = 2**20  # a file that is appended to is small; a large one is replaced as a whole
 PART_BYTES = 32 * 2**20
@@ -34,6 +44,10 @@ PASSING = (".partial", ".lock")
 logger = logging.getLogger(__name__)
 
 States = dict[str, tuple[int, int, int]]
+
+
+class TakenOver(UserError):
+    """Somebody else has claimed a folder, or has ended with it."""
 
 
 class StoredFolder:
@@ -58,37 +72,55 @@ class StoredFolder:
                 f"checkpoints {address!r}: {S3}BUCKET/PREFIX, {GS}BUCKET/PREFIX or a folder expected; stores of the "
                 f"kind {kind}:// are not supported, unless they also speak S3 (AWS_ENDPOINT_URL)"
             )
-        self._own: set[str] = set()
+        self._claimed = ""  # the prefix of what this process writes
         self._known: dict[tuple[int, int, int], str] = {}
         self._signed_at = datetime.fromtimestamp(0, UTC)
 
-    def restore(self, folder: Path) -> bool:
-        """Write the copy into an empty folder; whether there was a whole one.
+    def claim(self) -> None:
+        """Become the one who keeps the folder; whoever did until now is refused.
 
         Raises:
             UserError: the store cannot be reached or does not permit it.
         """
-        try:
-            with self._readable_errors():
-                files = json.loads(bytes(obstore.get(self._store, STATE).bytes()))
-                self._own |= set(files.values())
-                for name, digest in files.items():
-                    self._download(digest, folder / _checked(name))
-        except (FileNotFoundError, FileExistsError, NotADirectoryError, ValueError, AttributeError, TypeError) as error:
-            if any(folder.iterdir()) or not isinstance(error, FileNotFoundError):
-                logger.warning("%s: is damaged (%s) and not used", self.place, error)
-                shutil.rmtree(folder)
-                folder.mkdir()
-            return False
-        self._known = {state: files[name] for name, state in states(folder).items()}
-        return True
+        latest = max((int(claim.partition("-")[0]) for claim in _claims(self._names())), default=0)
+        self._claimed = f"{latest + 1:06d}-{secrets.token_hex(4)}/"
+        with self._readable_errors():
+            obstore.put(self._store, f"{self._claimed}{CLAIM}", b"")
+
+    def check(self) -> None:
+        """Look whether the claim still counts.
+
+        Raises:
+            TakenOver: it does not.
+            UserError: as `claim`.
+        """
+        self._check(self._names())
+
+    def restore(self, folder: Path) -> bool:
+        """Write the latest copy into an empty folder; whether there was a whole one.
+
+        Raises:
+            UserError: as `claim`.
+        """
+        for _ in range(TRIES):
+            names = self._names()
+            for state in _states(names):
+                if (files := self._restored(state, folder)) is not None:
+                    self._known = {each: files[name] for name, each in states(folder).items()}
+                    return True
+            if self._names() == names:
+                break
+        return False
 
     def keep(self, folder: Path) -> bool:
         """Bring the copy up to date; False if the folder changed meanwhile, and the copy is left as it was.
 
         Raises:
-            UserError: as `restore`.
+            TakenOver: somebody else has claimed the folder.
+            UserError: as `claim`.
         """
+        present = self._names()
+        self._check(present)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             snapshot = _snapshot(folder, Path(scratch))
             if snapshot is None:
@@ -96,19 +128,14 @@ class StoredFolder:
             files = {}
             for name, state in snapshot.items():
                 files[name] = self._known.get(state) or hash_file(Path(scratch) / name)
-            with self._readable_errors():
-                present = {str(each["path"]) for listed in obstore.list(self._store) for each in listed}
-                for name, digest in files.items():
-                    if digest not in present:
-                        obstore.put(self._store, digest, Path(scratch) / name, chunk_size=PART_BYTES)
-                        present.add(digest)
+            self._put_contents(files, Path(scratch), present)
             if any(_state(Path(scratch) / name)[:2] != state[:2] for name, state in snapshot.items()):
                 return False  # a large file was changed in its place
         with self._readable_errors():
-            obstore.put(self._store, STATE, json.dumps(files).encode())
-            if passed := sorted(self._own - set(files.values())):
-                obstore.delete(self._store, passed)
-        self._own = set(files.values())
+            obstore.put(self._store, f"{self._claimed}{STATE}", json.dumps(files).encode())
+        if self._claimed:
+            own = {f"{self._claimed}{name}" for name in (CLAIM, STATE, *files.values())}
+            self._remove(sorted(present - own - {SIGNED}))
         self._known = {state: files[name] for name, state in snapshot.items()}
         return True
 
@@ -116,18 +143,20 @@ class StoredFolder:
         """Remove the copy.
 
         Raises:
-            UserError: as `restore`.
+            TakenOver: somebody else has claimed the folder.
+            UserError: as `claim`.
         """
-        with self._readable_errors():
-            obstore.delete(self._store, [STATE])
-            for listed in obstore.list(self._store):
-                obstore.delete(self._store, [str(each["path"]) for each in listed])
+        names = self._names()
+        self._check(names)
+        named = set(_states(names))
+        self._remove(sorted(named))
+        self._remove(sorted(names - named))
 
     def sign(self, *, unless_within: timedelta = timedelta(0)) -> None:
         """Say that somebody still needs the copy, unless this was said within some time.
 
         Raises:
-            UserError: as `restore`.
+            UserError: as `claim`.
         """
         now = datetime.now(UTC)
         if now - self._signed_at >= unless_within:
@@ -139,7 +168,7 @@ class StoredFolder:
         """How long ago somebody signed the copy, None if nobody did.
 
         Raises:
-            UserError: as `restore`.
+            UserError: as `claim`.
         """
         try:
             with self._readable_errors():
@@ -147,13 +176,54 @@ class StoredFolder:
         except FileNotFoundError:
             return None
 
-    def _download(self, digest: str, path: Path) -> None:
+    def _names(self) -> set[str]:
+        with self._readable_errors():
+            return {str(each["path"]) for listed in obstore.list(self._store) for each in listed}
+
+    def _remove(self, names: Sequence[str]) -> None:
+        if names:
+            with self._readable_errors():
+                obstore.delete(self._store, names)
+
+    def _check(self, names: set[str]) -> None:
+        """Refuse where a later claim is; without its own, what this process wrote since is nobody's."""
+        if not self._claimed:
+            return
+        removed = f"{self._claimed}{CLAIM}" not in names
+        if removed:
+            self._remove(sorted(name for name in names if name.startswith(self._claimed)))
+        if removed or max(_claims(names)) > self._claimed:
+            raise TakenOver(
+                f"{self.place}: another pod of this step has taken over; this one ends, and removes nothing"
+            )
+
+    def _put_contents(self, files: Mapping[str, str], source: Path, present: set[str]) -> None:
+        with self._readable_errors():
+            for digest, name in {digest: name for name, digest in files.items()}.items():
+                if f"{self._claimed}{digest}" not in present:
+                    obstore.put(self._store, f"{self._claimed}{digest}", source / name, chunk_size=PART_BYTES)
+
+    def _restored(self, state: str, folder: Path) -> dict[str, str] | None:
+        """Write what a state names, and return it; nothing and None if it is damaged, or is being replaced."""
+        try:
+            with self._readable_errors():
+                files: dict[str, str] = json.loads(bytes(obstore.get(self._store, state).bytes()))
+                for name, digest in files.items():
+                    self._download(f"{state.removesuffix(STATE)}{digest}", digest, folder / _checked(name))
+        except (FileNotFoundError, FileExistsError, NotADirectoryError, ValueError, AttributeError, TypeError) as error:
+            logger.warning("%s: is damaged (%s) and not used", self.place, error)
+            shutil.rmtree(folder)
+            folder.mkdir()
+            return None
+        return files
+
+    def _download(self, address: str, digest: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        size = obstore.head(self._store, digest)["size"]
+        size = obstore.head(self._store, address)["size"]
         hashed = hashlib.sha256()
         with path.open("wb") as file:
             for start in range(0, size, PART_BYTES):
-                part = bytes(obstore.get_range(self._store, digest, start=start, end=min(size, start + PART_BYTES)))
+                part = bytes(obstore.get_range(self._store, address, start=start, end=min(size, start + PART_BYTES)))
                 hashed.update(part)
                 file.write(part)
         if hashed.hexdigest() != digest:
@@ -168,22 +238,28 @@ def kept(folder: Path, stored: StoredFolder, *, hand_over: bool = False) -> Iter
     leave the whole copy for somebody else.
 
     Raises:
+        TakenOver: another process has claimed the folder; the block was interrupted.
         UserError: the store cannot be reached at the beginning, or at the end of what is handed over.
     """
+    stored.claim()
     if stored.restore(folder):
         logger.warning("continuing with what is in %s", stored.place)
     ended = threading.Event()
-    keeper = threading.Thread(target=_keep_until, args=(ended, folder, stored, states(folder)), daemon=True)
+    taken_over: list[TakenOver] = []
+    keeper = threading.Thread(target=_keep_until, args=(ended, folder, stored, states(folder), taken_over), daemon=True)
     keeper.start()
     try:
-        yield
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join()
     except BaseException:
-        ended.set()
-        keeper.join()
-        _keep(folder, stored)
+        if taken_over:
+            raise taken_over[0] from None
+        with suppress(TakenOver):
+            _keep(folder, stored)
         raise
-    ended.set()
-    keeper.join()
     if hand_over:
         if not stored.keep(folder):
             raise UserError(f"{folder}: changed while its copy was written to {stored.place}")
@@ -201,19 +277,42 @@ def _checked(name: str) -> str:
         raise ValueError(str(error)) from error
 
 
-def _keep_until(ended: threading.Event, folder: Path, stored: StoredFolder, before: States) -> None:
+def _keep_until(
+    ended: threading.Event, folder: Path, stored: StoredFolder, before: States, taken_over: list[TakenOver]
+) -> None:
     while not ended.wait(SECONDS):
         present = states(folder)
-        if present != before and _keep(folder, stored):
-            before = present
+        try:
+            if present == before:
+                stored.check()
+            elif _keep(folder, stored):
+                before = present
+        except TakenOver as error:
+            taken_over.append(error)
+            os.kill(os.getpid(), signal.SIGINT)
+            return
+        except UserError:
+            continue  # the store is away; whoever has something to keep says so
 
 
 def _keep(folder: Path, stored: StoredFolder) -> bool:
     try:
         return stored.keep(folder)
+    except TakenOver:
+        raise
     except (UserError, OSError) as error:
         logger.warning("checkpoints are not kept for now: %s", error)
         return False
+
+
+def _claims(names: set[str]) -> set[str]:
+    """The prefixes of all who have claimed a folder."""
+    return {found[0] for name in names if (found := CLAIMED.match(name))}
+
+
+def _states(names: set[str]) -> list[str]:
+    """Where there are states, the latest first."""
+    return [state for claim in [*sorted(_claims(names), reverse=True), ""] if (state := f"{claim}{STATE}") in names]
 
 
 def states(folder: Path) -> States:
