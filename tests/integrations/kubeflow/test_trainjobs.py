@@ -121,6 +121,20 @@ def test_one_that_runs_is_followed_and_one_that_failed_is_replaced(
     assert "status" not in cluster.jobs["train-1"]
 
 
+def test_one_that_is_not_the_steps_is_left_alone(cluster: Kubernetes) -> None:
+    jobs = TrainJobs()
+    jobs.create_or_adopt(JOB)
+    more = manifest("train-1", STEP_POD, Nodes(4, 2), ["python", "-m", "node"], {"MLFLOW_RUN_ID": "abc"})
+    with pytest.raises(UserError, match=r"train-1: runs already, with another numNodes \(3, not 4\)"):
+        jobs.create_or_adopt(more)
+    cluster.say("train-1", "Failed", "jobset failed")
+    del cluster.jobs["train-1"]["metadata"]["labels"]
+    with pytest.raises(UserError, match="train-1: is there already, and is none of personsearch's"):
+        jobs.create_or_adopt(JOB)
+    assert cluster.asked.count(f"POST {JOBS}") == 1
+    assert "train-1" in cluster.jobs
+
+
 def test_one_that_somebody_deletes_ends_the_step(cluster: Kubernetes) -> None:
     jobs = TrainJobs()
     jobs.create_or_adopt(JOB)

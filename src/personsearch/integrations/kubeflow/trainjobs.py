@@ -20,7 +20,10 @@ from personsearch.errors import UserError
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 RUNTIME = "personsearch"
 DATA = "-data"  # after a run's name in the store: the data set of its nodes
+STEP = "-step"  # and whose step follows them
 NODE = "node"  # Trainer's name for the Job and the container that train
+PART_OF = "app.kubernetes.io/part-of"
+SAME = ("numNodes", "numProcPerNode", "image", "command")  # in a TrainJob that a step follows and did not create
 PATCHED_BY = "personsearch/train"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 POD_VARIABLES = ("KFP_POD_NAME", "HOSTNAME")
@@ -80,7 +83,7 @@ def manifest(name: str, pod: Mapping[str, Any], nodes: Nodes, command: Sequence[
         "kind": "TrainJob",
         "metadata": {
             "name": name,
-            "labels": {"app.kubernetes.io/part-of": "personsearch"},
+            "labels": {PART_OF: "personsearch"},
             "ownerReferences": [_owner(each) for each in pod["metadata"].get("ownerReferences", [])],
         },
         "spec": {
@@ -153,10 +156,11 @@ class TrainJobs:
         """Create a TrainJob, or take over one of the same name that still runs; one that failed is replaced.
 
         Raises:
-            UserError: Kubernetes refuses it.
+            UserError: Kubernetes refuses it, or one of the same name is not of this step.
         """
         name = job["metadata"]["name"]
         while (present := self.find(name)) is not None:
+            _refuse_another(name, job, present)
             if not _has(present, "Failed") and "deletionTimestamp" not in present["metadata"]:
                 logger.warning("following TrainJob %s, which runs already", name)
                 return
@@ -252,6 +256,20 @@ class TrainJobs:
                 if status not in PASSING or time.monotonic() > deadline:
                     raise UserError(_reason(error)) from error
             time.sleep(SECONDS)
+
+
+def _refuse_another(name: str, job: Mapping[str, Any], present: Mapping[str, Any]) -> None:
+    """Refuse a TrainJob that somebody else made, or that does this step's work in another way."""
+    if (present["metadata"].get("labels") or {}).get(PART_OF) != job["metadata"]["labels"][PART_OF]:
+        raise UserError(f"TrainJob {name}: is there already, and is none of personsearch's; rename or delete it")
+    own, other = job["spec"]["trainer"], present["spec"].get("trainer") or {}
+    different = [key for key in SAME if own.get(key) != other.get(key)]
+    if different and not _has(present, "Failed"):
+        raise UserError(
+            f"TrainJob {name}: runs already, with another {different[0]} ({other.get(different[0])!r}, not "
+            f"{own.get(different[0])!r}); wait for its end, or run `kubectl delete trainjob {name}`; then run the step "
+            "again"
+        )
 
 
 def is_evicted(pod: Mapping[str, Any]) -> bool:
