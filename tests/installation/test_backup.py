@@ -1,5 +1,7 @@
 """An installation is backed up while it is used, and comes back whole, with every answer and without whom it erased."""
 
+import errno
+import gzip
 import json
 import os
 import signal
@@ -19,10 +21,10 @@ from personsearch.errors import UserError
 from personsearch.gallery.store import Gallery
 from personsearch.installation.audit.log import AuditLog
 from personsearch.installation.backup import contents
-from personsearch.installation.backup.archive import CONTENTS, KINDS, MANIFESTS, Archive
+from personsearch.installation.backup.archive import CONTENTS, KINDS, MANIFESTS, UNFINISHED, Archive
 from personsearch.installation.backup.create import create
 from personsearch.installation.backup.opening import Stores, kinds_of, open_archive
-from personsearch.installation.backup.restore import restore
+from personsearch.installation.backup.restore import _moved, restore
 from personsearch.installation.backup.upkeep import erase, expire, verify
 from personsearch.installation.platforms import open_gallery, open_store
 from personsearch.installation.promoter_memory import open_memory
@@ -149,6 +151,56 @@ def test_a_full_backup_mends_what_was_damaged(settings: Settings, archive: Archi
     assert verify(archive, archive.manifests()).damaged == ()
 
 
+def test_damaged_files_do_not_hinder_the_next_backup(
+    settings: Settings, archive: Archive, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = create(Stores(settings), archive, ("database",))
+    file = tmp_path / "backups" / MANIFESTS / f"{damaged.name}.json"
+    file.write_text(file.read_text()[:100])
+    (tmp_path / "backups" / UNFINISHED).write_text("[{")
+    create(Stores(settings), archive, KINDS)
+    assert f"{damaged.name}.json: is damaged; its file must be removed" in caplog.text
+    verified = verify(archive)
+    assert (verified.backups, len(verified.damaged)) == (1, 1)
+    with pytest.raises(UserError, match=rf"{damaged.name}.json: is damaged"):
+        expire(Stores(settings), archive, days=0)
+    file.unlink()
+    assert verify(archive).damaged == ()
+
+
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(
+    settings: Settings, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(Stores(settings), archive, ("database",))
+    before, scandir = held_in(tmp_path / "backups"), os.scandir
+
+    def refuse(path: Any = ".") -> Any:
+        if Path(path) == tmp_path / "backups" / MANIFESTS:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        for work in (erase, lambda stores, archive: expire(stores, archive, days=0)):
+            with pytest.raises(UserError, match="cannot be listed"):
+                work(Stores(settings), archive)
+    assert held_in(tmp_path / "backups") == before
+
+
+def test_what_is_damaged_is_left_out_and_named(settings: Settings, archive: Archive, tmp_path: Path) -> None:
+    made = create(Stores(settings), archive, KINDS)
+    assert made.crops is not None
+    assert made.milvus is not None
+    (_, _, (picture,)) = json.loads(archive.lines(made.crops.parts[0])[0])
+    vectors = made.milvus.parts[0]
+    lost, changed = (tmp_path / "backups" / CONTENTS / each[:2] / each for each in (picture, vectors.sha256))
+    lost.unlink()
+    changed.write_bytes(b"something else")
+    restored = restore(Stores(elsewhere(settings, tmp_path)), archive, made, KINDS[:3])
+    assert restored.damaged == (f"{lost}: is missing", f"{changed}: is damaged: its SHA-256 is another")
+    assert (restored.rows["crops"], restored.pictures, restored.vectors) == (HELD, HELD - 1, HELD - vectors.items)
+
+
 def test_a_changed_manifest_is_refused(settings: Settings, archive: Archive, tmp_path: Path) -> None:
     made = create(Stores(settings), archive, ("database",))
     (file,) = (tmp_path / "backups" / MANIFESTS).iterdir()
@@ -253,6 +305,19 @@ def test_erased_people_do_not_come_back_from_an_older_backup(
     store = open_store(there)
     assert list(store.open(LIVE_ALIAS).crop_ids()) == gallery_ids(open_gallery(there))
     store.close()
+
+
+def test_erased_people_stay_away_where_the_newest_backup_holds_no_rows(
+    settings: Settings, archive: Archive, tmp_path: Path
+) -> None:
+    old = create(Stores(settings), archive, KINDS)
+    open_gallery(settings).erase(LATER)
+    create(Stores(settings), archive, KINDS)
+    create(Stores(settings), archive, ("milvus",))
+    there = elsewhere(settings, tmp_path)
+    restored = restore(Stores(there), archive, archive.manifest(old.name), KINDS[:3])
+    assert (restored.left_out, restored.pictures, restored.vectors) == (2, HELD - 2, HELD - 2)
+    assert open_gallery(there).is_erased(LATER.crop_ids[0])  # type: ignore[index]
 
 
 def test_an_erasure_reaches_every_backup(settings: Settings, archive: Archive, tmp_path: Path) -> None:
@@ -450,6 +515,18 @@ def test_parts_change_where_something_is_new() -> None:
     assert len(parts) > 8
     assert max(map(len, parts)) <= contents.LARGEST_PART
     assert len(changed - parts) <= 2
+
+
+def test_names_of_files_may_be_anything() -> None:
+    names = ["a\nb", "ü \u2028", os.fsdecode(b"\xff"), 'q"\\']
+    content = gzip.decompress(contents.packed(contents.entry(name, 1, ["ab"]) for name in names)).decode()
+    assert [json.loads(line)[0] for line in content.split("\n")[:-1]] == names
+    assert [name for part in contents.in_parts(names, str) for name in part] == names
+
+
+def test_only_addresses_below_the_folder_move() -> None:
+    row = ("s3://models", "s3://models/1/a", "s3://models-of-others/1", 3)
+    assert _moved(row, "s3://models", "file:///m") == ("file:///m", "file:///m/1/a", "s3://models-of-others/1", 3)
 
 
 def test_vectors_are_kept_to_the_bit() -> None:

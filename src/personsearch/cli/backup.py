@@ -79,7 +79,7 @@ def verify(destination: Destination, *, backup: Name = None, as_json: JsonFlag =
     from personsearch.installation.backup.upkeep import verify as run
 
     archive = open_archive(destination)
-    verified = run(archive, [archive.manifest(backup)] if backup else archive.manifests())
+    verified = run(archive, [archive.manifest(backup)] if backup else None)
     values = verified.model_dump()
     show(values if as_json else values | {"damaged": "; ".join(verified.damaged) or "nothing"}, as_json=as_json)
     if verified.damaged:
@@ -92,7 +92,7 @@ def restore(destination: Destination, *, backup: Name = None, what: What = None,
     Stop the services first. Crops that were erased after the backup stay erased, if a newer backup in the same place
     says so. With `--what crops` pictures are put back that rows of the installation name and that are missing; with
     `--what milvus` vectors come back without being encoded again. An interrupted restore continues when it is run
-    again.
+    again. Damaged pictures and vectors are left out, with exit code 1; damaged rows are refused.
     """
     from personsearch.installation.backup.opening import Stores, kinds_of, open_archive, refuse_running_services
     from personsearch.installation.backup.restore import restore as run
@@ -105,8 +105,14 @@ def restore(destination: Destination, *, backup: Name = None, what: What = None,
     values = restored.model_dump()
     if not as_json:
         rows = ", ".join(f"{count} {name}" for name, count in restored.rows.items())
-        values |= {"rows": rows, "not_restored": "; ".join(restored.not_restored)}
+        values |= {
+            "rows": rows,
+            "damaged": "; ".join(restored.damaged) or "nothing",
+            "not_restored": "; ".join(restored.not_restored),
+        }
     show(values, as_json=as_json)
+    if restored.damaged:
+        raise typer.Exit(1)
 
 
 def erase(destination: Destination, *, as_json: JsonFlag = False) -> None:

@@ -136,14 +136,24 @@ class Archive:
     def __init__(self, place: BackupPlace) -> None:
         self.place = place
 
-    def manifests(self) -> list[Manifest]:
-        """Every whole backup, the oldest first.
+    def manifests(self, *, damaged: list[str] | None = None) -> list[Manifest]:
+        """Every whole backup, the oldest first. What is wrong with damaged ones is added to `damaged`, if given.
 
         Raises:
             UserError: one is damaged, or was made by a newer version.
         """
-        names = sorted(name for page in self.place.names(MANIFESTS) for name in page if _is_manifest(name))
-        return [manifest for name in names if (manifest := self._manifest(name))]
+        found = []
+        for name in sorted(name for page in self.place.names(MANIFESTS) for name in page if _is_manifest(name)):
+            try:
+                manifest = self._manifest(name)
+            except Damaged as error:
+                if damaged is None:
+                    raise
+                damaged.append(str(error))
+                continue
+            if manifest is not None:
+                found.append(manifest)
+        return found
 
     def manifest(self, name: str | None) -> Manifest:
         """The backup of this name, or the newest.
@@ -193,9 +203,11 @@ class Archive:
         return gzip.decompress(content).decode().split("\n")[:-1]
 
     def unfinished(self) -> list[Part]:
-        """The parts of a backup that was interrupted."""
-        content = self.place.get(UNFINISHED)
-        return [] if content is None else [Part.model_validate(each) for each in json.loads(content)]
+        """The parts of a backup that was interrupted; none if the list of them is damaged."""
+        try:
+            return [Part.model_validate(each) for each in json.loads(self.place.get(UNFINISHED) or b"[]")]
+        except (ValueError, TypeError):
+            return []
 
     def note_unfinished(self, parts: Iterable[Part]) -> None:
         """Keep the parts of a backup under way for the next one."""

@@ -48,7 +48,7 @@ def in_parts(items: Iterable[T], name_of: Callable[[T], str]) -> Iterator[list[T
     part: list[T] = []
     for item in items:
         part.append(item)
-        if len(part) == LARGEST_PART or zlib.crc32(name_of(item).encode()) % USUAL_PART == 0:
+        if len(part) == LARGEST_PART or zlib.crc32(name_of(item).encode(errors="surrogatepass")) % USUAL_PART == 0:
             yield part
             part = []
     if part:
@@ -75,7 +75,7 @@ def table_of(writer: Writer, name: str, columns: tuple[str, ...], rows: Iterable
 
 def entry(name: str, size: int, hashes: list[str]) -> str:
     """A line of a list of pictures or files: a name, and the contents that are found by it."""
-    return json.dumps([name, size, hashes], ensure_ascii=False)
+    return json.dumps([name, size, hashes])  # in ASCII: a file's name may be no text
 
 
 def picture_crop_id(name: str) -> str:

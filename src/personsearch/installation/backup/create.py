@@ -5,6 +5,7 @@ of that moment too; vectors and MLflow follow and are as they were some minutes 
 vectors without a row are left out, and rows without a vector are encoded by the promoter.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -54,6 +55,8 @@ from personsearch.search.index import LIVE_ALIAS, VectorIndex
 if TYPE_CHECKING:
     from personsearch.integrations.milvus.store import MilvusStore
 
+logger = logging.getLogger(__name__)
+
 TRIES = 3  # while a collection goes live as another is read
 
 
@@ -66,8 +69,7 @@ def create(stores: Stores, archive: Archive, kinds: tuple[Kind, ...], *, full: b
     database = open_database(stores.settings.database_address)
     with database.held("backup"):
         began = datetime.now(UTC)
-        held = [] if full else [part for each in archive.manifests() for _, part in each.parts()]
-        writer = Writer(archive, [*held, *([] if full else archive.unfinished())])
+        writer = Writer(archive, () if full else _held(archive))
         tables = dump_tables(writer, database, kept_tables(), revision=HEAD) if "database" in kinds else None
         manifest = Manifest(
             name=f"{began:%Y-%m-%dT%H%M%S}.{began.microsecond // 1000:03d}Z",
@@ -83,6 +85,16 @@ def create(stores: Stores, archive: Archive, kinds: tuple[Kind, ...], *, full: b
         archive.end_unfinished()
         DatabaseNotices(database).note(BACKED_UP, int(began.timestamp() * 1000))
     return manifest
+
+
+def _held(archive: Archive) -> Iterator[Part]:
+    """The parts that are there. A damaged backup is no reason to make no other."""
+    damaged: list[str] = []
+    for manifest in archive.manifests(damaged=damaged):
+        yield from (part for _, part in manifest.parts())
+    yield from archive.unfinished()
+    for each in damaged:
+        logger.warning("%s; its file must be removed before `erase` and `expire` can work", each)
 
 
 def dump_tables(writer: Writer, database: Database, tables: Iterable[sa.Table], *, revision: str) -> Tables:

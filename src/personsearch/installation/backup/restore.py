@@ -6,7 +6,7 @@ come back: their rows, pictures and vectors are left out, and they count as eras
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from personsearch.gallery.encoding import batches
 from personsearch.gallery.pictures import remove_unfinished
 from personsearch.installation.backup.archive import (
     Archive,
+    Damaged,
     Kind,
     Manifest,
     PictureLists,
@@ -82,6 +83,9 @@ class Restored(Config):
     left_out: int
     """Crops that a newer backup says were erased since."""
 
+    damaged: tuple[str, ...] = ()
+    """Pictures, and lists of vectors, that the backup has lost: they are left out, and vectors are encoded again."""
+
     not_restored: tuple[str, ...] = NOT_RESTORED
     """What no backup holds."""
 
@@ -113,18 +117,19 @@ def restore(stores: Stores, archive: Archive, manifest: Manifest, kinds: tuple[K
             rows=rows,
             left_out=_count(tables) - rows.get(CROPS.name, 0),
             files=_put_mlflow(stores, archive, registry, mlflow) if registry and mlflow else 0,
-            vectors=_put_vectors(stores, archive, vectors) if vectors else 0,
+            vectors=_put_vectors(stores, view, vectors) if vectors else 0,
         )
     database.close()
-    return restored
+    return restored.model_copy(update={"damaged": tuple(view.damaged)})
 
 
 class View:
-    """A backup without what was erased since, by the newest backup in the same place."""
+    """A backup without what was erased since, by the newest backup of rows in the same place."""
 
     def __init__(self, archive: Archive, manifest: Manifest) -> None:
         self.archive = archive
-        newest = archive.manifest(None)
+        self.damaged: list[str] = []
+        newest = next((each for each in reversed(archive.manifests()) if each.database), manifest)
         self._tombstones = _table(newest.database, TOMBSTONES.name)
         before = set(self._erased_by(_table(manifest.database, TOMBSTONES.name)))
         self._erased = set(self._erased_by(self._tombstones)) - before
@@ -146,6 +151,21 @@ class View:
                 name, _, hashes = json.loads(line)
                 if hashes and picture_crop_id(name) not in self._erased:
                     yield name, hashes[0]
+
+    def intact(self, hashes: Sequence[str]) -> list[bytes | None]:
+        """Contents, None for those that are damaged, which are noted."""
+        try:
+            return list(self.archive.load(hashes))
+        except Damaged:
+            return [self._intact(sha256) for sha256 in hashes]
+
+    def _intact(self, sha256: str) -> bytes | None:
+        try:
+            (content,) = self.archive.load([sha256])
+        except Damaged as error:
+            self.damaged.append(str(error))
+            return None
+        return content
 
     def _erased_by(self, table: Table | None) -> Iterator[str]:
         if table:
@@ -246,9 +266,10 @@ def _put_pictures(stores: Stores, view: View, lists: PictureLists, *, alone: boo
     for some in at_once(track(view.pictures(lists), "restore: pictures", total=total)):
         named = gallery.rows.pictures_among([name for name, _ in some]) if alone else {name for name, _ in some}
         missing = [(name, sha256) for name, sha256 in some if name in named and name not in there]
-        contents = view.archive.load([sha256 for _, sha256 in missing])
-        gallery.pictures.write([(name, jpeg) for (name, _), jpeg in zip(missing, contents, strict=True)])
-        count += len(missing) if alone else len(some)
+        contents = view.intact([sha256 for _, sha256 in missing])
+        found = [(name, jpeg) for (name, _), jpeg in zip(missing, contents, strict=True) if jpeg is not None]
+        gallery.pictures.write(found)
+        count += len(found) if alone else len(some) - (len(missing) - len(found))
     return count
 
 
@@ -262,7 +283,7 @@ def _check_collections(stores: Stores, lists: VectorLists) -> None:
         )
 
 
-def _put_vectors(stores: Stores, archive: Archive, lists: VectorLists) -> int:
+def _put_vectors(stores: Stores, view: View, lists: VectorLists) -> int:
     """Fill the collection with the vectors of crops that there are, make it live, and let promoters compare it."""
     store, gallery = stores.vectors(), stores.gallery()
     properties = read_properties(lists.properties)
@@ -273,7 +294,10 @@ def _put_vectors(stores: Stores, archive: Archive, lists: VectorLists) -> int:
         store.create(lists.collection, properties, crops=total)
     index = store.open(lists.collection)
     for part in track(lists.parts, "restore: vectors, parts"):
-        crop_ids, vectors_ND = vectors_in(*archive.load([part.sha256]))
+        (content,) = view.intact([part.sha256])
+        if content is None:
+            continue
+        crop_ids, vectors_ND = vectors_in(content)
         held = {crop.crop_id: crop for crop in gallery.crops(CropFilter(crop_ids=tuple(crop_ids)))}
         rows = [row for row, crop_id in enumerate(crop_ids) if crop_id in held]
         if rows:
@@ -341,7 +365,8 @@ def _files(archive: Archive, registry: Registry) -> Iterator[tuple[str, int, lis
 
 
 def _moved(row: Row, root: str, to: str) -> Row:
+    """A row in which addresses at or below a folder are those of another."""
     return tuple(
-        f"{to}{value.removeprefix(root)}" if isinstance(value, str) and value.startswith(root) else value
+        f"{to}{value.removeprefix(root)}" if isinstance(value, str) and f"{value}/".startswith(f"{root}/") else value
         for value in row
     )

@@ -62,10 +62,12 @@ class Removed(Config):
     """Contents that no backup names any more."""
 
 
-def verify(archive: Archive, manifests: Iterable[Manifest]) -> Verified:
-    """Read everything that backups name, and compare it with its hash."""
+def verify(archive: Archive, manifests: Iterable[Manifest] | None = None) -> Verified:
+    """Read everything that backups name, those of one place if none are given, and compare it with its hash."""
     seen: set[str] = set()
-    damaged: dict[str, None] = {}
+    unreadable: list[str] = []
+    manifests = archive.manifests(damaged=unreadable) if manifests is None else manifests
+    damaged: dict[str, None] = dict.fromkeys(unreadable)
     count = 0
     for manifest in manifests:
         count += 1

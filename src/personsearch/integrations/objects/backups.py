@@ -70,10 +70,15 @@ class FolderBackups:
         return [self.get(name) for name in names]
 
     def names(self, prefix: str) -> Iterator[list[str]]:
-        for folder, _, files in os.walk(self._folder / prefix):
+        for folder, _, files in os.walk(self._folder / prefix, onerror=self._refuse):
             below = Path(folder).relative_to(self._folder)
             held = [(below / name).as_posix() for name in files]
             yield from (held[start : start + LISTED_AT_ONCE] for start in range(0, len(held), LISTED_AT_ONCE))
+
+    def _refuse(self, error: OSError) -> None:
+        """A folder that cannot be listed is not an empty one: what nobody seems to name would be removed."""
+        if not isinstance(error, FileNotFoundError):
+            raise UserError(f"{error.filename}: cannot be listed: {explain(error)}") from error
 
     def remove(self, names: Sequence[str]) -> None:
         try:
