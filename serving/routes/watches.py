@@ -16,11 +16,13 @@ from personsearch.gallery.cameras import NoSuchGroup, PlaceAndTime
 from personsearch.installation.alerts.delivery import watch_record
 from personsearch.installation.alerts.matching import NOT_CALIBRATED
 from personsearch.installation.alerts.webhook import LONGEST_ADDRESS, checked_address
+from personsearch.integrations.database.watches import TooManyWatched
 from personsearch.search.filters import CropFilter, Moment
 from serving.alert_watch import Alerting, is_quiet
 from serving.json_body import JsonRoute
 from serving.problems import Problem, WrongField, responses
-from serving.routes.search import MAX_CAMERAS, CameraId, live_or_unavailable
+from serving.routes.ingest import PRINTABLE
+from serving.routes.search import MAX_CAMERAS, CameraId, GroupName, live_or_unavailable
 from serving.security import Caller, SearchingCaller
 from serving.service import Service, ServiceDep
 from serving.written_text import NotTurned, Purpose, Text
@@ -52,7 +54,9 @@ def _minutes(clock: time) -> time:
     return clock
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), NotTurned]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, pattern=PRINTABLE, min_length=1, max_length=200), NotTurned
+]
 Zone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_known_zone)]
 Clock = Annotated[time, AfterValidator(_minutes)]
 Threshold = Annotated[float, Field(gt=0, lt=1, description="Confidence from which a crop raises an alert.")]
@@ -94,6 +98,12 @@ class WatchRequest(BaseModel):
         default=None, min_length=1, max_length=256, description="A search of one description to watch for instead."
     )
     cameras: list[CameraId] | None = Field(default=None, min_length=1, max_length=MAX_CAMERAS)
+    camera_groups: list[GroupName] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_CAMERAS,
+        description="Groups of cameras, beside `cameras`: those that are in them now.",
+    )
     after: Moment | None = Field(default=None, description="Only crops taken then or later.")
     before: Moment | None = Field(default=None, description="Only crops taken before this time.")
     threshold: Threshold
@@ -107,7 +117,7 @@ class WatchRequest(BaseModel):
     def _has_one_query(self) -> "WatchRequest":
         if (self.text is None) == (self.search_request_id is None):
             raise ValueError("text or search_request_id expected, and not both")
-        if self.search_request_id is not None and (self.cameras or self.after or self.before):
+        if self.search_request_id is not None and (self.cameras or self.camera_groups or self.after or self.before):
             raise ValueError("search_request_id brings its own cameras and times")
         return self
 
@@ -169,12 +179,15 @@ def alerting(service: Service) -> Alerting:
 def watch(body: WatchRequest, request: Request, service: ServiceDep, caller: SearchingCaller) -> WatchView:
     """Watch for somebody: compare every crop that arrives from now on. Recorded in the audit log."""
     stored = alerting(service)
-    if len(stored.watches.of_owner(caller)) >= service.settings.alert_searches:
-        detail = f"{service.settings.alert_searches} searches are watched already; delete one first."
-        raise Problem(HTTPStatus.CONFLICT, detail)
+    most = service.settings.alert_searches
+    if len(stored.watches.of_owner(caller)) >= most:
+        raise Problem(HTTPStatus.CONFLICT, str(TooManyWatched(most)))
     if body.enabled:
         _check_calibrated(service)
     text, crop_filter = _asked(service, body, caller)
+    if "\0" in text:
+        errors = [WrongField(field="text", message="no NUL expected")]
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "text: no database keeps a NUL.", errors=errors)
     now = datetime.now(UTC)
     watched = WatchedSearch(
         watch_id=uuid.uuid4().hex,
@@ -191,7 +204,10 @@ def watch(body: WatchRequest, request: Request, service: ServiceDep, caller: Sea
         enabled=body.enabled,
     )
     _record(service, request, watched, "created", who=caller, purpose=body.purpose)
-    return _view(service, stored.watches.put(watched))
+    try:
+        return _view(service, stored.watches.put(watched, most=most))
+    except TooManyWatched as error:  # another request came first
+        raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
 
 @router.get("", responses=responses(*REFUSED))
@@ -221,9 +237,11 @@ def change(
     if body.enabled:
         _check_calibrated(service)
         given["ended"] = ""
-    changed = replace(watched, **given)
-    _record(service, request, changed, "changed", who=caller, purpose=body.purpose)
-    return _view(service, stored.watches.put(changed), stored.alerts.counts(caller))
+    _record(service, request, replace(watched, **given), "changed", who=caller, purpose=body.purpose)
+    changed = stored.watches.change(watch_id, given)
+    if changed is None:
+        raise _none(watch_id)
+    return _view(service, changed, stored.alerts.counts(caller))
 
 
 @router.delete("/{watch_id}", status_code=HTTPStatus.NO_CONTENT, responses=responses(*REFUSED))
@@ -238,15 +256,20 @@ def stop(watch_id: WatchId, request: Request, service: ServiceDep, caller: Searc
 def _own(stored: Alerting, watch_id: str, caller: str) -> WatchedSearch:
     watched = stored.watches.find(watch_id)
     if watched is None or watched.owner != caller:
-        raise Problem(HTTPStatus.NOT_FOUND, f"You watch no search {watch_id!r}.")
+        raise _none(watch_id)
     return watched
+
+
+def _none(watch_id: str) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, f"You watch no search {watch_id!r}.")
 
 
 def _asked(service: Service, body: WatchRequest, caller: str) -> tuple[str, CropFilter]:
     """The description and the filter that a request gives or names."""
     if body.text is not None:
         cameras = tuple(body.cameras) if body.cameras is not None else None
-        return body.text, CropFilter(cameras=cameras, after=body.after, before=body.before)
+        plain = CropFilter(cameras=cameras, after=body.after, before=body.before)
+        return body.text, _with_groups(service, plain, tuple(body.camera_groups or ()), "camera_groups")
     search = service.audit.find("search", body.search_request_id or "")
     if search is None or search["who"] != caller:
         raise Problem(HTTPStatus.NOT_FOUND, f"No search {body.search_request_id!r} of yours is recorded.")
@@ -261,11 +284,13 @@ def _asked(service: Service, body: WatchRequest, caller: str) -> tuple[str, Crop
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
     kept = {name: filters.get(name) for name in CropFilter.model_fields}
     crop_filter = CropFilter.model_validate({name: value for name, value in kept.items() if value})
-    return search["query"], _with_groups(service, crop_filter, tuple(filters.get("camera_groups") or ()))
+    return search["query"], _with_groups(
+        service, crop_filter, tuple(filters.get("camera_groups") or ()), "search_request_id"
+    )
 
 
-def _with_groups(service: Service, crop_filter: CropFilter, groups: tuple[str, ...]) -> CropFilter:
-    """The filter with the cameras that are in these groups now.
+def _with_groups(service: Service, crop_filter: CropFilter, groups: tuple[str, ...], field: str) -> CropFilter:
+    """The filter with the cameras that are in these groups now; a field of the request names them.
 
     Raises:
         Problem: 422, a group is none any more.
@@ -274,7 +299,7 @@ def _with_groups(service: Service, crop_filter: CropFilter, groups: tuple[str, .
     try:
         cameras = place.crop_filter(service.gallery, service.cameras, service.settings.time_zone).cameras
     except NoSuchGroup as error:
-        errors = [WrongField(field="search_request_id", message=str(error))]
+        errors = [WrongField(field=field, message=str(error))]
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"camera_groups: {error}", errors=errors) from error
     return crop_filter.model_copy(update={"cameras": cameras})
 

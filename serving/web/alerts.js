@@ -90,7 +90,8 @@ export class AlertsView {
     const quiet = start && end ? { start, end, time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone } : null;
     await this.#try(() => post("v1/watched-searches", {
       name: find("alerts-name").value, text: state.text, cameras: state.cameras.length ? state.cameras : null,
-      threshold: Number(find("alerts-threshold").value), webhook: find("alerts-webhook").value, quiet_hours: quiet, purpose: state.purpose,
+      camera_groups: state.groups.length ? state.groups : null, threshold: Number(find("alerts-threshold").value),
+      webhook: find("alerts-webhook").value, quiet_hours: quiet, purpose: state.purpose,
     }));
   }
 
@@ -204,8 +205,8 @@ export class AlertsView {
 }
 
 // Only for one description is confidence calibrated.
-function isOneDescription({ text, also, without, like, picture, after, before }) {
-  return text && !(also.length || without.length || like || picture || after || before);
+function isOneDescription({ text, also, without, like, picture, after, before, dailyAfter, dailyBefore }) {
+  return text && !(also.length || without.length || like || picture || after || before || dailyAfter || dailyBefore);
 }
 
 // What alerts were at the next lower threshold that was measured; "" if at none.

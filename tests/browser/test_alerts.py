@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from personsearch.gallery.cameras import CameraDetails
 from personsearch.installation.alerts import figures
 from personsearch.installation.alerts.figures import Figures, Point, Stream
 from personsearch.integrations.database.promotions import Promotion
@@ -117,6 +118,22 @@ def test_a_saved_search_is_watched(page: Page, street: Street) -> None:
     [stored] = street.service.app.state.service.alerts.stored.watches.enabled()
     assert stored.quiet_hours is not None
     assert stored.quiet_hours.time_zone == "Europe/Vienna"
+
+
+def test_a_search_in_a_group_is_watched_there_and_none_by_the_time_of_day(page: Page, street: Street) -> None:
+    service = street.service.app.state.service
+    service.cameras.put([CameraDetails("junction", group="outside")])
+    page.goto(f"{street.service.address}#key={KEY}&text=red&groups=outside")
+    expect(page.locator("#grid .card:not(.skeleton)").first).to_be_visible()
+    page.locator("#alerts-open").click()
+    dialog = page.get_by_role("dialog", name="Alerts")
+    dialog.get_by_role("button", name="Watch", exact=True).click()
+    expect(dialog.get_by_role("list", name="Watched searches")).to_contain_text("red · junction · from 60 %")
+    page.goto(f"{street.service.address}#text=red&dailyAfter=22:00")
+    page.reload()
+    page.locator("#alerts-open").click()
+    expect(dialog.locator("#alerts-none")).to_be_visible()
+    expect(dialog.locator("#alerts-form")).to_be_hidden()
 
 
 def test_where_alerts_are_off_the_page_offers_none(page: Page, service: RunningService) -> None:

@@ -20,6 +20,8 @@ from personsearch.search.filters import CropFilter
 from serving.alert_streams import Streams
 from serving.app import create_app
 from serving.connections import Connection
+from serving.routes import watches as watched_routes
+from serving.service import Service
 from serving.settings import ServingSettings
 from tests.audit import audited
 from tests.installation.alerts.receiver import Receiver
@@ -153,7 +155,10 @@ def test_a_watched_search_is_made_changed_and_deleted_and_each_is_recorded(
         ({"text": None}, "body"),
         ({"text": " "}, "text"),
         ({"search_request_id": "1"}, "body"),
+        ({"text": "red\0"}, "text"),
         ({"name": ""}, "name"),
+        ({"name": "red\0coats"}, "name"),
+        ({"name": "red\ncoats"}, "name"),
         ({"without": ["a hat"]}, "without"),
         ({"webhook": "ftp://example.org"}, "webhook"),
         ({"most_per_hour": 0}, "most_per_hour"),
@@ -173,6 +178,21 @@ def test_what_cannot_be_watched_is_refused_with_its_field(
 def test_no_more_searches_are_watched_than_allowed(anna: TestClient, berta: TestClient) -> None:
     assert [anna.post(PATH, json=RED).status_code for _ in range(4)] == [201, 201, 201, 409]
     assert berta.post(PATH, json=RED).status_code == 201
+
+
+def test_a_search_that_is_deleted_while_it_is_changed_stays_deleted(
+    anna: TestClient, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"{PATH}/{anna.post(PATH, json=RED).json()['watch_id']}"
+    watches, is_calibrated = installation.service.alerts.stored.watches, watched_routes._check_calibrated
+
+    def deleted_meanwhile(service: Service) -> None:
+        is_calibrated(service)
+        assert watches.remove(path.rpartition("/")[2])
+
+    monkeypatch.setattr(watched_routes, "_check_calibrated", deleted_meanwhile)
+    assert anna.patch(path, json={"enabled": True}).status_code == 404
+    assert anna.get(PATH).json() == {"watched_searches": []}
 
 
 def test_a_model_without_calibration_watches_nothing(settings: ServingSettings) -> None:
@@ -195,6 +215,9 @@ def test_a_search_in_a_group_is_watched_at_its_cameras_and_none_by_the_time_of_d
     at_night = anna.post("/v1/search", json={"text": "red", "daily_after": "22:00"}).json()["request_id"]
     named = {"name": "red", "threshold": 0.9}
     assert anna.post(PATH, json={**named, "search_request_id": by_group}).json()["cameras"] == ["junction"]
+    assert anna.post(PATH, json={**RED, "camera_groups": ["outside"]}).json()["cameras"] == ["junction"]
+    no_group = anna.post(PATH, json={**RED, "camera_groups": ["inside"]})
+    assert (no_group.status_code, no_group.json()["errors"][0]["field"]) == (422, "camera_groups")
     refused = anna.post(PATH, json={**named, "search_request_id": at_night})
     assert (refused.status_code, "time of day" in refused.json()["detail"]) == (422, True)
 

@@ -91,6 +91,7 @@ class WatchOptions(TypedDict, total=False):
     text: str
     search_request_id: str
     cameras: Sequence[str]
+    camera_groups: Sequence[str]
     after: datetime
     before: datetime
     webhook: str

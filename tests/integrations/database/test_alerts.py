@@ -15,7 +15,7 @@ from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.leases import DatabaseLeases, Lease
 from personsearch.integrations.database.rows import DatabaseRows
 from personsearch.integrations.database.schema import open_database
-from personsearch.integrations.database.watches import DatabaseWatches
+from personsearch.integrations.database.watches import DatabaseWatches, TooManyWatched
 from personsearch.search.crop import Crop
 from personsearch.search.filters import CropFilter
 from tests.crops import START, make_crop
@@ -124,6 +124,45 @@ def test_searches_of_an_owner_are_ended(watches: DatabaseWatches) -> None:
     ended = watches.find("w")
     assert ended is not None
     assert (ended.enabled, ended.ended) == (False, "the key was revoked")
+
+
+def test_a_change_is_made_of_what_is_stored_and_revives_nothing(watches: DatabaseWatches) -> None:
+    watches.put(WATCHED)
+    watches.change("w", {"enabled": False})
+    changed = watches.change("w", {"name": "blue"})  # somebody who has not seen the one before
+    assert changed is not None
+    assert (changed.name, changed.enabled) == ("blue", False)
+    assert watches.find("w") == changed
+    watches.remove("w")
+    assert watches.change("w", {"enabled": True}) is None
+    assert watches.of_owner("anna") == []
+
+
+def test_an_owner_has_only_so_many_searches(watches: DatabaseWatches) -> None:
+    for name in ("a", "b"):
+        watches.put(replace(WATCHED, watch_id=name), most=2)
+    with pytest.raises(TooManyWatched):
+        watches.put(replace(WATCHED, watch_id="c"), most=2)
+    watches.put(replace(WATCHED, watch_id="d", owner="berta"), most=2)
+    assert [each.watch_id for each in watches.of_owner("anna")] == ["a", "b"]
+
+
+def test_nothing_is_found_under_what_no_database_can_hold(watches: DatabaseWatches, alerts: DatabaseAlerts) -> None:
+    assert watches.find("w\0") is None
+    assert alerts.latest("anna", 10, watch_id="w\0") == []
+
+
+def test_a_webhook_that_is_taken_away_has_nothing_to_be_told(
+    watches: DatabaseWatches, alerts: DatabaseAlerts, rows: GalleryRows, lease: Lease
+) -> None:
+    watched = raise_alerts(watches, alerts, rows, lease, 2)
+    alerts.release([watched], lease)
+    [due] = alerts.due(10)
+    watches.change("w", {"webhook": ""})
+    assert alerts.due(10) == []
+    assert alerts.count_by_delivery() == {"none": 2}
+    alerts.settle(due.alert.alert_id, "waiting", lease, failure="status 500")  # a try was under way
+    assert alerts.due(10) == []
 
 
 def test_a_track_raises_one_alert_and_shows_its_best_crop(

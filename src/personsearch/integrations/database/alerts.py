@@ -15,7 +15,7 @@ from personsearch.integrations.database.clock import Clock, database_clock
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.leases import Lease, check_lease
 from personsearch.integrations.database.moments import from_milliseconds, to_milliseconds
-from personsearch.integrations.database.rows import HELD_AMONG, among, given
+from personsearch.integrations.database.rows import HELD_AMONG, NUL, among, given
 from personsearch.integrations.database.tables import ALERTS, COUNTERS, WATCHED_SEARCHES
 from personsearch.integrations.database.watches import watched_of
 
@@ -91,6 +91,8 @@ class DatabaseAlerts:
 
     def latest(self, owner: str, limit: int, *, before: int | None = None, watch_id: str = "") -> list[Alert]:
         """An owner's alerts, the latest first, those that wait among them; before a number, or of one search."""
+        if NUL in watch_id:
+            return []
         query = _of_owner(owner).order_by(ROWS.number.desc())
         query = query if before is None else query.where(ROWS.number < before)
         return self._alerts((query.where(ROWS.watch_id == watch_id) if watch_id else query).limit(limit))
@@ -110,7 +112,9 @@ class DatabaseAlerts:
             query = (
                 sa.select(ALERTS, *(column.label(f"watched_{column.name}") for column in WATCHED))
                 .join(WATCHED_SEARCHES, WATCHED.watch_id == ROWS.watch_id)
-                .where(WAITING, ROWS.next_at <= now, WATCHED.enabled == 1, ROWS.change.in_(first))
+                .where(
+                    WAITING, ROWS.next_at <= now, WATCHED.enabled == 1, WATCHED.webhook != "", ROWS.change.in_(first)
+                )
                 .order_by(ROWS.next_at, ROWS.change)
             )
             rows = connection.execute(query.limit(limit)).all()
