@@ -173,6 +173,17 @@ def test_crops_of_another_take_are_no_erased_people_but_somebody_erased_is_one(v
         origin_of(first, gallery.rows)
 
 
+def test_who_was_erased_from_a_copy_of_the_video_is_not_shown(video: Path, tmp_path: Path) -> None:
+    gallery = gallery_in(tmp_path / "gallery")
+    for camera in ("gate 3", "gate 4"):
+        ingest(CONFIG, video, gallery, camera_id=camera, start=NINE)
+    erased, shown = (next(gallery.crops(CropFilter(cameras=(camera,)))) for camera in ("gate 3", "gate 4"))
+    assert origin_of(shown, gallery.rows).camera_id == "gate 4"
+    gallery.erase(CropFilter(crop_ids=(erased.crop_id,)))
+    with pytest.raises(PeopleErased):
+        origin_of(shown, gallery.rows)
+
+
 @pytest.mark.parametrize(
     ("frame_uri", "said"),
     [

@@ -101,7 +101,7 @@ def origin_of(crop: Crop, rows: GalleryRows) -> Origin:
     if named is None or entry is None:
         source = "a live camera" if LIVE.match(crop.frame_uri) else "no video file that was ingested"
         raise NoFootage(f"There is no footage: the crop comes from {source}.")
-    if ledger.erased(rows, entry):
+    if any(ledger.erased(rows, each) for each in ledger.copies(rows, entry.content_hash)):
         raise PeopleErased("Somebody was erased from this video, so no frame of it is shown any more.")
     return Origin(
         crop.camera_id,
