@@ -17,7 +17,7 @@ from personsearch.gallery.frames import Sight, TooSlow, show_clip, show_frame
 from personsearch.gallery.ingest.selection import SelectionConfig
 from personsearch.gallery.ingest.stage import ingest
 from personsearch.gallery.ingest.tracks import IngestConfig
-from personsearch.gallery.ingest.video import NotAVideo
+from personsearch.gallery.ingest.video import NotAVideo, read_between
 from personsearch.gallery.store import Gallery
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.objects.open import open_footage
@@ -126,6 +126,20 @@ def test_a_video_whose_clock_begins_again_is_read_from_its_beginning(tmp_path: P
     x, y, width, height = crop.bbox.x, crop.bbox.y, crop.bbox.width, crop.bbox.height
     cut, kept = frame[y : y + height, x : x + width], pixels(gallery.picture(crop))
     assert np.abs(cut.astype(float) - kept).mean() < 4
+
+
+def test_a_clip_is_whole_where_seeking_lands_too_late(tmp_path: Path) -> None:
+    """In a transport stream FFmpeg finds times by their place in the file, and may land behind the one asked for."""
+    video = write_stream(tmp_path / "recorder.ts", WALKERS, times=[index / 10 for index in range(FRAMES)])
+
+    def times(*, seek: bool) -> list[float]:
+        with video.open("rb") as file:
+            frames = [frame for frame in read_between(file, 1.0, 2.0, seek=seek) if frame is not None]
+        return [round(frame.seconds, 3) for frame in frames]
+
+    expected = [round(1 + index / 10, 3) for index in range(11)]
+    assert times(seek=False) == expected
+    assert times(seek=True) in (expected, [])  # none: then the file is read from its beginning
 
 
 def test_a_file_that_is_gone_or_another_one_is_not_shown(ingested: Gallery, tmp_path: Path) -> None:

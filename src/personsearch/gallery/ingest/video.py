@@ -27,6 +27,7 @@ Pixels = NDArray[np.uint8]
 
 PROBED_PACKETS = 300
 MOST_UNREADABLE_PLACES = 1000
+SEEK_LEADS = (0.0, 10.0)  # seconds before the time that is looked for: some containers land behind the one asked for
 SAME_SECONDS = 0.0015  # times of crops are kept to the millisecond
 
 
@@ -130,10 +131,22 @@ def _sought(container: InputContainer, stream: VideoStream, first: float) -> Ite
     if opening is None or opening.pts is None or not (opening.time_base and stream.time_base):
         return
     start = float(opening.pts * opening.time_base)
-    container.seek(int((start + max(first, 0.0)) / float(stream.time_base)), stream=stream)
-    for frame in _decoded(container, stream):
-        if frame.pts is not None and frame.time_base:
-            yield float(frame.pts * frame.time_base) - start, frame
+    for lead in SEEK_LEADS:
+        target = start + max(first - lead, 0.0)
+        try:
+            container.seek(int(target / float(stream.time_base)), stream=stream)
+        except av.error.FFmpegError:  # a file that can only be read from its beginning
+            return
+        timed = (
+            (float(frame.pts * frame.time_base) - start, frame)
+            for frame in _decoded(container, stream)
+            if frame.pts is not None and frame.time_base
+        )
+        found = next(timed, None)
+        if found is not None and found[0] <= max(first, 0.0) + SAME_SECONDS:
+            yield found
+            yield from timed
+            return
 
 
 class _Clock:
