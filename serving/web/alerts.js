@@ -2,7 +2,7 @@
 
 import { readAddress } from "./address.js";
 import { get, post, request, send } from "./api.js";
-import { element, find, icon, localTime, message, percent } from "./elements.js";
+import { cameraName, element, find, icon, localTime, message, percent } from "./elements.js";
 import { savedSearches } from "./history.js";
 import { Pictures } from "./pictures.js";
 import { say } from "./words.js";
@@ -129,7 +129,7 @@ export class AlertsView {
     const forget = () => this.#try(() => send("DELETE", path));
     const label = say("Stop watching for “{title}”, and forget its alerts", { title: watched.name });
     const state = [
-      watched.text, watched.cameras?.join(", "), say("from {threshold}", { threshold: percent(watched.threshold) }), say("{count} alerts", { count: watched.alerts }),
+      watched.text, watched.cameras?.map(cameraName).join(", "), say("from {threshold}", { threshold: percent(watched.threshold) }), say("{count} alerts", { count: watched.alerts }),
       watched.waiting ? say("{count} wait", { count: watched.waiting }) : "", watched.quiet ? say("quiet hours") : "", watched.ended,
     ];
     return element("li", {},
@@ -147,7 +147,7 @@ export class AlertsView {
     return element("li", { "data-alert-id": alert.alert_id },
       this.pictures.image(alert),
       element("strong", {}, alert.name),
-      element("small", {}, `${alert.camera_id}, ${localTime(alert.captured_at)}`),
+      element("small", {}, `${cameraName(alert.camera_id)}, ${localTime(alert.captured_at)}`),
       element("small", {}, say("confidence {share}", { share: percent(alert.confidence) })), ...waits,
       element("button", { type: "button", class: "chip", onclick: like }, say("more like this")));
   }
@@ -191,8 +191,9 @@ export class AlertsView {
       return;
     }
     list.prepend(card);
+    list.children[SHOWN]?.remove(); // a page that stays open all day holds no more than one that was just opened
     find("alerts-list-none").hidden = true;
-    find("alerts-news").textContent = say("New alert: {name}, camera {camera}", { name: alert.name, camera: alert.camera_id });
+    find("alerts-news").textContent = say("New alert: {name}, camera {camera}", { name: alert.name, camera: cameraName(alert.camera_id) });
     if (!this.dialog.open) {
       this.#count(this.unseen + 1);
     }

@@ -122,13 +122,14 @@ def test_a_saved_search_is_watched(page: Page, street: Street) -> None:
 
 def test_a_search_in_a_group_is_watched_there_and_none_by_the_time_of_day(page: Page, street: Street) -> None:
     service = street.service.app.state.service
-    service.cameras.put([CameraDetails("junction", group="outside")])
+    service.cameras.put([CameraDetails("junction", "The crossing", "outside")])
     page.goto(f"{street.service.address}#key={KEY}&text=red&groups=outside")
     expect(page.locator("#grid .card:not(.skeleton)").first).to_be_visible()
+    expect(page.locator("#cameras li").first).to_be_attached()
     page.locator("#alerts-open").click()
     dialog = page.get_by_role("dialog", name="Alerts")
     dialog.get_by_role("button", name="Watch", exact=True).click()
-    expect(dialog.get_by_role("list", name="Watched searches")).to_contain_text("red · junction · from 60 %")
+    expect(dialog.get_by_role("list", name="Watched searches")).to_contain_text("red · The crossing · from 60 %")
     page.goto(f"{street.service.address}#text=red&dailyAfter=22:00")
     page.reload()
     page.locator("#alerts-open").click()
