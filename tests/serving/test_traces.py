@@ -133,6 +133,15 @@ def test_without_an_endpoint_nothing_is_recorded(
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
             "OTEL_EXPORTER_OTLP_ENDPOINT 'collector:4317': http://HOST",
         ),
+        (
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hidden@collector"),
+            "ENDPOINT 'http://collector/v1/traces': credentials belong in OTEL_EXPORTER_OTLP_HEADERS",
+        ),
+        (
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://me:hidden@collector:4317"),
+            r"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT 'grpc://[^']*@collector:4317': http://HOST",
+        ),
+        (("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:port"), "OTEL_EXPORTER_OTLP_ENDPOINT: an address like"),
         (("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), "OTEL_EXPORTER_OTLP_PROTOCOL 'grpc': http/protobuf expected"),
     ],
 )
@@ -140,5 +149,6 @@ def test_an_endpoint_that_is_not_spoken_is_refused_at_the_start(
     settings: ServingSettings, collector: Collector, monkeypatch: pytest.MonkeyPatch, given: tuple[str, str], said: str
 ) -> None:
     monkeypatch.setenv(*given)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=said) as refused:
         create_app(settings)
+    assert "hidden" not in str(refused.value)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from personsearch import __version__, tracing
-from personsearch.addresses import is_on_this_machine
+from personsearch.addresses import hide_credentials, is_on_this_machine, split_credentials
 from personsearch.errors import UserError
 from personsearch.tracing import Attributes
 
@@ -62,7 +62,14 @@ def traces_address(environment: Mapping[str, str]) -> str | None:
     if not address:
         return None
     if not address.startswith(("http://", "https://")):
-        raise UserError(f"{name} {environment[name]!r}: http://HOST:4318 or https://HOST expected")
+        shown = hide_credentials(environment[name])
+        raise UserError(f"{name} {shown!r}: http://HOST:4318 or https://HOST expected")
+    try:
+        bare, user, password = split_credentials(address)
+    except ValueError as error:
+        raise UserError(f"{name}: {error}") from error
+    if user or password:
+        raise UserError(f"{name} {bare!r}: credentials belong in OTEL_EXPORTER_OTLP_HEADERS (Authorization=Basic …)")
     protocol = next((environment[each] for each in PROTOCOLS if environment.get(each)), SPOKEN)
     if protocol != SPOKEN:
         raise UserError(f"OTEL_EXPORTER_OTLP_PROTOCOL {protocol!r}: {SPOKEN} expected; collectors take it on port 4318")
