@@ -196,8 +196,8 @@ def _database(stores: Stores, tables: Tables | None) -> Database:
         if revision and REVISIONS.index(revision) > REVISIONS.index(tables.revision):
             raise UserError(
                 f"{database.place}: has the schema {revision!r}, the backup the older {tables.revision!r}; restore "
-                "into a new database, which is brought up to date afterwards; if it was, and the restore was interrupted "
-                "then, name what is left in --what"
+                "into a new database, which is brought up to date afterwards; if it was, and the restore was "
+                "interrupted then, name what is left in --what"
             )
     migrate(database, to=tables.revision)
     return database

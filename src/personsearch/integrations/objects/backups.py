@@ -77,7 +77,7 @@ class FolderBackups:
 
     def _refuse(self, error: OSError) -> None:
         """A folder that cannot be listed is not an empty one: what nobody seems to name would be removed."""
-        if not isinstance(error, FileNotFoundError):
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
             raise UserError(f"{error.filename}: cannot be listed: {explain(error)}") from error
 
     def remove(self, names: Sequence[str]) -> None:
