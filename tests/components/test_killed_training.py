@@ -84,7 +84,7 @@ def kept_files(address: str) -> set[str]:
     """The files whose copies are in the store, below the only step's name."""
     store = StoredFolder(address)._store
     paths = [each["path"] for listed in obstore.list(store) for each in listed]
-    (state,) = [path for path in paths if path.endswith(STATE) and f"{DATA}/" not in path] or [""]
+    state = max((path for path in paths if path.endswith(STATE) and f"{DATA}/" not in path), default="")  # the latest
     return set(json.loads(bytes(obstore.get(store, state).bytes()))) if state else set()
 
 
