@@ -144,7 +144,7 @@ def test_a_clip_is_whole_where_seeking_lands_too_late(tmp_path: Path) -> None:
 
 def test_a_file_that_is_gone_or_another_one_is_not_shown(ingested: Gallery, tmp_path: Path) -> None:
     sight = sight_of(ingested, next(ingested.crops()))
-    with pytest.raises(NoFootage, match=r"The footage is gone: there is no file 'clip\.mp4'"):
+    with pytest.raises(NoFootage, match=r"There is no file 'clip\.mp4' where footage is kept \(PERSONSEARCH_FOOTAGE"):
         sight.origin.open(FolderFootage(tmp_path / "none"))
     other = [Walker((20, 160, 20), 290, -10, foot=150), Walker((90, 90, 90), 20, 9, foot=220)]
     replaced = write_stream(tmp_path / "clip.mp4", other, times=[index / 10 for index in range(FRAMES)])

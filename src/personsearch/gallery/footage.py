@@ -87,7 +87,9 @@ class Origin:
         for name in (f"{path_name(self.camera_id)}/{self.video}", self.video):
             if (file := footage.open(name)) is not None:
                 return file
-        raise NoFootage(f"The footage is gone: there is no file {self.video!r} where footage is kept.")
+        raise NoFootage(
+            f"There is no file {self.video!r} where footage is kept (PERSONSEARCH_FOOTAGE, else var/videos)."
+        )
 
 
 def origin_of(crop: Crop, rows: GalleryRows) -> Origin:
