@@ -75,8 +75,7 @@ pretrain: setup  ## Rebuild weights/: synthetic people, a small CLIP and CTLG's 
 	.venv/bin/personsearch data prepare $(PRETRAINING)/further-raw $(PRETRAINING)/further-prepared
 	.venv/bin/personsearch train recipes/tiny/pretrain-image.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/image
 	.venv/bin/personsearch train recipes/tiny/pretrain.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/run
-	.venv/bin/personsearch train recipes/tiny/pretrain-further.yaml --dataset $(PRETRAINING)/further-prepared \
-	  --out $(PRETRAINING)/further
+	.venv/bin/personsearch train recipes/tiny/pretrain-further.yaml --dataset $(PRETRAINING)/further-prepared --out $(PRETRAINING)/further
 	rm -rf weights/tiny-clip && cp -r $(PRETRAINING)/further/bundle weights/tiny-clip
 	.venv/bin/personsearch train recipes/tiny/ctlg-pretrain.yaml --dataset $(PRETRAINING)/prepared --out $(PRETRAINING)/ctlg
 	rm -rf weights/tiny-ctlg && cp -r $(PRETRAINING)/ctlg/bundle weights/tiny-ctlg

@@ -174,7 +174,7 @@ def test_an_address_leads_a_colleague_to_the_same_candidate(
 ) -> None:
     open_page(page, crowd)
     ask(page, "a green coat, not white")
-    page.get_by_label("From").fill("2026-03-01T10:30:00")
+    page.get_by_label("From", exact=True).fill("2026-03-01T10:30:00")
     page.get_by_label("Purpose or case").fill("case 17")
     ask(page, "a green coat")
     expect(cards(page).first).to_contain_text(gate(31))
@@ -441,7 +441,7 @@ def test_operations_show_promotions_with_reasons_and_silent_cameras(page: Page, 
     view = page.get_by_role("dialog", name="Operations")
     expect(view).to_contain_text("version 1 of colours, collection persons_v1_1")
     expect(view.get_by_role("cell", name="went live as persons_v1_1")).to_be_in_viewport()
-    expect(view.get_by_role("cell", name=gate(0), exact=True)).to_be_in_viewport()
+    expect(view.get_by_role("cell", name=gate(0), exact=True).first).to_be_in_viewport()
     page.keyboard.press("Escape")
     expect(view).to_be_hidden()
 

@@ -142,7 +142,7 @@ def test_without_a_key_the_page_asks_for_one(page: Page, service: RunningService
 def test_filters_narrow_the_candidates(page: Page, service: RunningService) -> None:
     open_page(page, service)
     choose_camera(page, "north-door")
-    page.get_by_label("From").fill("2026-03-01T10:02:00")
+    page.get_by_label("From", exact=True).fill("2026-03-01T10:02:00")
     page.get_by_label("Purpose or case").fill("case 17")
     ask(page, "a red coat")
     expect(page.locator("#grid .card:not(.skeleton)")).to_have_count(2)
@@ -156,7 +156,7 @@ def test_no_reliable_match_is_said(page: Page, service: RunningService) -> None:
     open_page(page, service)
     ask(page, "a purple kangaroo")
     expect(page.get_by_text("No reliable match.")).to_be_visible()
-    page.get_by_label("From").fill("2030-01-01T00:00:00")
+    page.get_by_label("From", exact=True).fill("2030-01-01T00:00:00")
     ask(page, "a purple kangaroo")
     expect(page.get_by_text("No crop in the gallery matches these filters.")).to_be_visible()
 
@@ -311,19 +311,19 @@ def test_the_hour_that_comes_twice_can_be_told_apart(
     open_page(page, service)
     which = page.get_by_label("Start: first or second time")
     expect(which).to_be_hidden()
-    page.get_by_label("From").fill("2026-10-25T02:30:00")
+    page.get_by_label("From", exact=True).fill("2026-10-25T02:30:00")
     which.select_option(choice)
     ask(page, "red")
     expect(page.get_by_text("No crop in the gallery matches these filters.")).to_be_visible()
     assert str(audited(service.settings)[-1]["filters"]["after"]).startswith(f"2026-10-25T{moment}")
-    page.get_by_label("From").fill("2026-10-25T03:30:00")
+    page.get_by_label("From", exact=True).fill("2026-10-25T03:30:00")
     expect(which).to_be_hidden()
 
 
 def test_both_ends_may_lie_in_the_hour_that_comes_twice(page: Page, service: RunningService) -> None:
     open_page(page, service)
-    page.get_by_label("From").fill("2026-10-25T02:30:00")
-    page.get_by_label("Until").fill("2026-10-25T02:30:00")
+    page.get_by_label("From", exact=True).fill("2026-10-25T02:30:00")
+    page.get_by_label("Until", exact=True).fill("2026-10-25T02:30:00")
     page.get_by_label("End: first or second time").select_option("the second time, UTC+01:00")
     ask(page, "red")
     expect(page.get_by_text("No crop in the gallery matches these filters.")).to_be_visible()
@@ -345,7 +345,7 @@ def test_a_time_that_cannot_be_searched_is_told_readably(
 ) -> None:
     open_page(page, service)
     for field, time in times.items():
-        page.get_by_label(field).fill(time)
+        page.get_by_label(field, exact=True).fill(time)
     ask(page, "red")
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("This time cannot be searched.")

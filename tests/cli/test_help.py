@@ -24,7 +24,7 @@ def test_no_help_is_cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     for path, command in every:
         root(args=[*path, "--help"], prog_name="personsearch", standalone_mode=False)
         printed = capsys.readouterr().out
-        assert re.findall(r"\S*[\w\]]…|\w\.\.\.$", printed, re.MULTILINE) == [], path
+        assert re.findall(r"\S*[\w\]]…|[a-z]\.\.\.$", printed, re.MULTILINE) == [], path  # GROUP CAMERA... is whole
         for parameter in command.params:
             assert all(option in printed for option in parameter.opts if option.startswith("-")), path
             assert "".join((getattr(parameter, "help", None) or "").split()) in "".join(printed.split()), path

@@ -173,9 +173,7 @@ def test_a_number_of_any_length_names_its_field(client: TestClient, sign: str) -
     )
 
 
-@pytest.mark.parametrize(
-    "text", ["穿红色外套的女人", "🧥🧥🧥", "red\x00coat", "'; DROP TABLE crops; --", "{{7*7}}", "red\u202ecoat"]
-)
+@pytest.mark.parametrize("text", ["穿红色外套的女人", "🧥🧥🧥", "red\x00coat", "'; DROP TABLE crops; --", "{{7*7}}"])
 def test_any_text_is_a_query(client: TestClient, text: str) -> None:
     assert ask(client, text)["candidates"]
 

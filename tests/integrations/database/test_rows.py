@@ -78,7 +78,7 @@ def test_a_filter_means_the_same_in_a_database(
     assert rows.count(crop_filter) == crop_filter.admits(one)
 
 
-HOURS = [NOON + timedelta(hours=5 * number) for number in range(-30, 200)]
+HOURS = [NOON + timedelta(hours=5 * number, minutes=17 * number) for number in range(-30, 200)]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])

@@ -15,7 +15,7 @@ import pytest
 from personsearch.errors import UserError
 from personsearch.integrations.objects import folder as module
 from personsearch.integrations.objects.folder import CLAIM, STATE, StoredFolder, TakenOver, kept, states
-from tests.servers.google import TOKEN, Google, google_storage
+from tests.servers.google_storage import TOKEN, Google, google_storage
 from tests.servers.s3 import READER, S3Server
 
 
