@@ -293,8 +293,12 @@ async function begin({ isRetry = false } = {}) {
     nameCameras(cameras);
     form.cameras.offer(cameras);
     alerts.start();
-    arrive();
-    if (!asksForSomebody(state)) {
+    if (location.hash) {
+      arrive();
+    } else { // what somebody has typed by now stays
+      search(state);
+    }
+    if (!asksForSomebody(state) && document.activeElement === document.body) {
       form.focus();
     }
   } catch (error) {

@@ -4,7 +4,7 @@ import re
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Dialog, Page, ViewportSize, expect
+from playwright.sync_api import Dialog, Page, Route, ViewportSize, expect
 
 from tests.audit import audited, refused
 from tests.browser.conftest import KEY, RunningService, StrippingProxy
@@ -376,3 +376,19 @@ def test_what_the_model_did_not_read_is_told(page: Page, service: RunningService
     expect(page.locator(".message")).to_contain_text("and a hat of straw”")
     ask(page, "a red coat")
     expect(page.locator(".message")).to_have_count(0)
+
+
+def test_what_is_typed_while_the_page_starts_stays(page: Page, service: RunningService) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/v1/cameras", hold)
+    page.goto(f"{service.address}#key={KEY}")
+    page.get_by_label("Describe the person").fill("red")
+    page.get_by_label("A page").select_option("24")
+    held[0].continue_()
+    expect(page.locator("#cameras li")).to_have_count(2)
+    expect(page.get_by_label("Describe the person")).to_have_value("red")
+    expect(page.get_by_label("A page")).to_have_value("24")
