@@ -79,7 +79,7 @@ def test_why_there_is_no_frame_is_said(viewer: TestClient, walked: Gallery, sett
     video.write_bytes(b"no video")
     assert "cannot be read as a video" in viewer.get(f"/v1/crops/{CROPS[0]}/frame").json()["detail"]
     video.unlink()
-    assert "there is no file 'walk.avi'" in viewer.get(f"/v1/crops/{CROPS[0]}/frame").json()["detail"]
+    assert "There is no file 'walk.avi' where" in viewer.get(f"/v1/crops/{CROPS[0]}/frame").json()["detail"]
     video.write_bytes(content)
     looks = [record for record in audited(settings) if record["event"] == "frame"]
     assert looks == []
