@@ -221,6 +221,9 @@ def test_fine_tuning_goes_on_from_a_bundle(trainable: Path, recipe: Recipe, tmp_
     old, new = (load_file(tmp_path / run / "bundle" / "weights.safetensors") for run in ("first", "second"))
     assert new["visual.conv1.weight"].dtype == torch.float16
     assert torch.equal(old["visual.conv1.weight"].half(), new["visual.conv1.weight"])
+    card = (tmp_path / "second" / "bundle" / "MODEL_CARD.md").read_text()
+    assert f"| started from | bundle (`{Bundle.open(bundle).fingerprint[:16]}`) |" in card
+    assert str(tmp_path) not in card
 
 
 def test_data_sets_that_cannot_be_trained_on_are_refused(trainable: Path, recipe: Recipe, tmp_path: Path) -> None:

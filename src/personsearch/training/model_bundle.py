@@ -86,6 +86,13 @@ def _parent(weights: str) -> str:
     return Bundle.open(Path(weights)).fingerprint if is_bundle(Path(weights)) else weights
 
 
+def _start(weights: str) -> str:
+    """What a reader elsewhere can use of the weights' place: no folder of this machine."""
+    path = Path(weights)
+    name = path.name if path.is_absolute() else weights
+    return f"{name} (`{Bundle.open(path).fingerprint[:16]}`)" if is_bundle(path) else name
+
+
 def _card(spec: BundleSpec, built: BuiltModel, facts: TrainingFacts) -> str:
     return CARD.format(
         method=spec.method,
@@ -94,7 +101,7 @@ def _card(spec: BundleSpec, built: BuiltModel, facts: TrainingFacts) -> str:
         context_length=spec.context_length,
         embedding_dim=spec.embedding_dim,
         parameters=sum(parameter.numel() for parameter in built.model.parameters()),
-        weights=facts.config.model.weights,
+        weights=_start(facts.config.model.weights),
         images=len(facts.records),
         captions=sum(len(record.captions) for record in facts.records),
         persons=len({record.person_id for record in facts.records}),
