@@ -1,37 +1,26 @@
-// Alerts: watch a search from a threshold on, whose figures are said before, and see whom that finds as it happens.
+// Alerts: what is watched, and whom that finds as it happens.
 
-import { readAddress } from "./address.js";
-import { get, post, request, send } from "./api.js";
+import { get, request, send } from "./api.js";
 import { cameraName, element, find, icon, localTime, message, percent } from "./elements.js";
-import { savedSearches } from "./history.js";
 import { Pictures } from "./pictures.js";
+import { WatchForm } from "./watch_form.js";
 import { say } from "./words.js";
 
 const RETRY = 2000;
 const SHOWN = 60;
-const STREAMS = {
-  synthetic: (values) => say("Drawn people: {right} of the alerts were right; {found} of the people watched for raised one.", values),
-  footage: (values) => say("Real footage: {right} of the alerts were right; {found} of the people watched for raised one.", values),
-};
 
 export class AlertsView {
   // `current()` is the search that is shown, `like(crop)` searches for somebody like this.
   constructor({ current, like }) {
-    this.current = current;
     this.like = like;
     this.dialog = find("alerts");
+    this.form = new WatchForm({ current, act: (ask) => this.#try(ask) });
     this.pictures = new Pictures();
     this.figures = null;
     this.unseen = 0;
     this.lastEvent = "";
     find("alerts-open").addEventListener("click", () => this.open());
     find("alerts-close").addEventListener("click", () => this.dialog.close());
-    find("alerts-threshold").addEventListener("input", () => this.#sayFigures());
-    find("alerts-search").addEventListener("change", () => this.#nameSearch());
-    find("alerts-form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#watch();
-    });
   }
 
   // Once the key is known: shows the view where alerts are switched on, and listens.
@@ -53,58 +42,23 @@ export class AlertsView {
       return;
     }
     this.#count(0);
-    this.#offerSearches();
-    this.#sayFigures();
-    find("alerts-webhook-box").hidden = !this.figures.webhooks;
-    find("alerts-wrong").hidden = true;
+    this.form.open(this.figures);
     this.dialog.showModal();
     await this.#load();
   }
 
-  // What can be watched: one description and nothing else. That of the page first, then those saved in this browser.
-  #offerSearches() {
-    const current = { name: this.current().text, state: this.current() };
-    const saved = savedSearches().map(({ name, fragment }) => ({ name, state: readAddress(fragment) }));
-    this.searches = [current, ...saved].filter(({ state }) => isOneDescription(state));
-    find("alerts-search").replaceChildren(...this.searches.map(({ name }, place) => new Option(name, place)));
-    find("alerts-form").hidden = !this.searches.length;
-    find("alerts-none").hidden = this.searches.length > 0;
-    this.#nameSearch();
-  }
-
-  #nameSearch() {
-    find("alerts-name").value = this.searches[find("alerts-search").value]?.name ?? "";
-  }
-
-  #sayFigures() {
-    const threshold = Number(find("alerts-threshold").value);
-    find("alerts-from").textContent = percent(threshold);
-    const said = this.figures.measured.streams.map((stream) => figuresOf(stream, threshold)).filter(Boolean);
-    find("alerts-figures").replaceChildren(...(said.length ? said : [say("How right alerts are was not measured.")])
-      .map((words) => element("li", {}, words)));
-  }
-
-  async #watch() {
-    const { state } = this.searches[find("alerts-search").value];
-    const [start, end] = [find("alerts-quiet-start").value, find("alerts-quiet-end").value];
-    const quiet = start && end ? { start, end, time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone } : null;
-    await this.#try(() => post("v1/watched-searches", {
-      name: find("alerts-name").value, text: state.text, cameras: state.cameras.length ? state.cameras : null,
-      camera_groups: state.groups.length ? state.groups : null, threshold: Number(find("alerts-threshold").value),
-      webhook: find("alerts-webhook").value, quiet_hours: quiet, purpose: state.purpose,
-    }));
-  }
-
-  // Does something, and shows what is watched afterwards; a refusal stands below the form.
-  async #try(act) {
-    find("alerts-wrong").hidden = true;
+  // Asks for something, and shows what is watched afterwards; a refusal stands below the form. Whether it was taken.
+  async #try(ask) {
+    this.form.refuse("");
+    let taken = true;
     try {
-      await act();
+      await ask();
     } catch (error) {
-      find("alerts-wrong").textContent = error.message;
-      find("alerts-wrong").hidden = false;
+      this.form.refuse(error.message);
+      taken = false;
     }
     await this.#load();
+    return taken;
   }
 
   async #load() {
@@ -128,6 +82,7 @@ export class AlertsView {
     const change = ({ target }) => this.#try(() => send("PATCH", path, { enabled: target.checked }));
     const forget = () => this.#try(() => send("DELETE", path));
     const label = say("Stop watching for “{title}”, and forget its alerts", { title: watched.name });
+    const title = say("Change “{title}”", { title: watched.name });
     const state = [
       watched.text, watched.cameras?.map(cameraName).join(", "), say("from {threshold}", { threshold: percent(watched.threshold) }), say("{count} alerts", { count: watched.alerts }),
       watched.waiting ? say("{count} wait", { count: watched.waiting }) : "", watched.quiet ? say("quiet hours") : "", watched.ended,
@@ -135,6 +90,7 @@ export class AlertsView {
     return element("li", {},
       element("label", { class: "switch" }, element("input", { type: "checkbox", checked: watched.enabled, onchange: change }), element("span", {}, watched.name)),
       element("small", {}, state.filter(Boolean).join(" · ")),
+      element("button", { type: "button", class: "chip", "aria-label": title, title, onclick: () => this.form.change(watched) }, say("change")),
       element("button", { type: "button", class: "forget", "aria-label": label, title: label, onclick: forget }, icon("remove")));
   }
 
@@ -203,19 +159,4 @@ export class AlertsView {
     this.unseen = unseen;
     find("alerts-unseen").textContent = unseen ? ` (${unseen})` : "";
   }
-}
-
-// Only for one description is confidence calibrated.
-function isOneDescription({ text, also, without, like, picture, after, before, dailyAfter, dailyBefore }) {
-  return text && !(also.length || without.length || like || picture || after || before || dailyAfter || dailyBefore);
-}
-
-// What alerts were at the next lower threshold that was measured; "" if at none.
-function figuresOf({ name, points }, threshold) {
-  const point = points.filter((one) => one.threshold <= threshold + 1e-9).at(-1);
-  if (!point || !(name in STREAMS)) {
-    return "";
-  }
-  const right = point.precision === null ? "–" : percent(point.precision);
-  return STREAMS[name]({ right, found: percent(point.recall) });
 }

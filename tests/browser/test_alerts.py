@@ -1,16 +1,21 @@
 """An operator watches a search: reads how right alerts are, switches it on, and sees somebody arrive."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from personsearch.gallery.alerts import QuietHours, WatchedSearch
 from personsearch.gallery.cameras import CameraDetails
 from personsearch.installation.alerts import figures
 from personsearch.installation.alerts.figures import Figures, Point, Stream
+from personsearch.installation.api_keys import keys_from_text
 from personsearch.integrations.database.promotions import Promotion
 from personsearch.search.exact import ExactStore
+from personsearch.search.filters import CropFilter
 from serving.settings import ServingSettings
 from tests.audit import audited
 from tests.browser.conftest import KEY, RunningService
@@ -32,6 +37,13 @@ class Street:
     def __init__(self, service: RunningService, store: ExactStore) -> None:
         self.service = service
         self._store = store
+
+    def watch(self, name: str, text: str, threshold: float) -> None:
+        """Watch for somebody, as the page's user."""
+        now = datetime.now(UTC)
+        [key] = keys_from_text(KEY)
+        watched = WatchedSearch(uuid4().hex, key.name, name, text, CropFilter(), threshold, now, now)
+        self.service.app.state.service.alerts.stored.watches.put(watched)
 
     def pass_by(self, *colours: str, first: int) -> None:
         gallery = add_figures(self.service.settings.gallery_folder, colours, first=first)
@@ -135,6 +147,88 @@ def test_a_search_in_a_group_is_watched_there_and_none_by_the_time_of_day(page: 
     page.locator("#alerts-open").click()
     expect(dialog.locator("#alerts-none")).to_be_visible()
     expect(dialog.locator("#alerts-form")).to_be_hidden()
+
+
+def test_what_is_watched_is_changed_once_its_figures_are_read(page: Page, street: Street) -> None:
+    page.goto(f"{street.service.address}#key={KEY}&text=red")
+    expect(page.locator("#grid .card:not(.skeleton)").first).to_be_visible()
+    page.locator("#alerts-open").click()
+    dialog = page.get_by_role("dialog", name="Alerts")
+    dialog.get_by_role("button", name="Watch", exact=True).click()
+    watched = dialog.get_by_role("list", name="Watched searches")
+    expect(watched).to_contain_text("red · from 60 %")
+    watched.get_by_role("button", name="Change “red”").click()
+    expect(dialog.get_by_role("heading", name="Change “red”")).to_be_in_viewport()
+    expect(dialog.locator("#alerts-search")).to_be_hidden()
+    slider = dialog.get_by_label("Confidence from which to alert")
+    expect(slider).to_be_focused()
+    expect(slider).to_have_value("0.6")
+    expect(dialog.locator("#alerts-figures")).to_contain_text("60 % of the alerts were right")
+    expect(dialog.locator("#alerts-figures")).to_contain_text("(Measured at 50 %.)")
+    slider.fill("0.7")
+    expect(dialog.locator("#alerts-figures")).to_contain_text("100 % of the alerts were right; 45 % of the people")
+    expect(dialog.locator("#alerts-figures")).not_to_contain_text("Measured at")
+    dialog.get_by_label("Name").fill("red coats")
+    dialog.get_by_label("At most an hour").fill("5")
+    dialog.get_by_label("Quiet from").fill("22:00")
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    expect(dialog.locator("#alerts-wrong")).to_have_text("A time of day needs two different ends.")
+    dialog.get_by_label("Quiet until").fill("06:00")
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    expect(watched).to_contain_text("red · from 70 %")
+    expect(dialog.get_by_role("heading", name="Watch a search")).to_be_visible()
+    [stored] = street.service.app.state.service.alerts.stored.watches.enabled()
+    assert (stored.name, stored.threshold, stored.most_per_hour) == ("red coats", 0.7, 5)
+    assert stored.quiet_hours is not None
+    assert stored.quiet_hours.time_zone == "Europe/Vienna"
+    changes = [each["action"] for each in audited(street.service.settings) if each["event"] == "watch"]
+    assert changes == ["created", "changed"]
+
+
+def test_only_what_differs_is_sent_and_a_change_can_be_left(page: Page, street: Street) -> None:
+    page.goto(f"{street.service.address}#key={KEY}&text=red")
+    expect(page.locator("#grid .card:not(.skeleton)").first).to_be_visible()
+    page.locator("#alerts-open").click()
+    dialog = page.get_by_role("dialog", name="Alerts")
+    dialog.get_by_role("button", name="Watch", exact=True).click()
+    watched = dialog.get_by_role("list", name="Watched searches")
+    watched.get_by_role("button", name="Change “red”").click()
+    stored = street.service.app.state.service.alerts.stored.watches
+    tokyo = QuietHours(time(22), time(6), "Asia/Tokyo")
+    stored.change(stored.enabled()[0].watch_id, {"threshold": 0.855, "quiet_hours": tokyo})  # by somebody else
+    dialog.get_by_label("At most an hour").fill("7")
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    expect(watched).to_contain_text("from 86 %")
+    [kept] = stored.enabled()
+    assert (kept.most_per_hour, kept.threshold, kept.quiet_hours) == (7, 0.855, tokyo)
+    watched.get_by_role("button", name="Change “red”").click()
+    dialog.get_by_label("Quiet until").fill("07:00")
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    expect(dialog.get_by_role("heading", name="Watch a search")).to_be_visible()
+    [kept] = stored.enabled()
+    assert (kept.threshold, kept.quiet_hours) == (0.855, QuietHours(time(22), time(7), "Asia/Tokyo"))
+    watched.get_by_role("button", name="Change “red”").click()
+    dialog.get_by_label("Confidence from which to alert").fill("0.1")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog.get_by_role("heading", name="Watch a search")).to_be_visible()
+    expect(dialog.get_by_label("Confidence from which to alert")).to_have_value("0.6")
+    assert stored.enabled() == [kept]
+
+
+def test_a_change_speaks_german(page: Page, street: Street) -> None:
+    street.watch("rot", "red", 0.8)
+    page.add_init_script("localStorage.setItem('personsearch-language', 'de')")
+    page.goto(f"{street.service.address}#key={KEY}")
+    page.locator("#alerts-open").click()
+    page.get_by_role("button", name="„rot“ ändern").click()
+    dialog = page.get_by_role("dialog", name="Meldungen")
+    expect(dialog.get_by_role("heading", name="„rot“ ändern")).to_be_visible()
+    expect(dialog.locator("#alerts-figures")).to_contain_text("100 % der Meldungen waren richtig")
+    expect(dialog.locator("#alerts-figures")).to_contain_text("(Gemessen bei 70 %.)")
+    dialog.get_by_label("Höchstens je Stunde").fill("3")
+    dialog.get_by_role("button", name="Speichern", exact=True).click()
+    expect(dialog.locator("#alerts-none")).to_be_visible()
+    assert [each.most_per_hour for each in street.service.app.state.service.alerts.stored.watches.enabled()] == [3]
 
 
 def test_where_alerts_are_off_the_page_offers_none(page: Page, service: RunningService) -> None:
