@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +44,23 @@ def log(database: Database) -> AuditLog:
 
 def append(log: AuditLog, *queries: str) -> list[str]:
     return [log.append("search", {"request_id": query, "query": query}) for query in queries]
+
+
+@contextmanager
+def round_trips(database: Database, trace: Path) -> Iterator[Callable[[], int]]:
+    """Counts how often the server has said that it is ready for the next message, on connections opened from now on."""
+    with trace.open("w") as file:
+
+        def follow(connection: Any, _: object) -> None:
+            connection.pgconn.trace(file.fileno())
+
+        database.close()
+        sa.event.listen(sa.pool.Pool, "connect", follow)
+        try:
+            yield lambda: trace.read_text().count("ReadyForQuery")
+        finally:
+            sa.event.remove(sa.pool.Pool, "connect", follow)
+            database.close()
 
 
 def rows(log: AuditLog) -> list[dict[str, Any]]:
@@ -316,3 +335,19 @@ def test_a_record_is_what_its_hash_says() -> None:
     record = make_record(Head(4, "f" * 64), "search", {"query": "red", "sequence": 99})
     assert (record["sequence"], record["previous"], record["hash"]) == (5, "f" * 64, hash_record(record))
     assert to_line({"query": "灰\n"}) == '{"query": "灰\\n"}'
+
+
+def test_a_record_costs_five_round_trips(new_postgresql: Callable[[], str], tmp_path: Path) -> None:
+    """Whether the connection is alive; BEGIN; limits, lock and last record; INSERT; COMMIT."""
+    from personsearch.integrations.database.schema import migrate
+
+    database = Database(new_postgresql())
+    migrate(database)
+    log = AuditLog(DatabaseAudit(database))
+    with round_trips(database, tmp_path / "trace") as count:
+        append(log, *map(str, range(10)))  # the driver prepares a statement that it sees again and again, once
+        before = count()
+        append(log, *map(str, range(10)))
+        assert 0 < count() - before <= 5 * 10
+    assert [record["query"] for record in rows(log)] == 2 * [*map(str, range(10))]
+    assert log.verify().broken_at is None

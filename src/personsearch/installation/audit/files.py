@@ -111,7 +111,7 @@ def _carry(log: AuditLog, path: Path) -> int:
         )
     kept, told = _beside(path, "migrated"), f"its {report.records:,} records are in the database now"
     with log.stored.turn() as turn:
-        if turn.last() is None:
+        if turn.last is None:
             _copy(turn, path)
         elif not _holds(log, report):
             kept = _beside(path, report.head[:8])

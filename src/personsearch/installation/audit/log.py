@@ -168,7 +168,7 @@ def continued(turn: AuditTurn, seen: Head = START) -> Head:
     Raises:
         UserError: the last record was changed, or is older than what the caller has seen.
     """
-    head = _head(turn.last())
+    head = _head(turn.last)
     if head.sequence < seen.sequence or (head.sequence == seen.sequence and head != seen):
         raise UserError(f"the audit log ends before record {seen.sequence}, which this process has seen; {ADVICE}")
     return head

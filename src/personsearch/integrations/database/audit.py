@@ -14,6 +14,7 @@ from personsearch.integrations.database.tables import AUDIT_RECORDS
 PAGE_ROWS = 500
 WAIT = "10s"  # for others who append; and so long may a process that was stopped keep others from it
 COLUMNS = AUDIT_RECORDS.c
+LAST = sa.select(AUDIT_RECORDS).order_by(COLUMNS.sequence.desc()).limit(1)
 SEARCH, VERDICT = "search", "verdict"
 
 
@@ -45,16 +46,14 @@ class DatabaseAudit:
     def turn(self) -> Iterator["AuditTurn"]:
         """One transaction, in which nobody else appends; its records are durable when the block has ended."""
         with self._database.writing() as connection:
-            if not self.is_embedded:
-                limits = ("lock_timeout", "idle_in_transaction_session_timeout")
-                connection.execute(sa.select(*(sa.func.set_config(name, WAIT, True) for name in limits)))
-            self._database.serialise(connection, "audit")
-            yield AuditTurn(connection)
+            row = self._database.serialised(connection, "audit", LAST, wait=WAIT)
+            yield AuditTurn(connection, None if row is None else StoredRecord(*row))
 
     def last(self) -> StoredRecord | None:
         """The latest record."""
         with self._database.reading() as connection:
-            return _last(connection)
+            row = connection.execute(LAST).one_or_none()
+        return None if row is None else StoredRecord(*row)
 
     def at(self, sequence: int) -> StoredRecord | None:
         """The record of a number."""
@@ -95,26 +94,19 @@ class DatabaseAudit:
 
 
 class AuditTurn:
-    """A writer's turn."""
+    """A writer's turn. `last` is the record to continue from."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: sa.Connection, last: StoredRecord | None = None) -> None:
         self._connection = connection
-
-    def last(self) -> StoredRecord | None:
-        """The record to continue from."""
-        return _last(self._connection)
+        self.last = last
 
     def add(self, records: Sequence[StoredRecord]) -> None:
         """Append records, in their order."""
         rows = [{column.name: getattr(record, column.name) for column in AUDIT_RECORDS.columns} for record in records]
         self._connection.execute(sa.insert(AUDIT_RECORDS), rows)
+        self.last = records[-1]
 
 
 def searchable(value: Any) -> str | None:
     """A value as a column can hold it, None where PostgreSQL could not."""
     return value if isinstance(value, str) and "\0" not in value else None
-
-
-def _last(connection: sa.Connection) -> StoredRecord | None:
-    row = connection.execute(sa.select(AUDIT_RECORDS).order_by(COLUMNS.sequence.desc()).limit(1)).one_or_none()
-    return None if row is None else StoredRecord(*row)

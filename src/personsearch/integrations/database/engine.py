@@ -108,6 +108,31 @@ class Database:
         if not self.file:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_key(name))))
 
+    def serialised(
+        self, connection: sa.Connection, name: LockName, query: sa.Select[Any], *, wait: str
+    ) -> sa.Row[Any] | tuple[Any, ...] | None:
+        """Serialise, then the first row of a query, in one round trip.
+
+        `wait` limits how long this transaction waits for others, and how long it may keep them waiting while it is
+        idle ("10s").
+        """
+        if self.file:
+            return connection.execute(query).first()
+        limits = ("lock_timeout", "idle_in_transaction_session_timeout")
+        statements = (
+            *(sa.select(sa.func.set_config(limit, wait, True)) for limit in limits),
+            sa.select(sa.func.pg_advisory_xact_lock(_key(name))),
+            query,
+        )
+        # The server takes a snapshot for each statement: the query sees what was committed while this waited.
+        text = ";".join(str(each.compile(self._engine, compile_kwargs={"literal_binds": True})) for each in statements)
+        with connection.exec_driver_sql(text, execution_options={"no_parameters": True}) as result:
+            cursor: Any = result.cursor
+            for _ in statements[1:]:
+                cursor.nextset()
+            row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
+
     @contextmanager
     def held(self, name: LockName) -> Iterator[None]:
         """Hold a lock for as long as the block runs; says so when it has to wait."""
