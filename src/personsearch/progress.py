@@ -15,12 +15,15 @@ listener: Callable[[], None] | None = None
 """Called after each item in this process, where somebody else must know that the work progresses."""
 
 
-def track(items: Iterable[T], description: str, *, total: int | None = None) -> Iterator[T]:
-    """Yield `items`, showing on standard error how many are done."""
+def track(items: Iterable[T], description: str, *, total: int | None = None, one_of_many: bool = False) -> Iterator[T]:
+    """Yield `items`, showing on standard error how many are done.
+
+    With `one_of_many` nothing is left of it at the end, and nothing is shown if it is short.
+    """
     if total is None and isinstance(items, Sized):
         total = len(items)
     show = _track_on_terminal if sys.stderr.isatty() else _track_plainly
-    for item in show(items, description, total):
+    for item in show(items, description, total, one_of_many):
         yield item
         if listener is not None:
             listener()
@@ -31,15 +34,15 @@ def announce(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _track_on_terminal(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+def _track_on_terminal(items: Iterable[T], description: str, total: int | None, one_of_many: bool) -> Iterator[T]:
     from rich.console import Console
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=one_of_many) as progress:
         yield from progress.track(items, total=total, description=description)
 
 
-def _track_plainly(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+def _track_plainly(items: Iterable[T], description: str, total: int | None, one_of_many: bool) -> Iterator[T]:
     of_total = f"/{total}" if total is not None else ""
     last = time.monotonic()
     done = 0
@@ -49,4 +52,5 @@ def _track_plainly(items: Iterable[T], description: str, total: int | None) -> I
         if time.monotonic() - last >= PLAIN_INTERVAL_SECONDS:
             last = time.monotonic()
             print(f"{description}: {done}{of_total}", file=sys.stderr, flush=True)
-    print(f"{description}: {done}{of_total} done", file=sys.stderr, flush=True)
+    if not one_of_many:
+        print(f"{description}: {done}{of_total} done", file=sys.stderr, flush=True)

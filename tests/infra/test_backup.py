@@ -81,13 +81,24 @@ def test_the_nightly_job_and_the_restore_of_the_guide(
         gallery.erase(CropFilter(crop_ids=("crop00001",)))
     assert len(open_archive(nightly["BACKUPS"]).manifests()) == 2
 
-    (words,) = re.findall(r"kubectl set env --local --filename restore.yaml (RESTORE=\S+) --output yaml", GUIDE)
+    (words,) = re.findall(r"kubectl set env --local --filename restore.yaml (RESTORE=.*?) --output yaml", GUIDE)
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "r"}, **cronjob["spec"]["jobTemplate"]}
     (tmp_path / "restore.yaml").write_text(yaml.safe_dump(job))
-    command = [str(check.kubectl()), "set", "env", "--local", "--filename", "restore.yaml", words, "--output", "yaml"]
+    command = [
+        str(check.kubectl()),
+        "set",
+        "env",
+        "--local",
+        "--filename",
+        "restore.yaml",
+        *words.split(),
+        "--output",
+        "yaml",
+    ]
     written = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     restoring = container(yaml.safe_load(written))
-    assert {"name": "RESTORE", "value": words.partition("=")[2]} in restoring["env"]
+    given = {each["name"]: each.get("value", "") for each in restoring["env"]}
+    assert (given["RESTORE"], given["ADOPT"]) == ("database,crops,milvus,mlflow", "yes")
     restoring["env"] = [{"name": "RESTORE", "value": "database,crops"}]  # neither Milvus nor MLflow was used
     there = settings.model_copy(update={"database": prepared(new_postgresql()), "crops": s3.new_place()})
     done = run(restoring, **variables(there), **nightly)
@@ -95,6 +106,13 @@ def test_the_nightly_job_and_the_restore_of_the_guide(
     assert list(open_gallery(there).crops()) == list(gallery.crops())
     assert open_gallery(there).is_erased("crop00001")
     assert AuditLog(DatabaseAudit(open_database(there.database_address))).verify(expected_head=head).intact
+    rehearsed = run(container(cronjob), **variables(there), **nightly)
+    assert rehearsed.returncode == 2
+    assert "keeps the backups of another installation" in rehearsed.stderr
+    restoring["env"].append({"name": "ADOPT", "value": "yes"})
+    assert run(restoring, **variables(there), **nightly).returncode == 0
+    assert run(container(cronjob), **variables(there), **nightly).returncode == 0
+    assert run(container(cronjob), **variables(settings), **nightly).returncode == 2
     open_gallery(there).add([(numbered_crop(9), figure("red"))])
     refused = run(restoring, **variables(there), **nightly)
     assert refused.returncode == 2

@@ -24,6 +24,7 @@ from personsearch.installation.backup import contents
 from personsearch.installation.backup.archive import CONTENTS, KINDS, MANIFESTS, UNFINISHED, Archive
 from personsearch.installation.backup.create import create
 from personsearch.installation.backup.opening import Stores, kinds_of, open_archive
+from personsearch.installation.backup.owner import adopt
 from personsearch.installation.backup.restore import _moved, restore
 from personsearch.installation.backup.upkeep import erase, expire, verify
 from personsearch.installation.platforms import open_gallery, open_store
@@ -162,10 +163,43 @@ def test_damaged_files_do_not_hinder_the_next_backup(
     assert f"{damaged.name}.json: is damaged; its file must be removed" in caplog.text
     verified = verify(archive)
     assert (verified.backups, len(verified.damaged)) == (1, 1)
-    with pytest.raises(UserError, match=rf"{damaged.name}.json: is damaged"):
-        expire(Stores(settings), archive, days=0)
+    before = held_in(tmp_path / "backups")
+    open_gallery(settings).erase(LATER)
+    for work in (erase, lambda stores, archive: expire(stores, archive, days=0)):
+        with pytest.raises(UserError, match=rf"{damaged.name}.json: is damaged. Nothing was removed"):
+            work(Stores(settings), archive)
+    assert held_in(tmp_path / "backups") == before
     file.unlink()
     assert verify(archive).damaged == ()
+
+
+def test_whole_backups_are_restored_beside_a_damaged_one(settings: Settings, archive: Archive, tmp_path: Path) -> None:
+    whole = create(Stores(settings), archive, KINDS)
+    open_gallery(settings).erase(LATER)
+    create(Stores(settings), archive, KINDS)
+    damaged = create(Stores(settings), archive, ("database",))
+    file = tmp_path / "backups" / MANIFESTS / f"{damaged.name}.json"
+    file.write_text(file.read_text()[:100])
+    newest = archive.manifests(damaged=[])[-1]
+    with pytest.raises(UserError, match=rf"{damaged.name}.json: is damaged; the newest whole one is {newest.name}"):
+        archive.manifest(None)
+    there = elsewhere(settings, tmp_path)
+    restored = restore(Stores(there), archive, archive.manifest(whole.name), KINDS[:3])
+    assert restored.damaged == (f"{file}: is damaged",)
+    assert (restored.rows["crops"], restored.left_out) == (HELD - 2, 2), "by the newest that can be read"
+
+
+def test_a_backup_says_little_where_nobody_watches(
+    settings: Settings, archive: Archive, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = create(Stores(settings), archive, KINDS)
+    said = capsys.readouterr().err.splitlines()
+    assert made.database is not None
+    tables = f"backup: {len(made.database.tables)} tables with "
+    assert [line for line in said if line.startswith(tables) and line.endswith("gallery.db")] == said[:1]
+    assert said[1:] == [f"backup: pictures: {HELD}/{HELD} done", f"backup: vectors: {HELD}/{HELD} done"]
+    restore(Stores(elsewhere(settings, tmp_path)), archive, made, KINDS[:3])
+    assert len(capsys.readouterr().err.splitlines()) == 3
 
 
 def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(
@@ -355,8 +389,71 @@ def test_an_erasure_in_backups_of_another_installation_is_refused(
     other = elsewhere(settings, tmp_path, "other")
     add(gallery := open_gallery(other), 0, 3)
     gallery.erase(CropFilter(crop_ids=("crop00001",)))
+    adopt(Stores(other), archive)  # by mistake
     with pytest.raises(UserError, match="they are not of one installation"):
         erase(Stores(other), archive)
+
+
+def test_a_place_keeps_the_backups_of_one_installation(
+    settings: Settings, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(Stores(settings), archive, ("database", "crops"))
+    create(Stores(settings), archive, ("database", "crops"))
+    other, before = Stores(elsewhere(settings, tmp_path, "other")), held_in(tmp_path / "backups")
+    add(open_gallery(other.settings), 600, 602)
+    for work in (create, erase, expire):
+        options: dict[str, Any] = {create: {"kinds": KINDS}, expire: {"days": 0}}.get(work, {})
+        with pytest.raises(UserError, match=r"keeps the backups of another installation.*backups-2.*backup adopt"):
+            work(other, archive, **options)
+    assert held_in(tmp_path / "backups") == before
+    own = open_archive(str(tmp_path / "backups-2"))
+    create(other, own, ("database",))
+    assert expire(Stores(settings), archive, days=0).backups == 1
+
+
+def test_what_was_restored_takes_the_place_only_if_told(settings: Settings, archive: Archive, tmp_path: Path) -> None:
+    create(Stores(settings), archive, ("database", "crops"))
+    there = Stores(elsewhere(settings, tmp_path))
+    restore(there, archive, archive.manifest(None), ("database", "crops"))
+    with pytest.raises(UserError, match="keeps the backups of another installation"):
+        expire(there, archive, days=0)
+    create(Stores(settings), archive, ("database",))
+    assert adopt(there, archive) == adopt(there, archive)
+    create(there, archive, ("database",))
+    with pytest.raises(UserError, match="keeps the backups of another installation"):
+        create(Stores(settings), archive, ("database",))
+    assert expire(there, archive, days=0).backups == 2
+
+
+def test_two_installations_that_claim_a_place_at_once_are_both_refused(
+    settings: Settings, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = archive.claim
+
+    def meanwhile(installation: str) -> None:
+        claim("0123")
+        claim(installation)
+
+    monkeypatch.setattr(archive, "claim", meanwhile)
+    with pytest.raises(UserError, match="keeps the backups of another installation"):
+        create(Stores(settings), archive, ("database",))
+    assert archive.owners() == ["0123"]
+    assert archive.manifests() == []
+
+
+def test_backups_that_nobody_has_claimed_are_claimed(settings: Settings, archive: Archive) -> None:
+    create(Stores(settings), archive, ("database",))
+    archive.unclaim(archive.owners())
+    assert expire(Stores(settings), archive, days=0).backups == 0
+    assert len(archive.owners()) == 1
+
+
+def test_nobody_changes_backups_without_an_installation(archive: Archive, tmp_path: Path) -> None:
+    nobody = Stores(Settings(home=tmp_path / "nowhere"))
+    for work in (erase, adopt, lambda stores, place: expire(stores, place, days=0)):
+        with pytest.raises(UserError, match=r"nowhere: no installation is there"):
+            work(nobody, archive)
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_old_backups_expire_but_never_the_newest(settings: Settings, archive: Archive) -> None:

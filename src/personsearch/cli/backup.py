@@ -1,4 +1,4 @@
-"""`personsearch backup`: create, list, verify, restore, erase, expire."""
+"""`personsearch backup`: create, list, verify, restore, erase, expire, adopt."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,15 +26,14 @@ Name = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the root command."""
-    backup = typer.Typer(
-        help="Backups of everything: create, list, verify, restore, erase, expire.", no_args_is_help=True
-    )
+    backup = typer.Typer(help="Backups: create, list, verify, restore, erase, expire, adopt.", no_args_is_help=True)
     backup.command("create")(create)
     backup.command("list")(list_backups)
     backup.command("verify")(verify)
     backup.command("restore")(restore)
     backup.command("erase")(erase)
     backup.command("expire")(expire)
+    backup.command("adopt")(adopt)
     app.add_typer(backup, name="backup")
 
 
@@ -48,7 +47,10 @@ def create(
     """Back up rows, pictures, vectors and MLflow, while everything runs.
 
     Only what is new since the last backup is written. A backup counts once all of it is there; an interrupted one is
-    continued by the next.
+    continued by the next. A place keeps the backups of one installation.
+
+    Not in a backup: the calibrations, logs and key of this machine (files of PERSONSEARCH_HOME); footage; the heads of
+    the audit log; the collection that a rollback would make live; the users of MLflow and what they may do.
     """
     from personsearch.installation.backup.create import create as run
     from personsearch.installation.backup.opening import Stores, kinds_of, open_archive
@@ -92,7 +94,8 @@ def restore(destination: Destination, *, backup: Name = None, what: What = None,
     Stop the services first. Crops that were erased after the backup stay erased, if a newer backup in the same place
     says so. With `--what crops` pictures are put back that rows of the installation name and that are missing; with
     `--what milvus` vectors come back without being encoded again. An interrupted restore continues when it is run
-    again. Damaged pictures and vectors are left out, with exit code 1; damaged rows are refused.
+    again. Damaged pictures and vectors are left out, with exit code 1; damaged rows are refused. Another backup that is
+    damaged is named, with exit code 1 too: erasures that it alone knew of are not applied.
     """
     from personsearch.installation.backup.opening import Stores, kinds_of, open_archive, refuse_running_services
     from personsearch.installation.backup.restore import restore as run
@@ -136,6 +139,19 @@ def expire(
     from personsearch.installation.settings import Settings
 
     show(run(Stores(Settings()), open_archive(destination), days=days).model_dump(), as_json=as_json)
+
+
+def adopt(destination: Destination, *, as_json: JsonFlag = False) -> None:
+    """Keep this installation's backups in a place that had another's, as after a restore.
+
+    The other installation, if it still runs, can neither create nor remove backups there any more.
+    """
+    from personsearch.installation.backup.opening import Stores, open_archive
+    from personsearch.installation.backup.owner import adopt as run
+    from personsearch.installation.settings import Settings
+
+    archive = open_archive(destination)
+    show({"place": archive.place.place, "installation": run(Stores(Settings()), archive)}, as_json=as_json)
 
 
 def _told(manifest: "Manifest") -> dict[str, object]:

@@ -34,6 +34,7 @@ MISSING = "missing"
 NOT_MOVED = (
     "vectors in Milvus and models in MLflow, which keep their addresses",
     "files of PERSONSEARCH_HOME: keys of this machine, calibrations of the site, logs, settings of each ingest",
+    "the right to change this installation's backups: `personsearch backup adopt`",
     "leases and heartbeats, which running processes write again",
 )
 

@@ -2,6 +2,7 @@
 
 backups/<name>.json       what one backup consists of, written when all of it is there; <name> is its time
 contents/<ab>/<sha256>    pictures, and parts: lists of rows, of pictures, of files, or vectors
+installations/<id>        the one installation that may change what is here
 unfinished.json           parts of a backup that was interrupted, which the next one does not make again
 """
 
@@ -9,7 +10,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +20,7 @@ from personsearch.integrations.objects.backups import BackupPlace
 
 MANIFESTS = "backups/"
 CONTENTS = "contents/"
+OWNERS = "installations/"
 UNFINISHED = "unfinished.json"
 FORMAT = 1
 Kind = Literal["database", "crops", "milvus", "mlflow"]
@@ -156,7 +158,7 @@ class Archive:
         return found
 
     def manifest(self, name: str | None) -> Manifest:
-        """The backup of this name, or the newest.
+        """The backup of this name, or the newest. A damaged one is refused with the name of the newest whole one.
 
         Raises:
             UserError: as `manifests`, or there is none.
@@ -166,7 +168,12 @@ class Archive:
             if not names:
                 raise UserError(f"{self.place.place}: no backup is there")
             name = names[-1].removeprefix(MANIFESTS).removesuffix(".json")
-        manifest = self._manifest(f"{MANIFESTS}{name}.json")
+        try:
+            manifest = self._manifest(f"{MANIFESTS}{name}.json")
+        except Damaged as error:
+            whole = self.manifests(damaged=[])
+            instead = f"the newest whole one is {whole[-1].name} (--backup)" if whole else "no other is whole"
+            raise Damaged(f"{error}; {instead}") from error
         if manifest is None:
             raise UserError(f"{self.place.place}: no backup {name!r}; `personsearch backup list` shows all")
         return manifest
@@ -180,6 +187,19 @@ class Archive:
     def forget(self, manifest: Manifest) -> None:
         """Let a backup count no more; what it alone named stays until `sweep`."""
         self.place.remove([f"{MANIFESTS}{manifest.name}.json"])
+
+    def owners(self) -> list[str]:
+        """The installations that have claimed this place: one, but while two claim it at the same time."""
+        return [name.removeprefix(OWNERS) for page in self.place.names(OWNERS) for name in page if _is_owner(name)]
+
+    def claim(self, installation: str) -> None:
+        """Add an installation to them."""
+        since = {"since": datetime.now(UTC).isoformat(timespec="seconds")}
+        self.place.put([(f"{OWNERS}{installation}", json.dumps(since).encode())])
+
+    def unclaim(self, installations: Iterable[str]) -> None:
+        """Remove installations from them."""
+        self.place.remove([f"{OWNERS}{each}" for each in installations])
 
     def store(self, contents: Sequence[bytes]) -> list[str]:
         """Write contents; returns their hashes."""
@@ -290,6 +310,10 @@ class Writer:
 
 def _is_manifest(name: str) -> bool:
     return name.endswith(".json") and not name.removeprefix(MANIFESTS).startswith(".")
+
+
+def _is_owner(name: str) -> bool:
+    return not name.removeprefix(OWNERS).startswith(".")  # what a killed writer left half written
 
 
 def _address(sha256: str) -> str:

@@ -40,6 +40,7 @@ from personsearch.installation.backup.contents import (
     vectors_content,
 )
 from personsearch.installation.backup.opening import Stores
+from personsearch.installation.backup.owner import claim
 from personsearch.integrations.database.copying import kept_tables
 from personsearch.integrations.database.dumping import line_of, rows_of, tables_of
 from personsearch.integrations.database.engine import Database
@@ -49,7 +50,7 @@ from personsearch.integrations.database.tables import CROPS, METADATA
 from personsearch.integrations.milvus.rows import stored_properties
 from personsearch.integrations.mlflow.state import installed_version, mlflow_revision
 from personsearch.integrations.objects.files import Files, KeptFile
-from personsearch.progress import track
+from personsearch.progress import announce, track
 from personsearch.search.index import LIVE_ALIAS, VectorIndex
 
 if TYPE_CHECKING:
@@ -64,10 +65,11 @@ def create(stores: Stores, archive: Archive, kinds: tuple[Kind, ...], *, full: b
     """Write a backup. An interrupted one is continued; what another backup has is not written again unless `full`.
 
     Raises:
-        UserError: an engine or the place cannot be used. No backup is listed then.
+        UserError: an engine or the place cannot be used, or keeps another installation's. No backup is listed then.
     """
     database = open_database(stores.settings.database_address)
     with database.held("backup"):
+        claim(archive, database)
         began = datetime.now(UTC)
         writer = Writer(archive, () if full else _held(archive))
         tables = dump_tables(writer, database, kept_tables(), revision=HEAD) if "database" in kinds else None
@@ -102,13 +104,14 @@ def dump_tables(writer: Writer, database: Database, tables: Iterable[sa.Table], 
     with database.snapshot() as connection:
         at = datetime.now(UTC)
         dumped = tuple(_table(writer, connection, table) for table in tables)
+    announce(f"backup: {len(dumped)} tables with {sum(table.rows for table in dumped)} rows of {database.place}")
     return Tables(at=at, revision=revision, tables=dumped)
 
 
 def _table(writer: Writer, connection: sa.Connection, table: sa.Table) -> Table:
     columns = [column.name for column in table.columns]
     key = [columns.index(column.name) for column in table.primary_key.columns]
-    rows = track(rows_of(connection, table), f"backup: {table.name}")
+    rows = track(rows_of(connection, table), f"backup: {table.name}", one_of_many=True)
     return table_of(writer, table.name, tuple(columns), rows, key=key or list(range(len(columns))))
 
 

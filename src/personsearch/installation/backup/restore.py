@@ -51,7 +51,7 @@ from personsearch.integrations.mlflow.state import (
     mlflow_revision,
     prepare_mlflow_database,
 )
-from personsearch.progress import track
+from personsearch.progress import announce, track
 from personsearch.search.filters import CropFilter
 from personsearch.search.index import LIVE_ALIAS
 
@@ -84,7 +84,9 @@ class Restored(Config):
     """Crops that a newer backup says were erased since."""
 
     damaged: tuple[str, ...] = ()
-    """Pictures, and lists of vectors, that the backup has lost: they are left out, and vectors are encoded again."""
+    """Pictures, and lists of vectors, that the backup has lost: they are left out, and vectors are encoded again. Other
+    backups in the place that cannot be read: who was erased since is known from the rest alone.
+    """
 
     not_restored: tuple[str, ...] = NOT_RESTORED
     """What no backup holds."""
@@ -129,7 +131,8 @@ class View:
     def __init__(self, archive: Archive, manifest: Manifest) -> None:
         self.archive = archive
         self.damaged: list[str] = []
-        newest = next((each for each in reversed(archive.manifests()) if each.database), manifest)
+        readable = archive.manifests(damaged=self.damaged)
+        newest = next((each for each in reversed(readable) if each.database), manifest)
         self._tombstones = _table(newest.database, TOMBSTONES.name)
         before = set(self._erased_by(_table(manifest.database, TOMBSTONES.name)))
         self._erased = set(self._erased_by(self._tombstones)) - before
@@ -216,7 +219,7 @@ def _put_rows(database: Database, view: View, tables: Tables, present: dict[str,
     counts = {}
     for table, into in _into(database, tables):
         left = islice(view.rows(table), present[table.name], None)
-        for rows in batches(track(left, f"restore: {table.name}"), PAGE_ROWS):
+        for rows in batches(track(left, f"restore: {table.name}", one_of_many=True), PAGE_ROWS):
             with database.writing() as connection:
                 insert_rows(connection, into, table.columns, rows)
         with database.snapshot() as connection:
@@ -224,6 +227,7 @@ def _put_rows(database: Database, view: View, tables: Tables, present: dict[str,
             counts[table.name] = _matching(database, connection, into, table, expected)
             if next(expected, None) is not None:
                 raise UserError(f"{database.place}: {table.name!r} lost rows meanwhile; restore to an empty database")
+    announce(f"restore: {len(counts)} tables with {sum(counts.values())} rows into {database.place}")
     migrate(database)
     return counts
 

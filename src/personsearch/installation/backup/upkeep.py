@@ -4,7 +4,7 @@ installation has erased.
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from personsearch.config import Config
@@ -34,6 +34,7 @@ from personsearch.installation.backup.contents import (
 )
 from personsearch.installation.backup.create import dump_tables
 from personsearch.installation.backup.opening import Stores
+from personsearch.installation.backup.owner import claim, installation_database
 from personsearch.integrations.database.schema import open_database
 from personsearch.integrations.database.tables import TOMBSTONES
 from personsearch.progress import track
@@ -107,11 +108,11 @@ def expire(stores: Stores, archive: Archive, *, days: float) -> Removed:
     """Remove the backups that are older than some days, but never the newest.
 
     Raises:
-        UserError: the place cannot be used.
+        UserError: the place cannot be used, keeps another installation's backups, or one of them is damaged.
     """
-    with _turn(stores):
+    with _turn(stores, archive):
         limit = datetime.now(UTC) - timedelta(days=days)
-        old = [manifest for manifest in archive.manifests()[:-1] if manifest.began_at < limit]
+        old = [manifest for manifest in _all_whole(archive)[:-1] if manifest.began_at < limit]
         for manifest in old:
             archive.forget(manifest)
         return Removed(backups=len(old), contents=archive.sweep())
@@ -123,23 +124,33 @@ def erase(stores: Stores, archive: Archive) -> Removed:
     A backup is replaced by one without them; then the contents are removed that no backup names any more.
 
     Raises:
-        UserError: the place cannot be used, or a backup is of another installation.
+        UserError: as `expire`.
     """
-    gallery, changed = stores.gallery(), 0
-    with _turn(stores):
-        for manifest in archive.manifests():
+    with _turn(stores, archive):
+        gallery, changed = stores.gallery(), 0
+        for manifest in _all_whole(archive):
             if (without := _without_erased(stores, archive, gallery, manifest)) != manifest:
                 archive.write(without)
                 changed += 1
         return Removed(backups=changed, contents=archive.sweep())
 
 
-def _turn(stores: Stores) -> AbstractContextManager[None]:
+@contextmanager
+def _turn(stores: Stores, archive: Archive) -> Iterator[None]:
     """Nobody else changes the backups of this installation meanwhile."""
-    from personsearch.installation.platforms import database_exists
+    database = installation_database(stores)
+    with database.held("backup"):
+        claim(archive, database)
+        yield
 
-    settings = stores.settings
-    return open_database(settings.database_address).held("backup") if database_exists(settings) else nullcontext()
+
+def _all_whole(archive: Archive) -> list[Manifest]:
+    """Every backup. What a damaged one names is not known, so nothing may be removed while there is one."""
+    damaged: list[str] = []
+    found = archive.manifests(damaged=damaged)
+    if damaged:
+        raise UserError(f"{'; '.join(damaged)}. Nothing was removed; remove each such file first")
+    return found
 
 
 def _without_erased(stores: Stores, archive: Archive, gallery: Gallery, manifest: Manifest) -> Manifest:
