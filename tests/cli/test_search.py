@@ -44,6 +44,19 @@ def run(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> int:
     return int(stopped.value.code or 0)
 
 
+def test_a_camera_is_shown_by_its_name_and_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_cameras(Settings()).put([CameraDetails("junction", "Die Kreuzung", "outside")])
+    search(monkeypatch, tmp_path, "red", "--camera", "junction")
+    assert "  Die Kreuzung (junction)  " in capsys.readouterr().out
+    search(monkeypatch, tmp_path, "red", "--camera", "junction", "--json")
+    [found] = json.loads(capsys.readouterr().out)["candidates"]
+    assert (found["camera"], found["camera_name"]) == ("junction", "Die Kreuzung")
+    search(monkeypatch, tmp_path, "red", "--camera", "north-door")
+    assert "  north-door  " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("text", "unread"), [(f"  {READ} but  green ", "but  green"), (READ, "")])
 def test_the_unread_end_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, unread: str

@@ -1,14 +1,14 @@
 """`personsearch alerts`: watch for somebody, see whom that found, stop."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from personsearch.cli.options import TIME, optional_moment
-from personsearch.cli.output import JsonFlag, show, show_table
+from personsearch.cli.output import JsonFlag, camera_label, show, show_table
 from personsearch.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,19 +49,21 @@ def list_alerts(
 
     with _client(address) as client:
         searches, alerts = client.watched_searches(), list(islice(client.alerts(page=min(most, 200)), most))
+        names = {camera.camera_id: camera.name for camera in client.cameras()} if searches else {}
     if as_json:
         watched = [search.model_dump(mode="json") for search in searches]
-        show({"watched_searches": watched, "alerts": [alert.model_dump(mode="json") for alert in alerts]}, as_json=True)
+        told = [alert.model_dump(mode="json") | {"camera_name": names.get(alert.camera_id, "")} for alert in alerts]
+        show({"watched_searches": watched, "alerts": told}, as_json=True)
         return
     if not searches:
         typer.echo("You watch no search yet: `personsearch alerts watch NAME TEXT --threshold 0.7`.")
         return
-    columns = ["watch", "name", "text", "from", "on", "alerts", "wait"]
-    show_table(columns, [_search_row(search) for search in searches])
+    columns = ["watch", "name", "text", "cameras", "from", "on", "alerts", "wait"]
+    show_table(columns, [_search_row(search, names) for search in searches])
     if alerts:
         typer.echo()
         columns = ["captured", "name", "camera", "confidence", "crop", "webhook"]
-        show_table(columns, [_alert_row(alert) for alert in alerts])
+        show_table(columns, [_alert_row(alert, names) for alert in alerts])
 
 
 def watch(
@@ -72,6 +74,10 @@ def watch(
         float, typer.Option(min=0, max=1, help="Confidence from which a crop raises an alert (docs/alerts.md).")
     ],
     camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be repeated.")] = None,
+    camera_group: Annotated[
+        list[str] | None,
+        typer.Option(help="The cameras that are in this group now, beside --camera; may be repeated."),
+    ] = None,
     before: Annotated[str | None, typer.Option(metavar="TIME", help=f"Only crops taken before this: {TIME}.")] = None,
     webhook: Annotated[str, typer.Option(metavar="ADDRESS", help="Where alerts are sent to, signed.")] = "",
     most_per_hour: Annotated[int, typer.Option(min=1, max=1000, help="Alerts told in an hour; others wait.")] = 60,
@@ -83,6 +89,8 @@ def watch(
     options: WatchOptions = {"text": text, "webhook": webhook, "most_per_hour": most_per_hour, "purpose": purpose}
     if camera:
         options["cameras"] = camera
+    if camera_group:
+        options["camera_groups"] = camera_group
     if moment := optional_moment("--before", before):
         options["before"] = moment
     with _client(address) as client:
@@ -133,18 +141,20 @@ def _this_machine() -> tuple[str, str]:
     return address, local_key(settings)
 
 
-def _search_row(search: "WatchedSearch") -> list[object]:
+def _search_row(search: "WatchedSearch", names: Mapping[str, str]) -> list[object]:
+    cameras = "all" if search.cameras is None else ", ".join(camera_label(each, names) for each in search.cameras)
     state = "yes" if search.enabled else f"no: {search.ended}" if search.ended else "no"
-    return [search.watch_id, search.name, search.text, search.threshold, state, search.alerts, search.waiting]
+    counts = [search.alerts, search.waiting]
+    return [search.watch_id, search.name, search.text, cameras, search.threshold, state, *counts]
 
 
-def _alert_row(alert: "Alert") -> list[object]:
+def _alert_row(alert: "Alert", names: Mapping[str, str]) -> list[object]:
     captured = alert.captured_at.isoformat(timespec="seconds")
     told = {"none": "–", "waiting": f"{alert.attempts} tries" if alert.attempts else "on its way"}
     return [
         captured,
         alert.name,
-        alert.camera_id,
+        camera_label(alert.camera_id, names),
         alert.confidence,
         alert.crop_id,
         "waits" if alert.released_at is None else told.get(alert.delivery, alert.delivery),

@@ -42,6 +42,12 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
+def camera_label(camera_id: str, names: Mapping[str, str]) -> str:
+    """What people call a camera, with its id; the id alone where it has no other name."""
+    name = names.get(camera_id) or camera_id
+    return camera_id if name == camera_id else f"{name} ({camera_id})"
+
+
 def _rows(result: Mapping[str, Any]) -> Iterator[list[str]]:
     """A row for each value; for one of several values a row each, below the first key."""
     for key, value in result.items():

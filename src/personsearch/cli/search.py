@@ -10,7 +10,7 @@ from uuid import uuid4
 import typer
 
 from personsearch.cli.options import TIME, GalleryFolder, existing_gallery, optional_moment, picture_file
-from personsearch.cli.output import JsonFlag, show, show_table
+from personsearch.cli.output import JsonFlag, camera_label, show, show_table
 from personsearch.errors import UserError
 
 if TYPE_CHECKING:
@@ -122,12 +122,13 @@ def search(
 
 
 def _show(text: str, answer: "Answer", live: "LiveIndex", pictures: "Gallery", *, as_json: bool) -> None:
-    rows = [_row(candidate, pictures) for candidate in answer.candidates]
+    names = _camera_names()
+    rows = [_row(candidate, pictures, names) for candidate in answer.candidates]
     if as_json:
         origin = {"collection": live.collection, "model_version": live.properties.model_version}
         show({"text": text, **origin, **_told(answer), "candidates": rows}, as_json=True)
         return
-    _print_table(rows, answer, live)
+    _print_table([row | {"camera": camera_label(row["camera"], names)} for row in rows], answer, live)
     if answer.text_cut_after is not None:
         unread = text[answer.text_cut_after :].strip()
         typer.secho(f"The description is too long: the model did not read “{unread}”.", fg="yellow")
@@ -339,13 +340,21 @@ def _crop_filter(asked: "PlaceAndTime", gallery: "Gallery") -> "CropFilter":
     return asked.crop_filter(gallery, open_cameras(settings), settings.time_zone)
 
 
-def _row(candidate: Any, pictures: Any) -> dict[str, Any]:
+def _camera_names() -> dict[str, str]:
+    from personsearch.installation.platforms import open_cameras
+    from personsearch.installation.settings import Settings
+
+    return {each.camera_id: each.name for each in open_cameras(Settings()).all()}
+
+
+def _row(candidate: Any, pictures: Any, names: Mapping[str, str]) -> dict[str, Any]:
     crop = candidate.crop
     return {
         "rank": candidate.rank,
         "score": round(candidate.score, 4),
         "confidence": None if candidate.confidence is None else round(candidate.confidence, 3),
         "camera": crop.camera_id,
+        "camera_name": names.get(crop.camera_id, ""),
         "captured_at": crop.captured_at.isoformat(),
         "track": crop.track_id,
         "crop_id": crop.crop_id,
