@@ -112,6 +112,14 @@ def caller(request: Request, key: PresentedKey) -> str:
     return _permitted(request, key, "search")
 
 
+def is_still_caller(request: Request, name: str) -> bool:
+    """Whether the key of a request that lasts still allows searching under this name; not where nobody can tell."""
+    try:
+        return caller(request, request.headers.get(KEY_HEADER.model.name)) == name
+    except Problem:
+        return False
+
+
 def sending_caller(request: Request, key: PresentedKey) -> str:
     """The name of the key that a request presents, which allows sending crops.
 

@@ -20,14 +20,15 @@ from personsearch.search.filters import CropFilter
 from serving.problems import Problem, responses
 from serving.routes.search import CropView, crop_view
 from serving.routes.watches import REFUSED, alerting
-from serving.security import Caller, ViewingCaller
+from serving.security import Caller, ViewingCaller, is_still_caller
 from serving.service import Service, ServiceDep
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
 LOOK_SECONDS = 0.25
 QUIET_SECONDS = 15.0  # without an event, until a comment shows that the stream is alive
-STREAM_SECONDS = 600.0  # then it is opened again, and the key checked again
+STREAM_SECONDS = 600.0  # then it is opened again
+KEY_SECONDS = 3.0  # until it is noticed that a key has ended
 EVENTS_AT_ONCE = 50
 CURSOR = r"^\d{1,18}$"
 
@@ -97,7 +98,8 @@ def events(
     last_event_id: Annotated[str | None, Header(pattern=CURSOR)] = None,
 ) -> StreamingResponse:
     """The caller's alerts as they are released, as server-sent events `alert`; one that gets a better picture comes
-    again. A client that names the last event that it saw misses none.
+    again. The first event names an id alone, from which the stream begins; a client that names the last id that it saw
+    misses none. A stream ends with its key.
     """
     stored = alerting(service)
     if not service.alert_streams.has_room(caller):
@@ -106,7 +108,7 @@ def events(
         )
     latest = stored.alerts.latest_change()
     since = min(int(last_event_id), latest) if last_event_id else latest
-    stream = _stream(service, caller, since, request.scope["request_id"])
+    stream = _stream(service, request, caller, since)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
@@ -125,13 +127,18 @@ def figures(service: ServiceDep, _: Caller) -> AlertFigures:
     )
 
 
-async def _stream(service: Service, caller: str, since: int, request_id: str) -> AsyncIterator[str]:
-    until, said_at = time.monotonic() + STREAM_SECONDS, time.monotonic()
-    yield "retry: 2000\n\n"
+async def _stream(service: Service, request: Request, caller: str, since: int) -> AsyncIterator[str]:
+    began = said_at = asked_at = time.monotonic()
+    yield f"retry: 2000\nid: {since}\n\n"
     with service.alert_streams.opened(caller):
-        while time.monotonic() < until:
-            if service.alerts.change > since:
-                since, told = await run_sync(_events, service, caller, since, request_id)
+        while time.monotonic() - began < STREAM_SECONDS:
+            is_news = service.alerts.change > since
+            if is_news or time.monotonic() - asked_at > KEY_SECONDS:
+                if not await run_sync(is_still_caller, request, caller):
+                    return
+                asked_at = time.monotonic()
+            if is_news:
+                since, told = await run_sync(_events, service, caller, since, request.scope["request_id"])
                 yield told
                 said_at = time.monotonic()
             elif time.monotonic() - said_at > QUIET_SECONDS:

@@ -115,7 +115,12 @@ export class AlertsView {
         const headers = this.lastEvent ? { "Last-Event-ID": this.lastEvent } : {};
         const response = await request("v1/alerts/events", { headers, cache: "no-store" });
         await this.#read(response.body.pipeThrough(new TextDecoderStream()).getReader());
-      } catch { /* the service is away or ends: the same as the end of the stream */ }
+      } catch (error) { // the service is away or ends: the same as the end of the stream
+        if (error.status === 401) { // another key starts another
+          this.listening = false;
+          return;
+        }
+      }
       await new Promise((resolve) => setTimeout(resolve, RETRY));
     }
   }
@@ -135,10 +140,10 @@ export class AlertsView {
 
   #take(event) {
     const fields = Object.fromEntries(event.split("\n").map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]));
+    this.lastEvent = fields.id ?? this.lastEvent; // the first names no alert, but where the stream begins
     if (fields.event !== "alert") {
       return;
     }
-    this.lastEvent = fields.id;
     const alert = JSON.parse(fields.data);
     const [card, list] = [this.#card(alert), find("alerts-list")];
     const before = list.querySelector(`[data-alert-id="${alert.alert_id}"]`);

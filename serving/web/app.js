@@ -171,7 +171,10 @@ function refuseSearch(error, asked) {
 
 function showError(error) {
   if (error.status === 401) {
-    askForKey("", () => search(state));
+    askForKey("", () => {
+      alerts.start();
+      search(state);
+    });
     return;
   }
   document.body.dataset.mode = "results";

@@ -1,14 +1,18 @@
 """Somebody is watched for by the clients and by the command line, against a running service."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
 from personsearch.cli import main
-from personsearch.client import ApiError, Client, Unreachable
+from personsearch.cli.alerts import _alert_row
+from personsearch.client import Alert, ApiError, Box, Client, Unreachable
 from personsearch.client.models import QuietHours
+from personsearch.gallery.cameras import CameraDetails
+from personsearch.installation.platforms import open_cameras
 from serving.settings import ServingSettings
 from tests.client.conftest import KEY
 from tests.client.test_client import Awaited
@@ -79,3 +83,34 @@ def test_the_command_line_watches_lists_and_stops(
     assert run(monkeypatch, "stop", watch_id) == 0
     assert run(monkeypatch, "stop", watch_id) == 2
     assert "You watch no search" in capsys.readouterr().err
+
+
+def test_the_command_line_watches_a_group_and_names_cameras(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    address: str,
+    settings: ServingSettings,
+) -> None:
+    monkeypatch.setenv("SEARCH_URI", address)
+    monkeypatch.setenv("SEARCH_KEY", KEY)
+    open_cameras(settings).put([CameraDetails("junction", "Die Kreuzung", "outside")])
+    watch = ["watch", "red", "a red coat", "--threshold", "0.7"]
+    assert run(monkeypatch, *watch, "--camera-group", "nowhere") == 2
+    assert "no group 'nowhere'" in capsys.readouterr().err
+    assert run(monkeypatch, *watch, "--camera-group", "outside", "--json") == 0
+    watch_id = json.loads(capsys.readouterr().out)["watch_id"]
+    assert run(monkeypatch, "list") == 0
+    assert "  Die Kreuzung (junction)  " in capsys.readouterr().out
+    assert run(monkeypatch, "stop", watch_id) == 0
+    open_cameras(settings).put([CameraDetails("junction")])
+
+
+def test_the_row_of_an_alert_names_its_camera() -> None:
+    now = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    alert = Alert(
+        crop_id="c", camera_id="junction", captured_at=now, track_id="t", bbox=Box(x=0, y=0, width=1, height=1),
+        image_url="", alert_id="a", watch_id="w", name="red", confidence=0.9, score=0.5, threshold=0.7, raised_at=now,
+        released_at=now, delivery="none", attempts=0, failure="",
+    )  # fmt: skip
+    assert _alert_row(alert, {"junction": "Die Kreuzung"})[2] == "Die Kreuzung (junction)"
+    assert _alert_row(alert, {"junction": "junction"})[2] == _alert_row(alert, {})[2] == "junction"

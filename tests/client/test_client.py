@@ -4,25 +4,31 @@ import asyncio
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 from pydantic import BaseModel
 
 from personsearch.client import ApiError, AsyncClient, Client, Retries, Unreachable, models
 from personsearch.gallery.cameras import CameraDetails
 from personsearch.installation.platforms import open_cameras
+from personsearch.search.exact import ExactStore
 from serving.document import DOCUMENT
 from serving.settings import ServingSettings
 from tests.audit import audited
 from tests.client.conftest import KEY
+from tests.servers.search_service import search_service
 from tests.servers.starting import free_port
-from tests.serving.colours import ColourEncoder, figure
+from tests.serving.colours import ColourEncoder, ColourSource, build_collection, figure
+from tests.serving.walks import CROPS, WALK, add_walk
 
 OURS = {
     "SearchResponse": models.Found,
@@ -49,6 +55,10 @@ OURS = {
     "QuietHoursView": models.QuietHours,
     "AlertView": models.Alert,
     "Alerts": models.Alerts,
+    "AlertFigures": models.AlertFigures,
+    "Figures": models.Figures,
+    "Stream": models.Stream,
+    "Point": models.Point,
     "ProblemDetails": models.ProblemDetails,
     "WrongField": models.WrongField,
 }
@@ -152,6 +162,35 @@ def test_a_candidate_is_looked_at_and_judged(client: Any, settings: ServingSetti
     recorded = client.judge(found.request_id, best.crop_id, "confirmed", note="hat")
     assert audited(settings)[-1]["hash"] == recorded.record_hash
     assert audited(settings)[-1]["note"] == "hat"
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service whose gallery holds footage."""
+    own = ServingSettings(home=tmp_path_factory.mktemp("walk"), api_keys=KEY)
+    gallery, store = add_walk(own.gallery_folder, own.home / "videos"), ExactStore()
+    build_collection(store, gallery, "persons_v1_1")
+    store.switch_alias("persons", "persons_v1_1")
+    with search_service(own, ColourSource(store, gallery)) as running:
+        yield running
+
+
+def test_the_footage_around_a_crop_is_looked_at(kind: Any, walk: str, client: Any) -> None:
+    viewer = kind(walk, key=KEY, timeout=300.0, retries=Retries(most=20))
+    assert Image.open(io.BytesIO(viewer.frame(CROPS[1]))).size == WALK.size
+    with av.open(io.BytesIO(viewer.clip(CROPS[1], seconds=0.5))) as container:
+        assert len(list(container.decode(video=0))) == 11
+    with pytest.raises(ApiError, match="404: There is no footage"):
+        client.frame("red-0-0")
+    with pytest.raises(ApiError, match="404: There is no footage"):
+        client.clip("red-0-0")
+
+
+def test_how_right_alerts_are_is_typed(client: Any) -> None:
+    told = client.alert_figures()
+    assert (told.enabled, told.webhooks) == (True, False)
+    assert {stream.name for stream in told.measured.streams} == {"synthetic", "footage"}
+    assert told.measured.streams[0].points[0].recall > 0
 
 
 def test_cameras_and_readiness(client: Any) -> None:
@@ -297,9 +336,10 @@ def test_every_answer_is_read_whole(name: str) -> None:
 
 def test_every_route_has_its_method() -> None:
     paths = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
-    unasked = {"/healthz", "post /v1/crops", "/v1/alerts/events", "/v1/alerts/figures"}
-    unasked |= {"/v1/crops/{crop_id}/frame", "/v1/crops/{crop_id}/clip"}  # the page's own
+    unasked = {"/healthz", "post /v1/crops"}
     routes = {f"{method} {path}" if path == "/v1/crops" else path for path, ops in paths.items() for method in ops}
     asked = {"/v1/search", "/v1/embed", "/v1/verdicts", "/v1/cameras", "/v1/status", "/v1/reports", "get /v1/crops"}
     asked |= {"/v1/alerts", "/v1/watched-searches", "/v1/watched-searches/{watch_id}"}
+    asked |= {"/v1/alerts/events", "/v1/alerts/figures"}
+    asked |= {"/v1/crops/{crop_id}/frame", "/v1/crops/{crop_id}/clip"}
     assert routes - unasked == asked | {"/readyz", "/v1/crops/{crop_id}/image", "/v1/crops/{crop_id}/heat-maps"}

@@ -27,5 +27,7 @@ def test_a_block_runs(number: int, address: str, settings: ServingSettings, tmp_
         assert lines[0].endswith("red-0-0")
         assert (tmp_path / "best.jpg").read_bytes().startswith(b"\xff\xd8\xff")
         assert audited(settings)[-1]["verdict"] == "confirmed"
+    elif number == 2:
+        assert lines == ["alerts here: on"]
     else:
         assert [line.split()[0] for line in lines] == ["1", "2", "3", "4", "5", "6"]

@@ -329,6 +329,62 @@ def test_a_server_ends_although_a_stream_is_open(settings: ServingSettings) -> N
         assert not thread.is_alive()
 
 
+def test_a_stream_says_where_it_begins_so_that_none_is_lost_before_the_first(settings: ServingSettings) -> None:
+    installation = Installation(settings)
+    with (
+        search_service(settings, installation.source) as address,
+        httpx.Client(base_url=address, headers={"X-API-Key": KEY}, timeout=120, trust_env=False) as client,
+    ):
+        client.post(PATH, json=RED).raise_for_status()
+        with client.stream("GET", "/v1/alerts/events") as stream:
+            lines = stream.iter_lines()
+            assert [next(lines) for _ in range(3)] == ["retry: 2000", "id: 0", ""]
+        installation.pass_by("red")
+        with client.stream("GET", "/v1/alerts/events", headers={"Last-Event-ID": "0"}) as stream:
+            assert Events(stream.iter_lines()).next()[1]["track_id"] == "track/10"
+    installation.service.alerts.stop()
+
+
+def test_a_stream_ends_with_its_key(settings: ServingSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.routes.alerts.QUIET_SECONDS", 0.5)
+    installation, keys = Installation(settings), open_keys(settings)
+    named = {"X-API-Key": make_key(keys, "berta")}
+    make_key(keys, "carla")
+    with (
+        search_service(settings, installation.source) as address,
+        httpx.Client(base_url=address, headers=named, timeout=120, trust_env=False) as client,
+        client.stream("GET", "/v1/alerts/events") as stream,
+    ):
+        lines = stream.iter_lines()
+        assert next(lines) == "retry: 2000"
+        assert keys.revoke("berta", installation.service.alerts.stored.alerts.now()) == 1
+        until = time.monotonic() + 300
+        for _ in lines:
+            assert time.monotonic() < until, "the stream outlives its key"
+        assert client.get("/v1/alerts/events").status_code == 401
+    installation.service.alerts.stop()
+
+
+def test_nothing_is_told_once_the_key_has_ended(settings: ServingSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also before anybody looks whether it has."""
+    monkeypatch.setattr("serving.routes.alerts.KEY_SECONDS", 1000.0)
+    installation, keys = Installation(settings), open_keys(settings)
+    named = {"X-API-Key": make_key(keys, "berta")}
+    with (
+        search_service(settings, installation.source) as address,
+        httpx.Client(base_url=address, headers=named, timeout=120, trust_env=False) as client,
+    ):
+        client.post(PATH, json=RED).raise_for_status()
+        with client.stream("GET", "/v1/alerts/events") as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "retry: 2000"
+            monkeypatch.setattr("serving.alert_watch.AlertWatch._end_revoked", lambda _: None)
+            keys.revoke("berta", installation.service.alerts.stored.alerts.now())
+            installation.pass_by("red")
+            assert not [line for line in lines if line.startswith("event:")]
+    installation.service.alerts.stop()
+
+
 def test_only_so_many_streams_are_open() -> None:
     streams = Streams(of_one=2, of_all=3)
     with streams.opened("a"), streams.opened("a"):
@@ -350,7 +406,7 @@ class Events:
         for line in self._lines:
             name, _, value = line.partition(": ")
             given |= {name: value} if name in {"id", "event", "data"} else {}
-            if not line and given:
+            if not line and "event" in given:
                 assert given["event"] == "alert"
                 return int(given["id"]), json.loads(given["data"])
         raise AssertionError("the stream has ended")

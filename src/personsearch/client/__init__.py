@@ -4,6 +4,8 @@ from personsearch.client.asynchronous import AsyncClient
 from personsearch.client.calls import ApiError, Unreachable
 from personsearch.client.models import (
     Alert,
+    AlertEvent,
+    AlertFigures,
     Alerts,
     Box,
     Build,
@@ -30,6 +32,8 @@ from personsearch.client.synchronous import Client
 
 __all__ = [
     "Alert",
+    "AlertEvent",
+    "AlertFigures",
     "Alerts",
     "ApiError",
     "AsyncClient",

@@ -10,8 +10,12 @@ import httpx
 from personsearch.addresses import is_on_this_machine
 from personsearch.client import calls
 from personsearch.client.calls import Call, Picture, SearchOptions, WatchChanges, WatchOptions
+from personsearch.client.events import EventStream
+from personsearch.client.events import timeout as streaming_timeout
 from personsearch.client.models import (
     Alert,
+    AlertEvent,
+    AlertFigures,
     Alerts,
     Camera,
     Candidate,
@@ -46,6 +50,7 @@ class AsyncClient:
     ) -> None:
         self.address = address.rstrip("/")
         self._retries = retries or Retries()
+        self._streaming = streaming_timeout(timeout)
         self._http = httpx.AsyncClient(
             base_url=self.address,
             headers=calls.headers(key),
@@ -112,6 +117,16 @@ class AsyncClient:
         """The picture of a crop, as JPEG."""
         return await self._ask(calls.image(crop_id))
 
+    async def frame(self, crop_id: str) -> bytes:
+        """The whole frame that a crop was cut from, as JPEG. ApiError 404 says why there is none, 410 that somebody was
+        erased from its video.
+        """
+        return await self._ask(calls.frame(crop_id))
+
+    async def clip(self, crop_id: str, *, seconds: float = 4.0) -> bytes:
+        """So many seconds before and after a crop, as WebM; refused as `frame` is."""
+        return await self._ask(calls.clip(crop_id, seconds))
+
     async def watch(self, name: str, *, threshold: float, **options: Unpack[WatchOptions]) -> WatchedSearch:
         """Watch for somebody, by `text` or `search_request_id`: crops that arrive raise alerts from `threshold` on."""
         return await self._ask(calls.watch(name, threshold, options))
@@ -140,6 +155,34 @@ class AsyncClient:
             for alert in found.alerts:
                 yield alert
             cursor = found.next
+
+    async def alert_events(self, *, last_event_id: str = "") -> AsyncIterator[AlertEvent]:
+        """Alerts as they are released, until the caller stops; one whose track gets a better crop comes again.
+
+        It begins now, or behind an event of an earlier stream. A connection that breaks is made again, and continues
+        where it was, for as long as the service may come back.
+        """
+        stream = EventStream(last_event_id, self._retries, self.address)
+        while True:
+            outcome: Outcome | None = None
+            try:
+                async with self._http.stream(
+                    "GET", calls.alert_events().path, headers=stream.headers, timeout=self._streaming
+                ) as response:
+                    if response.is_success:
+                        async for text in response.aiter_text():
+                            for event in stream.take(text):
+                                yield event
+                    else:
+                        await response.aread()
+                        outcome = response
+            except httpx.TransportError as error:
+                outcome = error
+            await asyncio.sleep(stream.wait(outcome))
+
+    async def alert_figures(self) -> AlertFigures:
+        """How precise and complete alerts were at each threshold, where that was measured."""
+        return await self._ask(calls.alert_figures())
 
     async def ready(self) -> Readiness:
         """Whether searches are answered, and by which collection."""

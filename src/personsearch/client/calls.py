@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from personsearch.addresses import hide_credentials
 from personsearch.client.models import (
+    AlertFigures,
     Alerts,
     Camera,
     Cameras,
@@ -159,6 +160,15 @@ def image(crop_id: str) -> Call[bytes]:
     return Call("GET", f"/v1/crops/{quote(crop_id, safe='')}/image", lambda response: response.content)
 
 
+def frame(crop_id: str) -> Call[bytes]:
+    return Call("GET", f"/v1/crops/{quote(crop_id, safe='')}/frame", lambda response: response.content)
+
+
+def clip(crop_id: str, seconds: float) -> Call[bytes]:
+    path = f"/v1/crops/{quote(crop_id, safe='')}/clip"
+    return Call("GET", path, lambda response: response.content, parameters={"seconds": seconds})
+
+
 def watch(name: str, threshold: float, options: WatchOptions) -> Call[WatchedSearch]:
     body = {"name": name, "threshold": threshold, **_as_json(dict(options))}
     return Call("POST", WATCHED, _reader(WatchedSearch), body, repeatable=False)
@@ -179,6 +189,15 @@ def stop_watch(watch_id: str) -> Call[None]:
 def alerts(watch_id: str, limit: int, cursor: str) -> Call[Alerts]:
     parameters = {"limit": limit, "watch_id": watch_id} | ({"cursor": cursor} if cursor else {})
     return Call("GET", "/v1/alerts", _reader(Alerts), parameters=parameters)
+
+
+def alert_figures() -> Call[AlertFigures]:
+    return Call("GET", "/v1/alerts/figures", _reader(AlertFigures))
+
+
+def alert_events() -> Call[None]:
+    """The stream itself is read by `events.py`."""
+    return Call("GET", "/v1/alerts/events", lambda _: None)
 
 
 def ready() -> Call[Readiness]:

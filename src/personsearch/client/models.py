@@ -190,6 +190,55 @@ class Alerts(Answered):
     next: str | None
 
 
+class AlertEvent(Answered):
+    """An alert as it is released, or as its track gets a better crop. A stream continues behind `event_id`."""
+
+    event_id: str
+    alert: Alert
+
+
+class Point(Answered):
+    """What alerts at a threshold were; `precision` is None without any."""
+
+    threshold: float
+    alerts: int
+    right: int
+    precision: float | None
+    recall: float
+
+
+class Stream(Answered):
+    """A measured stream of crops, `synthetic` or `footage`: descriptions watched for, those of nobody in it, tracks,
+    and tracks that could be found.
+    """
+
+    name: str
+    searches: int
+    absent: int
+    tracks: int
+    passes: int
+    points: list[Point]
+
+
+class Figures(Answered):
+    """How precise and complete alerts were, and with which model."""
+
+    fingerprint: str
+    streams: list[Stream]
+
+
+class AlertFigures(Answered):
+    """Whether searches can be watched, and how right alerts were. `problem` says why no crop is compared at the
+    moment.
+    """
+
+    enabled: bool
+    problem: str
+    webhooks: bool
+    most_searches: int
+    measured: Figures
+
+
 class RecordedVerdict(Answered):
     """The record of a verdict in the audit log."""
 

@@ -10,8 +10,12 @@ import httpx
 from personsearch.addresses import is_on_this_machine
 from personsearch.client import calls
 from personsearch.client.calls import Call, Picture, SearchOptions, WatchChanges, WatchOptions
+from personsearch.client.events import EventStream
+from personsearch.client.events import timeout as streaming_timeout
 from personsearch.client.models import (
     Alert,
+    AlertEvent,
+    AlertFigures,
     Alerts,
     Camera,
     Candidate,
@@ -48,6 +52,7 @@ class Client:
     ) -> None:
         self.address = address.rstrip("/")
         self._retries = retries or Retries()
+        self._streaming = streaming_timeout(timeout)
         self._http = httpx.Client(
             base_url=self.address,
             headers=calls.headers(key),
@@ -106,6 +111,16 @@ class Client:
         """The picture of a crop, as JPEG."""
         return self._ask(calls.image(crop_id))
 
+    def frame(self, crop_id: str) -> bytes:
+        """The whole frame that a crop was cut from, as JPEG. ApiError 404 says why there is none, 410 that somebody was
+        erased from its video.
+        """
+        return self._ask(calls.frame(crop_id))
+
+    def clip(self, crop_id: str, *, seconds: float = 4.0) -> bytes:
+        """So many seconds before and after a crop, as WebM; refused as `frame` is."""
+        return self._ask(calls.clip(crop_id, seconds))
+
     def watch(self, name: str, *, threshold: float, **options: Unpack[WatchOptions]) -> WatchedSearch:
         """Watch for somebody, by `text` or `search_request_id`: crops that arrive raise alerts from `threshold` on."""
         return self._ask(calls.watch(name, threshold, options))
@@ -133,6 +148,33 @@ class Client:
             found = self.alerts_page(watch_id=watch_id, limit=page, cursor=cursor)
             yield from found.alerts
             cursor = found.next
+
+    def alert_events(self, *, last_event_id: str = "") -> Iterator[AlertEvent]:
+        """Alerts as they are released, until the caller stops; one whose track gets a better crop comes again.
+
+        It begins now, or behind an event of an earlier stream. A connection that breaks is made again, and continues
+        where it was, for as long as the service may come back.
+        """
+        stream = EventStream(last_event_id, self._retries, self.address)
+        while True:
+            outcome: Outcome | None = None
+            try:
+                with self._http.stream(
+                    "GET", calls.alert_events().path, headers=stream.headers, timeout=self._streaming
+                ) as response:
+                    if response.is_success:
+                        for text in response.iter_text():
+                            yield from stream.take(text)
+                    else:
+                        response.read()
+                        outcome = response
+            except httpx.TransportError as error:
+                outcome = error
+            time.sleep(stream.wait(outcome))
+
+    def alert_figures(self) -> AlertFigures:
+        """How precise and complete alerts were at each threshold, where that was measured."""
+        return self._ask(calls.alert_figures())
 
     def ready(self) -> Readiness:
         """Whether searches are answered, and by which collection."""
