@@ -187,4 +187,4 @@ def test_an_mlflow_that_is_used_is_refused(machine: Machine, tiny_dataset: Path,
     assert open_registry(second).champion() is None
     machine.settle("far", mlflow_uri="http://mlflow.example.org:5000")
     with pytest.raises(UserError, match="name both in PERSONSEARCH_MLFLOW_DATABASE and PERSONSEARCH_MLFLOW_ARTIFACTS"):
-        command("backup", "create", "backups", "--what", "mlflow")
+        command("backup", "create", "backups of the far one", "--what", "mlflow")
