@@ -8,7 +8,7 @@ from personsearch.search.filters import CropFilter
 from personsearch.search.time_of_day import DAY, Window
 
 MAX_LIST = 5000
-MAX_RANGES = 100  # of days in one expression: Milvus Lite evaluates a chain by recursion
+MAX_RANGES = 100  # of days in one expression
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -61,7 +61,15 @@ def _times_of_day(crop_filter: CropFilter) -> Iterator[str]:
         where = f"camera_id {'not in' if zone.is_others else 'in'} [{names}]" if names else ""
         ranges = [f"(captured_at >= {start} and captured_at < {end})" for start, end in _days(zone.windows)]
         for first in range(0, len(ranges) if names or zone.is_others else 0, MAX_RANGES):
-            yield " and ".join(filter(None, [where, f"({' or '.join(ranges[first : first + MAX_RANGES])})"]))
+            yield " and ".join(filter(None, [where, _any(ranges[first : first + MAX_RANGES])]))
+
+
+def _any(conditions: Sequence[str]) -> str:
+    """Whether one of these holds, as pairs of pairs: a chain of 47 is deeper than a Milvus server can read."""
+    if len(conditions) == 1:
+        return conditions[0]
+    middle = len(conditions) // 2
+    return f"({_any(conditions[:middle])} or {_any(conditions[middle:])})"
 
 
 def _days(windows: Sequence[Window]) -> list[tuple[int, int]]:
