@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from personsearch.gallery.alerts import QuietHours, WatchedSearch
 from personsearch.gallery.cameras import CameraDetails
@@ -149,13 +149,19 @@ def test_a_search_in_a_group_is_watched_there_and_none_by_the_time_of_day(page: 
     expect(dialog.locator("#alerts-form")).to_be_hidden()
 
 
-def test_what_is_watched_is_changed_once_its_figures_are_read(page: Page, street: Street) -> None:
+def watch_red(page: Page, street: Street) -> tuple[Locator, Locator]:
+    """Watch for red from 60 % on; returns the dialog and its list of what is watched."""
     page.goto(f"{street.service.address}#key={KEY}&text=red")
     expect(page.locator("#grid .card:not(.skeleton)").first).to_be_visible()
     page.locator("#alerts-open").click()
     dialog = page.get_by_role("dialog", name="Alerts")
     dialog.get_by_role("button", name="Watch", exact=True).click()
     watched = dialog.get_by_role("list", name="Watched searches")
+    return dialog, watched
+
+
+def test_what_is_watched_is_changed_once_its_figures_are_read(page: Page, street: Street) -> None:
+    dialog, watched = watch_red(page, street)
     expect(watched).to_contain_text("red · from 60 %")
     watched.get_by_role("button", name="Change “red”").click()
     expect(dialog.get_by_role("heading", name="Change “red”")).to_be_in_viewport()
@@ -186,12 +192,7 @@ def test_what_is_watched_is_changed_once_its_figures_are_read(page: Page, street
 
 
 def test_only_what_differs_is_sent_and_a_change_can_be_left(page: Page, street: Street) -> None:
-    page.goto(f"{street.service.address}#key={KEY}&text=red")
-    expect(page.locator("#grid .card:not(.skeleton)").first).to_be_visible()
-    page.locator("#alerts-open").click()
-    dialog = page.get_by_role("dialog", name="Alerts")
-    dialog.get_by_role("button", name="Watch", exact=True).click()
-    watched = dialog.get_by_role("list", name="Watched searches")
+    dialog, watched = watch_red(page, street)
     watched.get_by_role("button", name="Change “red”").click()
     stored = street.service.app.state.service.alerts.stored.watches
     tokyo = QuietHours(time(22), time(6), "Asia/Tokyo")

@@ -96,7 +96,7 @@ class DatabaseAudit:
 class AuditTurn:
     """A writer's turn. `last` is the record to continue from."""
 
-    def __init__(self, connection: sa.Connection, last: StoredRecord | None = None) -> None:
+    def __init__(self, connection: sa.Connection, last: StoredRecord | None) -> None:
         self._connection = connection
         self.last = last
 

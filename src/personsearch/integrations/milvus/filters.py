@@ -8,7 +8,7 @@ from personsearch.search.filters import CropFilter
 from personsearch.search.time_of_day import DAY, Window
 
 MAX_LIST = 5000
-MAX_RANGES = 100  # of days in one expression
+MAX_RANGES = 100  # of days in one expression; more are asked for by queries of their own
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
