@@ -12,6 +12,7 @@ from typing import Any
 
 import onnxruntime
 import pytest
+import yaml
 
 from personsearch.encoders import onnx
 
@@ -72,6 +73,29 @@ def test_a_changed_line_of_code_leaves_the_layer_of_dependencies_as_it_is() -> N
         copied = re.findall(r"COPY --from=(\S+)", DOCKERFILE.partition(f" AS {stage}\n")[2].partition("\nFROM")[0])
         assert copied == [f"build-{stage}", "code"]
         assert "USER 10001:10001" in DOCKERFILE.partition(f" AS {stage}\n")[2]
+
+
+def test_what_is_copied_is_sent_to_the_engine_and_nothing_else() -> None:
+    sent = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.MULTILINE)
+    copied = [line.split()[:-1] for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE)]
+    assert set(sent) == {source for sources in copied for source in sources}
+    assert all((ROOT / path).exists() for path in sent)
+
+
+def test_a_training_step_finds_the_weights_that_a_shipped_recipe_names() -> None:
+    stage = DOCKERFILE.partition(" AS training\n")[2].partition("\nFROM")[0]
+    assert re.findall(r"^(?:WORKDIR|COPY weights) .*$", stage, re.MULTILINE) == [
+        "WORKDIR /opt/shipped",
+        "COPY weights weights",
+    ], "a step runs in the image's folder, and a recipe names its weights from there"
+    read = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in (ROOT / "recipes").rglob("*.yaml")]
+    named = {
+        recipe["model"]["weights"]
+        for recipe in read
+        if str(recipe.get("model", {}).get("weights")).startswith("weights/")
+    }
+    assert named == {"weights/tiny-clip", "weights/tiny-ctlg"}
+    assert all((ROOT / path / "weights.safetensors").is_file() for path in named)
 
 
 def test_the_builder_of_the_package_is_locked() -> None:
