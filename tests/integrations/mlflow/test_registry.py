@@ -163,8 +163,16 @@ def test_an_unreachable_server_is_a_readable_error(tmp_path: Path) -> None:
                 ModelRegistry(address, "model", cache=tmp_path).versions()
 
 
-@pytest.mark.parametrize("address", ["rubbish://", "postgresql://127.0.0.1:1/x"])
-def test_an_address_that_mlflow_cannot_use_is_a_readable_error(address: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"^{address}: MLflow cannot be used there: ") as told:
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("rubbish://", "^rubbish://: MLflow cannot be used there: .*[Uu]nsupported"),
+        ("postgresql://127.0.0.1:1/x", "^postgresql://127.0.0.1:1/x: MLflow cannot be used there: .*refused.*; start"),
+        ("postgresql://ann:secret@127.0.0.1:1/x", r"^postgresql://\*\*\*@127.0.0.1:1/x: MLflow cannot .*refused"),
+    ],
+)
+def test_an_address_that_mlflow_cannot_use_is_a_readable_error(address: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=reason) as told:
         ModelRegistry(address, "model", cache=tmp_path).versions()
     assert "\n" not in str(told.value)
+    assert "secret" not in str(told.value)

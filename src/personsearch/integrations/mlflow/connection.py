@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from personsearch.addresses import (
     describe_proxy,
     hide_credentials,
@@ -68,14 +70,15 @@ def connect(uri: str) -> "MlflowClient":
         database = Path(uri.removeprefix("sqlite:///"))
         private_folder(database.parent)
         private_file(database)
+    else:
+        _require_database(uri)
     import mlflow
 
     try:
         mlflow.set_tracking_uri(uri)  # MLflow's SQL store reads the global tracking URI when it resolves models:/…
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except Exception as error:  # MLflow's stores and their database drivers share no base exception
-        reason = with_advice(first_line(error), ADVICE)
-        raise EngineFailed("registry", f"{uri}: MLflow cannot be used there: {reason}") from error
+        raise _unusable(uri, error) from error
 
 
 def experiment_id(client: "MlflowClient", uri: str) -> str:
@@ -149,6 +152,25 @@ def _require_answer(uri: str) -> None:
     if proxy and answer.status_code in PROXY_FAILURES:
         answered = f"{answer.status_code} {answer.reason}"
         raise EngineFailed("registry", f"{uri}: MLflow cannot be reached{proxy}: {answered}")
+
+
+def _require_database(uri: str) -> None:
+    """Connect to a database once: MLflow would try ten times, which takes 100 seconds, before it says why it cannot."""
+    try:
+        engine = sa.create_engine(uri)
+    except (sa.exc.ArgumentError, ImportError):  # MLflow says which addresses it knows
+        return
+    try:
+        engine.connect().close()
+    except sa.exc.DBAPIError as error:
+        raise _unusable(uri, error.orig or error) from error
+    finally:
+        engine.dispose()
+
+
+def _unusable(uri: str, error: BaseException) -> EngineFailed:
+    reason = with_advice(first_line(error), ADVICE)
+    return EngineFailed("registry", f"{hide_credentials(uri)}: MLflow cannot be used there: {reason}")
 
 
 def _innermost(error: BaseException) -> str:
