@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache, partial
 
 from fastapi import FastAPI
 
@@ -94,8 +95,7 @@ def create_app(settings: ServingSettings, *, source: LiveSource | None = None) -
     for part in PARTS:
         app.include_router(part.router)
     problems.install(app)
-    description = describe(app)
-    app.openapi = lambda: description  # type: ignore[method-assign]
+    app.openapi = cache(partial(describe, app))  # type: ignore[method-assign]
     sent = LargeBodies("/v1/crops", settings.max_ingest_bytes, settings.ingest_at_once, when_announced=PICTURES)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, large=sent, metrics=service.metrics)
     app.add_middleware(RequestEnvelope, metrics=service.metrics)
