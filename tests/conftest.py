@@ -1,5 +1,6 @@
 """Tiny real objects that many tests need: model bundles and a prepared data set."""
 
+import gc
 import json
 import os
 import shutil
@@ -27,6 +28,11 @@ ARCHITECTURE = {
     "vision_cfg": {"image_size": [32, 16], "patch_size": 8, "width": 32, "layers": 2, "head_width": 16},
     "text_cfg": {"context_length": 20, "width": 32, "heads": 2, "layers": 2},
 }
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over all that the imports made: it stays until the end, and is large."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
