@@ -110,7 +110,9 @@ def run_demo(config: DemoConfig, footage: Path | None, *, home: Path, out: Path)
         _fill_gallery(config, video, settings, training.outputs, narrator)
     with narrator.step("indexing", "Run the indexing pipeline: encode, verify, switch the alias"):
         _index(settings, champion, home / "pipelines")
-    with narrator.step("queries", "Ask, and compare with what is known of the invented people (✓ fits, ✗ does not)"):
+    with narrator.step(
+        "queries", "Ask, and compare with what is known of the invented people (✓ fits, ✗ does not, ? cannot be told)"
+    ):
         questions = _questions(config, video, rendered=footage is None)
         truth = _truth(training.outputs, settings, None if footage else video)
         asked = _ask(config, questions, truth, out, narrator)
@@ -284,14 +286,16 @@ def _ask(
         found = [candidate.crop.crop_id for candidate in answer.candidates]
         is_right = {crop_id: question.is_right(truth[crop_id]) for crop_id in found if crop_id in truth}
         picture = out / f"query-{number}.png"
-        save_grid(picture, question.text, answer, pictures.picture, is_right=is_right)
+        framed = {crop_id: right for crop_id, right in is_right.items() if right is not None}
+        save_grid(picture, question.text, answer, pictures.picture, is_right=framed)
         narrator.tell(f"“{question.text}”, camera {', '.join(question.cameras or ['any'])}  → {picture}")
         for candidate in answer.candidates:
             crop = candidate.crop
-            mark = {True: "✓", False: "✗", None: "·"}[is_right.get(crop.crop_id)]
+            mark = {True: "✓", False: "✗", None: "?"}[is_right[crop.crop_id]] if crop.crop_id in is_right else "·"
             narrator.tell(f"   {mark} {candidate.rank}. {candidate.score:.3f}  {crop.camera_id:<10} {crop.track_id}")
         narrator.tell(f"   {question.verdict(is_right, truth)}")
-        asked.append({"text": question.text, "fit": sum(is_right.values()), "shown": len(is_right)})
+        told = list(is_right.values())
+        asked.append({"text": question.text, "fit": told.count(True), "untold": told.count(None), "shown": len(told)})
     return asked
 
 

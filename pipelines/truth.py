@@ -32,26 +32,32 @@ SHADES = {
 
 @dataclass(frozen=True, slots=True)
 class KnownCrop:
-    """The facts known of what a crop shows, and the number of the person, None outside rendered footage."""
+    """The facts known of what a crop shows, None if it shows nobody, and the person's number in rendered footage."""
 
-    facts: Mapping[str, bool]
+    facts: Mapping[str, bool] | None
     person: str | None = None
 
-    def fits(self, text: str) -> bool:
-        """Whether all that a description states can be seen to be true; what is hidden or unclear does not fit.
+    def fits(self, text: str) -> bool | None:
+        """Whether all that a description states is true; None if the crop does not tell: hidden, or between two words.
 
         What a description only rules out ("a man": no woman) must not be known to be true.
         """
+        if self.facts is None:
+            return False
         stated = facts_in(text)
-        return bool(stated) and all(
-            self._shows(name) if value else self.facts.get(name) is not True for name, value in stated.items()
-        )
+        told = [self._shows(name) if value else self.facts.get(name) is not True for name, value in stated.items()]
+        if False in told:
+            return False
+        return True if told and None not in told else None
 
-    def _shows(self, name: str) -> bool:
-        """Whether a fact is known to be true; a dark red top is a red top."""
+    def _shows(self, name: str) -> bool | None:
+        """Whether a fact is known to be true or not; a dark red top is a red top."""
+        assert self.facts is not None
         colour, _, part = name.rpartition(" ")
-        named = (name, *(colour_fact(part, shade) for shade in SHADES.get(colour, ())))
-        return any(self.facts.get(fact) is True for fact in named)
+        told = [
+            self.facts.get(fact) for fact in (name, *(colour_fact(part, shade) for shade in SHADES.get(colour, ())))
+        ]
+        return True if True in told else None if None in told else False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +68,21 @@ class Question:
     cameras: tuple[str, ...] | None = None
     person: str | None = None
 
-    def is_right(self, known: KnownCrop) -> bool:
-        """Whether a crop shows the person, or else fits the description."""
+    def is_right(self, known: KnownCrop) -> bool | None:
+        """Whether a crop shows the person, or else fits the description; None where the crop does not tell."""
         return known.person == self.person if self.person is not None else known.fits(self.text)
 
-    def verdict(self, is_right: Mapping[str, bool], truth: Mapping[str, KnownCrop]) -> str:
+    def verdict(self, is_right: Mapping[str, bool | None], truth: Mapping[str, KnownCrop]) -> str:
         """How many of the candidates of whom the truth is known are right, and how many of the gallery would be."""
         if not is_right:
             return "whether they fit is not known: they are real people"
-        counted = f"{sum(is_right.values())} of {len(is_right)}"
+        told = list(is_right.values())
+        counted = f"{told.count(True)} of {len(told)}"
         if self.person is not None:
             return f"{counted} show the person described"
-        fitting = sum(map(self.is_right, truth.values()))
-        return f"{counted} fit; " + (
+        untold = f", {told.count(None)} cannot be told" if None in told else ""
+        fitting = [self.is_right(known) for known in truth.values()].count(True)
+        return f"{counted} fit{untold}; " + (
             f"of the whole gallery {fitting / len(truth):.1%} would" if fitting else "nobody in the gallery would"
         )
 
@@ -97,7 +105,7 @@ def _shown(truth: Mapping[str, Any], crop: Crop) -> KnownCrop:
     taken = np.array([[box.x, box.y, box.x + box.width, box.y + box.height]], dtype=float)
     overlaps = overlap(taken, np.array([one["box"] for one in present], dtype=float).reshape(-1, 4))[0]
     if not len(overlaps) or overlaps.max() < LEAST_OVERLAP:
-        return KnownCrop({})
+        return KnownCrop(None)
     nearest = present[int(overlaps.argmax())]
     number = str(nearest["person"])
     seen = {"facing": nearest.get("facing"), "visible": nearest.get("parts")}

@@ -33,25 +33,35 @@ WOMAN = {"woman": True, "man": False, "backpack": True, "a bag": True, "green up
         ("a woman with a backpack", True),
         ("a person in a green coat", True),
         ("a man with a backpack", False),
-        ("a woman in a green coat and a hat", False),  # whether there is a hat is not known
+        ("a woman in a green coat and a hat", None),  # whether there is a hat is not known
+        ("a man in a green coat and a hat", False),  # a hat would not make her a man
+        ("a person in a red coat", False),
         ("a woman without a bag", False),
-        ("somebody over there", False),  # states nothing
+        ("somebody over there", None),  # states nothing
     ],
 )
-def test_what_is_not_known_does_not_fit(text: str, fits: bool) -> None:
+def test_what_is_not_known_cannot_be_told(text: str, fits: bool | None) -> None:
     assert KnownCrop(WOMAN).fits(text) is fits
+
+
+def test_a_red_top_that_may_be_dark_red_can_be_told_only_if_one_of_both_is_known() -> None:
+    assert KnownCrop({"red upper": False, "dark red upper": False}).fits("a person in a red top") is False
+    assert KnownCrop({"red upper": False}).fits("a person in a red top") is None
+    assert KnownCrop({"dark red upper": True}).fits("a person in a red top") is True
 
 
 def test_a_question_counts_what_fits() -> None:
     truth = {
         "a": KnownCrop(WOMAN, "1"),
         "b": KnownCrop({"woman": True}, "2"),
-        "c": KnownCrop({}, None),
-        "d": KnownCrop({}),
+        "c": KnownCrop({}),
+        "d": KnownCrop(None),
     }
     question = Question("a woman with a backpack")
-    assert question.is_right(truth["a"])
-    assert question.verdict({"a": True, "b": False}, truth) == "1 of 2 fit; of the whole gallery 25.0% would"
+    assert [question.is_right(known) for known in truth.values()] == [True, None, None, False]
+    assert question.verdict({"a": True, "d": False}, truth) == "1 of 2 fit; of the whole gallery 25.0% would"
+    told = question.verdict({"a": True, "b": None, "c": None}, truth)
+    assert told == "1 of 3 fit, 2 cannot be told; of the whole gallery 25.0% would"
     assert Question("a bald man").verdict({"a": False}, truth) == "0 of 1 fit; nobody in the gallery would"
     assert question.verdict({}, truth) == "whether they fit is not known: they are real people"
     person = Question("whatever", ("junction",), "2")
@@ -68,8 +78,10 @@ def test_the_truth_of_a_data_set_is_what_it_says_and_shows(tmp_path: Path) -> No
     for record in records:
         attributes, known = json.loads(record.attributes or "{}"), truth[crop_id_of(record)]
         assert known.fits("a man") == (attributes["gender"] == "man")
-        carries = attributes["bag"] == "backpack" and "bag" in attributes["visible"]
-        assert known.fits("a person with a backpack") == carries
+        if attributes["bag"] == "backpack":
+            assert known.fits("a person with a backpack") is (True if "bag" in attributes["visible"] else None)
+        else:
+            assert known.fits("a person with a backpack") is not True
 
 
 def crop_around(frame: int, box: list[int]) -> Crop:
@@ -85,7 +97,7 @@ def test_the_truth_of_footage_is_of_the_person_in_the_box(tmp_path: Path) -> Non
     crops = [crop_around(frame, box["box"]) for frame, box in present]
     nobody = make_crop("nobody", bbox=BoundingBox(0, 0, 10, 10), frame_uri="walk.avi#frame=0")
     found = truth_of_footage(tmp_path / "walk.json", [*crops, nobody])
-    assert found["nobody"] == KnownCrop({})
+    assert found["nobody"] == KnownCrop(None)
     assert [found[crop.crop_id].person for crop in crops] == [str(box["person"]) for _, box in present]
     for crop, (_, box) in zip(crops, present, strict=True):
         gender = truth["people"][str(box["person"])]["attributes"]["gender"]
