@@ -29,10 +29,8 @@ from personsearch.integrations.kubeflow.trainjobs import NODE, RUNTIME
 from personsearch.integrations.telemetry.tracer import ENDPOINT
 from pipelines.cluster import (
     ADDRESSES,
-    GALLERY_SECRETS,
     REGISTRY_SECRETS,
     SETTINGS,
-    VECTOR_SECRETS,
     VOLUMES,
     cluster_config,
 )
@@ -418,7 +416,7 @@ def test_deleting_an_overlay_deletes_no_data(whole: dict[str, Objects], overlay:
     claims = of_kind(whole["data"], "PersistentVolumeClaim")
     for stateful in of_kind(whole["overlays/try"], "StatefulSet"):
         claims += stateful["spec"]["volumeClaimTemplates"]
-    assert len(claims) == 3
+    assert len(claims) == 4
     (policy,) = of_kind(whole["protection"], "ValidatingAdmissionPolicy")
     (rule,) = policy["spec"]["validations"]
     for claim in claims:
@@ -523,45 +521,6 @@ def test_retention_names_a_time_that_the_command_understands(with_every_componen
 
 
 GUIDE = (ROOT / "docs" / "cluster.md").read_text()
-
-
-def test_the_guide_makes_every_secret_that_pods_read(whole: dict[str, Objects]) -> None:
-    commands = re.findall(r"create secret generic (\S+) --namespace (\S+) ((?:.*\\\n)*.*)", GUIDE)
-    made = {(name, space): set(re.findall(r"--from-literal (\w+)=", text)) for name, space, text in commands}
-    assert len(made) == 3
-    for manifest in workloads(whole["overlays/try"]):
-        space = manifest["metadata"]["namespace"]
-        for container in containers(manifest):
-            for each in container.get("env", []):
-                if "valueFrom" in each:
-                    asked = each["valueFrom"]["secretKeyRef"]
-                    assert asked["key"] in made[asked["name"], space]
-            for source in container.get("envFrom", []):
-                assert "secretRef" not in source or (source["secretRef"]["name"], space) in made
-    (milvus,) = of_kind(whole["overlays/try"], "Milvus")
-    secret = milvus["spec"]["dependencies"]["storage"]["secretRef"], milvus["metadata"]["namespace"]
-    assert {"accesskey", "secretkey"} <= made[secret]
-    needed = {*REGISTRY_SECRETS, *VECTOR_SECRETS, *GALLERY_SECRETS}
-    assert needed <= made["personsearch", "kubeflow"], "which steps of pipelines read"
-
-
-def test_what_the_guide_applies_and_waits_for_exists(whole: dict[str, Objects]) -> None:
-    assert set(re.findall(r"apply --kustomize (infra/\S+)", GUIDE)) <= {
-        f"infra/kubernetes/{name}" for name in check.WHOLE
-    }
-    kinds = {"job": "Job", "deploy": "Deployment", "deployment": "Deployment", "svc": "Service", "cronjob": "CronJob"}
-    everything = [*whole["data"], *whole["overlays/try"]]
-    there = {(m["kind"], m["metadata"]["name"]) for m in everything}
-    named_there = {
-        (kinds[kind], name) for kind, name in re.findall(r"\b(job|deploy(?:ment)?|svc|cronjob)/([\w.-]+)", GUIDE)
-    }
-    there |= {("Job", name) for name in re.findall(r"create job (\S+) --from cronjob/", GUIDE)}
-    assert named_there - there == {("Service", "ml-pipeline")}, "which Kubeflow brings"
-    alerts = {
-        rule["alert"]
-        for rule in of_kind(whole["overlays/production"], "PrometheusRule")[0]["spec"]["groups"][0]["rules"]
-    }
-    assert alerts == set(re.findall(r"`(Personsearch\w+)`", GUIDE))
 
 
 def test_the_image_serves_as_an_installation_does() -> None:

@@ -200,6 +200,14 @@ def version(
     repository: Annotated[
         Path | None, typer.Option(help="Git and DVC repository for data; made when absent. Default: below the home.")
     ] = None,
+    remote: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where a new repository's data goes, such as s3://BUCKET/PREFIX. [default: a folder beside it]",
+            show_default=False,
+        ),
+    ] = None,
     message: Annotated[str, typer.Option(help="What changed.")] = "Add a version",
     as_json: output.JsonFlag = False,
 ) -> None:
@@ -210,7 +218,7 @@ def version(
     from personsearch.integrations.dvc.repository import commit_dataset, create_data_repository
 
     folder = repository or Settings().home / "data-repository"
-    create_data_repository(folder)
+    create_data_repository(folder, remote=remote)
     output.show(asdict(commit_dataset(folder, dataset, message)), as_json=as_json)
 
 

@@ -41,6 +41,14 @@ def test_a_data_set_goes_to_the_bucket_and_comes_back(version: DatasetVersion, d
     assert contents(tmp_path / "out") == contents(dataset)
 
 
+def test_a_repository_keeps_its_remote(version: DatasetVersion, s3: S3Server) -> None:
+    repository = Path(version.repository)
+    (place,) = (line.split()[2] for line in (repository / ".dvc/config").read_text().splitlines() if "url" in line)
+    create_data_repository(repository, remote=place)
+    with pytest.raises(UserError, match=r"its data goes elsewhere than s3://elsewhere/dvc, see .*; name another"):
+        create_data_repository(repository, remote="s3://elsewhere/dvc")
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

@@ -1,6 +1,7 @@
 """Keeps versions of data sets in a small Git and DVC repository of our own, so nobody's checkout gets commits."""
 
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +36,17 @@ def create_data_repository(folder: Path, *, remote: str | None = None) -> None:
     `remote` is an address that DVC knows, such as `s3://BUCKET/PREFIX`; unset it is the folder `dvc-remote` beside.
 
     Raises:
-        UserError: git is missing or fails.
+        UserError: git is missing or fails, or the repository has another remote.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / ".git").exists():
         _git(folder, "init", "--quiet", "--initial-branch=main")
     config = folder / ".dvc" / "config"
-    if not config.is_file() or "remote" not in config.read_text(encoding="utf-8"):
+    said = config.read_text(encoding="utf-8") if config.is_file() else ""
+    if "remote" in said:
+        if remote and remote not in re.findall(r"^\s*url\s*=\s*(.*\S)", said, re.MULTILINE):
+            raise UserError(f"{folder}: its data goes elsewhere than {remote}, see {config}; name another repository")
+    else:
         _init_dvc(folder)
         storage = f"['remote \"storage\"']\n    url = {remote or f'../../{REMOTE_FOLDER}'}\n"
         config.write_text(f"[core]\n    analytics = false\n    remote = storage\n{storage}", encoding="utf-8")
