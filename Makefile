@@ -11,6 +11,8 @@ export DVC_NO_ANALYTICS := 1
 # Idle OpenMP threads sleep instead of spinning: on shared cores spinning halves everybody's speed.
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
+# Without bytecode each process that a test starts would compile all of its modules.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test test-all check format lock compile reference up down pretrain bench clean images browser checkov kubectl milvus promtool rtsp
 
