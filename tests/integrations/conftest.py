@@ -15,6 +15,7 @@ from personsearch.integrations.milvus.store import MilvusStore
 from personsearch.search.exact import ExactStore
 from personsearch.search.index import CollectionProperties, CollectionStore
 from tests.servers.milvus_lite_server import start_server
+from tests.servers.mlflow_tables import mlflow_tables  # noqa: F401 (a fixture)
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "servers"))
 from real_milvus import real_milvus
