@@ -40,7 +40,7 @@ class MilvusStore:
                 properties=stored_properties(properties) | layout.properties | self._described(schema),
                 consistency_level=SEARCH_CONSISTENCY,
             )
-            self._client.create_index(name, parameters)
+            self._client.create_index(name, parameters, sync=False)  # nothing to build yet; it would wait .5 s
             self._client.load_collection(name, **self.options.loading())
         return self._index(name, properties)
 
