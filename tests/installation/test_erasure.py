@@ -4,6 +4,8 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from personsearch.errors import UserError
 from personsearch.gallery.collections import PREVIOUS_ALIAS, remove_erased
+from personsearch.gallery.rows import VideoRow
 from personsearch.gallery.store import Gallery
 from personsearch.installation import erasure
 from personsearch.installation.erasure import erase
@@ -73,6 +76,23 @@ def test_every_collection_and_its_files_lose_the_crop(gallery: Gallery, tmp_path
     assert erase(ONE, gallery, open_store=lambda: store).vectors == 0
     assert store.open(LIVE_ALIAS).count() == 19
     store.close()
+
+
+def test_it_names_the_ingests_that_may_find_the_same_people_later(gallery: Gallery) -> None:
+    nine = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    unfinished = VideoRow("junction", nine, "hash", "{}")
+    with gallery.rows.turn() as turn:
+        turn.put_video(unfinished)
+        turn.put_video(replace(unfinished, camera_id="door", result="{}"))
+    expected = "people whom the unfinished ingest of camera junction from 2026-03-01T09:00:00+00:00 has yet to find"
+    for crop_filter, is_named in [
+        (ONE, True),
+        (CropFilter(cameras=("junction",)), True),
+        (CropFilter(cameras=("door",)), False),
+        (CropFilter(before=nine), False),
+        (CropFilter(before=nine + timedelta(seconds=1)), True),
+    ]:
+        assert any(expected in left for left in erase(crop_filter, gallery).not_erased) == is_named
 
 
 def test_it_says_why_there_was_no_vector_to_remove(gallery: Gallery) -> None:

@@ -51,7 +51,8 @@ def add_walk(folder: Path, videos: Path) -> Gallery:
         writer.write(np.asarray(WALK.picture(frame))[..., ::-1])
     writer.release()
     gallery = gallery_in(folder)
-    ledger.begin(gallery.rows, ledger.VideoEntry("junction", START, "0" * 64, "{}"))
+    with gallery.rows.turn() as turn:
+        ledger.begin(turn, ledger.VideoEntry("junction", START, "0" * 64, "{}"))
     crops = []
     for (number, frame), crop_id in zip(SEEN, CROPS, strict=True):
         box = WALK.box(number, frame)

@@ -37,7 +37,9 @@ class VideoRow:
 
 
 class Turn(Protocol):
-    """A writer's turn. What it writes is visible to others, all at once, by the end of the turn."""
+    """A writer's turn. What it writes becomes visible to others, all at once, when the turn ends; if the turn fails,
+    nothing is written.
+    """
 
     def add(self, crops: Sequence[Crop]) -> int:
         """Number and store crops, and take their pictures off the list of those under way. Crops that are stored, or
@@ -49,6 +51,10 @@ class Turn(Protocol):
         """Remove the rows that the filter admits, keep a tombstone of each, and list their pictures for removal.
         Returns their number.
         """
+        ...
+
+    def put_video(self, video: VideoRow) -> None:
+        """Store a video in the place of the one of the same camera and time."""
         ...
 
 
@@ -169,6 +175,6 @@ class GalleryRows(Protocol):
         """Every camera and time at which the same file was taken in."""
         ...
 
-    def put_video(self, video: VideoRow) -> None:
-        """Store a video in the place of the one of the same camera and time."""
+    def unfinished_videos(self) -> list[VideoRow]:
+        """The videos whose ingest runs, or was interrupted."""
         ...

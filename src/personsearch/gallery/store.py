@@ -13,7 +13,7 @@ pictures at the same time write two files: the first row keeps its own, and the 
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC
 from itertools import islice
@@ -22,7 +22,7 @@ from typing import Any
 
 from personsearch.errors import UserError
 from personsearch.gallery.pictures import IMAGES, Pictures
-from personsearch.gallery.rows import CameraSummary, GalleryRows
+from personsearch.gallery.rows import CameraSummary, GalleryRows, Turn
 from personsearch.images import ImageRejected
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
@@ -59,27 +59,36 @@ class Gallery:
         """Store crops with their JPEG bytes, all of them or none. Returns how many were new.
 
         A crop that is already stored, or was erased before, is skipped. The gallery decides where the picture goes: the
-        stored crop's `image_uri` is its name in `pictures`, whatever the given one is.
+        stored crop's `image_uri` is its name in `pictures`, whatever the given one is. Nobody erases anything while
+        `crops` are read.
 
         Raises:
             ValueError: bytes that are not a JPEG, a time without a zone, a quality outside [0, 1].
             UserError: a crop id that cannot be part of a file name, no name for a camera (see `checked_camera`), or a
                 store or database that does not take them.
         """
-        written: dict[str, Crop] = {}
-        given = iter(crops)
-        try:
-            with self.rows.turn() as turn:
-                while batch := list(islice(given, BATCH)):
-                    written |= self._write_new(batch, written)
-                added = turn.add(list(written.values()))
-        except BaseException:  # also Ctrl-C
-            with suppress(UserError):
-                self.sweep()
-            raise
-        if added < len(written):  # somebody else added or erased the same crops at the same time
+        with self._adding(crops) as (turn, new):
+            added = turn.add(new)
+        if added < len(new):  # somebody else added or erased the same crops at the same time
             self.sweep()
         return added
+
+    @contextmanager
+    def replacing(self, crops: Iterable[tuple[Crop, bytes]]) -> Iterator[tuple[Turn, list[Crop]]]:
+        """A turn that nobody shares, to add crops and erase others in their place: all of it happens, or nothing.
+
+        Yields the turn and those of `crops` that are new, whose pictures are written. Reading shows the gallery as it
+        was before. Pictures without a row are removed afterwards.
+
+        Raises:
+            ValueError, UserError: as `add` does.
+        """
+        with self._adding(crops, alone=True) as (turn, new):
+            yield turn, new
+        try:
+            self.sweep()
+        finally:
+            self.rows.scrub()
 
     def crops(self, crop_filter: CropFilter = EVERYTHING) -> Iterator[Crop]:
         """Crops in the order of `crop_id`, with one page in memory at a time."""
@@ -233,6 +242,21 @@ class Gallery:
                 if remove:
                     self.pictures.remove(nameless)
             yield from nameless
+
+    @contextmanager
+    def _adding(self, crops: Iterable[tuple[Crop, bytes]], *, alone: bool = False) -> Iterator[tuple[Turn, list[Crop]]]:
+        """A turn, and those of `crops` that are new, whose pictures are written; none is left if the turn fails."""
+        written: dict[str, Crop] = {}
+        given = iter(crops)
+        try:
+            with self.rows.turn(alone=alone) as turn:
+                while batch := list(islice(given, BATCH)):
+                    written |= self._write_new(batch, written)
+                yield turn, list(written.values())
+        except BaseException:  # also Ctrl-C
+            with suppress(UserError):
+                self.sweep()
+            raise
 
     def _remove_nameless(self, names: Sequence[str]) -> list[str]:
         nameless = self._nameless(names)

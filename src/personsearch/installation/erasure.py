@@ -97,7 +97,7 @@ def erase(
         vectors=vectors,
         collections=collections,
         service=service,
-        not_erased=(*_versions_left(gallery.pictures), *OUT_OF_REACH),
+        not_erased=(*_yet_to_come(gallery, crop_filter), *_versions_left(gallery.pictures), *OUT_OF_REACH),
     )
 
 
@@ -106,6 +106,15 @@ def _erase_from_gallery(gallery: Gallery, crop_filter: CropFilter) -> tuple[int,
         return gallery.erase(crop_filter), None
     except PicturesLeft as error:
         return error.erased, error
+
+
+def _yet_to_come(gallery: Gallery, crop_filter: CropFilter) -> Iterator[str]:
+    """Ingests that may add crops of the same people later."""
+    for video in gallery.rows.unfinished_videos():
+        named = crop_filter.cameras is None or video.camera_id in crop_filter.cameras
+        if named and (crop_filter.before is None or video.start < crop_filter.before):
+            ingest = f"the unfinished ingest of camera {video.camera_id} from {video.start.isoformat()}"
+            yield f"people whom {ingest} has yet to find: run the same command again when it has ended"
 
 
 def _versions_left(pictures: Pictures) -> Iterator[str]:

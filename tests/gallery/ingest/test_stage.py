@@ -6,15 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from personsearch.errors import UserError
-from personsearch.gallery.ingest.selection import SelectionConfig
+from personsearch.gallery.ingest import stage
+from personsearch.gallery.ingest.selection import SelectionConfig, TrackViews
 from personsearch.gallery.ingest.stage import ingest
-from personsearch.gallery.ingest.tracks import IngestConfig
+from personsearch.gallery.ingest.tracks import IngestConfig, TrackFinder
 from personsearch.gallery.store import Gallery
 from personsearch.images import open_image
 from personsearch.integrations.database.gallery import gallery_in
@@ -108,26 +110,96 @@ def test_again_replaces_the_crops_of_other_settings(
     assert gallery.count() == len(first)
 
 
-def test_a_killed_replacement_is_finished(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gallery = gallery_in(tmp_path)
-    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
-    first = gallery.count()
-    with monkeypatch.context() as patch:
-        patch.setattr(Gallery, "erase", lambda *_: 1 / 0)
+@pytest.fixture
+def gallery(tmp_path: Path, database_address: str, crops_address: str) -> Gallery:
+    """An empty gallery in each engine."""
+    return gallery_in(tmp_path / "gallery", database_address, crops_address)
+
+
+def when_the_first_track_ends(patch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen while an ingest runs: right behind its first track."""
+
+    class Interrupted(TrackFinder):
+        def __iter__(self) -> Iterator[TrackViews]:
+            for number, track in enumerate(super().__iter__(), start=1):
+                yield track
+                if number == 1:
+                    happens()
+
+    patch.setattr(stage, "TrackFinder", Interrupted)
+
+
+def ingest_and_fail(clip: Path, gallery: Gallery, *, again: bool = False) -> None:
+    """An ingest that ends behind its first track, with nothing done on the way out."""
+    with pytest.MonkeyPatch.context() as patch:
+        when_the_first_track_ends(patch, lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE, again=True)
-    assert gallery.count() == 2 * first
-    metrics = ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
-    assert (metrics["crops_added"], metrics["crops_replaced"]) == (0, first)
-    assert gallery.count() == first
+            ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE, again=again)
 
 
-def test_people_who_were_erased_do_not_return_with_other_settings(clip: Path, tmp_path: Path) -> None:
-    gallery = gallery_in(tmp_path)
+def test_a_replacement_that_is_interrupted_has_changed_nothing(clip: Path, gallery: Gallery) -> None:
+    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    before = described(gallery)
+    ingest_and_fail(clip, gallery, again=True)
+    assert described(gallery) == before
+    assert ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)["crops_added"] == 0
+    assert not gallery.sweep()
+    metrics = ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE, again=True)
+    assert metrics["crops_added"] == metrics["crops_replaced"] == len(before) == gallery.count()
+
+
+def test_people_who_were_erased_do_not_return_with_other_settings(clip: Path, gallery: Gallery) -> None:
     ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
     gallery.erase(CropFilter(tracks=("junction-20260301T090000-0001",)))
     with pytest.raises(UserError, match="were erased"):
         ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE, again=True)
+
+
+def test_who_is_erased_during_a_replacement_does_not_return_by_it(
+    clip: Path, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    erased = CropFilter(tracks=("junction-20260301T090000-0001",))
+    others = [row for row in described(gallery) if row[1] not in erased.tracks]
+    with monkeypatch.context() as patch:
+        when_the_first_track_ends(patch, lambda: gallery.erase(erased))
+        with pytest.raises(UserError, match=r"4 of its crops were erased.*nothing was replaced"):
+            ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE, again=True)
+    assert described(gallery) == others
+    assert not gallery.sweep()  # no picture of the refused ones is left
+    assert ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)["crops_added"] == 0
+    assert described(gallery) == others
+
+
+def test_of_two_replacements_at_once_one_is_refused(
+    clip: Path, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    fewer = CONFIG.model_copy(update={"selection": CONFIG.selection.model_copy(update={"crops_per_track": 1})})
+
+    def other() -> None:
+        monkeypatch.undo()
+        ingest(fewer, clip, gallery, camera_id="junction", start=NINE, again=True)
+
+    when_the_first_track_ends(monkeypatch, other)
+    with pytest.raises(UserError, match="ingested by another process"):
+        ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE, again=True)
+    assert gallery.count() == 2
+
+
+def test_an_ingest_that_was_replaced_meanwhile_adds_nothing_more(
+    clip: Path, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fewer = CONFIG.model_copy(update={"selection": CONFIG.selection.model_copy(update={"crops_per_track": 1})})
+
+    def other() -> None:
+        monkeypatch.undo()
+        ingest(fewer, clip, gallery, camera_id="junction", start=NINE, again=True)
+
+    when_the_first_track_ends(monkeypatch, other)
+    with pytest.raises(UserError, match="ingested by another process"):
+        ingest(CONFIG, clip, gallery, camera_id="junction", start=NINE)
+    assert gallery.count() == 2
 
 
 def test_the_same_file_at_overlapping_times_is_refused(

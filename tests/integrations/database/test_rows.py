@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
@@ -137,18 +138,40 @@ def test_an_addition_that_fails_leaves_no_row(rows: DatabaseRows) -> None:
         add(rows, replace(crop("c"), image_uri="images/b.jpg"))  # names the picture of another
     assert rows.count(EVERYTHING) == 1
     assert rows.last_sequence() == 1
-    if rows.place.startswith("postgresql"):  # in SQLite an addition is committed before its turn ends
-        with pytest.raises(OSError, match="full"):
-            fail()
-        assert rows.count(EVERYTHING) == 1
+    with pytest.raises(OSError, match="full"):
+        fail()
+    assert rows.count(EVERYTHING) == 1
+
+
+def test_what_a_turn_writes_is_seen_together_or_not_at_all(rows: DatabaseRows) -> None:
+    video = VideoRow("gate 3", NOON, "hash", "{}", "{}")
+    add(rows, crop("old"))
+    for fails in (True, False):
+        with suppress(OSError), rows.turn(alone=True) as turn:
+            assert turn.erase(CropFilter(crop_ids=("old",))) == 1
+            assert turn.add([crop("old"), crop("new")]) == 1
+            turn.put_video(video)
+            assert [each.crop_id for each in rows.crops(EVERYTHING)] == ["old"]
+            if fails:
+                raise OSError("killed")
+        assert [each.crop_id for each in rows.crops(EVERYTHING)] == (["old"] if fails else ["new"])
+        assert rows.videos_of("hash") == ([] if fails else [video])
+    assert list(rows.erased_since(0)) == ["old"]
+    assert rows.last_sequence() == 3
 
 
 def test_a_video_takes_the_place_of_the_one_before(rows: DatabaseRows) -> None:
+    def put(video: VideoRow) -> None:
+        with rows.turn() as turn:
+            turn.put_video(video)
+
     first = VideoRow("gate 3", NOON, "hash", '{"every": 2}')
-    rows.put_video(first)
-    rows.put_video(VideoRow("gate 3", NOON + timedelta(hours=1), "other", "{}"))
+    put(first)
+    put(VideoRow("gate 3", NOON + timedelta(hours=1), "other", "{}"))
     assert rows.video("gate 3", NOON) == first
-    rows.put_video(replace(first, result='{"crops": 3}'))
+    assert [each.start for each in rows.unfinished_videos()] == [NOON, NOON + timedelta(hours=1)]
+    put(replace(first, result='{"crops": 3}'))
+    assert [each.start for each in rows.unfinished_videos()] == [NOON + timedelta(hours=1)]
     assert rows.videos_of("hash") == [replace(first, result='{"crops": 3}')]
     assert rows.video("gate", NOON) is None
 

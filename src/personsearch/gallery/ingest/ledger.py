@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from personsearch.errors import UserError
-from personsearch.gallery.rows import GalleryRows, VideoRow
+from personsearch.gallery.rows import GalleryRows, Turn, VideoRow
 from personsearch.gallery.store import path_name
 
 
@@ -52,16 +52,16 @@ def copies(rows: GalleryRows, content_hash: str) -> list[VideoEntry]:
     return [_found(row).entry for row in rows.videos_of(content_hash)]
 
 
-def begin(rows: GalleryRows, entry: VideoEntry) -> None:
+def begin(turn: Turn, entry: VideoEntry) -> None:
     """Record that a video is being taken in. A killed ingest starts again from the beginning: the same video, settings
     and take give the same crops.
     """
-    rows.put_video(_row(entry))
+    turn.put_video(_row(entry))
 
 
-def complete(rows: GalleryRows, entry: VideoEntry, metrics: Mapping[str, float]) -> None:
+def complete(turn: Turn, entry: VideoEntry, metrics: Mapping[str, float]) -> None:
     """Record that every crop of a video is in the gallery."""
-    rows.put_video(replace(_row(entry), result=json.dumps(dict(metrics))))
+    turn.put_video(replace(_row(entry), result=json.dumps(dict(metrics))))
 
 
 def next_take(held: Found, entry: VideoEntry, *, again: bool) -> VideoEntry | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import cv2
 
@@ -16,6 +17,7 @@ from personsearch.gallery.ingest import ledger
 from personsearch.gallery.ingest.selection import TrackViews, View
 from personsearch.gallery.ingest.tracks import IngestConfig, TrackFinder, detector_file
 from personsearch.gallery.ingest.video import VideoInfo, read_info
+from personsearch.gallery.rows import Turn
 from personsearch.gallery.store import Gallery, checked_camera
 from personsearch.progress import announce
 from personsearch.run_record import write_run_record
@@ -34,11 +36,13 @@ def ingest(
 
     Each track is stored when it ends. After a kill, run the ingest again: it starts from the beginning and stores what
     is missing, because ids are derived from camera, start, track and frame. A video that is already in adds nothing,
-    unless `again`: then the new crops replace its earlier ones. `start` is when the first frame was taken.
+    unless `again`: then the new crops take the place of its earlier ones, all at once when the last is found. `start`
+    is when the first frame was taken.
 
     Raises:
         UserError: the video cannot be read, the camera's name is no name, `start` has no zone, the ledger holds
-            something else for this camera and time, or `again` could bring back people who were erased.
+            something else for this camera and time, another process ingests it in another way meanwhile, or `again`
+            could bring back people who were erased, before or meanwhile.
     """
     if start.tzinfo is None:
         raise UserError(f"start {start.isoformat()}: a time zone expected, such as {start.isoformat()}Z")
@@ -51,14 +55,11 @@ def ingest(
         return {**(held.metrics or {}), "crops_added": 0, "crops_replaced": 0}
     assert entry is not None
     _refuse_doubles(video, info, gallery, entry)
-    _refuse_return_of_the_erased(gallery, entry)
-    ledger.begin(gallery.rows, entry)
-    gallery.sweep()
-    metrics = _take_in(config, video, info, gallery, entry)
-    lineage = {"video": video.name, "sha256": entry.content_hash}
-    write_run_record(gallery.folder / "ingests" / entry.name, "ingest", config, metrics, lineage)
-    ledger.complete(gallery.rows, entry, metrics)
-    return metrics
+    work = _Ingest(config, video, info, gallery, entry)
+    if held is None:
+        with gallery.rows.turn() as turn:
+            ledger.begin(turn, entry)
+    return work.add() if held is None or entry.take == 1 else work.replace(held.entry)
 
 
 def _warn_of_settings(video: Path, held: ledger.VideoEntry, entry: ledger.VideoEntry) -> None:
@@ -85,13 +86,99 @@ def _refuse_doubles(video: Path, info: VideoInfo, gallery: Gallery, entry: ledge
         logger.warning("%s: also in the gallery as %s: everybody is in it twice", video.name, other)
 
 
-def _refuse_return_of_the_erased(gallery: Gallery, entry: ledger.VideoEntry) -> None:
-    """Erased ids are refused for good, but another take has other ids."""
-    if entry.take == 1:
-        return
-    erased = ledger.erased(gallery.rows, replace(entry, take=entry.take - 1))
-    if erased:
-        raise UserError(f"{entry}: {erased} of its crops were erased; taken in again these people would come back")
+class _Ingest:
+    """A video on its way into a gallery."""
+
+    def __init__(
+        self, config: IngestConfig, video: Path, info: VideoInfo, gallery: Gallery, entry: ledger.VideoEntry
+    ) -> None:
+        self._config, self._video, self._info, self._gallery, self._entry = config, video, info, gallery, entry
+        self._finder = TrackFinder(config, video, info)
+        self._tracks = 0
+
+    def add(self) -> dict[str, float]:
+        """Store each track when it ends."""
+        self._gallery.sweep()
+        added = sum(self._gallery.add(self._while_held(self._entry, crops)) for crops in self._found())
+        with self._gallery.rows.turn() as turn:
+            self._refuse_other_than(self._entry)
+            return self._complete(turn, added=added, replaced=0)
+
+    def replace(self, held: ledger.VideoEntry) -> dict[str, float]:
+        """Put the crops of all tracks in the place of those that the ledger holds.
+
+        Until then they wait in a nameless file: in the gallery, people would be in it twice, and who is erased as one
+        of two would stay as the other.
+        """
+        self._refuse_return_of_the_erased()
+        with TemporaryFile() as pictures:
+            waiting = [(crop, pictures.write(jpeg)) for crops in self._found() for crop, jpeg in crops]
+            pictures.seek(0)
+            with self._gallery.replacing((crop, pictures.read(size)) for crop, size in waiting) as (turn, new):
+                self._refuse_other_than(held)
+                self._refuse_return_of_the_erased()
+                own = f"{self._entry.name}-"
+                crops = _crops_of(self._gallery, self._entry)
+                old = tuple(crop.crop_id for crop in crops if not crop.track_id.startswith(own))
+                turn.erase(CropFilter(crop_ids=old))
+                return self._complete(turn, added=turn.add(new), replaced=len(old))
+
+    def _found(self) -> Iterator[Iterator[tuple[Crop, bytes]]]:
+        for track in self._finder:
+            self._tracks += 1
+            yield _crops(self._config, self._video, self._entry, number=self._tracks, track=track)
+        self._report()
+
+    def _while_held(
+        self, entry: ledger.VideoEntry, crops: Iterator[tuple[Crop, bytes]]
+    ) -> Iterator[tuple[Crop, bytes]]:
+        self._refuse_other_than(entry)
+        yield from crops
+
+    def _refuse_other_than(self, entry: ledger.VideoEntry) -> None:
+        held = ledger.find(self._gallery.rows, entry.camera_id, entry.start)
+        if held is None or held.entry != entry:
+            raise UserError(f"{entry}: ingested by another process meanwhile, in another way; nothing more is added")
+
+    def _refuse_return_of_the_erased(self) -> None:
+        """Erased ids are refused for good, but another take has other ids."""
+        if erased := ledger.erased(self._gallery.rows, replace(self._entry, take=self._entry.take - 1)):
+            raise UserError(
+                f"{self._entry}: {erased} of its crops were erased; taken in again these people would come back, "
+                "so nothing was replaced"
+            )
+
+    def _report(self) -> None:
+        """Say what is missing from the result, and why."""
+        if missing := self._frames_missing():
+            message = "%s: %d of %d frames are missing: it ends early or is damaged"
+            logger.warning(message, self._video.name, missing, self._info.frame_count)
+        if not self._tracks:
+            logger.warning("%s: no people found: %s", self._video.name, self._finder.why_nobody())
+        elif self._finder.rejected:
+            rejected, why = self._finder.rejected.total(), self._finder.why_rejected()
+            announce(f"{self._video.name}: tracks rejected {rejected}: {why}")
+
+    def _frames_missing(self) -> int:
+        if not self._info.frame_count:
+            return 0
+        return max(0, self._info.frame_count - (self._finder.last_frame + self._finder.every))
+
+    def _complete(self, turn: Turn, *, added: int, replaced: int) -> dict[str, float]:
+        metrics: dict[str, float] = {
+            "frames": self._finder.frames,
+            "frames_missing": self._frames_missing(),
+            "detections": self._finder.detections,
+            "tracks": self._tracks,
+            "tracks_rejected": self._finder.rejected.total(),
+            "crops_added": added,
+            "crops_replaced": replaced,
+        }
+        lineage = {"video": self._video.name, "sha256": self._entry.content_hash}
+        folder = self._gallery.folder / "ingests" / self._entry.name
+        write_run_record(folder, "ingest", self._config, metrics, lineage)
+        ledger.complete(turn, self._entry, metrics)
+        return metrics
 
 
 def _crops_of(gallery: Gallery, entry: ledger.VideoEntry) -> Iterator[Crop]:
@@ -99,41 +186,6 @@ def _crops_of(gallery: Gallery, entry: ledger.VideoEntry) -> Iterator[Crop]:
     own = re.compile(re.escape(replace(entry, take=1).name) + r"(-take\d+)?-\d+")
     held = gallery.crops(crop_filter=CropFilter(cameras=(entry.camera_id,), after=entry.start))
     return (crop for crop in held if own.fullmatch(crop.track_id))
-
-
-def _take_in(
-    config: IngestConfig, video: Path, info: VideoInfo, gallery: Gallery, entry: ledger.VideoEntry
-) -> dict[str, float]:
-    finder = TrackFinder(config, video, info)
-    tracks = crops = 0
-    for tracks, track in enumerate(finder, start=1):
-        crops += gallery.add(_crops(config, video, entry, number=tracks, track=track))
-    missing = max(0, info.frame_count - (finder.last_frame + finder.every)) if info.frame_count else 0
-    if missing:
-        message = "%s: %d of %d frames are missing: it ends early or is damaged"
-        logger.warning(message, video.name, missing, info.frame_count)
-    if not tracks:
-        logger.warning("%s: no people found: %s", video.name, finder.why_nobody())
-    elif finder.rejected:
-        announce(f"{video.name}: tracks rejected {finder.rejected.total()}: {finder.why_rejected()}")
-    return {
-        "frames": finder.frames,
-        "frames_missing": missing,
-        "detections": finder.detections,
-        "tracks": tracks,
-        "tracks_rejected": finder.rejected.total(),
-        "crops_added": crops,
-        "crops_replaced": _remove_other_takes(gallery, entry),
-    }
-
-
-def _remove_other_takes(gallery: Gallery, entry: ledger.VideoEntry) -> int:
-    """Erase what earlier takes left, now that this one is complete. Returns the number of crops."""
-    if entry.take == 1:
-        return 0
-    own = f"{entry.name}-"
-    old = tuple(crop.crop_id for crop in _crops_of(gallery, entry) if not crop.track_id.startswith(own))
-    return gallery.erase(CropFilter(crop_ids=old)) if old else 0
 
 
 def _crops(

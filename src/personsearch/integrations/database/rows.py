@@ -1,8 +1,9 @@
 """A gallery's rows in a database: crops, tombstones and videos (see `gallery/rows.py`)."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,8 +42,8 @@ class DatabaseRows:
 
     @contextmanager
     def turn(self, *, alone: bool = False) -> Iterator["RowTurn"]:
-        with self._database.turn(alone=alone) as turn:
-            yield RowTurn(self._database, turn)
+        with self._database.turn(alone=alone) as turn, ExitStack() as transaction:
+            yield RowTurn(self._database, turn, transaction)
 
     def building(self) -> AbstractContextManager[None]:
         return self._database.held("index")
@@ -148,13 +149,8 @@ class DatabaseRows:
     def videos_of(self, content_hash: str) -> list[VideoRow]:
         return self._videos(VIDEOS.c.content_hash == content_hash)
 
-    def put_video(self, video: VideoRow) -> None:
-        start = to_milliseconds(video.start)
-        own = (VIDEOS.c.camera_id == video.camera_id, VIDEOS.c.start == start)
-        with self._database.writing() as connection:
-            connection.execute(sa.delete(VIDEOS).where(*own))
-            values = (video.camera_id, start, video.content_hash, video.settings, video.result)
-            connection.execute(sa.insert(VIDEOS).values(values))
+    def unfinished_videos(self) -> list[VideoRow]:
+        return self._videos(VIDEOS.c.result.is_(None))
 
     def _by_id(self, first: str, condition: ColumnElement[bool]) -> Iterator[Crop]:
         query = sa.select(*CROP_COLUMNS).where(condition).order_by(CROPS.c.crop_id)
@@ -192,42 +188,54 @@ class DatabaseRows:
 
 
 class RowTurn:
-    """A writer's turn in a database."""
+    """A writer's turn in a database: one transaction, which begins with its first change."""
 
-    def __init__(self, database: Database, turn: Turn) -> None:
+    def __init__(self, database: Database, turn: Turn, transaction: ExitStack) -> None:
         self._database = database
         self._turn = turn
+        self._transaction = transaction
+
+    @cached_property
+    def _connection(self) -> sa.Connection:
+        return self._transaction.enter_context(self._turn.transaction)
 
     def add(self, crops: Sequence[Crop]) -> int:
-        with self._turn.transaction as connection:
-            self._database.serialise(connection, "sequence")
-            known = known_among(connection, [crop.crop_id for crop in crops])
-            new = [crop for crop in crops if crop.crop_id not in known]
-            first = last_sequence(connection) + 1  # one number per crop: a catch-up can stop and resume anywhere
-            if new:
-                rows = [{"sequence": first + n, **to_row(crop)} for n, crop in enumerate(new)]
-                connection.execute(sa.insert(CROPS), rows)
-            settle_named(connection, [crop.image_uri for crop in crops])
+        connection = self._connection
+        self._database.serialise(connection, "sequence")
+        known = known_among(connection, [crop.crop_id for crop in crops])
+        new = [crop for crop in crops if crop.crop_id not in known]
+        first = last_sequence(connection) + 1  # one number per crop: a catch-up can stop and resume anywhere
+        if new:
+            rows = [{"sequence": first + n, **to_row(crop)} for n, crop in enumerate(new)]
+            connection.execute(sa.insert(CROPS), rows)
+        settle_named(connection, [crop.image_uri for crop in crops])
         return len(new)
 
     def erase(self, crop_filter: CropFilter) -> int:
         condition, now = where(crop_filter), to_milliseconds(datetime.now(UTC))
-        with self._turn.transaction as connection:
-            self._database.serialise(connection, "sequence")
-            self._database.serialise(connection, "alerts")
-            query = sa.select(CROPS.c.crop_id, CROPS.c.image_uri).where(condition).order_by(CROPS.c.crop_id)
-            held = connection.execute(query).all()
-            first = last_sequence(connection) + 1
-            if held:
-                tombstones = [
-                    {"sequence": first + n, "crop_id": row.crop_id, "erased_at": now} for n, row in enumerate(held)
-                ]
-                connection.execute(sa.insert(TOMBSTONES), tombstones)
-                shown = sa.select(CROPS.c.crop_id).where(condition)
-                connection.execute(sa.delete(ALERTS).where(ALERTS.c.crop_id.in_(shown)))
-                connection.execute(sa.delete(CROPS).where(condition))
-                list_pictures(connection, [row.image_uri for row in held])
+        connection = self._connection
+        self._database.serialise(connection, "sequence")
+        self._database.serialise(connection, "alerts")
+        query = sa.select(CROPS.c.crop_id, CROPS.c.image_uri).where(condition).order_by(CROPS.c.crop_id)
+        held = connection.execute(query).all()
+        first = last_sequence(connection) + 1
+        if held:
+            tombstones = [
+                {"sequence": first + n, "crop_id": row.crop_id, "erased_at": now} for n, row in enumerate(held)
+            ]
+            connection.execute(sa.insert(TOMBSTONES), tombstones)
+            shown = sa.select(CROPS.c.crop_id).where(condition)
+            connection.execute(sa.delete(ALERTS).where(ALERTS.c.crop_id.in_(shown)))
+            connection.execute(sa.delete(CROPS).where(condition))
+            list_pictures(connection, [row.image_uri for row in held])
         return len(held)
+
+    def put_video(self, video: VideoRow) -> None:
+        start = to_milliseconds(video.start)
+        own = (VIDEOS.c.camera_id == video.camera_id, VIDEOS.c.start == start)
+        self._connection.execute(sa.delete(VIDEOS).where(*own))
+        values = (video.camera_id, start, video.content_hash, video.settings, video.result)
+        self._connection.execute(sa.insert(VIDEOS).values(values))
 
 
 def last_sequence(connection: sa.Connection) -> int:
