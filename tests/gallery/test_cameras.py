@@ -12,6 +12,7 @@ from personsearch.gallery.store import Gallery
 from personsearch.integrations.database.cameras import DatabaseCameras
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.integrations.database.schema import open_database
+from personsearch.integrations.milvus.filters import expressions
 from personsearch.search.filters import CropFilter
 from tests.crops import START, make_crop
 
@@ -88,12 +89,30 @@ def test_the_days_are_those_of_the_gallery_and_what_may_still_arrive(
     gallery: Gallery, register: DatabaseCameras
 ) -> None:
     crop_filter = PlaceAndTime(daily_after=time(22)).crop_filter(gallery, register, "UTC")
-    assert crop_filter.after == START
+    assert crop_filter.after == datetime.combine(START.date(), time(), UTC)
     assert crop_filter.before is not None
     assert crop_filter.before > max(datetime.now(UTC), START) + timedelta(hours=20)
     narrow = PlaceAndTime(daily_after=time(22), after=START + timedelta(hours=2), before=START + timedelta(hours=5))
     bounded = narrow.crop_filter(gallery, register, "UTC")
     assert (bounded.after, bounded.before) == (narrow.after, narrow.before)
+
+
+def test_cameras_with_wrong_clocks_add_their_days_alone(gallery: Gallery, register: DatabaseCameras) -> None:
+    wrong = [
+        datetime(1970, 1, 1, 23, tzinfo=UTC),
+        datetime(1999, 12, 31, 23, tzinfo=UTC),
+        datetime(2099, 1, 1, 5, tzinfo=UTC),
+    ]
+    gallery.add((make_crop(f"wrong-{at.year}", camera_id="yard", captured_at=at), JPEG) for at in wrong)
+    crop_filter = PlaceAndTime(daily_after=time(22)).crop_filter(gallery, register, "UTC")
+    assert crop_filter.stretches is not None
+    starts = [start.date() for start, _ in crop_filter.stretches]
+    assert starts == sorted({at.date() for at in wrong} | {START.date(), datetime.now(UTC).date()})
+    found = {crop.crop_id for crop in gallery.crops(crop_filter)}
+    assert found == {crop.crop_id for crop in gallery.crops() if crop_filter.admits(crop)}
+    assert {"wrong-1970", "wrong-1999"} <= found
+    ranges = "".join(expressions(crop_filter)).count("(captured_at >= ")
+    assert ranges < 50  # not one for each of 47,000 days
 
 
 def test_an_empty_gallery_has_no_crop_at_any_time_of_day(tmp_path: Path, register: DatabaseCameras) -> None:

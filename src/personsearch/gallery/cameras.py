@@ -8,9 +8,11 @@ from typing import Protocol
 from personsearch.errors import UserError
 from personsearch.gallery.store import LONGEST_CAMERA_NAME, Gallery, checked_camera
 from personsearch.search.filters import CropFilter
-from personsearch.search.time_of_day import TimeOfDay, checked_zone
+from personsearch.search.time_of_day import EPOCH, TimeOfDay, checked_zone
 
-AHEAD = timedelta(days=1)  # by which a camera's clock may be ahead
+DAY = timedelta(days=1)
+AHEAD = DAY  # by which a camera's clock may be ahead
+LAST_MOMENT = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,13 @@ class PlaceAndTime:
         if start == end:
             raise UserError(f"from {start:%H:%M} to {end:%H:%M}: two different times of day expected")
         zones = {each.camera_id: each.zone for each in known if each.zone and _among(each.camera_id, cameras)}
-        after, before = self._bounds(gallery)
-        bounded = {"after": after, "before": before}
-        return plain.model_copy(
-            update=bounded | {"time_of_day": TimeOfDay(start=start, end=end, zone=zone, zones=zones)}
+        stretches = self._stretches(gallery)
+        return CropFilter(
+            cameras=cameras,
+            after=stretches[0][0] if self.after is None else self.after,
+            before=stretches[-1][1] if self.before is None else self.before,
+            time_of_day=TimeOfDay(start=start, end=end, zone=zone, zones=zones),
+            stretches=stretches,
         )
 
     def _cameras(self, known: Sequence[CameraDetails]) -> tuple[str, ...] | None:
@@ -93,15 +98,18 @@ class PlaceAndTime:
         members = [each.camera_id for each in known if each.group in self.groups]
         return tuple(dict.fromkeys([*(self.cameras or ()), *members]))
 
-    def _bounds(self, gallery: Gallery) -> tuple[datetime, datetime]:
-        """The days in which there may be crops: a time of day is searched for within each of them."""
-        now = datetime.now(UTC)
-        first, last = gallery.rows.captured_between() or (now, now)
-        end = max(last, now) + AHEAD
-        return (
-            first if self.after is None else max(first, self.after),
-            end if self.before is None else min(end, self.before),
-        )
+    def _stretches(self, gallery: Gallery) -> tuple[tuple[datetime, datetime], ...]:
+        """The days in which there are crops, or may be soon, joined where one follows another. A camera whose clock
+        says 1970 adds a day, not the years since.
+        """
+        today = datetime.now(UTC).date()
+        held = gallery.rows.days(self.after or EPOCH, self.before or LAST_MOMENT)
+        joined: list[tuple[datetime, datetime]] = []
+        for day in sorted({*held, today, today + AHEAD}):
+            start = datetime.combine(day, time(), UTC)
+            begin = joined.pop()[0] if joined and joined[-1][1] == start else start
+            joined.append((begin, start + DAY))
+        return tuple(joined)
 
 
 def checked_details(details: CameraDetails) -> CameraDetails:

@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from personsearch.gallery.builds import BuildRecords
@@ -131,8 +131,8 @@ class GalleryRows(Protocol):
         """A summary of every camera, by name."""
         ...
 
-    def captured_between(self) -> tuple[datetime, datetime] | None:
-        """When the first and the last crop were taken; None if there is none."""
+    def days(self, after: datetime, before: datetime) -> list[date]:
+        """The days in UTC, from 1970 on, on which crops were taken from `after` to before `before`, in order."""
         ...
 
     def known_among(self, crop_ids: Sequence[str]) -> set[str]:

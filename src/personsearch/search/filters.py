@@ -4,8 +4,9 @@ Shapes: N crops.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Annotated, Any
 
 import numpy as np
@@ -64,6 +65,11 @@ class CropFilter(Config):
     time_of_day: TimeOfDay | None = None
     """Taken at this time of day by the clock of its camera; `after` and `before` have to say within which days."""
 
+    stretches: tuple[tuple[Moment, Moment], ...] | None = None
+    """The stretches of time, in order, to look for a `time_of_day` in, because there are crops in no others. Each
+    reaches from a moment to before another.
+    """
+
     @model_validator(mode="after")
     def _bounds_times_of_day(self) -> "CropFilter":
         if self.time_of_day is not None and (self.after is None or self.before is None):
@@ -84,7 +90,10 @@ class CropFilter(Config):
         """What `time_of_day` admits, as ranges in UTC; none without it."""
         if self.time_of_day is None or self.after is None or self.before is None:
             return ()
-        return tuple(self.time_of_day.windows(self.after, self.before))
+        stretches = ((self.after, self.before),) if self.stretches is None else self.stretches
+        found = (self.time_of_day.windows(max(start, self.after), min(end, self.before)) for start, end in stretches)
+        zones = zip(*found, strict=True)
+        return tuple(replace(of[0], windows=tuple(chain.from_iterable(each.windows for each in of))) for of in zones)
 
 
 EVERYTHING = CropFilter()

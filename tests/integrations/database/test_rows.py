@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -24,7 +24,7 @@ from personsearch.integrations.database.schema import open_database
 from personsearch.integrations.database.tables import CROPS
 from personsearch.search.crop import Crop
 from personsearch.search.filters import EVERYTHING, CropFilter
-from personsearch.search.time_of_day import TimeOfDay
+from personsearch.search.time_of_day import EPOCH, TimeOfDay
 from tests.crops import make_crop
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -117,6 +117,16 @@ def test_ids_are_ordered_by_their_characters(rows: DatabaseRows) -> None:
     ids = ["a", "B", "a-1", "a1", "a_1", "A", "b", "a-", "Z9", "0"]
     add(rows, *map(crop, ids))
     assert [each.crop_id for each in rows.crops(EVERYTHING)] == sorted(ids)
+
+
+def test_days_are_those_on_which_crops_were_taken(rows: DatabaseRows) -> None:
+    hours = (0, 1, 11.9, 12, 60, 61)  # from noon on: three times today, then tomorrow's first moment and two days on
+    moments = [datetime(1960, 1, 1, tzinfo=UTC), EPOCH, *(NOON + timedelta(hours=each) for each in hours)]
+    add(rows, *(crop(f"c{number}", at=at) for number, at in enumerate(moments)))
+    days = rows.days(datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
+    assert days == [date(1970, 1, 1), date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 4)]
+    assert rows.days(NOON, NOON + timedelta(hours=12)) == [date(2026, 3, 1)]
+    assert rows.days(NOON, NOON) == []
 
 
 def test_erased_ids_are_counted_by_range(rows: DatabaseRows) -> None:

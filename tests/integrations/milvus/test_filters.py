@@ -120,6 +120,10 @@ def test_a_long_time_is_asked_for_in_parts(days: MilvusIndex) -> None:
     [hits] = days.search(np.eye(1, 2, dtype=np.float32), 300, years)
     assert {hit.crop.crop_id for hit in hits} == admitted
     assert days.count(years) == len(admitted)
+    halves = ((DAYS[0], DAYS[100]), (DAYS[100], DAYS[-1] + timedelta(hours=1)))  # nothing lies outside
+    held = years.model_copy(update={"stretches": halves})
+    assert len(list(expressions(held))) == 2  # 71 nights in two zones
+    assert days.count(held) == len(admitted)
 
 
 @pytest.mark.parametrize("text", NASTY)

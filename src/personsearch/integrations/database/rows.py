@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 
@@ -26,9 +26,6 @@ NUL = "\0"  # PostgreSQL takes it in no text, so no row holds it, and asking wou
 CROP_COLUMNS = [column for column in CROPS.columns if column.name != "sequence"]
 # Asked often, so built once: building costs more than running.
 ONE_CROP = sa.select(*CROP_COLUMNS).where(CROPS.c.crop_id == sa.bindparam("crop_id"))
-CAPTURED_BETWEEN = sa.select(  # two queries: an index gives each at once
-    *(sa.select(of(CROPS.c.captured_at)).scalar_subquery() for of in (sa.func.min, sa.func.max))
-)
 LATEST = sa.select(*(sa.select(sa.func.max(table.c.sequence)).scalar_subquery() for table in (CROPS, TOMBSTONES)))
 
 
@@ -102,10 +99,11 @@ class DatabaseRows:
             rows = connection.execute(sa.select(name, crops, tracks, first, last).group_by(name).order_by(name)).all()
         return [CameraSummary(*row[:3], *map(from_milliseconds, row[3:])) for row in rows]
 
-    def captured_between(self) -> tuple[datetime, datetime] | None:
+    def days(self, after: datetime, before: datetime) -> list[date]:
+        bounds = {"after": max(0, ceiling_milliseconds(after)), "before": ceiling_milliseconds(before)}
         with self._database.reading() as connection:
-            first, last = connection.execute(CAPTURED_BETWEEN).one()
-        return None if first is None else (from_milliseconds(first), from_milliseconds(last))
+            firsts = connection.scalars(DAYS, bounds).all()
+        return [from_milliseconds(first).date() for first in firsts]
 
     def known_among(self, crop_ids: Sequence[str]) -> set[str]:
         with self._database.reading() as connection:
@@ -295,6 +293,22 @@ def given(values: Sequence[str]) -> dict[str, list[str]]:
 def _storable(values: Sequence[str]) -> list[str]:
     return [value for value in values if NUL not in value]
 
+
+def _first_of_each_day() -> sa.Select[int]:
+    """The moment of the first crop of each day: an index gives each at once, however many crops lie between."""
+
+    def first_from(moment: ColumnElement[int]) -> ColumnElement[int]:
+        captured = CROPS.c.captured_at
+        first = sa.select(sa.func.min(captured)).where(captured >= moment, captured < sa.bindparam("before"))
+        return first.scalar_subquery()
+
+    days = sa.select(first_from(sa.bindparam("after")).label("first")).cte("days", recursive=True)
+    next_day = days.c.first - days.c.first % DAY + DAY
+    days = days.union_all(sa.select(first_from(next_day)).where(days.c.first.is_not(None)))
+    return sa.select(days.c.first).where(days.c.first.is_not(None)).order_by(days.c.first)
+
+
+DAYS = _first_of_each_day()
 
 # Asked with every search and every crop, so built once, too.
 HELD_AMONG, ERASED_AMONG = (
