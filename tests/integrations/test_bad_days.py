@@ -112,7 +112,7 @@ def refusal(act: Callable[[], object]) -> str | None:
 def end_connections(owner: Callable[[str], object]) -> None:
     """As a server does that is told to change for everybody."""
     owner(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
 

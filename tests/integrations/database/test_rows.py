@@ -277,7 +277,7 @@ def test_connections_that_were_cut_are_opened_again(database_address: str, rows:
     others = Database(database_address)
     with others.reading() as connection:
         ours = "datname = current_database() AND pid <> pg_backend_pid()"
-        cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}"
+        cut = f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE {ours}"
         assert connection.exec_driver_sql(cut).all()
     assert rows.count(EVERYTHING) == 1
 

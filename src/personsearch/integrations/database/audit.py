@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import ColumnElement
 
-from personsearch.integrations.database.engine import Database
+from personsearch.integrations.database.engine import Appending, Database
 from personsearch.integrations.database.tables import AUDIT_RECORDS
 
 PAGE_ROWS = 500
@@ -45,9 +45,8 @@ class DatabaseAudit:
     @contextmanager
     def turn(self) -> Iterator["AuditTurn"]:
         """One transaction, in which nobody else appends; its records are durable when the block has ended."""
-        with self._database.writing() as connection:
-            row = self._database.serialised(connection, "audit", LAST, wait=WAIT)
-            yield AuditTurn(connection, None if row is None else StoredRecord(*row))
+        with self._database.appending("audit", AUDIT_RECORDS, LAST, wait=WAIT) as appending:
+            yield AuditTurn(appending)
 
     def last(self) -> StoredRecord | None:
         """The latest record."""
@@ -96,14 +95,13 @@ class DatabaseAudit:
 class AuditTurn:
     """A writer's turn. `last` is the record to continue from."""
 
-    def __init__(self, connection: sa.Connection, last: StoredRecord | None) -> None:
-        self._connection = connection
-        self.last = last
+    def __init__(self, appending: Appending) -> None:
+        self._appending = appending
+        self.last = None if appending.last is None else StoredRecord(*appending.last)
 
     def add(self, records: Sequence[StoredRecord]) -> None:
         """Append records, in their order."""
-        rows = [{column.name: getattr(record, column.name) for column in AUDIT_RECORDS.columns} for record in records]
-        self._connection.execute(sa.insert(AUDIT_RECORDS), rows)
+        self._appending.add([asdict(record) for record in records])
         self.last = records[-1]
 
 

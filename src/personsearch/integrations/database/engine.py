@@ -7,8 +7,10 @@ postgresql://USER:PASSWORD@HOST/DATABASE     a server; its locks are advisory lo
 import hashlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,30 +110,26 @@ class Database:
         if not self.file:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_key(name))))
 
-    def serialised(
-        self, connection: sa.Connection, name: LockName, query: sa.Select[Any], *, wait: str
-    ) -> sa.Row[Any] | tuple[Any, ...] | None:
-        """Serialise, then the first row of a query, in one round trip.
+    @contextmanager
+    def appending(self, name: LockName, table: sa.Table, last: sa.Select[Any], *, wait: str) -> Iterator["Appending"]:
+        """One transaction, serialised with all others of this name, that adds rows behind the row that `last` selects.
 
-        `wait` limits how long this transaction waits for others, and how long it may keep them waiting while it is
-        idle ("10s").
+        `wait` limits how long it waits for others in a server, and how long it may keep them waiting while it is idle
+        ("10s").
         """
         if self.file:
-            return connection.execute(query).first()
-        limits = ("lock_timeout", "idle_in_transaction_session_timeout")
-        statements = (
-            *(sa.select(sa.func.set_config(limit, wait, True)) for limit in limits),
-            sa.select(sa.func.pg_advisory_xact_lock(_key(name))),
-            query,
-        )
-        # The server takes a snapshot for each statement: the query sees what was committed while this waited.
-        text = ";".join(str(each.compile(self._engine, compile_kwargs={"literal_binds": True})) for each in statements)
-        with connection.exec_driver_sql(text, execution_options={"no_parameters": True}) as result:
-            cursor: Any = result.cursor
-            for _ in statements[1:]:
-                cursor.nextset()
-            row: tuple[Any, ...] | None = cursor.fetchone()
-        return row
+            with self.writing() as connection:
+                row = connection.execute(last).first()
+                yield Appending(None if row is None else tuple(row), partial(connection.execute, sa.insert(table)))
+            return
+        from personsearch.integrations.database.append import append  # loads the driver
+
+        with (
+            step("database write", self._traced),
+            self._readable_errors(),
+            append(self._reader, table, last, lock=_key(name), wait=wait) as begun,
+        ):
+            yield Appending(begun.last, begun.add)
 
     @contextmanager
     def held(self, name: LockName) -> Iterator[None]:
@@ -184,6 +182,16 @@ class Database:
             raise EngineFailed("database", f"{self.place}: {_first_line(error.orig)}{advice(error.orig)}") from error
         except SQLAlchemyError as error:
             raise EngineFailed("database", f"{self.place}: {_first_line(error)}") from error
+        except self._engine.dialect.loaded_dbapi.Error as error:
+            raise EngineFailed("database", f"{self.place}: {_first_line(error)}{advice(error)}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Appending:
+    """The last row of a table, and what adds rows behind it, by the names of their columns."""
+
+    last: tuple[Any, ...] | None
+    add: Callable[[Sequence[Mapping[str, Any]]], object]
 
 
 class Turn:
@@ -219,11 +227,16 @@ def _postgresql(address: str) -> sa.Engine:
         shown = hide_credentials(address)
         raise UserError(f"database {shown!r}: sqlite:///FILE or postgresql://HOST/DATABASE expected")
     url = url.set(drivername="postgresql+psycopg")
-    from personsearch.integrations.database.patience import CONNECT_SECONDS, make_impatient  # loads the driver
+    from personsearch.integrations.database.patience import (  # loads the driver
+        CONNECT_SECONDS,
+        check_before_use,
+        make_impatient,
+    )
 
     arguments = {"connect_timeout": CONNECT_SECONDS, **KEEP_ALIVE}
-    engine = sa.create_engine(url, pool_size=POOLED_CONNECTIONS, pool_pre_ping=True, connect_args=arguments)
+    engine = sa.create_engine(url, pool_size=POOLED_CONNECTIONS, connect_args=arguments)
     make_impatient(engine)
+    check_before_use(engine)
     return engine
 
 

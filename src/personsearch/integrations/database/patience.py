@@ -5,6 +5,7 @@ and the wait ends only if it does not answer there either. TCP's keep-alive sees
 process is stopped, because its system answers for it.
 """
 
+import select
 import threading
 import time
 from collections.abc import Generator
@@ -13,9 +14,11 @@ from typing import Any, TypeVar
 import psycopg
 import sqlalchemy as sa
 from psycopg.errors import ConnectionTimeout
+from sqlalchemy.exc import InvalidatePoolError
 
 CONNECT_SECONDS = 5
 PATIENCE_SECONDS = 5.0  # until a server that does not answer is asked whether it does at all
+IDLE_SECONDS = 30.0  # after which a connection is asked whether it still is one
 KNOWN_SECONDS = 2.0  # for so long, what it answered to one is told to all
 
 T = TypeVar("T")
@@ -97,3 +100,33 @@ def make_impatient(engine: sa.Engine) -> None:
         return server.connect(tuple(arguments), parameters)
 
     sa.event.listen(engine, "do_connect", connect)
+
+
+def check_before_use(engine: sa.Engine) -> None:
+    """Let an engine of PostgreSQL replace kept connections that were closed meanwhile, without asking for each.
+
+    A server that ends a session says so, and a connection on which it said nothing is one. What lies between may drop
+    a connection that is idle for long, and say nothing.
+    """
+
+    def note(_: object, record: Any) -> None:
+        record.info[engine] = time.monotonic()
+
+    def check(connection: Any, record: Any, _: object) -> None:
+        is_recent = time.monotonic() - record.info[engine] < IDLE_SECONDS
+        if is_recent and not connection.closed and not _has_something_to_read(connection.pgconn.socket):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise InvalidatePoolError from error
+
+    for event in ("connect", "checkin"):
+        sa.event.listen(engine, event, note)
+    sa.event.listen(engine, "checkout", check)
+
+
+def _has_something_to_read(socket: int) -> bool:
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))
