@@ -162,13 +162,13 @@ Caller = Annotated[str, Depends(caller)]
 SendingCaller = Annotated[str, Depends(sending_caller)]
 
 
-def searching_caller(request: Request, name: Caller) -> str:
+async def searching_caller(request: Request, name: Caller) -> str:
     """The caller, unless over the limit of searches."""
     _limit(request, request.app.state.service.search_limit, name)
     return name
 
 
-def viewing_caller(request: Request, name: Caller) -> str:
+async def viewing_caller(request: Request, name: Caller) -> str:
     """The caller, unless over the limit of images."""
     _limit(request, request.app.state.service.image_limit, name)
     return name
