@@ -15,6 +15,7 @@ from PIL import Image
 
 from personsearch.bundle import TOKENIZER, WEIGHTS, Bundle, BundleSpec, Lineage, Preprocessing, write_spec
 from personsearch.data.records import ImageRecord, write_manifest
+from tests.servers.gallery_tables import replayed_migrations
 from tests.servers.postgresql import postgresql
 from tests.servers.s3 import S3Server, s3_server
 
@@ -35,8 +36,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_tables() -> Iterator[None]:
+    """New files of SQLite get our tables quickly."""
+    with replayed_migrations():
+        yield
+
+
 @pytest.fixture(scope="session")
-def new_postgresql() -> Iterator[Callable[[], str]]:
+def new_postgresql() -> Iterator[Callable[..., str]]:
     """A function that makes an empty database in a real PostgreSQL and returns its address."""
     with ExitStack() as stack:
         try:
@@ -48,18 +56,25 @@ def new_postgresql() -> Iterator[Callable[[], str]]:
         yield new_database
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database with our schema, in each engine."""
+@pytest.fixture(scope="session")
+def new_prepared_postgresql(new_postgresql: Callable[..., str]) -> Callable[[], str]:
+    """The same, with our schema: the first is migrated to it, the others are copies."""
     from personsearch.integrations.database.engine import Database
     from personsearch.integrations.database.schema import migrate
 
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'gallery' / 'gallery.db'}"
-    address: str = request.getfixturevalue("new_postgresql")()
-    database = Database(address)
+    first = new_postgresql()
+    database = Database(first)
     migrate(database)
     database.close()
+    return lambda: new_postgresql(like=first)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database with our schema, in each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'gallery' / 'gallery.db'}"
+    address: str = request.getfixturevalue("new_prepared_postgresql")()
     return address
 
 

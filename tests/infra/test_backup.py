@@ -17,8 +17,7 @@ from personsearch.installation.backup.opening import open_archive
 from personsearch.installation.platforms import open_gallery
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database.audit import DatabaseAudit
-from personsearch.integrations.database.engine import Database
-from personsearch.integrations.database.schema import migrate, open_database
+from personsearch.integrations.database.schema import open_database
 from personsearch.search.filters import CropFilter
 from tests.crops import numbered_crop
 from tests.infra.test_manifests import GUIDE, check
@@ -45,16 +44,9 @@ def run(only: dict[str, Any], **variables: str) -> "subprocess.CompletedProcess[
 
 
 @pytest.fixture
-def settings(new_postgresql: Callable[[], str], s3: S3Server, tmp_path: Path) -> Settings:
+def settings(new_prepared_postgresql: Callable[[], str], s3: S3Server, tmp_path: Path) -> Settings:
     """An installation with some crops, on PostgreSQL and S3."""
-    return Settings(home=tmp_path / "home", database=prepared(new_postgresql()), crops=s3.new_place())
-
-
-def prepared(address: str) -> str:
-    database = Database(address)
-    migrate(database)
-    database.close()
-    return address
+    return Settings(home=tmp_path / "home", database=new_prepared_postgresql(), crops=s3.new_place())
 
 
 def variables(settings: Settings) -> dict[str, str]:
@@ -66,7 +58,7 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 def test_the_nightly_job_and_the_restore_of_the_guide(
-    settings: Settings, new_postgresql: Callable[[], str], s3: S3Server, tmp_path: Path
+    settings: Settings, new_prepared_postgresql: Callable[[], str], s3: S3Server, tmp_path: Path
 ) -> None:
     cronjob = yaml.safe_load((COMPONENT / "backup.yaml").read_text())
     (literals,) = yaml.safe_load((COMPONENT / "kustomization.yaml").read_text())["configMapGenerator"]
@@ -100,7 +92,7 @@ def test_the_nightly_job_and_the_restore_of_the_guide(
     given = {each["name"]: each.get("value", "") for each in restoring["env"]}
     assert (given["RESTORE"], given["ADOPT"]) == ("database,crops,milvus,mlflow", "yes")
     restoring["env"] = [{"name": "RESTORE", "value": "database,crops"}]  # neither Milvus nor MLflow was used
-    there = settings.model_copy(update={"database": prepared(new_postgresql()), "crops": s3.new_place()})
+    there = settings.model_copy(update={"database": new_prepared_postgresql(), "crops": s3.new_place()})
     done = run(restoring, **variables(there), **nightly)
     assert done.returncode == 0, done.stderr
     assert list(open_gallery(there).crops()) == list(gallery.crops())

@@ -27,7 +27,6 @@ from personsearch.integrations.database import patience
 from personsearch.integrations.database.advice import POSTGRESQL, SQLITE, UNREACHABLE
 from personsearch.integrations.database.engine import Database
 from personsearch.integrations.database.gallery import gallery_in
-from personsearch.integrations.database.schema import migrate
 from personsearch.integrations.milvus.connection import ADVICE as MILVUS_ADVICE
 from personsearch.integrations.milvus.connection import readable_errors
 from personsearch.integrations.milvus.store import MilvusStore
@@ -71,12 +70,8 @@ class Acknowledged:
 
 
 @pytest.fixture
-def address(new_postgresql: Callable[[], str]) -> str:
-    address = new_postgresql()
-    database = Database(address)
-    migrate(database)
-    database.close()
-    return address
+def address(new_prepared_postgresql: Callable[[], str]) -> str:
+    return new_prepared_postgresql()
 
 
 @pytest.fixture

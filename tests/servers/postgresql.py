@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 
 @contextmanager
-def postgresql(*, durable: bool = False) -> Iterator[Callable[[], str]]:
-    """Yield a function that makes an empty database and returns its address.
+def postgresql(*, durable: bool = False) -> Iterator[Callable[..., str]]:
+    """Yield a function that makes an empty database, or one `like` that at an address, and returns its address.
 
     Unless `durable` it flushes nothing to disk: what a power cut would lose is no matter to a test, and stopping takes
     .2 s instead of 20.
@@ -32,13 +32,14 @@ def postgresql(*, durable: bool = False) -> Iterator[Callable[[], str]]:
         try:
             flushes = "on" if durable else "off"
             _run(server.get_uri(), f"ALTER SYSTEM SET fsync = {flushes}", "SELECT pg_reload_conf()")
-            yield lambda: _new_database(server.get_uri(), f"test_{next(numbers)}")
+            yield lambda like=None: _new_database(server.get_uri(), f"test_{next(numbers)}", like)
         finally:
             server.cleanup()
 
 
-def _new_database(address: str, name: str) -> str:
-    _run(address, f"CREATE DATABASE {name}")
+def _new_database(address: str, name: str, like: str | None) -> str:
+    template = sa.make_url(like).database if like else "template1"
+    _run(address, f"CREATE DATABASE {name} TEMPLATE {template}")
     return sa.make_url(address).set(database=name).render_as_string(hide_password=False)
 
 

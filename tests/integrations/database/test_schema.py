@@ -4,6 +4,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from subprocess import PIPE, Popen
 
@@ -116,6 +117,20 @@ def test_a_server_of_an_older_version_waits_for_the_command(empty: Database, tmp
         gallery_in(tmp_path, address)
     assert migrate(empty) == "gallery"
     assert gallery_in(tmp_path, address).count() == 0
+
+
+def test_the_quick_tables_of_tests_are_those_of_the_migrations(tmp_path: Path) -> None:
+    files = [tmp_path / name / "gallery.db" for name in ("migrated", "new", "newer")]
+    databases = [Database(f"sqlite:///{file}") for file in files]
+    migrate(databases[0], to=REVISIONS[-2])
+    for database in databases:
+        migrate(database)
+        database.close()
+    contents = []
+    for file in files:
+        with closing(sqlite3.connect(file)) as opened:
+            contents.append([*opened.iterdump(), *opened.execute("PRAGMA user_version")])
+    assert contents[1] == contents[2] == contents[0]
 
 
 def test_keys_of_the_time_before_scopes_still_search(empty: Database) -> None:
