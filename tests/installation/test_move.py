@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,23 @@ from personsearch.cli import main
 from personsearch.errors import UserError
 from personsearch.gallery.pictures import FolderPictures
 from personsearch.gallery.store import Gallery
+from personsearch.installation.api_keys import open_keys
+from personsearch.installation.audit.opening import open_audit
 from personsearch.installation.move import Moved
 from personsearch.installation.platforms import move_installation, open_gallery
+from personsearch.installation.promoter_memory import open_memory
 from personsearch.installation.service_records import ServiceRecord, start_of_process, write_records
 from personsearch.installation.settings import Settings
 from personsearch.integrations.database import copying
 from personsearch.integrations.database.copying import content, kept_tables
 from personsearch.integrations.database.engine import Database
+from personsearch.integrations.database.promotions import Promotion
 from personsearch.integrations.database.schema import open_database
 from personsearch.integrations.database.tables import CROPS, METADATA
 from personsearch.search.filters import CropFilter
+from tests.audit import write_earlier_log
 from tests.gallery.builds import add
+from tests.integrations.database.test_schema import BEFORE_MIGRATIONS
 from tests.servers.s3 import S3Server
 
 CROPS_HELD = 13
@@ -59,6 +66,25 @@ def _value(column: sa.Column[Any], number: int) -> Any:
 def engines(new_postgresql: Callable[[], str], s3: S3Server) -> dict[str, str]:
     """The addresses of an empty PostgreSQL and an empty place in S3."""
     return {"to_database": new_postgresql(), "to_crops": s3.new_place()}
+
+
+def test_an_installation_of_the_time_of_files_moves_whole(tmp_path: Path, engines: dict[str, str]) -> None:
+    settings = Settings(home=tmp_path)
+    (tmp_path / "gallery" / "images").mkdir(parents=True)
+    (tmp_path / "gallery" / "images" / "a.jpg").write_bytes(b"a picture")
+    with sqlite3.connect(tmp_path / "gallery" / "gallery.db") as connection:
+        connection.executescript(BEFORE_MIGRATIONS)
+    (tmp_path / "api_keys.json").write_text(json.dumps([{"name": "local", "sha256": "5" * 64}]))
+    indexed = {"indexed": {"version": "3", "sequence": 2}, "collection": "persons_v3_7"}
+    (tmp_path / "promoter.json").write_text(json.dumps({"looked_at": 1.0, "state": "live", **indexed}))
+    head = write_earlier_log(tmp_path / "audit.jsonl", [{"query": "red"}, {"query": "blue"}])
+    moved = move_installation(settings, **engines)
+    served = at(settings, **engines)
+    assert [moved.rows[name] for name in ("crops", "tombstones", "videos", "audit_records")] == [1, 1, 1, 2]
+    assert open_gallery(served).pictures.read("images/a.jpg") == b"a picture"
+    assert [key.name for key in open_keys(served).all()] == ["local"]
+    assert open_memory(served).live() == Promotion("3", "persons_v3_7", 2)
+    assert open_audit(served).head() == head
 
 
 def at(settings: Settings, to_database: str, to_crops: str) -> Settings:

@@ -111,9 +111,7 @@ def migrate(*, as_json: JsonFlag = False) -> None:
     whenever it is opened. What files of an earlier version hold beside it moves into the database: API keys, what the
     promoter remembers, and the audit log.
     """
-    from personsearch.installation.api_keys import open_keys
-    from personsearch.installation.audit.opening import carry_earlier_log
-    from personsearch.installation.promoter_memory import open_memory
+    from personsearch.installation.platforms import carry_earlier_files
     from personsearch.installation.settings import Settings
     from personsearch.integrations.database.engine import Database
     from personsearch.integrations.database.schema import HEAD
@@ -122,9 +120,7 @@ def migrate(*, as_json: JsonFlag = False) -> None:
     settings = Settings()
     database = Database(settings.database_address)
     before = run(database)
-    open_keys(settings)
-    open_memory(settings)
-    carried = carry_earlier_log(settings)
+    carried = carry_earlier_files(settings)
     told = {"database": database.place, "schema": HEAD, "before": before or "empty", "audit_records": carried}
     show(told, as_json=as_json)
 

@@ -111,12 +111,29 @@ def move_installation(settings: Settings, *, to_database: str | None, to_crops: 
         raise UserError(f"{settings.gallery_folder}: no gallery; there is nothing to move")
     if to_database and not (database := Database(to_database)).file and schema_revision(database) is None:
         migrate(database)
+    carry_earlier_files(settings)
     source = State(open_database(settings.database_address), gallery.pictures)
     target = State(
         open_database(to_database) if to_database else source.database,
         open_pictures(to_crops) if to_crops else source.pictures,
     )
     return move(gallery, source, target)
+
+
+def carry_earlier_files(settings: Settings) -> int:
+    """Move what files of an earlier version hold into the database: API keys, what promoters remember, the audit log.
+    Returns the records of that log.
+
+    Raises:
+        UserError: the database cannot be used, or a file is damaged.
+    """
+    from personsearch.installation.api_keys import open_keys
+    from personsearch.installation.audit.opening import carry_earlier_log
+    from personsearch.installation.promoter_memory import open_memory
+
+    open_keys(settings)
+    open_memory(settings)
+    return carry_earlier_log(settings)
 
 
 def open_existing_gallery(settings: Settings, folder: Path | None = None) -> Gallery | None:
