@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from personsearch.encoders import onnx
+from personsearch.installation.doctor import machine
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "infra/docker/Dockerfile").read_text(encoding="utf-8")
@@ -63,6 +64,11 @@ def test_steps_find_their_platforms_and_s3() -> None:
         assert {"kfp", "dvc", "dvc-s3", "boto3", "mlflow", "pymilvus"} <= installed(extras_of(target))
     assert "torch" in installed(extras_of("training"))
     assert "torch" not in installed(extras_of("platform"))
+
+
+@pytest.mark.parametrize("target", ["training", "platform", "serving"])
+def test_doctor_misses_nothing_in_an_image(target: str) -> None:
+    assert set(machine.ENGINES) - installed(extras_of(target)) == set()
 
 
 def test_a_changed_line_of_code_leaves_the_layer_of_dependencies_as_it_is() -> None:

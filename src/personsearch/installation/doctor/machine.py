@@ -24,7 +24,7 @@ from personsearch.installation.health import find_problems
 from personsearch.installation.promoter_memory import read_memory
 from personsearch.installation.services import service_states
 
-ENGINES = ("mlflow", "pymilvus", "onnxruntime", "sqlalchemy", "uvicorn")
+ENGINES = ("mlflow-skinny", "pymilvus", "onnxruntime", "sqlalchemy", "uvicorn")  # of MLflow serving has only the client
 GIBIBYTE = 2**30
 LEAST_DISK, LITTLE_DISK = 1.0, 5.0  # GiB
 CLOCK_SECONDS = 5.0
