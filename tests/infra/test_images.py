@@ -13,6 +13,7 @@ from typing import Any
 import onnxruntime
 import pytest
 import yaml
+from dvc.dirs import site_cache_dir
 
 from personsearch.encoders import onnx
 from personsearch.installation.doctor import machine
@@ -114,6 +115,13 @@ def test_any_user_has_a_name_and_a_home() -> None:
     for setting in ("HOME=/home/personsearch", "USER=personsearch", "LOGNAME=personsearch"):
         assert setting in DOCKERFILE
     assert "chmod --recursive g=u /home/personsearch" in DOCKERFILE
+
+
+def test_dvc_keeps_its_index_where_a_read_only_image_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default it is /var/tmp/dvc, and fetch_dataset fails."""
+    for name, value in re.findall(r"^\s+(DVC_\w+)=(\S+)", DOCKERFILE, re.MULTILINE):
+        monkeypatch.setenv(name, value)
+    assert Path(site_cache_dir()).is_relative_to("/tmp")
 
 
 def versions(lock: str) -> dict[str, set[str]]:
