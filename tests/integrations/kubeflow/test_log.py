@@ -1,5 +1,6 @@
 """Reading what kfp's runner prints."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,31 @@ def test_lines_split_anywhere_are_read_whole(tmp_path: Path) -> None:
         "evaluate cached",
     ]
     assert "epoch 1: 30/60" in (tmp_path / "train.log").read_text()
+
+
+def test_each_shard_ends_of_those_that_run_at_once(tmp_path: Path) -> None:
+    heard: list[str] = []
+    log = StepLog(tmp_path, lambda step, progress: heard.append(f"{step.name} {step.state}"))
+    log.write("Executing task 'index-shard'\n" * 3)
+    log.write("Task 'index-shard' finished with status SUCCESS\n" * 2)
+    log.write("Task 'index-shard' finished with status FAILURE\n")
+    ended = ["index-shard succeeded", "index-shard succeeded", "index-shard failed"]
+    assert heard == ["index-shard running"] * 3 + ended
+    assert log.steps["index-shard"].state == "failed"
+
+
+def test_threads_write_at_once(tmp_path: Path) -> None:
+    heard: list[str] = []
+    log = StepLog(tmp_path, lambda step, progress: heard.append(f"{step.name} {step.state}"))
+
+    def shard(_: int) -> None:
+        log.write("Executing task 'index-shard'\n")
+        log.write("Task 'index-shard' finished with status SUCCESS\n")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(shard, range(500)))
+    assert sorted(heard) == ["index-shard running"] * 500 + ["index-shard succeeded"] * 500
+    assert len((tmp_path / "index-shard.log").read_text().splitlines()) == 999, "all but the first line, which opens it"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ kfp prints about thirty lines per step, its whole input included; people need it
 import io
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -38,24 +39,28 @@ class Step:
 
 
 class StepLog(io.TextIOBase):
-    """A text stream that reads kfp's output and calls `announce` at each step's start, progress and end."""
+    """A text stream that reads kfp's output and calls `announce` at each step's start, progress and end.
+
+    Threads of kfp's write to it where shards run at the same time; which of them printed a line is not known.
+    """
 
     def __init__(self, folder: Path, announce: Callable[[Step, str], None]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.steps: dict[str, Step] = {}
         self._announce = announce
-        self._current: Step | None = None
-        self._started = 0.0
+        self._running: list[tuple[Step, float]] = []  # and since when; the shards of a loop run at the same time
+        self._lock = threading.RLock()
         self._rest = ""
         self._file: TextIO = (folder / "pipeline.log").open("a", encoding="utf-8")
 
     def write(self, text: str) -> int:
-        self._file.write(text)
-        self._file.flush()
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._read(COLOUR.sub("", line).strip())
+        with self._lock:
+            self._file.write(text)
+            self._file.flush()
+            *lines, self._rest = (self._rest + text).split("\n")
+            for line in lines:
+                self._read(COLOUR.sub("", line).strip())
         return len(text)
 
     def close(self) -> None:
@@ -67,19 +72,24 @@ class StepLog(io.TextIOBase):
             self._start(match["step"])
         elif match := CACHED.search(line):
             self.record(Step(match["step"], "cached", 0.0, self._log_of(match["step"])))
-        elif (match := FINISHED.search(line)) and self._current is not None:
-            state: State = "succeeded" if match["status"] == "SUCCESS" else "failed"
-            self.record(replace(self._current, state=state, seconds=time.monotonic() - self._started))
-            self._current = None
-        elif (match := PROGRESS.match(line)) and self._current is not None:
-            self._announce(self._current, match["text"])
+        elif match := FINISHED.search(line):
+            self._end(match["step"], "succeeded" if match["status"] == "SUCCESS" else "failed")
+        elif (match := PROGRESS.match(line)) and self._running:
+            self._announce(self._running[-1][0], match["text"])
 
     def _start(self, name: str) -> None:
-        self._current = Step(name, "running", 0.0, self._log_of(name))
-        self._started = time.monotonic()
+        step = Step(name, "running", 0.0, self._log_of(name))
+        self._running.append((step, time.monotonic()))
         self._file.close()
-        self._file = self._current.log.open("a", encoding="utf-8")
-        self.record(self._current)
+        self._file = step.log.open("a", encoding="utf-8")
+        self.record(step)
+
+    def _end(self, name: str, state: State) -> None:
+        running = next((each for each in self._running if each[0].name == name), None)
+        if running is not None:
+            self._running.remove(running)
+            step, since = running
+            self.record(replace(step, state=state, seconds=time.monotonic() - since))
 
     def record(self, step: Step) -> None:
         """Record a step's new state and announce it."""
