@@ -7,6 +7,7 @@ REGISTRY ?=
 TAG ?=
 PYTHON_IMAGE ?=
 TARGETS ?=
+KILL ?=
 export DVC_NO_ANALYTICS := 1
 # Idle OpenMP threads sleep instead of spinning: on shared cores spinning halves everybody's speed.
 export OMP_WAIT_POLICY := PASSIVE
@@ -14,7 +15,7 @@ export GOMP_SPINCOUNT := 0
 # Without bytecode each process that a test starts would compile all of its modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-all check format lock compile reference up down pretrain bench clean images browser checkov kubectl milvus promtool rtsp
+.PHONY: help setup demo test test-all check format lock compile reference up down pretrain bench clean images rehearsal browser checkov kubectl milvus promtool rtsp
 
 help:  ## List the commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -56,6 +57,9 @@ compile: setup  ## Write the compiled pipelines.
 
 images:  ## Build the container images with docker or buildah; REGISTRY=, TAG=, PYTHON_IMAGE=, TARGETS=.
 	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" PYTHON_IMAGE="$(PYTHON_IMAGE)" TARGETS="$(TARGETS)" infra/build_images.sh
+
+rehearsal: setup milvus  ## Run both pipelines in the images, beside real engines; KILL="train index-shard" kills steps.
+	@$(PYTHON) infra/rehearse.py $(if $(KILL),--kill $(KILL))
 
 reference: setup  ## Write docs/settings.md and docs/commands.md.
 	$(PYTHON) infra/write_reference.py
@@ -106,7 +110,7 @@ milvus: setup
 # The installation's folder may hold files of others too: only what runs write is removed from it.
 INSTALLATION := $(or $(PERSONSEARCH_HOME),var)
 WRITTEN := api_key api_keys.json audit.jsonl audit.migrated.jsonl audit-heads calibrations data-repository demo dvc-remote footage gallery installation_id logs milvus.db milvus.db.lock mlflow-artifacts \
-  mlflow.db models pipelines promoter.json services.json services.lock watch
+  mlflow.db models pipelines promoter.json rehearsal services.json services.lock watch
 clean: down  ## Stop the services and remove what runs have written (keeps .venv).
 	@if [ -f "$(INSTALLATION)/demo/junction.avi" ]; then find "$(INSTALLATION)/videos" -samefile "$(INSTALLATION)/demo/junction.avi" -delete; fi
 	@if [ -d "$(INSTALLATION)/videos" ]; then find "$(INSTALLATION)/videos" -type d -empty -delete; fi

@@ -12,10 +12,13 @@ from tests.servers.starting import free_port, wait_until
 
 
 @contextmanager
-def mlflow_server(folder: Path, *, artifacts: str | None = None, **variables: str) -> Iterator[str]:
+def mlflow_server(
+    folder: Path, *, artifacts: str | None = None, database: str | None = None, **variables: str
+) -> Iterator[str]:
     """Its address, while it runs with everything it keeps in `folder`, and nothing where it stands.
 
-    It sends its clients to `artifacts`, the address of a store, instead of handing artifacts on.
+    It sends its clients to `artifacts`, the address of a store, instead of handing artifacts on, and keeps the rest in
+    `database`, of SQLAlchemy's kind.
     """
     stands_here = folder / "stands-here"
     stands_here.mkdir(parents=True)
@@ -24,7 +27,7 @@ def mlflow_server(folder: Path, *, artifacts: str | None = None, **variables: st
     kept = ["--artifacts-destination", f"{folder}/artifacts"]
     if artifacts is not None:
         kept = ["--no-serve-artifacts", "--default-artifact-root", artifacts]
-    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", *kept]
+    store = ["--backend-store-uri", database or f"sqlite:///{folder}/mlflow.db", *kept]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     environment |= variables
     environment.pop("MLFLOW_TRACKING_URI", None)

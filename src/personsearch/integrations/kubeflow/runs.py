@@ -1,4 +1,4 @@
-"""Runs of compiled pipelines on this machine, each step in a subprocess.
+"""Runs of compiled pipelines on this machine, each step in a subprocess or in a container of its image.
 
 kfp's local cache is on: a step with the same component, image and arguments is taken from an earlier run, so a killed
 run resumes at the step it had reached, and that step at its last checkpoint.
@@ -14,7 +14,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
@@ -23,6 +23,9 @@ from personsearch.errors import UserError
 from personsearch.files import write_json
 from personsearch.integrations.kubeflow.log import Step, StepLog, announce_plainly, last_words
 from personsearch.integrations.kubeflow.steps import CHECKPOINTS_VARIABLE
+
+if TYPE_CHECKING:
+    from kfp.local import DockerRunner
 
 PARAMETER_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "STRING": ((str,), "text"),
@@ -56,10 +59,12 @@ def run_locally(
     root: Path,
     mlflow_address: str | None = None,
     announce: Callable[[Step, str], None] = announce_plainly,
+    containers: "DockerRunner | None" = None,
 ) -> PipelineRun:
     """Run a compiled pipeline and return when it ended; `root` keeps its runs, cache and checkpoints.
 
-    `mlflow_address` is where steps log, unless the environment names another server.
+    `mlflow_address` is where steps log, unless the environment names another server. With `containers` each step runs
+    in the image that the pipeline names, and its environment is that of the containers alone.
 
     Raises:
         UserError: an argument is unknown or missing, or a step failed; the message holds the step's own error.
@@ -74,7 +79,7 @@ def run_locally(
     if mlflow_address is not None:
         steps["MLFLOW_TRACKING_URI"] = mlflow_address
     with _captured(log), _environment(steps):
-        outputs = _execute(spec, arguments, root=root, folder=folder, log=log)
+        outputs = _execute(spec, arguments, root=root, folder=folder, log=log, containers=containers)
     for task in tasks:
         if task not in log.steps:
             log.record(Step(task, "skipped", 0.0, log.folder))
@@ -130,12 +135,20 @@ def _task_names(content: Mapping[str, Any]) -> list[str]:
     return [t["componentRef"]["name"][5:] for t in tasks if "executorLabel" in components[t["componentRef"]["name"]]]
 
 
-def _execute(spec: Path, arguments: Mapping[str, Any], *, root: Path, folder: Path, log: StepLog) -> dict[str, Any]:
+def _execute(
+    spec: Path,
+    arguments: Mapping[str, Any],
+    *,
+    root: Path,
+    folder: Path,
+    log: StepLog,
+    containers: "DockerRunner | None",
+) -> dict[str, Any]:
     from kfp import components, local
 
     pipeline = components.load_component_from_file(str(spec))
     local.init(
-        local.SubprocessRunner(use_venv=False),
+        containers or local.SubprocessRunner(use_venv=False),
         pipeline_root=str(folder),
         enable_caching=True,
         cache_root=str(root / "cache"),
