@@ -4,6 +4,7 @@ Other tests have the rest of the table in docs/bad-days.md: objects/test_outage.
 database/test_schema.py (older schemas), mlflow/test_connection.py, serving/test_webhooks.py (clocks).
 """
 
+import errno
 import os
 import shutil
 import signal
@@ -35,6 +36,7 @@ from personsearch.integrations.mlflow.connection import connect
 from personsearch.integrations.mlflow.registry import ModelRegistry
 from personsearch.integrations.objects.open import open_pictures
 from personsearch.integrations.objects.s3 import REASONS
+from personsearch.search.filters import CropFilter
 from tests.docs.pages import ROOT
 from tests.gallery.builds import crop, jpeg
 from tests.servers.milvus_lite_server import start_server
@@ -278,6 +280,30 @@ def test_a_full_disk(acknowledged: Acknowledged, owner: Callable[[str], object],
         owner(f"DROP TABLESPACE {name}")
 
 
+def test_a_full_disk_of_pictures_in_a_folder(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    acknowledged = Acknowledged(gallery_in(tmp_path / "gallery", address))
+    acknowledged.add()
+    acknowledged.add()
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", torn_write)
+        before = engine_failures()["pictures"]
+        with pytest.raises(EngineFailed, match="a picture cannot be written: the disk is full; free space on it"):
+            acknowledged.add()
+        assert engine_failures()["pictures"] == before + 1
+        acknowledged.gallery.erase(CropFilter(crop_ids=(crop(1).crop_id,)))
+        acknowledged.numbers.remove(1)
+    acknowledged.check()
+    held = {acknowledged.gallery.pictures.address(each.image_uri) for each in acknowledged.gallery.crops()}
+    assert {str(path) for path in (tmp_path / "gallery").rglob("*.jp*")} == held
+
+
+def torn_write(path: Path, content: bytes) -> int:
+    """What a file system does that has room for half of a file."""
+    with path.open("wb") as file:
+        file.write(content[: len(content) // 2])
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
 LOOK = """
 import sys
 from personsearch.integrations.objects.open import open_pictures
@@ -393,6 +419,7 @@ def test_the_page_has_every_line() -> None:
         ("auth check failure, please check username and password are correct", "correct PERSONSEARCH_MILVUS_TOKEN"),
         ("PrivilegeUpsert: permission deny to ann in the `default` database", "grant this user"),
         ("quota exceeded[reason=disk quota exceeded, please allocate more resources]", "give it more disk"),
+        ("[Errno 28] No space left on device", "free disk space where Milvus keeps its files"),
         ("quota exceeded[reason=memory quota exceeded, please allocate more resources]", "give it more memory"),
         ("request is rejected by grpc RateLimiter middleware: rate limit exceeded[rate=1]", "slower than the load"),
         ("Fail connecting to server on 10.0.0.7:19530, illegal connection params or server unavailable", "start the"),

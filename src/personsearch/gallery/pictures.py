@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from personsearch.errors import UserError, explain
+from personsearch.errors import EngineFailed, explain
 from personsearch.files import private_folder, replacing
 from personsearch.images import ImageRejected
 
@@ -92,7 +92,7 @@ class FolderPictures:
 
     def check(self) -> None:
         if not os.access(self.folder, os.R_OK | os.X_OK):
-            raise UserError(f"{self.folder}: the folder of pictures is missing or cannot be read")
+            raise EngineFailed("pictures", f"{self.folder}: the folder of pictures is missing or cannot be read")
 
     def write(self, pictures: Sequence[tuple[str, bytes]]) -> None:
         try:
@@ -101,7 +101,7 @@ class FolderPictures:
                 with replacing(self.folder / name, mode=0o600) as temporary:
                     temporary.write_bytes(jpeg)
         except OSError as error:
-            raise UserError(f"{self.folder}: a picture cannot be written: {explain(error)}") from error
+            raise EngineFailed("pictures", f"{self.folder}: a picture cannot be written: {explain(error)}") from error
 
     def read(self, name: str) -> bytes:
         path = self.folder / name
@@ -112,7 +112,7 @@ class FolderPictures:
         except (FileNotFoundError, NotADirectoryError):
             raise PictureMissing from None
         except OSError as error:
-            raise UserError(f"{path}: cannot be read: {explain(error)}") from error
+            raise EngineFailed("pictures", f"{path}: cannot be read: {explain(error)}") from error
 
     def read_many(self, names: Sequence[str]) -> Iterator[bytes | ImageRejected]:
         for name in names:
@@ -126,7 +126,7 @@ class FolderPictures:
             for name in names:
                 self._remove(self.folder / name)
         except OSError as error:
-            raise UserError(f"{self.folder}: a picture cannot be removed: {explain(error)}") from error
+            raise EngineFailed("pictures", f"{self.folder}: a picture cannot be removed: {explain(error)}") from error
 
     def names(self) -> Iterator[list[str]]:
         """All names, also those of files that a killed writer left half written."""

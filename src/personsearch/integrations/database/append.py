@@ -33,9 +33,18 @@ class Append:
         """Make the rows durable."""
         # If an insertion fails, the server ignores what follows it in a pipeline. Values travel as parameters: a server
         # logs the text of statements that fail.
-        with self._driver.pipeline():
-            self._driver.cursor().executemany(self._insert, self._added)
-            self._driver.execute("COMMIT")
+        refusals: list[psycopg.Error] = []
+        try:
+            with self._driver.pipeline():
+                try:
+                    self._driver.cursor().executemany(self._insert, self._added)
+                    self._driver.execute("COMMIT")
+                except psycopg.Error as error:  # if it left the pipeline, the driver would log that COMMIT was ignored
+                    refusals.append(error)
+        except psycopg.Error as error:
+            refusals.append(error)
+        if refusals:
+            raise refusals[0]
 
 
 @contextmanager

@@ -19,6 +19,7 @@ ANSWER_SECONDS = 30  # of any call: a server that is stopped would else be waite
 ADVICE = {
     "auth check failure": "correct PERSONSEARCH_MILVUS_TOKEN, and restart the services",
     "permission deny": "grant this user the collections and aliases in Milvus",
+    "no space left": "free disk space where Milvus keeps its files",
     "disk quota exceeded": "the server is full: give it more disk; searches are answered meanwhile",
     "memory quota exceeded": "the server is full: give it more memory; searches are answered meanwhile",
     "deactivated by the administrator": "the server takes no writes; look at quotaAndLimits in its settings",
