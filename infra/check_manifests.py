@@ -26,7 +26,18 @@ KUBERNETES = INFRA / "kubernetes"
 COMPONENTS = KUBERNETES / "components"
 PIPELINES = INFRA.parent / "pipelines" / "compiled" / "kubernetes"
 WHOLE = ("data", "milvus", "protection", "overlays/try", "overlays/production")
-OPTIONAL = ("watch", "retention", "ingress", "prometheus", "scaling", "gpu", "backup", "backup-volume", "kubeflow")
+OPTIONAL = (
+    "watch",
+    "retention",
+    "footage",
+    "ingress",
+    "prometheus",
+    "scaling",
+    "gpu",
+    "backup",
+    "backup-volume",
+    "kubeflow",
+)
 OPTIONAL += ("trainer", "otel", "istio")  # last istio: it also marks what the others bring
 IMAGES = ("personsearch-platform", "personsearch-training")  # tagged by overlays
 CRDS = KUBERNETES / "crds"

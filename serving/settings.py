@@ -17,12 +17,6 @@ class ServingSettings(Settings):
     allow_anonymous: bool = False
     """Accept requests without a key. If this is off, the service does not start until a key exists."""
 
-    footage: str | None = None
-    """Where the video files that were ingested are kept, for whole frames around a candidate: a folder, or
-    `s3://BUCKET/PREFIX` as for PERSONSEARCH_CROPS. A file lies in a folder named after its camera, or beside those of
-    other cameras. Unset: `<home>/videos`; frames whose file is not there are refused.
-    """
-
     mirror: bool = True
     """Copy the live collection into memory if that suffices, which makes searches faster and exact."""
 
@@ -80,7 +74,3 @@ class ServingSettings(Settings):
         if 0 < len(secret.get_secret_value()) < SHORTEST_SECRET:
             raise ValueError(f"{len(secret.get_secret_value())} characters; at least {SHORTEST_SECRET} expected")
         return secret
-
-    @property
-    def footage_address(self) -> str:
-        return self.footage or str(self.home / "videos")

@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 
 from personsearch.cli import main
 from personsearch.gallery.store import Gallery
+from personsearch.installation.audit.opening import open_audit
+from personsearch.installation.settings import Settings
 from personsearch.integrations.database.gallery import gallery_in
 from personsearch.search.filters import CropFilter
+from tests.gallery.ingest.clips import Walker, write_stream
 
 Command = Callable[..., Any]
 
@@ -112,3 +116,28 @@ def test_erase_without_a_condition_erases_nothing(personsearch: Command, filled:
     assert "no condition given" in personsearch("gallery", "erase", "--yes")
     assert "'noon': not a time" in personsearch("gallery", "erase", "--after", "noon", "--yes")
     assert filled.count() == 24
+
+
+def test_footage_is_kept_and_expires(personsearch: Command, tmp_path: Path) -> None:
+    walker = Walker((30, 30, 180), 40, 10, foot=150, last=24)
+    video = write_stream(tmp_path / "clip.mp4", [walker], times=[index / 10 for index in range(25)])
+    start = datetime.now(UTC) - timedelta(days=31)
+    command = ("ingest", video, "--camera", "gate", "--start", start.isoformat(), "--detector", "motion")
+    kept = tmp_path / "home/videos/gate/clip.mp4"
+    personsearch(*command)
+    assert not kept.exists()
+    personsearch(*command, "--keep-footage")
+    assert kept.read_bytes() == video.read_bytes()
+    told = {"recordings": 1, "files_shared_with_younger": 0, "recordings_without_a_name": 0}
+    expire = ("gallery", "expire-footage", "--days")
+    none = {"would_remove": 0, **told, "recordings": 0}
+    assert personsearch(*expire, "32", "--yes") == none
+    assert personsearch(*expire, "30", "--dry-run") == {"would_remove": 1, **told}
+    assert kept.exists()
+    assert personsearch(*expire, "30", "--yes") == {"files_removed": 1, **told}
+    assert not kept.exists()
+    assert video.exists()
+    (record,) = open_audit(Settings()).records("footage_removed")
+    assert record["files"] == ["gate/clip.mp4"]
+    assert personsearch(*expire, "30", "--yes") == none
+    assert "a date can have" in personsearch(*expire, "1e9", "--yes")

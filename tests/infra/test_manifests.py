@@ -496,9 +496,9 @@ def test_every_command_parses(whole: dict[str, Objects], with_every_component: O
                 script = words[2] if words[:1] == ["sh"] and len(words) > 2 else shlex.join(words)
                 found |= set(re.findall(r"personsearch (?:[^;&|>\n]|\$\([^)]*\))+", script))
     ours = {
-        line.replace('"$BACKUP_DAYS"', "30").replace(
-            '"$(date --utc --date "$RETENTION_DAYS days ago" +%Y-%m-%dT%H:%M:%SZ)"', "2026-01-01T00:00:00Z"
-        )
+        line.replace('"$BACKUP_DAYS"', "30")
+        .replace('"$(date --utc --date "$RETENTION_DAYS days ago" +%Y-%m-%dT%H:%M:%SZ)"', "2026-01-01T00:00:00Z")
+        .replace("'$(FOOTAGE_DAYS)'", "30")
         for line in found
     }
     assert {line.split()[1] for line in ours} == {"audit", "backup", "gallery", "keys", "migrate", "promoter", "watch"}

@@ -1,4 +1,4 @@
-"""`personsearch` commands of the group "gallery": ingest, gallery add-dataset, show, erase, sweep."""
+"""`personsearch` commands of the group "gallery": ingest, gallery add-dataset, show, erase, expire-footage, sweep."""
 
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,11 @@ from personsearch.cli.output import JsonFlag, show
 from personsearch.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from personsearch.gallery.keeping_footage import OldFootage
+    from personsearch.installation.audit.log import AuditLog
     from personsearch.search.filters import CropFilter
 
 Cameras = Annotated[list[str] | None, typer.Option("--camera", help="Camera; may be repeated.")]
@@ -33,10 +38,11 @@ Before = Annotated[str | None, typer.Option(metavar="TIME", help=f"Captured earl
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the root command."""
     app.command()(ingest)
-    gallery = typer.Typer(help="Crops of people: add, show, erase, sweep.", no_args_is_help=True)
+    gallery = typer.Typer(help="Crops of people and footage: add, show, erase, expire, sweep.", no_args_is_help=True)
     gallery.command("add-dataset")(add_dataset)
     gallery.command("show")(show_gallery)
     gallery.command("erase")(erase)
+    gallery.command("expire-footage")(expire_footage)
     gallery.command("sweep")(sweep)
     app.add_typer(gallery, name="gallery")
 
@@ -62,6 +68,12 @@ def ingest(
         bool,
         typer.Option("--again", help="Ingest the same footage again, under other settings; its crops are replaced."),
     ] = False,
+    keep_footage: Annotated[
+        bool,
+        typer.Option(
+            "--keep-footage", help="Also copy the video to where footage is kept, for whole frames around its crops."
+        ),
+    ] = False,
     gallery: GalleryFolder = None,
     params: Params = None,
     as_json: JsonFlag = False,
@@ -69,11 +81,18 @@ def ingest(
     """Find the people in a video, follow them, and keep the best crops of each in the gallery."""
     from personsearch.gallery.ingest.stage import ingest as run
     from personsearch.gallery.ingest.tracks import IngestConfig
+    from personsearch.gallery.keeping_footage import place_to_keep
+    from personsearch.installation.settings import Settings
+    from personsearch.integrations.objects.open import open_footage
 
     options = {"detector": detector, "every": every, "frames_per_second": fps}
     config = configured(IngestConfig, "ingest", params).overridden(options)
     first_frame = start_moment("--start", start)
+    footage = open_footage(Settings().footage_address) if keep_footage else None
+    place = None if footage is None else place_to_keep(footage, video, camera)
     result = run(config, video, made_gallery(gallery), camera_id=camera, start=first_frame, again=again)
+    if footage is not None and place is not None:
+        footage.keep(place, video)
     show(result, as_json=as_json)
 
 
@@ -140,6 +159,61 @@ def erase(
     if not as_json:
         values |= {"vectors": result.vectors_in_words(), "not_erased": "; ".join(result.not_erased)}
     return show(values, as_json=as_json)
+
+
+def expire_footage(
+    *,
+    days: Annotated[float, typer.Option(help="How long footage may be kept, from its first frame on.", min=0)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how much would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    gallery: GalleryFolder = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Remove the video files of recordings that began more than so many days ago. Their crops stay.
+
+    Only files that were ingested are removed, from where footage is kept ($PERSONSEARCH_FOOTAGE, else videos in
+    $PERSONSEARCH_HOME). Each is named in the audit log.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    from personsearch.gallery.keeping_footage import find_old_footage, remove_old_footage
+    from personsearch.installation.audit.opening import open_audit
+    from personsearch.installation.settings import Settings
+    from personsearch.integrations.objects.open import open_footage
+
+    settings, rows = Settings(), existing_gallery(gallery).rows
+    try:
+        before = datetime.now(UTC) - timedelta(days=days)
+    except OverflowError as error:
+        raise UserError(f"--days {days:g}: before the first year that a date can have") from error
+    footage = open_footage(settings.footage_address)
+    old = find_old_footage(footage, rows, before)
+    if dry_run or not old.files:
+        return show(_told(old, removed=False), as_json=as_json)
+    if not yes:
+        typer.confirm(f"Remove {len(old.files)} video files for good?", abort=True, err=True)
+    log = open_audit(settings)
+    remove_old_footage(footage, rows, old, record=partial(_record_removal, log, before))
+    return show(_told(old, removed=True), as_json=as_json)
+
+
+def _told(old: "OldFootage", *, removed: bool) -> dict[str, int]:
+    return {
+        "files_removed" if removed else "would_remove": len(old.files),
+        "recordings": len(old.recordings),
+        "files_shared_with_younger": len(old.shared),
+        "recordings_without_a_name": old.unnamed,
+    }
+
+
+def _record_removal(log: "AuditLog", before: "datetime", names: "Sequence[str]") -> None:
+    from personsearch.installation.audit.log import AuditUnavailable
+    from personsearch.installation.audited_search import local_user
+
+    try:
+        log.append("footage_removed", {"who": local_user(), "before": before.isoformat(), "files": list(names)})
+    except AuditUnavailable as error:
+        raise UserError(f"nothing more was removed: it cannot be recorded in the audit log: {error}") from error
 
 
 def sweep(

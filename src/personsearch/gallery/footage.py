@@ -2,13 +2,15 @@
 
 import json
 import re
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from personsearch.errors import UserError, explain
-from personsearch.files import inner_path
+from personsearch.files import inner_path, replacing
 from personsearch.gallery.ingest import ledger
 from personsearch.gallery.rows import GalleryRows
 from personsearch.gallery.store import path_name
@@ -47,6 +49,30 @@ class Footage(Protocol):
         """
         ...
 
+    def files(self) -> Iterator[str]:
+        """Every file there.
+
+        Raises:
+            UserError: the store cannot be used.
+        """
+        ...
+
+    def keep(self, name: str, video: Path) -> None:
+        """Copy a file there, whole or not at all.
+
+        Raises:
+            UserError: as `open`.
+        """
+        ...
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove files; one that is gone already is left out.
+
+        Raises:
+            UserError: as `open`.
+        """
+        ...
+
 
 class FolderFootage:
     """Video files in a folder of this machine, or on a volume."""
@@ -65,18 +91,41 @@ class FolderFootage:
         except OSError as error:
             raise UserError(f"{path}: {explain(error)}") from error
 
+    def files(self) -> Iterator[str]:
+        for path in self.folder.rglob("*"):
+            if path.is_file() and path.suffix != ".partial":
+                yield path.relative_to(self.folder).as_posix()
+
+    def keep(self, name: str, video: Path) -> None:
+        path = self.folder / inner_path(name, self.place)
+        try:
+            with replacing(path, mode=0o600) as temporary:
+                shutil.copyfile(video, temporary)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written: {explain(error)}") from error
+
+    def remove(self, names: Sequence[str]) -> None:
+        for name in names:
+            path = self.folder / inner_path(name, self.place)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise UserError(f"{path}: cannot be removed: {explain(error)}") from error
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The video that a crop was cut from, and how many seconds after its first frame.
 
-    `frames_per_second` is what ingest was told of a stream without timestamps.
+    `frames_per_second` is what ingest was told of a stream without timestamps; `removed_at` is when its footage was
+    removed, if it was.
     """
 
     camera_id: str
     video: str
     seconds: float
     frames_per_second: float | None
+    removed_at: datetime | None = None
 
     def open(self, footage: Footage) -> BinaryIO:
         """The file: in a folder of its camera, or beside those of all cameras.
@@ -84,12 +133,19 @@ class Origin:
         Raises:
             NoFootage: it is not there.
         """
-        for name in (f"{path_name(self.camera_id)}/{self.video}", self.video):
+        for name in places(self.camera_id, self.video):
             if (file := footage.open(name)) is not None:
                 return file
+        if self.removed_at is not None:
+            raise NoFootage(f"This footage is no longer kept: it was removed on {self.removed_at:%Y-%m-%d}.")
         raise NoFootage(
             f"There is no file {self.video!r} where footage is kept (PERSONSEARCH_FOOTAGE, else var/videos)."
         )
+
+
+def places(camera_id: str, video: str) -> tuple[str, str]:
+    """Where a camera's file may lie: in a folder of the camera, or beside those of all cameras."""
+    return f"{path_name(camera_id)}/{video}", video
 
 
 def origin_of(crop: Crop, rows: GalleryRows) -> Origin:
@@ -110,6 +166,7 @@ def origin_of(crop: Crop, rows: GalleryRows) -> Origin:
         named["video"],
         (crop.captured_at - entry.start).total_seconds(),
         json.loads(entry.settings).get("frames_per_second"),
+        entry.removed_at,
     )
 
 

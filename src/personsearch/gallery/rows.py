@@ -178,3 +178,7 @@ class GalleryRows(Protocol):
     def unfinished_videos(self) -> list[VideoRow]:
         """The videos whose ingest runs, or was interrupted."""
         ...
+
+    def videos(self) -> list[VideoRow]:
+        """Every camera and time at which a file was taken in."""
+        ...

@@ -39,6 +39,12 @@ class Settings(BaseSettings):
     gallery's folder.
     """
 
+    footage: str | None = None
+    """Where the video files that were ingested are kept, for whole frames around a candidate: a folder, or
+    `s3://BUCKET/PREFIX` as for PERSONSEARCH_CROPS. A file lies in a folder named after its camera, or beside those of
+    other cameras. Unset: `<home>/videos`; frames whose file is not there are refused.
+    """
+
     database: str | None = None
     """Address of the database that holds the gallery's rows: `sqlite:///FILE` on one machine,
     `postgresql://USER:PASSWORD@HOST/DATABASE` for several. Unset: `gallery.db` in the gallery's folder.
@@ -171,6 +177,10 @@ class Settings(BaseSettings):
     @property
     def database_address(self) -> str:
         return self.database or f"sqlite:///{self.gallery_folder / DATABASE}"
+
+    @property
+    def footage_address(self) -> str:
+        return self.footage or str(self.home / "videos")
 
     @property
     def crops_address(self) -> str:

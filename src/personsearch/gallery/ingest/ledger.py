@@ -1,8 +1,8 @@
 """Records which videos the gallery holds, so that none is ingested twice, at two times or under two settings."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from personsearch.errors import UserError
@@ -14,7 +14,8 @@ from personsearch.gallery.store import path_name
 class VideoEntry:
     """A camera's video from a start time on. A camera records one video at a time, so these two identify it.
 
-    `take` counts how often it was taken in, from 1; each take has ids of its own.
+    `take` counts how often it was taken in, from 1; each take has ids of its own. `file` is what the video was called,
+    unknown of those that an earlier version took in; `removed_at` is when its footage was, if it was.
     """
 
     camera_id: str
@@ -22,6 +23,8 @@ class VideoEntry:
     content_hash: str
     settings: str
     take: int = 1
+    file: str | None = field(default=None, compare=False)  # a renamed file is the same video
+    removed_at: datetime | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"camera {self.camera_id} from {self.start.isoformat()}"
@@ -52,6 +55,20 @@ def copies(rows: GalleryRows, content_hash: str) -> list[VideoEntry]:
     return [_found(row).entry for row in rows.videos_of(content_hash)]
 
 
+def all_videos(rows: GalleryRows) -> list[VideoEntry]:
+    """Every video that the gallery has taken in."""
+    return [_found(row).entry for row in rows.videos()]
+
+
+def record_removal(rows: GalleryRows, entries: Iterable[VideoEntry], when: datetime) -> None:
+    """Record that the footage of videos is no longer kept."""
+    with rows.turn() as turn:
+        for entry in entries:
+            row = rows.video(entry.camera_id, entry.start)  # as it is in this turn
+            if row is not None:
+                turn.put_video(replace(_row(replace(_found(row).entry, removed_at=when)), result=row.result))
+
+
 def begin(turn: Turn, entry: VideoEntry) -> None:
     """Record that a video is being taken in. A killed ingest starts again from the beginning: the same video, settings
     and take give the same crops.
@@ -75,7 +92,7 @@ def next_take(held: Found, entry: VideoEntry, *, again: bool) -> VideoEntry | No
     if held.metrics is not None:
         return replace(entry, take=held.entry.take + 1) if again else None
     if held.entry.settings == entry.settings:
-        return held.entry
+        return replace(held.entry, file=entry.file)
     if not again:
         raise UserError(
             f"{entry}: an ingest under other settings was interrupted ({differences(held.entry, entry)}); "
@@ -92,15 +109,27 @@ def differences(held: VideoEntry, entry: VideoEntry) -> str:
 
 
 def _row(entry: VideoEntry) -> VideoRow:
-    settings = json.dumps({"settings": json.loads(entry.settings), "take": entry.take}, sort_keys=True)
+    values = {"settings": json.loads(entry.settings), "take": entry.take, "file": entry.file}
+    if entry.removed_at is not None:
+        values["removed_at"] = entry.removed_at.isoformat()
+    settings = json.dumps(values, sort_keys=True)
     return VideoRow(entry.camera_id, entry.start, entry.content_hash, settings)
 
 
 def _found(row: VideoRow) -> Found:
-    settings = json.loads(row.settings)
-    take = settings.get("take", 1)  # galleries of earlier versions hold the settings alone
-    text = json.dumps(settings.get("settings", settings), sort_keys=True)
-    entry = VideoEntry(row.camera_id, row.start, row.content_hash, text, take)
+    values = json.loads(row.settings)
+    if "settings" not in values:  # galleries of earlier versions hold the settings alone
+        values = {"settings": values}
+    removed = values.get("removed_at")
+    entry = VideoEntry(
+        row.camera_id,
+        row.start,
+        row.content_hash,
+        json.dumps(values["settings"], sort_keys=True),
+        values.get("take", 1),
+        file=values.get("file"),
+        removed_at=None if removed is None else datetime.fromisoformat(removed),
+    )
     return Found(entry, json.loads(row.result) if row.result is not None else None)
 
 

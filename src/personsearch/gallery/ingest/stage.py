@@ -47,7 +47,9 @@ def ingest(
     if start.tzinfo is None:
         raise UserError(f"start {start.isoformat()}: a time zone expected, such as {start.isoformat()}Z")
     info = read_info(video, frames_per_second=config.frames_per_second)
-    new = ledger.VideoEntry(checked_camera(camera_id), start.astimezone(UTC), hash_file(video), settings_text(config))
+    new = ledger.VideoEntry(
+        checked_camera(camera_id), start.astimezone(UTC), hash_file(video), settings_text(config), file=video.name
+    )
     held = ledger.find(gallery.rows, new.camera_id, new.start)
     entry = new if held is None else ledger.next_take(held, new, again=again)
     if held is not None and entry is None:

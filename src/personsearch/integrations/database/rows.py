@@ -150,6 +150,9 @@ class DatabaseRows:
     def unfinished_videos(self) -> list[VideoRow]:
         return self._videos(VIDEOS.c.result.is_(None))
 
+    def videos(self) -> list[VideoRow]:
+        return self._videos()
+
     def _by_id(self, first: str, condition: ColumnElement[bool]) -> Iterator[Crop]:
         query = sa.select(*CROP_COLUMNS).where(condition).order_by(CROPS.c.crop_id)
         page = self._rows(query.where(CROPS.c.crop_id >= first))

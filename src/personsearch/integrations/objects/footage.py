@@ -1,6 +1,8 @@
 """Video files in a bucket: only the parts that are asked for are read."""
 
 import io
+from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import obstore
@@ -22,6 +24,17 @@ class S3Footage(S3Pictures):
         except FileNotFoundError:
             return None
         return cast(BinaryIO, io.BufferedReader(_Object(reader, self), READ_BYTES))
+
+    def files(self) -> Iterator[str]:
+        """Every file."""
+        with self.readable_errors():
+            for listed in obstore.list(self.store, chunk_size=1000):
+                yield from (str(each["path"]) for each in listed)
+
+    def keep(self, name: str, video: Path) -> None:
+        """Copy a file as `Footage.keep`: in parts, so of any size."""
+        with video.open("rb") as file, self.readable_errors():
+            obstore.put(self.store, inner_path(name, self.place), file)
 
 
 class _Object(io.RawIOBase):
