@@ -24,7 +24,8 @@ from personsearch.installation.health import find_problems
 from personsearch.installation.promoter_memory import read_memory
 from personsearch.installation.services import service_states
 
-ENGINES = ("mlflow-skinny", "pymilvus", "onnxruntime", "sqlalchemy", "uvicorn")  # of MLflow serving has only the client
+# Each under the names that it has in one image or another: of MLflow serving has only the client.
+ENGINES = (("mlflow-skinny",), ("pymilvus",), ("onnxruntime", "onnxruntime-gpu"), ("sqlalchemy",), ("uvicorn",))
 GIBIBYTE = 2**30
 LEAST_DISK, LITTLE_DISK = 1.0, 5.0  # GiB
 CLOCK_SECONDS = 5.0
@@ -45,14 +46,19 @@ def check_settings(patient: Patient) -> Iterator[Finding]:
 def check_versions(patient: Patient) -> Iterator[Finding]:
     found = [f"personsearch {__version__}", f"Python {platform.python_version()}"]
     missing = []
-    for engine in ENGINES:
-        try:
-            found.append(f"{engine} {metadata.version(engine)}")
-        except metadata.PackageNotFoundError:
-            missing.append(engine)
+    for names in ENGINES:
+        installed = [each for name in names for each in _installed(name)]
+        found += installed
+        missing += [] if installed else [names[0]]
     if missing:
         yield Finding("versions", "wrong", f"not installed: {', '.join(missing)}", "run `make setup`")
     yield Finding("versions", "well", ", ".join(found))
+
+
+def _installed(package: str) -> Iterator[str]:
+    """The package with its version, if it is installed."""
+    with suppress(metadata.PackageNotFoundError):
+        yield f"{package} {metadata.version(package)}"
 
 
 def check_permissions(patient: Patient) -> Iterator[Finding]:
