@@ -24,7 +24,7 @@ STARTING = "starting: the live collection has not been looked up yet"
 NO_COLLECTION = "there is no live collection yet: promote a model version and index the gallery"
 WARM_UP_QUERY = Query(("a person in a dark jacket",))
 LONGEST_RETRY_SECONDS = 60.0
-FOLLOW_SECONDS = 0.4  # between looks at the gallery
+FOLLOW_SECONDS = 0.2  # between looks at the gallery
 
 
 class LiveSearch(Protocol):

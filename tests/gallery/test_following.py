@@ -61,6 +61,19 @@ def test_a_renamed_collection_is_fed_during_a_build(gallery: Gallery, store: Exa
     assert ids(store, "persons_v1_2") == gallery_ids(gallery)
 
 
+def test_a_collection_that_a_purge_has_copied_is_written_under_its_new_name(
+    gallery: Gallery, store: ExactStore, follower: Follower
+) -> None:
+    follower.follow(store)
+    build(store, gallery, rebuild=True)
+    follower.renamed({"persons_v1_1": "persons_v1_2"})
+    before = ids(store, "persons_v1_1")
+    change(gallery, 20)
+    follower.follow(store)
+    assert ids(store, "persons_v1_2") == gallery_ids(gallery)
+    assert ids(store, "persons_v1_1") == before
+
+
 def test_the_collection_of_another_model_is_left_alone(gallery: Gallery, store: ExactStore, follower: Follower) -> None:
     follower.follow(store)
     build(store, gallery, version="2")

@@ -51,6 +51,7 @@ class Follower:
         self._collection = ""
         self._confirm: Callable[[], None] = lambda: None
         self._synchroniser: Synchroniser | None = None
+        self._opened: tuple[CollectionStore, str] | None = None  # opening costs a server several calls
 
     def follow(self, store: CollectionStore, confirm: Callable[[], None] = lambda: None) -> Followed | None:
         """Bring the live collection closer to the gallery; None where it is not of this model.
@@ -104,9 +105,10 @@ class Follower:
             self._synchroniser, self._collection = follows, collection
         else:
             follows.before_writing = self._confirm
-            follows.index = store.open(collection)  # a file may have been closed and opened again since
+            if self._opened != (store, collection):  # a file was closed and opened again, or copied
+                follows.index = store.open(collection)
             follows.encoded = follows.removed = 0
-        caught_up = False
+        self._opened, caught_up = (store, collection), False
         while not caught_up and time.monotonic() < deadline:
             since = follows.erased
             caught_up = follows.step(self._batch_size)

@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 LEASE = "promoter"
 RETRY_SECONDS = 2.0  # between a look that failed and the next
-FOLLOW_SECONDS = 0.2  # between looks at the gallery
+FOLLOW_SECONDS = 0.1  # between looks at the gallery
 BEAT_SECONDS = 2.0  # between heartbeats that say nothing new
 LONGEST_RETRY_SECONDS = 120.0
 LONGEST_OUTAGE_SECONDS = 4.0  # of a live collection, whose model works: an engine is away and may come back at any time
