@@ -66,7 +66,7 @@ export function utcTime(iso) {
 }
 
 export function percent(share) {
-  return `${Math.round(share * 100)} %`;
+  return `${Math.round(share * 100)}\u00a0%`;
 }
 
 const cameraNames = new Map();

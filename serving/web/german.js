@@ -212,9 +212,9 @@ export const GERMAN = {
   "failed ({attempts}×): {failure}": "fehlgeschlagen ({attempts}×): {failure}",
   "went live as {collection}": "in Betrieb als {collection}",
   "Drift by camera, the largest first": "Abweichung der Kameras, die größte zuerst",
-  "Shift": "Verschiebung",
+  "Shift": "Verschie\u00adbung",
   "Quality": "Güte",
-  "No reliable match": "Kein verlässlicher Treffer",
+  "No reliable match": "Kein verläss\u00adlicher Treffer",
   "{share} of {count}": "{share} von {count}",
   "Shift: how far the newest crops are from those of the calibration, in their deviations. No reliable match: of the first candidates since the service started.":
     "Verschiebung: wie weit die neuesten Bilder von denen der Kalibrierung entfernt sind, in deren Abweichungen. Kein verlässlicher Treffer: von den ersten Kandidaten, seit der Dienst läuft.",

@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
@@ -97,15 +98,15 @@ class StrippingProxy:
                     response = DIRECT.open(passed)
                 except HTTPError as error:
                     response = error
-                content = response.read()
                 self.send_response(response.status)
                 for name in ("Content-Type", "Content-Security-Policy", "Cache-Control"):
                     self.send_header(name, response.headers[name])
-                self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                with suppress(OSError):  # the browser has left
+                    while content := response.read1():  # a stream of events is passed on as it comes
+                        self.wfile.write(content)
 
-            do_POST = do_GET  # noqa: N815: named by the base class
+            do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815: named by the base class
 
             def log_message(self, format: str, *_: object) -> None:  # noqa: A002: named by the base class
                 """Tests print nothing."""

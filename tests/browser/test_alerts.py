@@ -18,7 +18,7 @@ from personsearch.search.exact import ExactStore
 from personsearch.search.filters import CropFilter
 from serving.settings import ServingSettings
 from tests.audit import audited
-from tests.browser.conftest import KEY, RunningService
+from tests.browser.conftest import KEY, RunningService, StrippingProxy
 from tests.serving.colours import COLOURS, ColourSource, add_figures, build_collection
 
 POINTS = [
@@ -230,6 +230,48 @@ def test_a_change_speaks_german(page: Page, street: Street) -> None:
     dialog.get_by_role("button", name="Speichern", exact=True).click()
     expect(dialog.locator("#alerts-none")).to_be_visible()
     assert [each.most_per_hour for each in street.service.app.state.service.alerts.stored.watches.enabled()] == [3]
+
+
+def test_alerts_arrive_below_a_path(page: Page, street: Street) -> None:
+    prefix = "/security/search/"
+    with StrippingProxy(prefix, street.service.address) as proxy:
+        page.goto(f"{proxy.address}#key={KEY}&text=red")
+        expect(page.locator("#grid .card:not(.skeleton)").first).to_be_visible()
+        page.locator("#alerts-open").click()
+        dialog = page.get_by_role("dialog", name="Alerts")
+        dialog.get_by_role("button", name="Watch", exact=True).click()
+        watched = dialog.get_by_role("list", name="Watched searches")
+        watched.get_by_role("button", name="Change “red”").click()
+        dialog.get_by_label("At most an hour").fill("5")
+        dialog.get_by_role("button", name="Save", exact=True).click()
+        expect(dialog.get_by_role("heading", name="Watch a search")).to_be_visible()
+        street.pass_by("red", first=20)
+        alerts = dialog.get_by_role("list", name="Latest alerts").get_by_role("listitem")
+        expect(alerts).to_have_count(1)
+        expect(alerts.first.get_by_role("img")).to_have_js_property("naturalWidth", 64)
+        watched.get_by_role("button", name="Stop watching for “red”").click()
+        expect(watched.get_by_role("listitem")).to_have_count(0)
+        assert [path for path in proxy.asked if not path.startswith(prefix)] == []
+        assert f"{prefix}v1/alerts/events" in proxy.asked
+
+
+def test_on_a_phone_alerts_are_read_without_cuts(page: Page, street: Street) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    name = "a person in a red coat"
+    street.watch(name, name, 0.5)
+    page.goto(f"{street.service.address}#key={KEY}&text={name}")
+    expect(page.locator("#grid .card:not(.skeleton)").first).to_be_visible()
+    page.locator("#alerts-open").click()
+    dialog = page.get_by_role("dialog", name="Alerts")
+    field = dialog.get_by_label("Name")
+    expect(field).to_have_value(name)
+    assert field.evaluate("(field) => field.scrollWidth <= field.clientWidth")
+    switch = dialog.get_by_role("checkbox", name=name)
+    words = dialog.locator("#alerts-watched").get_by_text(name, exact=True).first
+    assert switch.bounding_box()["x"] + switch.bounding_box()["width"] < words.bounding_box()["x"]
+    dialog.evaluate("(dialog) => { dialog.scrollTop = dialog.scrollHeight; }")
+    expect(dialog.get_by_role("button", name="Close")).to_be_in_viewport(ratio=1)
+    assert dialog.evaluate("(dialog) => dialog.scrollWidth <= dialog.clientWidth")
 
 
 def test_where_alerts_are_off_the_page_offers_none(page: Page, service: RunningService) -> None:

@@ -116,6 +116,16 @@ def alerts(page: Page) -> None:
     expect(page.locator("#alerts-form")).to_be_visible()
 
 
+def change_of_what_is_watched(page: Page) -> None:
+    alerts(page)
+    page.get_by_role("button", name="Watch", exact=True).click()
+    page.get_by_role("button", name="Change “a red coat”").click()
+    expect(page.get_by_role("heading", name="Change “a red coat”")).to_be_visible()
+    page.get_by_label("Quiet from").fill("22:00")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#alerts-wrong")).to_be_visible()
+
+
 def keys(page: Page) -> None:
     page.evaluate("document.getElementById('keys-dialog').showModal()")
 
@@ -144,6 +154,7 @@ STATES: dict[str, tuple[State, str]] = {
     "searches": (searches, "text=red"),
     "operations": (operations, ""),
     "alerts": (alerts, "text=a+red+coat"),
+    "change of what is watched": (change_of_what_is_watched, "text=a+red+coat"),
     "keys": (keys, ""),
     "nobody": (nobody, "text=red&after=2030-01-01T00:00:00Z"),
     "failed": (failed, "text=red&after=nonsense"),

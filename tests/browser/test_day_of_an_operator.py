@@ -446,6 +446,31 @@ def test_operations_show_promotions_with_reasons_and_silent_cameras(page: Page, 
     expect(view).to_be_hidden()
 
 
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_on_a_phone_operations_break_no_word(page: Page, crowd: RunningService, language: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.add_init_script(f"localStorage.setItem('personsearch-language', '{language}')")
+    page.goto(f"{crowd.address}#key={KEY}")
+    page.locator("#operations-open").click()
+    dialog = page.locator("#operations")
+    expect(dialog.locator("table")).to_have_count(2)  # cameras, and their drift
+    broken = dialog.evaluate(
+        """(dialog) => [...dialog.querySelectorAll("th, td:first-child")].flatMap((cell) => {
+            const node = cell.firstChild, words = [...node.data.matchAll(/[^\\s\\u00ad]{2,}/g)];
+            return words.map((word) => {
+                const range = document.createRange();
+                range.setStart(node, word.index + 1);  // before it a soft hyphen may be drawn
+                range.setEnd(node, word.index + word[0].length);
+                return range.getClientRects().length === 1 ? null : word[0];
+            });
+        }).filter(Boolean)"""
+    )
+    assert broken == []
+    assert dialog.evaluate("(dialog) => dialog.scrollWidth <= dialog.clientWidth")
+    dialog.evaluate("(dialog) => { dialog.scrollTop = dialog.scrollHeight; }")
+    expect(page.locator("#operations-close")).to_be_in_viewport(ratio=1)
+
+
 def test_operations_opened_again_ask_no_more_often(page: Page, crowd: RunningService) -> None:
     crowd.app.state.service.drift.look()
     asked: list[str] = []
