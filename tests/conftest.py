@@ -32,8 +32,9 @@ ARCHITECTURE = {
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over all that the imports made: it stays until the end, and is large."""
+    """Let the garbage collector pass over all that the imports made, which stays until the end, and come less often."""
     gc.freeze()
+    gc.set_threshold(10_000)
 
 
 @pytest.fixture(scope="session", autouse=True)
