@@ -2,6 +2,9 @@
 
 Run it against the installation of `make demo` without FOOTAGE, whose people are all drawn: pictures of real people
 belong in no manual. Whole frames are of the demo's video, whose camera is `junction`.
+
+Alerts are of people who pass after a search is watched, so they are taken in a second run: start the service with
+PERSONSEARCH_ALERTS=true, run this, ingest the demo's video again with another `--start`, and run it once more.
 """
 
 import argparse
@@ -15,6 +18,7 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 FOLDER = Path("docs/pictures/operator")
 DESCRIPTION = "a woman in a red jacket and blue jeans"
 CAMERA = "junction"
+THRESHOLD = "0.3"  # few people pass through a rendered video
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 WIDE: ViewportSize = {"width": 1920, "height": 1080}
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -78,6 +82,21 @@ def take_frames(photographer: Photographer, page: Page) -> None:
     page.locator('[data-mode="start"]').wait_for()
 
 
+def take_alerts(photographer: Photographer, page: Page) -> None:
+    """The search that is watched, and who has passed since; watches it first where nobody does."""
+    ask(page, DESCRIPTION)
+    with page.expect_request_finished(lambda request: "/v1/alerts?" in request.url):
+        page.get_by_role("button", name="Alerts").click(timeout=5_000)  # hidden where they are switched off
+    page.locator("#alerts-watched li, #alerts-watched-none:not([hidden])").first.wait_for()
+    page.locator("#alerts-threshold").fill(THRESHOLD)
+    watched = page.locator("#alerts-watched li")
+    if not watched.count():
+        page.get_by_role("button", name="Watch", exact=True).click()
+        watched.first.wait_for()
+    photographer.take(page, "alerts")
+    page.keyboard.press("Escape")
+
+
 def choose_camera(page: Page, name: str) -> None:
     page.locator("#cameras-summary").click()
     page.locator("#cameras").get_by_text(name, exact=True).click()
@@ -112,6 +131,7 @@ def take_all(photographer: Photographer) -> None:
         page.locator("#report-purpose").fill("case 17")
         photographer.take(page, "report")
         page.keyboard.press("Escape")
+        take_alerts(photographer, page)
         page.get_by_role("button", name="Operations").click()
         page.locator("#operations-body table").first.wait_for()
         photographer.take(page, "operations")

@@ -84,7 +84,7 @@ export class AlertsView {
     const label = say("Stop watching for “{title}”, and forget its alerts", { title: watched.name });
     const title = say("Change “{title}”", { title: watched.name });
     const state = [
-      watched.text, watched.cameras?.map(cameraName).join(", "), say("from {threshold}", { threshold: percent(watched.threshold) }), say("{count} alerts", { count: watched.alerts }),
+      watched.text, watched.cameras?.map(cameraName).join(", "), say("from {threshold}", { threshold: percent(watched.threshold) }), watched.alerts === 1 ? say("1 alert") : say("{count} alerts", { count: watched.alerts }),
       watched.waiting ? say("{count} wait", { count: watched.waiting }) : "", watched.quiet ? say("quiet hours") : "", watched.ended,
     ];
     return element("li", {},

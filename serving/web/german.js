@@ -289,6 +289,7 @@ export const GERMAN = {
   "Stop watching for “{title}”, and forget its alerts": "„{title}“ nicht mehr beobachten und die Meldungen vergessen",
   "from {threshold}": "ab {threshold}",
   "{count} alerts": "{count} Meldungen",
+  "1 alert": "1 Meldung",
   "{count} wait": "{count} warten",
   "quiet hours": "Ruhezeit",
   "waits": "wartet",

@@ -249,6 +249,9 @@ def test_alerts_arrive_below_a_path(page: Page, street: Street) -> None:
         alerts = dialog.get_by_role("list", name="Latest alerts").get_by_role("listitem")
         expect(alerts).to_have_count(1)
         expect(alerts.first.get_by_role("img")).to_have_js_property("naturalWidth", 64)
+        page.keyboard.press("Escape")
+        page.locator("#alerts-open").click()
+        expect(watched.locator("small")).to_have_text("red · from 60 % · 1 alert")
         watched.get_by_role("button", name="Stop watching for “red”").click()
         expect(watched.get_by_role("listitem")).to_have_count(0)
         assert [path for path in proxy.asked if not path.startswith(prefix)] == []
