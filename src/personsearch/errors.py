@@ -62,6 +62,7 @@ class LeaseLost(UserError):
     """Another process does now what this one did."""
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 # The system's own words name no file and say little: "File exists", "Not a directory".
 WORDS = {
     errno.ENOENT: "no such file or folder",
@@ -84,6 +85,11 @@ def explain(error: OSError) -> str:
     if path is not None and (link := dangling_link(path)):
         return link
     return WORDS.get(error.errno or 0) or error.strerror or str(error)
+
+
+def place_and_reason(error: OSError) -> str:
+    """The file that the system refused, and why; a write to a full disk names none."""
+    return f"{error.filename}: {explain(error)}" if error.filename is not None else explain(error)
 
 
 def check_exists(path: Path, expected: str) -> None:

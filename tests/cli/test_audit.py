@@ -1,7 +1,9 @@
 """`personsearch audit` checks and exports the log, and keeps its head, on both databases."""
 
+import errno
 import getpass
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,14 @@ def test_where_nothing_was_searched_there_is_no_log_and_none_is_made(
     assert (told["sequence"], told["kept"]) == (0, None)
     assert not (tmp_path / "new" / "audit-heads").exists()
     assert run(monkeypatch, "verify", "--json") == 0
+
+
+def test_an_export_to_a_full_disk_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write says it, without a name
+
+    monkeypatch.setattr("personsearch.installation.audit.files.export_file", refuse)
+    assert run(monkeypatch, "export", str(tmp_path / "out.jsonl")) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "personsearch: the disk is full; free space on it"

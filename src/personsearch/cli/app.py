@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import typer
 
-from personsearch.errors import UserError, explain, without_long_words
+from personsearch.errors import FULL, UserError, place_and_reason, without_long_words
 from personsearch.processes import ensure_home_folder
 
 VALUES = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
@@ -39,9 +39,9 @@ def main() -> None:
         print(f"personsearch: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:  # a folder that is a file, a disk that is full, a permission that is missing
-        if error.filename is None:
+        if error.filename is None and error.errno not in FULL:
             raise
-        print(without_long_words(f"personsearch: {error.filename}: {explain(error)}"), file=sys.stderr)
+        print(without_long_words(f"personsearch: {place_and_reason(error)}"), file=sys.stderr)
         sys.exit(2)
     except typer.Abort:
         print("personsearch: aborted", file=sys.stderr)
