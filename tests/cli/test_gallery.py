@@ -128,7 +128,7 @@ def test_footage_is_kept_and_expires(personsearch: Command, tmp_path: Path) -> N
     assert not kept.exists()
     personsearch(*command, "--keep-footage")
     assert kept.read_bytes() == video.read_bytes()
-    told = {"recordings": 1, "files_shared_with_younger": 0, "recordings_without_a_name": 0}
+    told = {"recordings": 1, "files_of_other_recordings": 0, "recordings_without_a_name": 0}
     expire = ("gallery", "expire-footage", "--days")
     none = {"would_remove": 0, **told, "recordings": 0}
     assert personsearch(*expire, "32", "--yes") == none

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,12 @@ def video(folder: Path, name: str, content: str = "") -> Path:
     return path
 
 
-def record(rows: GalleryRows, file: str | None, start: datetime, camera: str = "gate 3") -> ledger.VideoEntry:
-    """Tell the ledger of an ingest that was completed."""
-    entry = ledger.VideoEntry(camera, start, f"hash of {file} {start}", "{}", file=file)
+def record(
+    rows: GalleryRows, file: str, start: datetime, camera: str = "gate 3", content: str = ""
+) -> ledger.VideoEntry:
+    """Tell the ledger of an ingest that was completed, of what `video` writes."""
+    content_hash = sha256((content or file).encode()).hexdigest()
+    entry = ledger.VideoEntry(camera, start, content_hash, "{}", file=file)
     with rows.turn() as turn:
         ledger.complete(turn, entry, {"tracks": 1.0})
     return entry
@@ -92,12 +96,12 @@ def test_only_what_began_before_is_removed(
     monkeypatch.setattr(module, "AT_ONCE", 2)
     names = ("gate-3-4b4329dd/a.mp4", "gate-3-4b4329dd/b.mp4", "c.mp4", "gate-3-4b4329dd/young.mp4", "stranger.mp4")
     for name in names:
-        footage.keep(name, video(tmp_path, "content", name))
+        footage.keep(name, video(tmp_path, "content", Path(name).name))
     for file in ("a.mp4", "b.mp4", "c.mp4", "gone.mp4"):
         record(gallery.rows, file, MAY - timedelta(days=1, minutes=ord(file[0])))
     record(gallery.rows, "young.mp4", MAY)
     old = find_old_footage(footage, gallery.rows, MAY)
-    assert (old.files, old.shared, old.unnamed) == (("c.mp4", *names[:2]), (), 0)
+    assert (old.files, old.others, old.unnamed) == (("c.mp4", *names[:2]), (), 0)
     assert len(old.recordings) == 3
     assert sorted(footage.files()) == sorted(names), "looking removes nothing"
     recorded: list[Sequence[str]] = []
@@ -107,16 +111,36 @@ def test_only_what_began_before_is_removed(
     assert remove(footage, gallery.rows) == []
 
 
-def test_a_file_that_may_be_of_a_younger_recording_stays(gallery: Gallery, tmp_path: Path) -> None:
-    """A recorder that gives each day's file the same name has overwritten the old one."""
-    footage = open_footage(str(tmp_path / "footage"))
-    footage.keep("gate-3-4b4329dd/today.mp4", video(tmp_path, "today.mp4"))
-    record(gallery.rows, "today.mp4", MAY - timedelta(days=9))
-    record(gallery.rows, "today.mp4", MAY + timedelta(days=1))
+def test_a_file_of_another_recording_stays(footage: Footage, gallery: Gallery, tmp_path: Path) -> None:
+    """A recorder that gives each day's file the same name overwrites the old one before it is ingested."""
+    name = "gate-3-4b4329dd/today.mp4"
+    footage.keep(name, video(tmp_path, "today.mp4", "tuesday"))
+    record(gallery.rows, "today.mp4", MAY - timedelta(days=9), content="monday")
     old = find_old_footage(footage, gallery.rows, MAY)
-    assert (old.files, old.shared) == ((), ("gate-3-4b4329dd/today.mp4",))
+    assert (old.files, old.others) == ((), (name,)), "no ingest has read it"
+    record(gallery.rows, "today.mp4", MAY + timedelta(days=1), content="tuesday")
+    old = find_old_footage(footage, gallery.rows, MAY)
+    assert (old.files, old.others) == ((), (name,))
     assert remove(footage, gallery.rows) == []
-    assert remove(footage, gallery.rows, MAY + timedelta(days=2)) == ["gate-3-4b4329dd/today.mp4"]
+    assert remove(footage, gallery.rows, MAY + timedelta(days=2)) == [name]
+
+
+def test_a_file_goes_when_it_is_old_though_a_younger_recording_has_its_name(gallery: Gallery, tmp_path: Path) -> None:
+    footage = open_footage(str(tmp_path / "footage"))
+    footage.keep("today.mp4", video(tmp_path, "today.mp4", "monday"))
+    record(gallery.rows, "today.mp4", MAY - timedelta(days=9), content="monday")
+    record(gallery.rows, "today.mp4", MAY + timedelta(days=1), content="tuesday")
+    assert remove(footage, gallery.rows) == ["today.mp4"]
+
+
+def test_a_file_that_was_ingested_at_two_times_goes_with_the_younger(gallery: Gallery, tmp_path: Path) -> None:
+    footage = open_footage(str(tmp_path / "footage"))
+    footage.keep("clip.mp4", video(tmp_path, "clip.mp4"))
+    for start in (MAY - timedelta(days=9), MAY):
+        record(gallery.rows, "clip.mp4", start)
+    old = find_old_footage(footage, gallery.rows, MAY)
+    assert (old.files, old.others) == ((), ("clip.mp4",))
+    assert remove(footage, gallery.rows, MAY + timedelta(days=1)) == ["clip.mp4"]
 
 
 def test_an_interrupted_removal_is_completed(gallery: Gallery, tmp_path: Path) -> None:
@@ -139,7 +163,7 @@ def test_an_earlier_versions_video_is_named_by_its_crops(gallery: Gallery, tmp_p
     footage.keep("clip.avi", video(tmp_path, "clip.avi"))
     start = MAY - timedelta(days=1)
     with gallery.rows.turn() as turn:
-        turn.put_video(VideoRow("junction", start, "hash", '{"every": 2}', "{}"))
+        turn.put_video(VideoRow("junction", start, sha256(b"clip.avi").hexdigest(), '{"every": 2}', "{}"))
     assert find_old_footage(footage, gallery.rows, MAY).unnamed == 1
     crop = replace(
         make_crop("junction-20260430T000000-0001-f000012", camera_id="junction"), frame_uri="clip.avi#frame=12"

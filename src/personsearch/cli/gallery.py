@@ -171,7 +171,7 @@ def expire_footage(
 ) -> None:
     """Remove the video files of recordings that began more than so many days ago. Their crops stay.
 
-    Only files that were ingested are removed, from where footage is kept ($PERSONSEARCH_FOOTAGE, else videos in
+    Only files whose content was ingested are removed, from where footage is kept ($PERSONSEARCH_FOOTAGE, else videos in
     $PERSONSEARCH_HOME). Each is named in the audit log.
     """
     from datetime import UTC, datetime, timedelta
@@ -201,7 +201,7 @@ def _told(old: "OldFootage", *, removed: bool) -> dict[str, int]:
     return {
         "files_removed" if removed else "would_remove": len(old.files),
         "recordings": len(old.recordings),
-        "files_shared_with_younger": len(old.shared),
+        "files_of_other_recordings": len(old.others),
         "recordings_without_a_name": old.unnamed,
     }
 

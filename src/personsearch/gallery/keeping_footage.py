@@ -50,39 +50,45 @@ def _hash(footage: Footage, name: str) -> str | None:
 class OldFootage:
     """What is kept of recordings that began before a time.
 
-    `recordings` have `files`. Of `shared` files a younger recording has the same name, so nothing says whose they are.
-    `unnamed` recordings were ingested by an earlier version and have no crops left, so their files are not known.
+    `recordings` have `files`. `others` have the name of such a recording, but not its content, or that of a younger one
+    too. `unnamed` recordings were ingested by an earlier version and have no crops left, so their files are not known.
     """
 
     recordings: tuple[ledger.VideoEntry, ...]
     files: tuple[str, ...]
-    shared: tuple[str, ...]
+    others: tuple[str, ...]
     unnamed: int
 
 
 def find_old_footage(footage: Footage, rows: GalleryRows, before: datetime) -> OldFootage:
-    """What is kept of recordings whose first frame was taken before a time. Files that no ingest has read do not count.
+    """What is kept of recordings whose first frame was taken before a time. Reads each file that has the name of one:
+    recorders use names again, so a name does not say whose a file is.
 
     Raises:
         UserError: the store or the database cannot be used.
     """
     kept = set(footage.files())
-    old: dict[str, list[ledger.VideoEntry]] = {}
-    younger: set[str] = set()
+    named: dict[str, list[ledger.VideoEntry]] = {}
     unnamed = 0
     for entry in ledger.all_videos(rows):
-        is_old, file = entry.start < before, _file(entry, rows)
-        if file is None:
-            unnamed += is_old
+        if (file := _file(entry, rows)) is None:
+            unnamed += entry.start < before
             continue
         for name in kept.intersection(places(entry.camera_id, file)):
-            if is_old:
-                old.setdefault(name, []).append(entry)
-            else:
-                younger.add(name)
-    files = sorted(old.keys() - younger)
-    recordings = {(entry.camera_id, entry.start): entry for name in files for entry in old[name]}
-    return OldFootage(tuple(recordings.values()), tuple(files), tuple(sorted(old.keys() & younger)), unnamed)
+            named.setdefault(name, []).append(entry)
+    files: dict[str, list[ledger.VideoEntry]] = {}
+    others: list[str] = []
+    for name, entries in sorted(named.items()):
+        if all(entry.start >= before for entry in entries):
+            continue
+        content = _hash(footage, name)
+        same = [entry for entry in entries if entry.content_hash == content]
+        if same and all(entry.start < before for entry in same):
+            files[name] = same
+        elif content is not None:  # else somebody has just removed it
+            others.append(name)
+    recordings = {(entry.camera_id, entry.start): entry for entries in files.values() for entry in entries}
+    return OldFootage(tuple(recordings.values()), tuple(files), tuple(others), unnamed)
 
 
 def remove_old_footage(
