@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -383,6 +384,27 @@ def test_a_session_that_ends_while_nobody_looks_loses_and_repeats_nothing(
     run(elsewhere, f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'")
     append(log, "blue")
     assert [record["query"] for record in rows(log)] == ["red", "blue"]
+
+
+def test_a_connection_that_cannot_leave_its_pipeline_is_not_used_again(
+    migrated: Database, address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when a session is ended while it commits, and the driver hears of it before the connection is closed."""
+
+    def stay(pipeline: psycopg.Pipeline, error: BaseException | None) -> None:
+        pipeline.level -= 1
+        if error is None:
+            raise psycopg.OperationalError("cannot exit pipeline mode while busy")
+
+    log = AuditLog(DatabaseAudit(migrated))
+    append(log, "red")
+    with refused(address), monkeypatch.context() as busy:
+        busy.setattr(psycopg.Pipeline, "_exit", stay)
+        with pytest.raises(AuditUnavailable, match="full"):
+            append(log, "green")
+    append(log, "blue")
+    assert [record["query"] for record in rows(log)] == ["red", "blue"]
+    assert not caplog.records
 
 
 def test_a_record_that_the_server_refuses_is_not_quoted_in_its_log(migrated: Database, address: str) -> None:

@@ -44,7 +44,7 @@ class Append:
         except psycopg.Error as error:
             refusals.append(error)
         if refusals:
-            raise refusals[0]
+            raise _first(refusals[0])
 
 
 @contextmanager
@@ -77,14 +77,21 @@ def append(engine: sa.Engine, table: sa.Table, last: sa.Select[Any], *, lock: in
 
 @contextmanager
 def _driver(engine: sa.Engine) -> Iterator["psycopg.Connection[Any]"]:
-    """The driver's connection of a pooled one, which leaves the pool if it is lost."""
+    """The driver's connection of a pooled one, which leaves the pool if it is lost or stuck in a pipeline."""
     with engine.connect() as connection:
         driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
         try:
             yield driver
         finally:
-            if driver.closed:
+            if driver.closed or driver.pgconn.pipeline_status:
                 connection.invalidate()
+
+
+def _first(error: psycopg.Error) -> psycopg.Error:
+    """What the server said first: that the driver then cannot leave the pipeline, or is cut off, follows from it."""
+    while isinstance(error.__context__, psycopg.Error):
+        error = error.__context__
+    return error
 
 
 @lru_cache(maxsize=8)
