@@ -115,6 +115,15 @@ def test_cameras_with_wrong_clocks_add_their_days_alone(gallery: Gallery, regist
     assert ranges < 50  # not one for each of 47,000 days
 
 
+def test_the_last_day_of_the_calendar_is_left_out(gallery: Gallery, register: DatabaseCameras) -> None:
+    last = make_crop("last", camera_id="lost", captured_at=datetime(9999, 12, 31, 12, tzinfo=UTC))
+    gallery.add([(last, JPEG)])
+    asked = PlaceAndTime(before=datetime(9999, 12, 31, 23, 59, tzinfo=UTC), daily_after=time(11))
+    crop_filter = asked.crop_filter(gallery, register, "UTC")
+    assert not crop_filter.admits(last)
+    assert list(gallery.crops(crop_filter)) == [crop for crop in gallery.crops() if crop_filter.admits(crop)]
+
+
 def test_an_empty_gallery_has_no_crop_at_any_time_of_day(tmp_path: Path, register: DatabaseCameras) -> None:
     empty = gallery_in(tmp_path / "empty")
     assert empty.count(PlaceAndTime(daily_after=time(22)).crop_filter(empty, register, "UTC")) == 0

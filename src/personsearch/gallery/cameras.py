@@ -12,7 +12,7 @@ from personsearch.search.time_of_day import EPOCH, TimeOfDay, checked_zone
 
 DAY = timedelta(days=1)
 AHEAD = DAY  # by which a camera's clock may be ahead
-LAST_MOMENT = datetime(9999, 12, 31, tzinfo=UTC)
+LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)  # has no end that can be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class PlaceAndTime:
         return CropFilter(
             cameras=cameras,
             after=stretches[0][0] if self.after is None else self.after,
-            before=stretches[-1][1] if self.before is None else self.before,
+            before=stretches[-1][1] if self.before is None else min(self.before, LAST_DAY),
             time_of_day=TimeOfDay(start=start, end=end, zone=zone, zones=zones),
             stretches=stretches,
         )
@@ -103,7 +103,7 @@ class PlaceAndTime:
         says 1970 adds a day, not the years since.
         """
         today = datetime.now(UTC).date()
-        held = gallery.rows.days(self.after or EPOCH, self.before or LAST_MOMENT)
+        held = gallery.rows.days(self.after or EPOCH, min(self.before or LAST_DAY, LAST_DAY))
         joined: list[tuple[datetime, datetime]] = []
         for day in sorted({*held, today, today + AHEAD}):
             start = datetime.combine(day, time(), UTC)
