@@ -49,6 +49,7 @@ ARMS = {
     "trained on people by day alone": ("day/prepared", WITHOUT_REJECTED),
     "and on confirmed crops": ("verdicts", WITHOUT_REJECTED),
     "and on rejected ones": ("verdicts", []),
+    "on all 450 images at night and their captions": ("night/prepared", WITHOUT_REJECTED),
 }
 
 
