@@ -23,6 +23,7 @@ export class CameraPicker {
     const groups = new Map();
     cameras.forEach(({ group }) => group && groups.set(group, (groups.get(group) ?? 0) + 1));
     this.box.hidden = cameras.length < 2;
+    find("daily-clock").textContent = clockOf(cameras);
     this.list.replaceChildren(...[...groups].sort().map(groupRow), ...cameras.map(row));
     this.set([...this.chosen], [...this.groups]);
   }
@@ -79,6 +80,14 @@ export class CameraPicker {
     this.box.removeAttribute("open");
     find("cameras-summary").focus();
   }
+}
+
+// What the times of "each day" go by, where it is not the clock of this browser, by which all other times are shown.
+function clockOf(cameras) {
+  const zones = new Set(cameras.map(({ zone }) => zone));
+  const [zone = ""] = zones;
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return zones.size > 1 ? say("by the clock of each camera") : zone === here ? "" : zone;
 }
 
 function inWords(chosen, several, name) {

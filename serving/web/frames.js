@@ -43,6 +43,7 @@ export class Frames {
       const shown = look === "frame" ? await wholeFrame(crop) : await clip(crop);
       if (this.crop === crop && this.look === look) {
         this.place.replaceChildren(shown);
+        this.place.scrollIntoView({ block: "nearest" }); // on a phone it is above the buttons
         this.#tell("");
       }
     } catch (error) {

@@ -88,6 +88,23 @@ def test_the_first_view_holds_many_whole_candidates(
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_the_start_fits_a_phone(page: Page, crowd: RunningService) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, crowd)
+    expect(page.locator("#cameras-summary")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_time_of_day_names_the_clock_of_the_cameras(browser: Browser, crowd: RunningService) -> None:
+    for here, clock in (("Europe/Vienna", "UTC"), ("UTC", "")):
+        with browser.new_context(timezone_id=here) as context:
+            context.set_default_timeout(PATIENCE_MILLISECONDS)
+            page = context.new_page()
+            page.goto(f"{crowd.address}#key={KEY}")
+            page.locator("#cameras li").first.wait_for(state="attached")
+            expect(page.locator("#daily-clock")).to_have_text(clock)
+
+
 def test_a_small_crop_stays_small_and_the_density_is_remembered(page: Page, crowd: RunningService) -> None:
     open_page(page, crowd)
     page.locator("#cameras-summary").click()

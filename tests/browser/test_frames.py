@@ -155,6 +155,14 @@ def test_candidates_are_compared_with_their_frames(page: Page, walked: RunningSe
     expect(dialog.get_by_text("There is no footage")).to_have_count(1)
 
 
+def test_on_a_phone_a_frame_comes_into_sight(page: Page, walked: RunningService) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_candidate(page, walked, CROPS[1])
+    page.get_by_text("Same track").scroll_into_view_if_needed()
+    page.get_by_role("button", name="whole frame").click()
+    expect(page.get_by_role("img", name="Whole frame of camera junction")).to_be_in_viewport(ratio=1)
+
+
 @pytest.mark.parametrize("size", [(390, 844), (1920, 1080)])
 def test_frames_and_the_time_line_fit_their_screen_in_german(
     browser: Browser, walked: RunningService, size: tuple[int, int]
