@@ -90,6 +90,20 @@ def test_a_video_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
         place_to_keep(footage, tmp_path / "footage", "gate 3")
 
 
+@pytest.mark.parametrize("name", ["a\\b.mp4", "a\tb.mp4"])
+def test_a_name_that_a_store_would_change_or_refuse_is_a_mistake(footage: Footage, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="rename it"):
+        place_to_keep(footage, video(tmp_path, name), "gate 3")
+
+
+def test_what_a_killed_copy_left_goes_with_the_next(tmp_path: Path) -> None:
+    leftover = tmp_path / "footage" / "north" / ".[1].mp4.12-34.partial"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_text("half of a recording")
+    open_footage(str(tmp_path / "footage")).keep("north/[1].mp4", video(tmp_path, "[1].mp4"))
+    assert [path.name for path in leftover.parent.iterdir()] == ["[1].mp4"]
+
+
 def test_only_what_began_before_is_removed(
     footage: Footage, gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Footage that crops were cut from: where its files are, and in which one a crop was seen."""
 
+import glob
 import json
 import re
 import shutil
@@ -99,6 +100,8 @@ class FolderFootage:
     def keep(self, name: str, video: Path) -> None:
         path = self.folder / inner_path(name, self.place)
         try:
+            for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):  # of a copy that was killed
+                leftover.unlink(missing_ok=True)
             with replacing(path, mode=0o600) as temporary:
                 shutil.copyfile(video, temporary)
         except OSError as error:

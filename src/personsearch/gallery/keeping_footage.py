@@ -20,10 +20,14 @@ def place_to_keep(footage: Footage, video: Path, camera_id: str) -> str | None:
     """The name under which a camera's video is to be kept; None if it is kept already.
 
     Raises:
-        UserError: another recording of the camera is kept under this name, the video cannot be read, or the store
-            cannot be used.
+        UserError: another recording of the camera is kept under this name, a store would change the name, the video
+            cannot be read, or the store cannot be used.
     """
     check_exists(video, "a video file")
+    if "\\" in video.name or not video.name.isprintable():
+        raise UserError(
+            f"{str(video)!r}: a file name of printable characters without \\ expected; rename it to keep it"
+        )
     own, shared = places(camera_id, video.name)
     held = _hash(footage, own)
     try:
