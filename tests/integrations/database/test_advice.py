@@ -41,6 +41,7 @@ def test_of_sqlite(tmp_path: Path) -> None:
         (psycopg.errors.ReadOnlySqlTransaction, "name the primary"),
         (psycopg.errors.InsufficientPrivilege, "grant this user"),
         (psycopg.errors.AdminShutdown, "wait for it"),
+        (psycopg.errors.QueryCanceled, "statement_timeout"),
         (psycopg.errors.LockNotAvailable, "held the lock for too long"),
         (psycopg.errors.TooManyConnections, "max_connections"),
         (psycopg.OperationalError, "start the server, or correct address"),

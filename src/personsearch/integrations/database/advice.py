@@ -23,6 +23,7 @@ POSTGRESQL = {
     "53300": "raise max_connections of the server, or use fewer processes",
     "55P03": "another process held the lock for too long; pg_stat_activity shows which",
     "55000": "allow connections to the database again",
+    "57014": "somebody cancelled it, or statement_timeout of the server is too short: try again",
     "57": "the server is stopping or starting; wait for it",
 }
 UNREACHABLE = "start the server, or correct address, user and password in PERSONSEARCH_DATABASE"
