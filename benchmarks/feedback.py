@@ -3,7 +3,8 @@
 A model that was trained by day searches at night. Somebody asks for one person after the other, confirms the right ones
 among the first five candidates and rejects the wrong ones above them, until a hundred verdicts are recorded. They are
 exported as `personsearch feedback export` does, beside people by day, and `recipes/tiny/feedback.yaml` trains on that.
-R@1 is that of captions, among 360 images of 120 other people at night, and of as many by day.
+R@1 is that of captions, among 360 images of 120 other people at night, and of as many by day. The last row is the most
+that could be learnt there: the truth of all images that were searched.
 
     python benchmarks/feedback.py [BUNDLE] [--verdicts 100] [--seeds 1]
 """
