@@ -112,6 +112,15 @@ def test_erase_asks_unless_told_not_to(
     assert filled.count() == left
 
 
+def test_erase_says_what_to_do_where_nobody_can_answer(
+    personsearch: Command, filled: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    told = personsearch("gallery", "erase", "--crop", "dataset-8-0")
+    assert told == "personsearch: nobody answered, so nothing was changed; --yes does it without asking"
+    assert filled.count() == 24
+
+
 def test_erase_without_a_condition_erases_nothing(personsearch: Command, filled: Gallery) -> None:
     assert "no condition given" in personsearch("gallery", "erase", "--yes")
     assert "'noon': not a time" in personsearch("gallery", "erase", "--after", "noon", "--yes")

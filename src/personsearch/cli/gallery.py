@@ -147,7 +147,7 @@ def erase(
     if dry_run:
         return show({"would_erase": count}, as_json=as_json)
     if not yes:
-        typer.confirm(f"Erase {count} crops for good?", abort=True, err=True)
+        _confirm("Erase", count, "crop")
     settings = Settings()
     result = run(
         crop_filter,
@@ -191,10 +191,26 @@ def expire_footage(
     if dry_run or not old.files:
         return show(_told(old, removed=False), as_json=as_json)
     if not yes:
-        typer.confirm(f"Remove {len(old.files)} video files for good?", abort=True, err=True)
+        _confirm("Remove", len(old.files), "video file")
     log = open_audit(settings)
     remove_old_footage(footage, rows, old, record=partial(_record_removal, log, before))
     return show(_told(old, removed=True), as_json=as_json)
+
+
+def _confirm(verb: str, count: int, what: str) -> None:
+    """Ask whether to do what cannot be undone.
+
+    Raises:
+        UserError: nobody is there to answer.
+        typer.Abort: the answer is no.
+    """
+    try:
+        confirmed = typer.confirm(f"{verb} {count} {what}{'' if count == 1 else 's'} for good?", err=True)
+    except typer.Abort as error:
+        typer.echo(err=True)  # the question's line has no end
+        raise UserError("nobody answered, so nothing was changed; --yes does it without asking") from error
+    if not confirmed:
+        raise typer.Abort
 
 
 def _told(old: "OldFootage", *, removed: bool) -> dict[str, int]:
