@@ -3,8 +3,9 @@
 Run it against the installation of `make demo` without FOOTAGE, whose people are all drawn: pictures of real people
 belong in no manual. Whole frames are of the demo's video, whose camera is `junction`.
 
-Alerts are of people who pass after a search is watched, so they are taken in a second run: start the service with
-PERSONSEARCH_ALERTS=true, run this, ingest the demo's video again with another `--start`, and run it once more.
+Alerts are of people who pass after a search is watched, and only a promoter feeds the live collection. So they are
+taken in a second run: `PERSONSEARCH_ALERTS=true make up`, run this, ingest the demo's video again with another
+`--start`, and run it once more.
 """
 
 import argparse
