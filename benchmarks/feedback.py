@@ -1,4 +1,4 @@
-"""Claim: a hundred verdicts on cameras unlike those of training raise R@1 there.
+"""Do a hundred verdicts on cameras unlike those of training raise R@1 there?
 
 A model that was trained by day searches at night. Somebody asks for one person after the other, confirms the right ones
 among the first five candidates and rejects the wrong ones above them, until a hundred verdicts are recorded. They are
